@@ -1,0 +1,1 @@
+"""The cluster package: local clusters for people and for tests."""

@@ -1,0 +1,1 @@
+"""kvnode: edge state you can run yourself."""

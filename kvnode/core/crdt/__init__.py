@@ -1,0 +1,1 @@
+"""CRDT values: counter, set and document, behind one pair of functions."""

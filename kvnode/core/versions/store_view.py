@@ -1,0 +1,127 @@
+"""
+What the core may read of a store, and what it asks to have written.
+
+A view is a consistent snapshot.  The core never writes: it returns a `Commit`,
+which a store applies as one transaction or not at all.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions.version import Entry, Version
+from kvnode.types import (
+    ZERO_HLC,
+    Dot,
+    EntryKey,
+    HlcTimestamp,
+    Millis,
+    Namespace,
+    ReplicaId,
+)
+
+
+class ConflictRecord(NamedTuple):
+    """A concurrent write that lost (rule R4): local to the node that noticed."""
+
+    loser: Entry
+    winner: Dot
+    noticed_at: Millis
+
+
+class PeerAddress(NamedTuple):
+    """Where a peer can be reached; `replica` is 0 until it has said hello."""
+
+    name: str
+    address: str  # host:port; empty = it only dials
+    replica: ReplicaId = ReplicaId(0)
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DurableState:
+    """
+    What a node must find again after any crash, beside entries and index.
+
+    Attributes:
+        replica: The node's identity.
+        clock: What the node covers (invariants I1 and I2).
+        pending: Join of the snapshot clocks of deltas begun and not finished;
+            a read of an uncovered entry joins it into its token (D3).
+        seq_reserved: No seq up to this one may be given to a new write after
+            an unclean stop; equal to the last one used where commits are
+            synced before they are told.
+        hlc: The largest timestamp this node has given.
+        conflicts_ever: Conflicts noticed here so far.
+        peers: Peers known, by configuration or by hearsay; sorted by name.
+    """
+
+    replica: ReplicaId
+    clock: VersionVector = EMPTY
+    pending: VersionVector = EMPTY
+    seq_reserved: int = 0
+    hlc: HlcTimestamp = ZERO_HLC
+    conflicts_ever: int = 0
+    peers: tuple[PeerAddress, ...] = ()
+
+
+class Write(NamedTuple):
+    """Store *entry*; the index rows of *replaced* go in the same transaction."""
+
+    key: EntryKey
+    entry: Entry
+    replaced: Version | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """
+    One transaction: entries, index, conflict logs and state move together.
+
+    Of several writes to a key the last one counts, and its `replaced` is what
+    the store held before the transaction.  An empty conflict log removes it.
+    """
+
+    state: DurableState
+    writes: tuple[Write, ...] = ()
+    conflicts: dict[EntryKey, tuple[ConflictRecord, ...]] = field(default_factory=dict)
+
+
+class StoreView(Protocol):
+    """One consistent snapshot; valid until closed."""
+
+    def state(self) -> DurableState:
+        """Return the state committed with this snapshot."""
+
+    def entry(self, key: EntryKey) -> Entry | None:
+        """
+        Return what is stored under *key*, tombstones and expired ones too.
+
+        Raises:
+            CorruptRecordError: The stored record is damaged.
+        """
+
+    def scan(
+        self, namespace: Namespace, *, start: bytes = b"", prefix: bytes = b""
+    ) -> Iterator[tuple[bytes, Entry]]:
+        """Yield (key, entry) from *start* on that have *prefix*, in byte order."""
+
+    def namespaces(self) -> Iterable[Namespace]:
+        """Return the namespaces that ever held an entry."""
+
+    def index(
+        self, replica: ReplicaId, first: int, last: int | None
+    ) -> Iterator[tuple[Dot, EntryKey]]:
+        """Yield index rows of *replica* with first <= seq <= last, ascending."""
+
+    def indexed_replicas(self) -> Iterable[ReplicaId]:
+        """Return every replica that may have index rows."""
+
+    def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
+        """Return the conflict log of *key*, oldest first; empty if none."""
+
+    def scan_conflicts(
+        self, namespace: Namespace, *, start: bytes = b""
+    ) -> Iterator[tuple[bytes, tuple[ConflictRecord, ...]]]:
+        """Yield (key, conflict log) from *start* on, in byte order."""

@@ -1,0 +1,120 @@
+"""
+Every exception kvnode raises on purpose.
+
+    KvError
+    ├── RejectedError            did not happen; the same request fails again
+    │   ├── InvalidArgumentError     breaks a rule or a limit; the message names it
+    │   ├── NamespaceNotFoundError   no such namespace at this node
+    │   └── WrongTypeError           a counter operation on a register, and the like
+    ├── UnavailableError         did not happen; the same request may pass later
+    │   ├── NotCoveredError          the node lacks what the session has seen
+    │   ├── OverloadedError          a bounded queue is full
+    │   └── StoreFullError           no room on this node's disk
+    ├── IndeterminateError       may have happened, may still happen
+    │   ├── ReplicasTimeoutError     fewer than `needed` replicas have it yet
+    │   ├── ConnectionLostError      the reply was lost with the connection
+    │   └── DeadlineError            no reply in time
+    ├── CorruptRecordError       stored bytes fail their checksum
+    ├── PeerProtocolError        a peer sent what no correct peer sends
+    └── ConfigError              a setting is wrong; the message names the field
+
+The first question after an error is whether the write took effect.  `outcome`
+answers it, for the retry policy and for consistency checkers alike.  When in
+doubt, INDETERMINATE is the safe answer.
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Outcome(Enum):
+    """What an error says about the operation that raised it."""
+
+    FAILED = "failed"  # it did not happen and never will
+    INDETERMINATE = "indeterminate"  # it may have happened
+
+
+class KvError(Exception):
+    """Base of all kvnode errors; never raised itself."""
+
+    outcome: ClassVar[Outcome] = Outcome.INDETERMINATE
+
+
+class RejectedError(KvError):
+    """The request is wrong; sending it again unchanged cannot help."""
+
+    outcome = Outcome.FAILED
+
+
+class InvalidArgumentError(RejectedError):
+    """An argument breaks a rule or a limit, which the message names."""
+
+
+class NamespaceNotFoundError(RejectedError):
+    """The namespace is not known at this node."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(
+            f"namespace {namespace!r} is not known here: create it, or wait until"
+            " its creation elsewhere has arrived"
+        )
+        self.namespace = namespace
+
+
+class WrongTypeError(RejectedError):
+    """The key holds a value of another type than the operation works on."""
+
+
+class UnavailableError(KvError):
+    """Refused before anything was done; safe to retry, here or elsewhere."""
+
+    outcome = Outcome.FAILED
+
+
+class NotCoveredError(UnavailableError):
+    """The deadline passed before the node had what the session has seen."""
+
+
+class OverloadedError(UnavailableError):
+    """A bounded queue is full; nothing was done."""
+
+
+class StoreFullError(UnavailableError):
+    """The store has no room; nothing was written."""
+
+
+class IndeterminateError(KvError):
+    """The operation may have happened, may still happen, or may never happen."""
+
+
+class ReplicasTimeoutError(IndeterminateError):
+    """
+    The deadline passed with `acknowledged` of the `needed` replicas heard from.
+
+    The write is durable at this node and will still spread.
+    """
+
+    def __init__(self, message: str, *, acknowledged: int, needed: int) -> None:
+        super().__init__(message)
+        self.acknowledged = acknowledged
+        self.needed = needed
+
+
+class ConnectionLostError(IndeterminateError):
+    """The connection ended between the request and its reply."""
+
+
+class DeadlineError(IndeterminateError):
+    """No reply came before the caller's deadline."""
+
+
+class CorruptRecordError(KvError):
+    """A stored record does not match its checksum, or its format is unknown."""
+
+
+class PeerProtocolError(KvError):
+    """A peer sent a message that no correct peer sends."""
+
+
+class ConfigError(RejectedError):
+    """A setting is wrong; the message names the field and what it may be."""

@@ -1,0 +1,27 @@
+"""
+Every limit a caller can meet, with where the number comes from.
+
+Cloudflare KV's numbers hold wherever it has one, so that what works there works
+here: https://developers.cloudflare.com/kv/platform/limits/
+"""
+
+KEY_BYTES_MAX = 512  # Cloudflare KV
+VALUE_BYTES_MAX = 25 * 1024 * 1024  # Cloudflare KV
+METADATA_BYTES_MAX = 1024  # Cloudflare KV
+LIST_PAGE_MAX = 1000  # Cloudflare KV
+BATCH_STEPS_MAX = 10_000  # Cloudflare KV's bulk write
+BATCH_BYTES_MAX = 100 * 1000 * 1000  # Cloudflare KV's bulk write
+TTL_MILLIS_MIN = 1
+NAMESPACE_CHARS_MAX = 64
+SET_MEMBER_BYTES_MAX = 512  # a member is a key of its own kind
+DOCUMENT_BYTES_MAX = VALUE_BYTES_MAX  # a document travels as one value
+COUNTER_ABS_MAX = 2**62  # a sum of two still fits a signed 64-bit integer
+
+FRAME_OPERATIONS_MAX = 10_000  # one batch's worth
+FRAME_BYTES_MAX = BATCH_BYTES_MAX + 8 * 1024 * 1024  # a full batch and its envelope
+SESSION_BYTES_MAX = 16 * 1024  # 256 replicas of 18 bytes, three times over
+KEY_CLOCK_ENTRIES_MAX = 64  # R3: pruning can only report a conflict that was none
+DEPENDENCIES_MAX = 256  # replicas; more than a full region has members
+CONFLICTS_PER_KEY_MAX = 4  # R4
+CONFLICT_AGE_MILLIS_MAX = 24 * 3600 * 1000  # R4
+INLINE_VALUE_BYTES_MAX = 64 * 1024  # D6: above, announce and let it be pulled

@@ -1,0 +1,62 @@
+"""
+What a store promises to the rest of the node.
+
+One writer, many snapshots.  `apply` is all or nothing, and durable when it
+returns: by `fsync` mode on disk, by `relaxed` mode in the page cache (rule W1).
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvnode.core.versions.store_view import Commit, DurableState, StoreView
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full a store is."""
+
+    entry_count: int  # live, deleted and expired ones together
+    used_bytes: int
+    free_bytes: int  # that can still be written, the reserve included
+    reserve_bytes: int  # kept from client writes so that merging goes on (W3)
+
+    @property
+    def accepts_client_writes(self) -> bool:
+        """Tell whether there is room beyond the reserve."""
+        return self.free_bytes > self.reserve_bytes
+
+
+class Store(Protocol):
+    """Entries, index and state of one node."""
+
+    def state(self) -> DurableState:
+        """Return the state as it was last committed."""
+
+    def snapshot(self) -> AbstractContextManager[StoreView]:
+        """
+        Return a consistent view of everything applied so far.
+
+        Cheap (microseconds).  An open snapshot keeps old pages from reuse:
+        close it, and never hold one while waiting for a person.
+        """
+
+    async def apply(self, commit: Commit) -> None:
+        """
+        Apply *commit* as one transaction and make it durable.
+
+        Calls must not overlap.
+
+        Raises:
+            StoreFullError: No room; nothing was written.
+            OSError: The disk failed; nothing is known, so the node must stop.
+        """
+
+    async def reserve(self, state: DurableState) -> None:
+        """Make *state* durable on disk whatever the durability mode."""
+
+    def usage(self) -> Usage:
+        """Return how full the store is; cheap enough for every turn."""
+
+    def close(self) -> None:
+        """Make everything durable and release the files."""
