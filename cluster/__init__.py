@@ -1,1 +1,1 @@
-"""The cluster package: local clusters for people and for tests."""
+"""Runs several nodes together: real processes, cuts and distances, a demonstration."""

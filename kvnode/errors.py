@@ -24,7 +24,14 @@ doubt, INDETERMINATE is the safe answer.
 """
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ERROR_TRAILER: Final = "kvnode-error-bin"
+"""
+Trailing metadata of a failed RPC: the serialized kvnode.v1.Error.
+
+A bare gRPC status cannot say whether a write happened; this can.
+"""
 
 
 class Outcome(Enum):

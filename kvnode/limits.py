@@ -25,3 +25,5 @@ DEPENDENCIES_MAX = 256  # replicas; more than a full region has members
 CONFLICTS_PER_KEY_MAX = 4  # R4
 CONFLICT_AGE_MILLIS_MAX = 24 * 3600 * 1000  # R4
 INLINE_VALUE_BYTES_MAX = 64 * 1024  # D6: above, announce and let it be pulled
+KEEPALIVE_MILLIS = 10_000  # pings on a quiet connection; servers must allow half of it
+KEEPALIVE_TIMEOUT_MILLIS = 5000  # no pong for so long: the connection is dead

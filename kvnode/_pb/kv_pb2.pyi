@@ -1121,3 +1121,52 @@ class FrameReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FrameReply: _TypeAlias = FrameReply  # noqa: Y015
+
+@_typing.final
+class SessionToken(_message.Message):
+    """What a session has read or written (S1), as the `session` bytes of requests
+    and replies. Tokens are joined: the larger seq of each replica, the larger hlc.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Entry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REPLICA_FIELD_NUMBER: _builtins.int
+        SEQ_FIELD_NUMBER: _builtins.int
+        replica: _builtins.int
+        seq: _builtins.int
+        def __init__(
+            self,
+            *,
+            replica: _builtins.int = ...,
+            seq: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["replica", b"replica", "seq", b"seq"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
+    hlc: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionToken.Entry]:
+        """ascending by replica"""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___SessionToken.Entry] | None = ...,
+        hlc: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "hlc", b"hlc"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionToken: _TypeAlias = SessionToken  # noqa: Y015

@@ -1,1 +1,69 @@
-"""kvnode.client."""
+"""
+The client library, for asyncio and for threads.
+
+What is named here is public; everything below may change.
+"""
+
+from kvnode.client.batch import Delete, Get, Put, Step
+from kvnode.client.client import Client
+from kvnode.client.documents import DocumentHandle
+from kvnode.client.handles import CounterHandle, SetHandle
+from kvnode.client.session import Session
+from kvnode.client.sync import (
+    SyncClient,
+    SyncCounterHandle,
+    SyncDocumentHandle,
+    SyncSession,
+    SyncSetHandle,
+)
+from kvnode.client.values import (
+    BatchResults,
+    Change,
+    Changes,
+    ClockEntry,
+    Conflict,
+    ConflictPage,
+    Digest,
+    Item,
+    JsonValue,
+    Key,
+    Kind,
+    NodeStatus,
+    Page,
+    PeerStatus,
+    Value,
+    WriteResult,
+)
+
+__all__ = [
+    "BatchResults",
+    "Change",
+    "Changes",
+    "Client",
+    "ClockEntry",
+    "Conflict",
+    "ConflictPage",
+    "CounterHandle",
+    "Delete",
+    "Digest",
+    "DocumentHandle",
+    "Get",
+    "Item",
+    "JsonValue",
+    "Key",
+    "Kind",
+    "NodeStatus",
+    "Page",
+    "PeerStatus",
+    "Put",
+    "Session",
+    "SetHandle",
+    "Step",
+    "SyncClient",
+    "SyncCounterHandle",
+    "SyncDocumentHandle",
+    "SyncSession",
+    "SyncSetHandle",
+    "Value",
+    "WriteResult",
+]

@@ -1,0 +1,256 @@
+"""
+`kvnode cluster`: a cluster on this machine, run from the command line.
+
+Nodes go on running after a command has ended; `status` finds them again and
+`down` ends them.  What is kept where: cluster.local.state_directory.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from cluster.errors import ClusterError
+from cluster.local.state_directory import DEFAULT_DIRECTORY, StateDirectory
+from cluster.processes import ProcessCluster
+from cluster.status_table import NodeReport, cut_lines, reports, status_table
+from cluster.topology import THREE_CITIES, Topology, parse_groups
+from kvnode.errors import KvError
+
+FIRST_PORT = 7401
+
+app = typer.Typer(
+    name="cluster",
+    help="Run a cluster of three nodes on this machine, and do it harm.",
+    no_args_is_help=True,
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Directory = Annotated[
+    Path, typer.Option("--directory", "-d", help="Where the cluster keeps its state.")
+]
+Nodes = Annotated[
+    list[str], typer.Argument(metavar="NODE...", help="Names, such as tokyo.")
+]
+NodesOrAll = Annotated[
+    list[str] | None, typer.Argument(metavar="[NODE]...", help="By default, all.")
+]
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work*; a failure that was foreseen is one message and exit code 1."""
+    try:
+        asyncio.run(work)
+    except (ClusterError, KvError) as error:
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def _plain(text: str) -> str:
+    """Return *text* so that rich shows it as it is."""
+    return text.replace("[", r"\[")
+
+
+async def _change(
+    directory: Path, act: Callable[[ProcessCluster], Coroutine[Any, Any, None]]
+) -> None:
+    """Do *act* to the cluster in *directory* while no other command can."""
+    StateDirectory(directory).load()  # a directory without a cluster stays unmade
+    with StateDirectory(directory).locked():
+        await act(ProcessCluster(directory))
+
+
+@app.command()
+def up(
+    *,
+    directory: Directory = DEFAULT_DIRECTORY,
+    distance: Annotated[
+        float,
+        typer.Option(help="Factor for the emulated distances; 0 is none.", min=0),
+    ] = 1.0,
+    first_port: Annotated[
+        int,
+        typer.Option(help="Ports count up from here, leaving out those in use.", min=1),
+    ] = FIRST_PORT,
+    relaxed: Annotated[
+        bool, typer.Option(help="Sync to disk every 100 ms instead of at each write.")
+    ] = False,
+) -> None:
+    """Start the nodes that are not running; make the cluster if there is none."""
+
+    async def work() -> None:
+        with StateDirectory(directory).locked():
+            cluster = ProcessCluster.create(
+                directory,
+                THREE_CITIES.scaled(distance),
+                first_port=first_port,
+                durability="relaxed" if relaxed else "fsync",
+            )
+            with console.status("starting"):
+                await cluster.start()
+            await _show(cluster)
+            names = cluster.topology.names
+            console.print(_after_up(cluster, names), soft_wrap=True)
+
+    _run(work())
+
+
+def _after_up(cluster: ProcessCluster, names: Sequence[str]) -> str:
+    first, last = cluster.endpoint(names[0]), cluster.endpoint(names[-1])
+    return (
+        "\nWrite in one place and read in another:\n"
+        f"  kvnode --endpoint {first} put greeting hello\n"
+        f"  kvnode --endpoint {last} get greeting\n"
+        "Then do some harm:\n"
+        f"  kvnode cluster partition {names[0]}\n"
+        f"  kvnode cluster kill {names[-1]}\n"
+        "  kvnode cluster heal; kvnode cluster up; kvnode cluster down"
+    )
+
+
+@app.command()
+def down(*, nodes: NodesOrAll = None, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Stop nodes in an orderly way; their data stays."""
+    _run(_change(directory, lambda cluster: cluster.stop(*(nodes or ()))))
+
+
+@app.command()
+def status(
+    *,
+    directory: Directory = DEFAULT_DIRECTORY,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what runs, where, and what each node holds."""
+
+    async def work() -> None:
+        cluster = ProcessCluster(directory)
+        if as_json:
+            found = await reports(cluster)
+            text = json.dumps([report.as_json() for report in found], indent=2)
+            typer.echo(text)
+        else:
+            await _show(cluster)
+
+    _run(work())
+
+
+async def _show(cluster: ProcessCluster) -> None:
+    found: list[NodeReport] = await reports(cluster)
+    console.print(status_table(cluster.topology, found))
+    for line in cut_lines(cluster.topology, cluster.cuts):
+        console.print(f"[red]{line}[/]")
+
+
+@app.command()
+def kill(*, nodes: Nodes, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """End nodes at once with SIGKILL, as a power cut would."""
+    _run(_change(directory, lambda cluster: cluster.kill(*nodes)))
+
+
+@app.command()
+def pause(*, nodes: Nodes, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Freeze nodes with SIGSTOP; their connections stay open."""
+    _run(_change(directory, lambda cluster: cluster.pause(*nodes)))
+
+
+@app.command()
+def resume(
+    *, nodes: NodesOrAll = None, directory: Directory = DEFAULT_DIRECTORY
+) -> None:
+    """Let paused nodes go on."""
+    _run(_change(directory, lambda cluster: cluster.resume(*(nodes or ()))))
+
+
+@app.command()
+def restart(
+    *, nodes: NodesOrAll = None, directory: Directory = DEFAULT_DIRECTORY
+) -> None:
+    """Stop nodes in an orderly way and start them again."""
+
+    async def act(cluster: ProcessCluster) -> None:
+        await cluster.stop(*(nodes or ()))
+        await cluster.start(*(nodes or ()))
+        await _show(cluster)
+
+    _run(_change(directory, act))
+
+
+@app.command(
+    # Options must come before the names, because click would otherwise take the
+    # "--" between two groups for itself.
+    context_settings={"allow_interspersed_args": False}
+)
+def partition(
+    *,
+    groups: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NODE... [-- NODE...]",
+            help="Groups of names, parted by -- or, in quotes, by |.",
+        ),
+    ],
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """
+    Cut the links between groups of nodes; nodes not named form one more group.
+
+    For example: `partition tokyo`, or `partition "tokyo | frankfurt,virginia"`.
+    """
+
+    async def act(cluster: ProcessCluster) -> None:
+        await cluster.partition(parse_groups(groups))
+        await _show(cluster)
+
+    _run(_change(directory, act))
+
+
+@app.command()
+def heal(*, directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Open every link again, with its distance."""
+
+    async def act(cluster: ProcessCluster) -> None:
+        await cluster.heal()
+        await _show(cluster)
+
+    _run(_change(directory, act))
+
+
+@app.command()
+def logs(
+    *,
+    nodes: NodesOrAll = None,
+    directory: Directory = DEFAULT_DIRECTORY,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", help="How many of each node.", min=1)
+    ] = 20,
+) -> None:
+    """Show the end of the nodes' logs."""
+
+    async def work() -> None:
+        topology: Topology = ProcessCluster(directory).topology
+        home = StateDirectory(directory)
+        for name in nodes or topology.names:
+            path = home.log_file(topology.site(name).name)
+            console.print(f"[bold]{name}[/]  [dim]{path}[/]", soft_wrap=True)
+            typer.echo(home.log_tail(name, lines) or "(empty)")
+
+    _run(work())
+
+
+@app.command()
+def wipe(
+    *,
+    nodes: NodesOrAll = None,
+    directory: Directory = DEFAULT_DIRECTORY,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """End nodes and delete their data; without names, the whole cluster."""
+    what = ", ".join(nodes) if nodes else f"everything in {directory}"
+    if not yes and not typer.confirm(f"Delete the data of {what}?"):
+        raise typer.Exit(1)
+    _run(_change(directory, lambda cluster: cluster.erase(*(nodes or ()))))

@@ -1,0 +1,269 @@
+"""The Admin service: what operators see and do."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+import psutil
+
+from kvnode._pb import admin_pb2 as pb
+from kvnode._pb import admin_pb2_grpc
+from kvnode.api.digest import digest
+from kvnode.api.limits import checked_namespace
+from kvnode.api.namespaces import Namespaces, registration
+from kvnode.api.port import NodePort
+from kvnode.api.status_map import to_status
+from kvnode.api.writing import write_and_wait
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.commands import Command, Delete, Put
+from kvnode.core.node.node import Peer
+from kvnode.core.versions.version import Kind
+from kvnode.errors import InvalidArgumentError, KvError
+from kvnode.types import (
+    DEFAULT_NAMESPACE,
+    EntryKey,
+    Namespace,
+    ReplicaId,
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+DELETES_PER_WRITE = 1000
+"""Keys of a deleted namespace go in batches, so that others get their turns."""
+
+
+class LinkConditions(Protocol):
+    """The emulated state of the road to one peer."""
+
+    delay_ms: int
+    blocked: bool
+
+
+class Links(Protocol):
+    """What the transport lets an operator see and change."""
+
+    def conditions(self, name: str) -> LinkConditions:
+        """Return the emulated conditions toward the peer called *name*."""
+
+
+class AdminPort(NodePort, Protocol):
+    """What operators may see of the node, beyond what clients may."""
+
+    def peers(self) -> Mapping[ReplicaId, Peer]:
+        """Return the connected peers."""
+
+    def conflicts_ever(self) -> int:
+        """Return how many conflicts this node has noticed."""
+
+    def uncovered_batches(self) -> int:
+        """Return how many pushed batches wait for what they depend on."""
+
+    def replica(self) -> ReplicaId:
+        """Return this node's identity."""
+
+    def refusal(self) -> str:
+        """Return why client writes are refused now; empty if they are not."""
+
+    def hlc(self) -> int:
+        """Return the newest timestamp given."""
+
+    def backup(self) -> AsyncIterator[bytes]:
+        """Return a consistent backup, in pieces."""
+
+    def heard_ms_ago(self, replica: ReplicaId) -> int:
+        """Return when a peer was last heard, in ms ago; -1 = never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What does not change while the node runs."""
+
+    name: str
+    region: str
+    cluster: str
+    version: str
+    durability: str
+    data_directory: str
+    started_at_ms: int
+    fault_injection: bool
+
+
+class AdminServicer(admin_pb2_grpc.AdminServicer):
+    """Serves operators."""
+
+    def __init__(
+        self, node: AdminPort, namespaces: Namespaces, links: Links, facts: Facts
+    ) -> None:
+        self._node = node
+        self._namespaces = namespaces
+        self._links = links
+        self._facts = facts
+        self._process = psutil.Process()
+
+    async def Status(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.StatusRequest, context: Context
+    ) -> pb.StatusReply:
+        """Describe this node and its peers."""
+        del request, context
+        node, facts, usage = self._node, self._facts, self._node.store.usage()
+        refusal = node.refusal()
+        reply = pb.StatusReply(
+            name=facts.name,
+            region=facts.region,
+            replica=node.replica(),
+            version=facts.version,
+            cluster=facts.cluster,
+            uptime_ms=max(0, node.now() - facts.started_at_ms),
+            entry_count=usage.entry_count,
+            disk_bytes=usage.used_bytes,
+            disk_free_bytes=usage.free_bytes,
+            resident_bytes=self._process.memory_info().rss,
+            durability=facts.durability,
+            accepting_writes=not refusal,
+            refusing_because=refusal,
+            clock=_clock_entries(node.clock()),
+            conflicts_ever=node.conflicts_ever(),
+            uncovered_batches=node.uncovered_batches(),
+            namespaces=self._namespaces.names(),
+            data_directory=facts.data_directory,
+            hlc=node.hlc(),
+        )
+        self._add_peers(reply)
+        return reply
+
+    def _add_peers(self, reply: pb.StatusReply) -> None:
+        node, clock = self._node, self._node.clock()
+        connected = node.peers()
+        for address in node.known_peers():
+            peer = connected.get(address.replica)
+            theirs = peer.clock if peer else EMPTY
+            conditions = self._links.conditions(address.name)
+            reply.peers.add(
+                name=address.name,
+                address=address.address,
+                replica=address.replica,
+                region=address.region,
+                connected=peer is not None,
+                missing_there=clock.count_missing_from(theirs) if peer else 0,
+                missing_here=theirs.count_missing_from(clock),
+                outbox_bytes=peer.outbox.size_bytes if peer else 0,
+                delay_ms=conditions.delay_ms,
+                blocked=conditions.blocked,
+                heard_ms_ago=node.heard_ms_ago(address.replica),
+            )
+
+    async def CreateNamespace(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.NamespaceRequest, context: Context
+    ) -> pb.NamespaceReply:
+        """Create a namespace, everywhere in time."""
+        try:
+            name = checked_namespace(request.name)
+            if name in self._namespaces:
+                return pb.NamespaceReply(changed=False)
+            await write_and_wait(self._node, (Put(registration(name), b"{}"),))
+        except KvError as error:
+            await context.abort(to_status(error), str(error))
+        return pb.NamespaceReply(changed=True)
+
+    async def DeleteNamespace(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.NamespaceRequest, context: Context
+    ) -> pb.NamespaceReply:
+        """Delete a namespace and every key of it that is known here."""
+        try:
+            name = checked_namespace(request.name)
+            if name == DEFAULT_NAMESPACE:
+                msg = "the default namespace cannot be deleted"
+                raise InvalidArgumentError(msg)
+            if name not in self._namespaces:
+                return pb.NamespaceReply(changed=False)
+            await write_and_wait(self._node, (Delete(registration(name)),))
+            await self._delete_keys(name)
+        except KvError as error:
+            await context.abort(to_status(error), str(error))
+        return pb.NamespaceReply(changed=True)
+
+    async def _delete_keys(self, name: Namespace) -> None:
+        start = b""
+        while True:
+            commands: list[Command] = []
+            with self._node.store.snapshot() as view:
+                for key, entry in view.scan(name, start=start):
+                    start = key + b"\0"
+                    if entry.version.kind is not Kind.TOMBSTONE:
+                        commands.append(Delete(EntryKey(name, key)))
+                    if len(commands) >= DELETES_PER_WRITE:
+                        break
+            if not commands:
+                return
+            await write_and_wait(self._node, tuple(commands))
+
+    async def ListNamespaces(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.ListNamespacesRequest, context: Context
+    ) -> pb.ListNamespacesReply:
+        """Name the namespaces known here."""
+        del request, context
+        return pb.ListNamespacesReply(names=self._namespaces.names())
+
+    async def Digest(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.DigestRequest, context: Context
+    ) -> pb.DigestReply:
+        """Return a fingerprint of what this node holds."""
+        try:
+            with self._node.store.snapshot() as view:
+                clock = view.state().clock
+                if request.namespace:
+                    chosen = Namespace(request.namespace)
+                    self._namespaces.check(chosen)
+                    names = [chosen]
+                else:
+                    names = list(view.namespaces())
+                reply = await digest(view, names, self._node.now())
+        except KvError as error:
+            await context.abort(to_status(error), str(error))
+        reply.clock.extend(_clock_entries(clock))
+        return reply
+
+    async def Backup(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.BackupRequest, context: Context
+    ) -> AsyncIterator[pb.BackupChunk]:
+        """Send a consistent backup, taken while serving."""
+        del request
+        try:
+            async for data in self._node.backup():
+                yield pb.BackupChunk(data=data)
+        except KvError as error:
+            await context.abort(to_status(error), str(error))
+
+    async def SetLink(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.SetLinkRequest, context: Context
+    ) -> pb.SetLinkReply:
+        """Emulate distance or a cut to a peer."""
+        if not self._facts.fault_injection:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "this node was not started with fault_injection = true",
+            )
+        known = {peer.name for peer in self._node.known_peers()}
+        if request.peer not in known:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"{request.peer!r} is no peer of {self._facts.name}; it knows"
+                f" {', '.join(sorted(known)) or 'none'}",
+            )
+        conditions = self._links.conditions(request.peer)
+        conditions.delay_ms = request.delay_ms
+        conditions.blocked = request.blocked
+        return pb.SetLinkReply()
+
+
+def _clock_entries(clock: VersionVector) -> list[pb.ClockEntry]:
+    return [
+        pb.ClockEntry(
+            replica=replica,
+            covered=clock.prefix(replica),
+            newest=clock.newest(replica),
+        )
+        for replica, _ in clock.items()
+    ]

@@ -1,0 +1,68 @@
+"""
+Namespaces: which exist at this node.
+
+A namespace is an entry like any other, in the system namespace, so creating one
+replicates like any write.  Its data may arrive before it does; that is kept, and
+shows once the namespace is known.
+"""
+
+from kvnode.core.versions.store_view import Commit
+from kvnode.errors import NamespaceNotFoundError
+from kvnode.storage.port import Store
+from kvnode.types import (
+    DEFAULT_NAMESPACE,
+    SYSTEM_NAMESPACE,
+    EntryKey,
+    Millis,
+    Namespace,
+)
+
+_PREFIX = b"namespace/"
+_FOREVER = Millis(0)
+
+
+def registration(name: Namespace) -> EntryKey:
+    """Return where the existence of namespace *name* is recorded."""
+    return EntryKey(SYSTEM_NAMESPACE, _PREFIX + name.encode())
+
+
+class Namespaces:
+    """The namespaces known here; kept current by the node's commits."""
+
+    def __init__(self, store: Store) -> None:
+        self._known = {DEFAULT_NAMESPACE}
+        with store.snapshot() as view:
+            for key, entry in view.scan(SYSTEM_NAMESPACE, prefix=_PREFIX):
+                if entry.live(_FOREVER):
+                    self._known.add(_name(key))
+
+    def on_commit(self, commit: Commit) -> None:
+        """Take in registrations that came with *commit*."""
+        for (namespace, key), entry, _ in commit.writes:
+            if namespace == SYSTEM_NAMESPACE and key.startswith(_PREFIX):
+                if entry.live(_FOREVER):
+                    self._known.add(_name(key))
+                elif _name(key) != DEFAULT_NAMESPACE:
+                    self._known.discard(_name(key))
+
+    def check(self, namespace: Namespace) -> None:
+        """
+        Do nothing if *namespace* is known.
+
+        Raises:
+            NamespaceNotFoundError: It is not.
+        """
+        if namespace not in self._known:
+            raise NamespaceNotFoundError(namespace)
+
+    def __contains__(self, namespace: Namespace) -> bool:
+        """Tell whether *namespace* is known."""
+        return namespace in self._known
+
+    def names(self) -> list[str]:
+        """Return all known namespaces, sorted."""
+        return sorted(self._known)
+
+
+def _name(key: bytes) -> Namespace:
+    return Namespace(key.removeprefix(_PREFIX).decode())

@@ -1,0 +1,58 @@
+"""What the services ask of the node behind them."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.commands import LOCAL, Command, Replicas
+from kvnode.core.node.events import Reply
+from kvnode.core.node.staleness import Staleness
+from kvnode.core.versions.session import NEW_SESSION, Session
+from kvnode.core.versions.store_view import Commit, PeerAddress
+from kvnode.errors import KvError
+from kvnode.storage.port import Store
+from kvnode.types import Millis
+
+OnReply = Callable[[Reply | KvError], None]
+"""Takes the outcome of a write request; called once, from the event loop."""
+
+
+class NodePort(Protocol):
+    """The driver, as the services see it."""
+
+    store: Store
+
+    @property
+    def now(self) -> Callable[[], Millis]:
+        """Return the node's clock."""
+
+    def write(
+        self,
+        commands: tuple[Command, ...],
+        on_reply: OnReply,
+        *,
+        session: Session = NEW_SESSION,
+        replicas: Replicas = LOCAL,
+    ) -> None:
+        """Queue *commands* as one request; *on_reply* gets what came of it."""
+
+    def covers(self, session: Session) -> bool:
+        """Tell whether all that *session* has seen is covered here."""
+
+    async def wait_covered(self, session: Session, patience_s: float) -> bool:
+        """Wait until *session* is covered; tell whether that came in time."""
+
+    def clock(self) -> VersionVector:
+        """Return what this node covers, durably."""
+
+    def pending(self) -> VersionVector:
+        """Return what reads of uncovered entries join into their tokens."""
+
+    def known_peers(self) -> tuple[PeerAddress, ...]:
+        """Return the peers this node knows of."""
+
+    def staleness(self) -> Staleness:
+        """Return how far behind each origin this node is."""
+
+    def listen(self, listener: Callable[[Commit], None]) -> Callable[[], None]:
+        """Call *listener* after every commit; returns how to stop that."""

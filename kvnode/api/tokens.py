@@ -1,0 +1,76 @@
+"""
+Session tokens, version strings and cursors: opaque to clients, read here.
+
+Whatever comes back from a client is checked as if it were made up.
+"""
+
+from google.protobuf.message import DecodeError
+
+from kvnode._pb import kv_pb2 as pb
+from kvnode.core.versions.session import NEW_SESSION, Session
+from kvnode.errors import InvalidArgumentError
+from kvnode.limits import DEPENDENCIES_MAX, SESSION_BYTES_MAX
+from kvnode.types import Dot, HlcTimestamp, ReplicaId
+
+
+def encode_session(session: Session) -> bytes:
+    """Return *session* as a token."""
+    token = pb.SessionToken(hlc=session.hlc)
+    for replica, seq in session.seen:
+        token.entries.add(replica=replica, seq=seq)
+    return token.SerializeToString()
+
+
+def decode_session(token: bytes) -> Session:
+    """
+    Return the session of *token*; an empty one has seen nothing.
+
+    Raises:
+        InvalidArgumentError: It is no token of any node, or too large.
+    """
+    if not token:
+        return NEW_SESSION
+    if len(token) > SESSION_BYTES_MAX:
+        msg = f"the session has {len(token)} bytes; at most {SESSION_BYTES_MAX} allowed"
+        raise InvalidArgumentError(msg)
+    message = pb.SessionToken()
+    try:
+        message.ParseFromString(token)
+    except DecodeError as error:
+        msg = "the session is not a token that a node made"
+        raise InvalidArgumentError(msg) from error
+    seen = tuple(sorted(Dot(ReplicaId(e.replica), e.seq) for e in message.entries))
+    if len(seen) > DEPENDENCIES_MAX:
+        msg = (
+            f"the session names {len(seen)} replicas; at most {DEPENDENCIES_MAX}"
+            " are allowed"
+        )
+        raise InvalidArgumentError(msg)
+    if len({dot.replica for dot in seen}) < len(seen) or any(d.seq < 1 for d in seen):
+        msg = "the session is not a token that a node made"
+        raise InvalidArgumentError(msg)
+    return Session(seen, HlcTimestamp(message.hlc))
+
+
+def encode_version(dot: Dot) -> str:
+    """Return *dot* as a version string: its seq, and its replica in hex."""
+    return f"{dot.seq}@{dot.replica:016x}"
+
+
+def decode_version(version: str) -> Dot | None:
+    """
+    Return the dot of a version string; None for an empty one.
+
+    Raises:
+        InvalidArgumentError: It is not of that form.
+    """
+    if not version:
+        return None
+    seq, at, replica = version.partition("@")
+    try:
+        if at:
+            return Dot(ReplicaId(int(replica, 16)), int(seq))
+    except ValueError:
+        pass
+    msg = f"{version!r} is not a version that a node gave"
+    raise InvalidArgumentError(msg)

@@ -1,0 +1,163 @@
+"""What operators ask of a node: thin calls to kvnode.v1.Admin."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from kvnode._pb import admin_pb2
+from kvnode.client.arguments import deadline_seconds
+from kvnode.client.dispatcher import Dispatcher, guarded
+from kvnode.client.replies import digest_of, status_of
+from kvnode.client.store import Store
+from kvnode.client.values import Digest, NodeStatus
+from kvnode.errors import InvalidArgumentError
+
+Reply = TypeVar("Reply")
+
+_UINT32_MAX = 2**32 - 1
+
+
+class AdminStore(Store):
+    """
+    The data methods and the operators' methods.
+
+    The latter go to the endpoint in use: a client of one endpoint asks that node.
+    """
+
+    async def status(self, *, deadline: float | None = None) -> NodeStatus:
+        """Return the node's account of itself."""
+        reply = await self._admin(
+            "Status",
+            admin_pb2.StatusRequest(),
+            admin_pb2.StatusReply.FromString,
+            deadline=deadline,
+        )
+        return status_of(reply)
+
+    async def digest(
+        self, namespace: str | None = None, *, deadline: float | None = None
+    ) -> Digest:
+        """Return a fingerprint of all entries, or of those in *namespace*."""
+        reply = await self._admin(
+            "Digest",
+            admin_pb2.DigestRequest(namespace=namespace or ""),
+            admin_pb2.DigestReply.FromString,
+            namespace=namespace,
+            deadline=deadline,
+        )
+        return digest_of(reply)
+
+    async def namespaces(self, *, deadline: float | None = None) -> tuple[str, ...]:
+        """Return the names of the namespaces known at the node."""
+        reply = await self._admin(
+            "ListNamespaces",
+            admin_pb2.ListNamespacesRequest(),
+            admin_pb2.ListNamespacesReply.FromString,
+            deadline=deadline,
+        )
+        return tuple(reply.names)
+
+    async def create_namespace(
+        self, name: str, *, deadline: float | None = None
+    ) -> bool:
+        """Create a namespace everywhere; False: it was there already."""
+        reply = await self._admin(
+            "CreateNamespace",
+            admin_pb2.NamespaceRequest(name=name),
+            admin_pb2.NamespaceReply.FromString,
+            namespace=name,
+            deadline=deadline,
+            writes=True,
+        )
+        return reply.changed
+
+    async def delete_namespace(
+        self, name: str, *, deadline: float | None = None
+    ) -> bool:
+        """Delete a namespace and all in it, everywhere; False: there was none."""
+        reply = await self._admin(
+            "DeleteNamespace",
+            admin_pb2.NamespaceRequest(name=name),
+            admin_pb2.NamespaceReply.FromString,
+            namespace=name,
+            deadline=deadline,
+            writes=True,
+        )
+        return reply.changed
+
+    async def set_link(
+        self,
+        peer: str,
+        *,
+        delay: float = 0.0,
+        blocked: bool = False,
+        deadline: float | None = None,
+    ) -> None:
+        """Emulate *delay* seconds to the peer of that name, or a cut."""
+        delay_ms = round(delay * 1000) if 0 <= delay <= _UINT32_MAX / 1000 else None
+        if delay_ms is None:
+            msg = f"delay is {delay} s: it must be 0 to {_UINT32_MAX // 1000} s"
+            raise InvalidArgumentError(msg)
+        await self._admin(
+            "SetLink",
+            admin_pb2.SetLinkRequest(peer=peer, delay_ms=delay_ms, blocked=blocked),
+            admin_pb2.SetLinkReply.FromString,
+            deadline=deadline,
+            writes=True,
+        )
+
+    async def backup(self, *, deadline: float | None = None) -> AsyncIterator[bytes]:
+        """
+        Yield the chunks of a consistent snapshot, each of at most 1 MiB.
+
+        *deadline* is for finding a node; the transfer takes as long as it takes.  A
+        transfer that fails is not repeated: what was yielded is of no use.
+        """
+        dispatcher = self._dispatcher()
+        seconds = self._deadline if deadline is None else deadline_seconds(deadline)
+        connection = await dispatcher.pool.connect(dispatcher.now() + seconds)
+        call: grpc.aio.UnaryStreamCall[Message, admin_pb2.BackupChunk] = (
+            connection.channel.unary_stream(
+                "/kvnode.v1.Admin/Backup",
+                request_serializer=admin_pb2.BackupRequest.SerializeToString,
+                response_deserializer=admin_pb2.BackupChunk.FromString,
+            )(admin_pb2.BackupRequest())
+        )
+        try:
+            while True:
+                chunk = await guarded(
+                    call.read(), namespace="", address=connection.address, writes=False
+                )
+                if not isinstance(chunk, admin_pb2.BackupChunk):
+                    return
+                yield chunk.data
+        finally:
+            call.cancel()
+
+    async def _admin(  # noqa: PLR0913 - a method, its two messages, and how to call
+        self,
+        method: str,
+        request: Message,
+        parse: Callable[[bytes], Reply],
+        *,
+        namespace: str | None = None,
+        deadline: float | None,
+        writes: bool = False,
+    ) -> Reply:
+        async def invoke(channel: grpc.aio.Channel, remaining: float) -> Reply:
+            call: grpc.aio.UnaryUnaryCall[Message, Reply] = channel.unary_unary(
+                f"/kvnode.v1.Admin/{method}",
+                request_serializer=type(request).SerializeToString,
+                response_deserializer=parse,
+            )(request, timeout=remaining)
+            return await call
+
+        dispatcher: Dispatcher = self._dispatcher()
+        return await dispatcher.unary(
+            invoke,
+            namespace=namespace or "",
+            writes=writes,
+            deadline=self._deadline if deadline is None else deadline_seconds(deadline),
+        )

@@ -1,0 +1,231 @@
+"""
+Joining concurrent calls into frames, and matching replies to calls.
+
+One gRPC message costs a hundred times what one operation costs, so calls that
+are made in the same turn of the event loop, or while a frame is being written,
+travel in one frame.  Nobody waits for company: a lone call leaves at once.
+
+The batcher does no I/O.  A call is in one of three places:
+
+    pending ---frame()---> sent ---resolve()---> done
+       |                    |
+       | never written:     | may have been served:
+       | UnavailableError   | ConnectionLostError or DeadlineError
+
+which is what decides whether a failed write may be repeated (kvnode.client.retry).
+Operations arrive serialized: their exact size is known, and a frame is their
+concatenation, because a repeated field is just its elements in a row.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from kvnode._pb import kv_pb2
+from kvnode.client.deadlines import Bucket, Deadlines
+from kvnode.client.gate import Gate
+from kvnode.errors import ConnectionLostError, DeadlineError, UnavailableError
+from kvnode.limits import FRAME_OPERATIONS_MAX
+
+FRAME_BYTES_SOFT_MAX = 4 * 1024 * 1024  # 3 ms of a 10 Gbit link; one larger call is ok
+_OPERATIONS_TAG = b"\x0a"  # Frame.operations = 1, length-delimited
+_VARINT_BITS = 7
+_VARINT_MORE = 1 << _VARINT_BITS
+
+Reply = asyncio.Future[kv_pb2.OperationResult]
+
+
+class Call:
+    """One operation under way; `sent_at` is None until it is in a frame."""
+
+    __slots__ = (
+        "batcher",
+        "bucket",
+        "identifier",
+        "payload",
+        "reply",
+        "sent_at",
+        "size_bytes",
+    )
+
+    def __init__(
+        self, batcher: "Batcher", identifier: int, payload: bytes, reply: Reply
+    ) -> None:
+        self.batcher = batcher
+        self.identifier = identifier
+        self.payload = payload
+        self.size_bytes = len(payload)
+        self.reply = reply
+        self.sent_at: float | None = None
+        self.bucket: Bucket
+
+    def expire(self) -> None:
+        """Fail the call: its deadline has passed."""
+        self.batcher.expire(self)
+
+
+class Batcher:
+    """
+    The calls of one stream to *address*.
+
+    Args:
+        address: Of the endpoint, for messages.
+        loop: Whose time the deadlines are in.
+        gate: What each added call has entered; it leaves when it is done.
+        deadlines: Calls `expire` on what is not answered in time.
+        on_silence: Called when a call's deadline passed and the stream was
+            silent ever since it was sent.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        gate: Gate,
+        deadlines: Deadlines,
+        on_silence: Callable[[], None],
+    ) -> None:
+        self._address = address
+        self._loop = loop
+        self._gate = gate
+        self._deadlines = deadlines
+        self._on_silence = on_silence
+        self._pending: deque[Call] = deque()
+        self._calls: dict[int, Call] = {}
+        self._heard_at = 0.0
+        self._closed_because: str | None = None
+        self._added: asyncio.Future[None] | None = None
+
+    @property
+    def call_count(self) -> int:
+        """How many calls wait for a frame or a reply."""
+        return len(self._calls)
+
+    def add(self, identifier: int, payload: bytes, expires_at: float) -> Reply:
+        """
+        Take in a serialized operation that has entered the gate.
+
+        Args:
+            identifier: The operation's id, unique among those under way.
+            payload: The serialized operation, id included.
+            expires_at: Deadline in loop time.
+
+        Raises:
+            UnavailableError: The stream is closed; nothing was sent.
+        """
+        if self._closed_because is not None:
+            self._gate.leave(len(payload))
+            raise self._never_sent()
+        assert identifier not in self._calls, "ids are unique among those under way"
+        reply: Reply = self._loop.create_future()
+        call = Call(self, identifier, payload, reply)
+        call.bucket = self._deadlines.add(call, expires_at)
+        self._calls[identifier] = call
+        self._pending.append(call)
+        if self._added is not None and not self._added.done():
+            self._added.set_result(None)
+        return reply
+
+    async def frame(self) -> bytes:
+        """
+        Wait until calls are pending and return the next serialized frame.
+
+        The frame holds calls in the order in which they were added, at most
+        FRAME_OPERATIONS_MAX of them and 4 MiB, or one call that is larger.
+        """
+        while True:
+            frame = self._take_frame()
+            if frame:
+                return frame
+            self._added = self._loop.create_future()
+            await self._added
+
+    def resolve(self, reply: kv_pb2.FrameReply) -> None:
+        """Hand each result to its call; late and unknown ones mean nothing."""
+        self._heard_at = self._loop.time()
+        take = self._calls.pop
+        count, size_bytes = 0, 0
+        for result in reply.results:
+            call = take(result.id, None)
+            if call is None:
+                continue
+            count += 1
+            size_bytes += call.size_bytes
+            call.bucket.discard(call)
+            if not call.reply.done():
+                call.reply.set_result(result)
+        self._gate.leave(size_bytes, operations=count)
+
+    def expire(self, call: Call) -> None:
+        """Fail *call*, whose deadline has passed."""
+        self._finish(call)
+        if call.sent_at is not None and self._heard_at < call.sent_at:
+            self._on_silence()
+        if call.reply.done():
+            return
+        if call.sent_at is None:
+            msg = f"the deadline passed before {self._address} could be written to"
+            call.reply.set_exception(UnavailableError(msg))
+        else:
+            msg = f"no reply from {self._address} before the deadline"
+            call.reply.set_exception(DeadlineError(msg))
+
+    def close(self, because: str) -> None:
+        """Fail all calls, and every later one, since the stream has ended."""
+        if self._closed_because is not None:
+            return
+        self._closed_because = because
+        self._pending.clear()
+        for call in tuple(self._calls.values()):
+            self._finish(call)
+            if call.reply.done():
+                continue
+            if call.sent_at is None:
+                call.reply.set_exception(self._never_sent())
+            else:
+                msg = f"the connection to {self._address} was lost: {because}"
+                call.reply.set_exception(ConnectionLostError(msg))
+
+    def _never_sent(self) -> UnavailableError:
+        return UnavailableError(
+            f"nothing was sent to {self._address}: {self._closed_because}"
+        )
+
+    def _finish(self, call: Call) -> None:
+        """Give back all that *call* holds."""
+        del self._calls[call.identifier]
+        self._gate.leave(call.size_bytes)
+        call.bucket.discard(call)
+
+    def _take_frame(self) -> bytes:
+        """Return a frame of pending calls; empty if there are none."""
+        pending, parts, now = self._pending, list[bytes](), self._loop.time()
+        size_bytes = 0
+        while pending and len(parts) < FRAME_OPERATIONS_MAX:
+            call = pending[0]
+            if parts and size_bytes + call.size_bytes > FRAME_BYTES_SOFT_MAX:
+                break
+            pending.popleft()
+            if call.reply.done():  # cancelled by its caller, or expired
+                if call.identifier in self._calls:
+                    self._finish(call)
+                continue
+            parts.append(_element(call.payload))
+            size_bytes += call.size_bytes
+            call.sent_at = now
+            call.payload = b""
+        return b"".join(parts)
+
+
+def _element(payload: bytes) -> bytes:
+    """Return *payload* as one element of Frame.operations."""
+    size = len(payload)
+    if size < _VARINT_MORE:
+        return b"%b%c%b" % (_OPERATIONS_TAG, size, payload)
+    varint = bytearray()
+    while size >= _VARINT_MORE:
+        varint.append(size & (_VARINT_MORE - 1) | _VARINT_MORE)
+        size >>= _VARINT_BITS
+    varint.append(size)
+    return b"".join((_OPERATIONS_TAG, varint, payload))

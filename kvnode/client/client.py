@@ -1,0 +1,143 @@
+"""
+The asynchronous client.
+
+    async with Client("127.0.0.1:7400", "127.0.0.1:7401") as client:
+        await client.put("flags/new-ui", "on", ttl=3600.0)
+        value = await client.get("flags/new-ui")
+
+Concurrent calls share frames (kvnode.client.batching), so the way to more
+throughput is more calls at once, from as many tasks as you like.
+"""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from kvnode._pb import kv_pb2
+from kvnode.client.admin import AdminStore
+from kvnode.client.arguments import prefix_bytes
+from kvnode.client.dispatcher import Dispatcher
+from kvnode.client.session import Session
+from kvnode.client.values import Changes, Key
+from kvnode.client.watch import watch
+from kvnode.errors import InvalidArgumentError, UnavailableError
+from kvnode.types import DEFAULT_NAMESPACE
+
+DEADLINE_SECONDS = 5.0
+"""How long a call may take in all, unless it says otherwise."""
+
+
+class Client(AdminStore):
+    """
+    Speaks to one of several nodes, from one event loop.
+
+    It connects when it is first used, and `async with` closes it.
+
+    Args:
+        addresses: `host:port` of at least one node, the preferred one first.
+        namespace: The one that all data methods work in.
+        deadline: Seconds that a call may take in all, >= 0.001.
+        credentials: For TLS; None for none.
+
+    Raises:
+        InvalidArgumentError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *addresses: str,
+        namespace: str = DEFAULT_NAMESPACE,
+        deadline: float = DEADLINE_SECONDS,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        super().__init__(namespace, deadline, token=None)
+        if not addresses or not all(addresses):
+            msg = f"a client needs the host:port of a node or more, not {addresses}"
+            raise InvalidArgumentError(msg)
+        self._addresses = addresses
+        self._credentials = credentials
+        self._own_dispatcher: Dispatcher | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Bind to the running event loop; nothing is sent yet."""
+        self._dispatcher()
+
+    async def close(self) -> None:
+        """
+        Close all connections; calls under way fail, and later ones too.
+
+        A write under way ends with ConnectionLostError: it may have happened.
+        """
+        self._closed = True
+        if self._own_dispatcher is not None:
+            await self._own_dispatcher.close()
+
+    def session(self, token: bytes = b"") -> Session:
+        """
+        Return a session that has seen what *token* stands for, or nothing yet.
+
+        Raises:
+            InvalidArgumentError: *token* is no session token.
+        """
+        return Session(self._dispatcher(), self._namespace, self._deadline, token)
+
+    def watch(
+        self,
+        prefix: Key = b"",
+        *,
+        resume_token: bytes = b"",
+        from_start: bool = False,
+        conflicts: bool = False,
+    ) -> AsyncIterator[Changes]:
+        """
+        Yield changes of keys with *prefix*, across failures, until stopped.
+
+        The first step, which may be empty, says that the watch stands.
+
+        Args:
+            prefix: At most 512 bytes; empty for all keys.
+            resume_token: Of a step of an earlier watch, from any node; empty to
+                begin now.
+            from_start: Begin with all that is there.
+            conflicts: Report conflicts as the node notices them (R4).
+
+        Raises:
+            RejectedError: The node says that no such watch can be.
+            UnavailableError: The client was closed.
+        """
+        request = kv_pb2.WatchRequest(
+            namespace=self._wire_namespace,
+            prefix=prefix_bytes(prefix),
+            resume_token=resume_token,
+            from_start=from_start,
+            conflicts=conflicts,
+        )
+        return watch(self._dispatcher(), request)
+
+    def _dispatcher(self) -> Dispatcher:
+        dispatcher = self._own_dispatcher
+        if dispatcher is None:
+            if self._closed:
+                msg = "this client is closed: make a new one"
+                raise UnavailableError(msg)
+            dispatcher = self._own_dispatcher = Dispatcher(
+                self._addresses,
+                namespace=self._namespace,
+                credentials=self._credentials,
+            )
+        return dispatcher

@@ -1,0 +1,205 @@
+"""
+One endpoint: its channel, and the Execute stream on it.
+
+Both are made when they are first needed.  A channel is used only once it is
+connected, so that a call to an unreachable node is known never to have been sent;
+one that fails to connect is thrown away, with gRPC's own backoff, because the
+pool has its own (kvnode.client.pool).
+
+A stream that ends is not mended: the endpoint opens another when asked again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import grpc
+
+from kvnode._pb import kv_pb2
+from kvnode.client.batching import Batcher, Reply
+from kvnode.client.deadlines import Deadlines
+from kvnode.client.gate import Gate
+from kvnode.errors import UnavailableError
+from kvnode.limits import (
+    FRAME_BYTES_MAX,
+    KEEPALIVE_MILLIS,
+    KEEPALIVE_TIMEOUT_MILLIS,
+)
+
+CONNECT_SECONDS_MAX = 1.5  # three round trips around the world, and a lost packet
+_EXECUTE = "/kvnode.v1.Kv/Execute"
+_OPTIONS = (
+    ("grpc.max_send_message_length", FRAME_BYTES_MAX),
+    ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MILLIS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # another client's backoff is not ours
+    ("grpc.enable_http_proxy", 0),  # nodes are addressed directly
+)
+_Execute = grpc.aio.StreamStreamCall[bytes, kv_pb2.FrameReply]
+
+
+class Connection:
+    """A connected channel and the Execute stream on it, until that ends."""
+
+    def __init__(
+        self,
+        address: str,
+        channel: grpc.aio.Channel,
+        *,
+        gate: Gate,
+        deadlines: Deadlines,
+        on_trouble: Callable[["Connection"], None],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.address = address
+        self.channel = channel
+        self._batcher = Batcher(
+            address,
+            loop=loop,
+            gate=gate,
+            deadlines=deadlines,
+            on_silence=lambda: on_trouble(self),
+        )
+        self._on_trouble = on_trouble
+        self.alive = True
+        call: _Execute = channel.stream_stream(
+            _EXECUTE, response_deserializer=kv_pb2.FrameReply.FromString
+        )()
+        self._call = call
+        self._task = loop.create_task(self._run(), name=f"kvnode client {address}")
+
+    def submit(self, identifier: int, payload: bytes, expires_at: float) -> Reply:
+        """Send an operation with the next frame; see `Batcher.add`."""
+        return self._batcher.add(identifier, payload, expires_at)
+
+    async def close(self, because: str) -> None:
+        """End the stream; what was sent and not answered is lost."""
+        self._end(because)
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        """Read and write until the stream ends, from either side."""
+        writer = asyncio.get_running_loop().create_task(self._write())
+        because = "the stream was cancelled"
+        try:
+            because = await self._read()
+        finally:
+            self._end(because)
+            writer.cancel()
+            self._call.cancel()
+            await asyncio.wait([writer])
+
+    async def _read(self) -> str:
+        """Hand replies to their calls; return why there are no more."""
+        try:
+            while True:
+                reply = await self._call.read()
+                if not isinstance(reply, kv_pb2.FrameReply):
+                    return "the node ended the stream"
+                self._batcher.resolve(reply)
+        except grpc.aio.AioRpcError as error:
+            return f"{error.code().name}: {error.details() or 'no details'}"
+
+    async def _write(self) -> None:
+        """Write frames, one at a time; calls collect meanwhile."""
+        # The reader learns from the stream's status why it ended.
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while True:
+                await self._call.write(await self._batcher.frame())
+
+    def _end(self, because: str) -> None:
+        if self.alive:
+            self.alive = False
+            self._on_trouble(self)
+        self._batcher.close(because)
+
+
+class Endpoint:
+    """Where a node listens, and the connection to it while there is one."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        credentials: grpc.ChannelCredentials | None,
+        gate: Gate,
+        deadlines: Deadlines,
+        on_trouble: Callable[[Connection], None],
+    ) -> None:
+        self.address = address
+        self._credentials = credentials
+        self._gate = gate
+        self._deadlines = deadlines
+        self._on_trouble = on_trouble
+        self._channel: grpc.aio.Channel | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def connection(self) -> Connection | None:
+        """The open connection, if there is one."""
+        connection = self._connection
+        return connection if connection is not None and connection.alive else None
+
+    async def connect(self) -> Connection:
+        """
+        Open a stream, over the channel of before if that is still connected.
+
+        One caller at a time.
+
+        Raises:
+            UnavailableError: Not within CONNECT_SECONDS_MAX; nothing was sent.
+        """
+        if (connection := self.connection) is not None:
+            return connection
+        if self._channel is None:
+            self._channel = self._new_channel()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                connected = await _connected(self._channel)
+        except TimeoutError:
+            connected = False
+        if not connected:
+            await self.close("it cannot be reached")
+            msg = f"{self.address} cannot be reached: is a node listening there?"
+            raise UnavailableError(msg)
+        self._connection = Connection(
+            self.address,
+            self._channel,
+            gate=self._gate,
+            deadlines=self._deadlines,
+            on_trouble=self._on_trouble,
+        )
+        return self._connection
+
+    async def close(self, because: str) -> None:
+        """Close stream and channel; a later `connect` starts afresh."""
+        connection, self._connection = self._connection, None
+        channel, self._channel = self._channel, None
+        if connection is not None:
+            await connection.close(because)
+        if channel is not None:
+            await channel.close()
+
+    def _new_channel(self) -> grpc.aio.Channel:
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self.address, options=_OPTIONS)
+        return grpc.aio.secure_channel(
+            self.address, self._credentials, options=_OPTIONS
+        )
+
+
+async def _connected(channel: grpc.aio.Channel) -> bool:
+    """Connect *channel*; tell whether that worked, as soon as it is known."""
+    while True:
+        state = channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.READY:
+            return True
+        if state in {
+            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+            grpc.ChannelConnectivity.SHUTDOWN,
+        }:
+            return False
+        await channel.wait_for_state_change(state)

@@ -1,0 +1,102 @@
+"""
+From what the wire says to the tree in kvnode.errors.
+
+Two sources: the `Error` of an operation's result, which is precise, and the
+status of a whole RPC, which is not, because UNAVAILABLE may come from the node
+before it did anything, or from the transport after it did.  A node can attach
+the precise `Error` to a failed RPC as the trailer `ERROR_TRAILER`; without one, a
+write whose status leaves doubt counts as INDETERMINATE.
+"""
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from kvnode._pb import kv_pb2
+from kvnode.errors import (
+    ERROR_TRAILER,
+    ConnectionLostError,
+    DeadlineError,
+    IndeterminateError,
+    InvalidArgumentError,
+    KvError,
+    NamespaceNotFoundError,
+    RejectedError,
+    ReplicasTimeoutError,
+    StoreFullError,
+    UnavailableError,
+    WrongTypeError,
+)
+
+_FAILED: dict[kv_pb2.ErrorCode.ValueType, type[KvError]] = {
+    kv_pb2.ERROR_CODE_INVALID_ARGUMENT: InvalidArgumentError,
+    kv_pb2.ERROR_CODE_WRONG_TYPE: WrongTypeError,
+    kv_pb2.ERROR_CODE_UNAVAILABLE: UnavailableError,
+    kv_pb2.ERROR_CODE_RESOURCE_EXHAUSTED: StoreFullError,
+}
+
+_STATUSES: dict[grpc.StatusCode, type[KvError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidArgumentError,
+    grpc.StatusCode.FAILED_PRECONDITION: RejectedError,
+    grpc.StatusCode.PERMISSION_DENIED: RejectedError,
+    grpc.StatusCode.UNAUTHENTICATED: RejectedError,
+    grpc.StatusCode.UNIMPLEMENTED: RejectedError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: StoreFullError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineError,
+}
+
+
+def error_of(error: kv_pb2.Error, *, namespace: str) -> KvError:
+    """
+    Return the exception for an operation's *error* in *namespace*.
+
+    A code that this client does not know counts as INDETERMINATE, and so does any
+    that says it may have happened.
+    """
+    message = error.message
+    if error.code == kv_pb2.ERROR_CODE_INDETERMINATE and error.needed:
+        return ReplicasTimeoutError(
+            message, acknowledged=error.acknowledged, needed=error.needed
+        )
+    if error.may_have_happened:
+        return IndeterminateError(message)
+    if error.code == kv_pb2.ERROR_CODE_NOT_FOUND:
+        return NamespaceNotFoundError(namespace)
+    return _FAILED.get(error.code, IndeterminateError)(message)
+
+
+def error_of_rpc(
+    error: grpc.aio.AioRpcError, *, namespace: str, address: str, writes: bool
+) -> KvError:
+    """
+    Return the exception for an RPC to *address* that ended with *error*.
+
+    Args:
+        error: What grpc raised.
+        namespace: The one that the request named.
+        address: Of the endpoint; goes into the message.
+        writes: Whether the RPC changes anything; if so, doubt is INDETERMINATE.
+    """
+    trailer = _trailer(error)
+    if trailer is not None:
+        return error_of(trailer, namespace=namespace)
+    code = error.code()
+    message = f"{address}: {code.name}: {error.details() or 'no details'}"
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NamespaceNotFoundError(namespace)
+    if code in _STATUSES:
+        return _STATUSES[code](message)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ConnectionLostError(message) if writes else UnavailableError(message)
+    return IndeterminateError(message)
+
+
+def _trailer(error: grpc.aio.AioRpcError) -> kv_pb2.Error | None:
+    """Return the precise error that the node attached, if it is there and whole."""
+    for name, value in error.trailing_metadata() or ():
+        if name == ERROR_TRAILER and isinstance(value, bytes):
+            try:
+                return kv_pb2.Error.FromString(value)
+            except DecodeError:
+                return None
+    return None

@@ -1,0 +1,132 @@
+"""
+Failover: which of several endpoints calls go to.
+
+All calls go to one endpoint until it fails, and then to the next: staying keeps
+sessions from waiting for replication.  An endpoint fails by being out of reach,
+by losing its stream, by saying UNAVAILABLE, or by silence past a deadline.
+
+However many callers wait for a connection, one task makes it, and only while
+somebody waits.  It tries each endpoint once without delay, and then pauses before
+each further round (kvnode.client.retry.pause_seconds).
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import grpc
+
+from kvnode.client.connection import Connection, Endpoint
+from kvnode.client.deadlines import Deadlines
+from kvnode.client.gate import Gate
+from kvnode.client.retry import pause_seconds
+from kvnode.errors import UnavailableError
+
+
+class Pool:
+    """The endpoints at *addresses*, the first preferred at the start."""
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        credentials: grpc.ChannelCredentials | None,
+        gate: Gate,
+        deadlines: Deadlines,
+    ) -> None:
+        assert addresses, "a client has an endpoint"
+        self._endpoints = tuple(
+            Endpoint(
+                address,
+                credentials=credentials,
+                gate=gate,
+                deadlines=deadlines,
+                on_trouble=self.move_on,
+            )
+            for address in dict.fromkeys(addresses)
+        )
+        self._index = 0
+        self._waiting: set[asyncio.Future[Connection]] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._last_failure = "no endpoint has answered yet"
+        self.closed = False
+
+    @property
+    def endpoint_count(self) -> int:
+        """How many endpoints there are."""
+        return len(self._endpoints)
+
+    def current(self) -> Connection | None:
+        """Return the connection in use, None if there is none now."""
+        return self._endpoints[self._index].connection
+
+    def move_on(self, failed: Connection) -> None:
+        """Go to the next endpoint, unless that has happened since *failed*."""
+        if self._endpoints[self._index].address == failed.address:
+            self._index = (self._index + 1) % len(self._endpoints)
+
+    async def connect(self, expires_at: float) -> Connection:
+        """
+        Return a connection, waiting for one if need be.
+
+        Raises:
+            UnavailableError: There was none until loop time *expires_at*, or the
+                pool is closed; nothing was sent.
+        """
+        if self.closed:
+            raise _closed()
+        if (connection := self.current()) is not None:
+            return connection
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Connection] = loop.create_future()
+        self._waiting.add(waiter)
+        if self._connecting is None or self._connecting.done():
+            self._connecting = loop.create_task(
+                self._connect(), name="kvnode client connecting"
+            )
+        try:
+            async with asyncio.timeout_at(expires_at):
+                return await waiter
+        except TimeoutError:
+            msg = f"no endpoint could be used before the deadline: {self._last_failure}"
+            raise UnavailableError(msg) from None
+        finally:
+            self._waiting.discard(waiter)
+
+    async def close(self) -> None:
+        """Fail all calls and close all connections, for good."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(_closed())
+        for endpoint in self._endpoints:
+            await endpoint.close("this client was closed")
+
+    async def _connect(self) -> None:
+        failures = 0
+        while self._waiting:
+            endpoint = self._endpoints[self._index]
+            try:
+                connection = await endpoint.connect()
+            except UnavailableError as error:
+                self._last_failure = str(error)
+                self._index = (self._index + 1) % len(self._endpoints)
+                failures += 1
+                rounds, rest = divmod(failures, len(self._endpoints))
+                if rest == 0:
+                    chance = random.random()  # noqa: S311 - jitter is no secret
+                    await asyncio.sleep(pause_seconds(rounds, chance))
+                continue
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(connection)
+            return
+
+
+def _closed() -> UnavailableError:
+    return UnavailableError("this client is closed: make a new one")

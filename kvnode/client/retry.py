@@ -1,0 +1,97 @@
+"""
+When to try again, as one pure function; nothing else in the client decides it.
+
+A write is repeated only after an error which says that it did not happen, so the
+library never applies anything twice.  A read does no harm twice.
+
+    failure                        read            write
+    ------------------------------ --------------- ---------------
+    any, no time left              give up         give up
+    RejectedError                  give up         give up
+    DeadlineError                  give up         give up
+    ConnectionLostError            again           give up
+    StoreFullError, some endpoint  again           again
+      untried
+    StoreFullError, all tried      give up         give up
+    other UnavailableError         again           again
+    any other                      give up         give up
+
+"Again" is at once while some endpoint has not been tried, and after a pause from
+then on.  Pauses grow with powers of two and are jittered over their whole length
+("full jitter"), because callers that failed together would otherwise come back
+together.
+
+References:
+    Brooker, 2015.  Exponential Backoff and Jitter.  AWS Architecture Blog.
+"""
+
+from enum import Enum
+
+from kvnode.errors import (
+    ConnectionLostError,
+    KvError,
+    StoreFullError,
+    UnavailableError,
+)
+
+PAUSE_SECONDS_FIRST = 0.02  # ten round trips within a site
+PAUSE_SECONDS_MAX = 1.0  # a node that restarts is noticed this late at worst
+_DOUBLINGS_MAX = 16  # past it the maximum holds anyhow; keeps 2**n small
+
+
+class Decision(Enum):
+    """What to do after a failed attempt."""
+
+    GIVE_UP = "raise the failure"
+    AT_ONCE = "try the next endpoint now"
+    AFTER_PAUSE = "try the next endpoint after a pause"
+
+
+def decide(
+    failure: KvError,
+    *,
+    writes: bool,
+    attempts: int,
+    endpoint_count: int,
+    remaining: float,
+) -> Decision:
+    """
+    Return what to do after *failure*; the module's table is the rule.
+
+    Args:
+        failure: What the last attempt raised.
+        writes: Whether the operation changes anything.
+        attempts: Made so far, this one included, >= 1.
+        endpoint_count: >= 1.
+        remaining: Seconds until the caller's deadline; may be negative.
+    """
+    assert attempts >= 1, "a failure follows an attempt"
+    assert endpoint_count >= 1, "a client has an endpoint"
+    untried = attempts < endpoint_count
+    match failure:
+        case _ if remaining <= 0:
+            return Decision.GIVE_UP
+        case StoreFullError() if not untried:
+            return Decision.GIVE_UP
+        case ConnectionLostError() if writes:
+            return Decision.GIVE_UP
+        case UnavailableError() | ConnectionLostError():
+            return Decision.AT_ONCE if untried else Decision.AFTER_PAUSE
+        case _:
+            return Decision.GIVE_UP
+
+
+def pause_seconds(failures: int, chance: float) -> float:
+    """
+    Return how long to wait after *failures* in a row.
+
+    Args:
+        failures: >= 1.
+        chance: Uniform in [0, 1); the caller draws it.
+
+    Returns:
+        Seconds in [0, min(0.02 * 2**(failures - 1), 1)).
+    """
+    assert failures >= 1, "a pause follows a failure"
+    doublings = min(failures - 1, _DOUBLINGS_MAX)
+    return float(chance * min(PAUSE_SECONDS_FIRST * 2**doublings, PAUSE_SECONDS_MAX))

@@ -1,0 +1,216 @@
+"""
+What the client hands back: plain values, no protobuf.
+
+Reads and writes of single keys make millions of these, so those are named
+tuples, which cost a third of a frozen dataclass.  Times are seconds since 1970
+as floats, spans are seconds, keys are bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from kvnode.types import HlcTimestamp, ReplicaId
+
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+"""What metadata may be."""
+
+Key = str | bytes
+"""1 to 512 bytes; a str stands for its UTF-8."""
+
+
+class Kind(Enum):
+    """What a key holds, or that it holds nothing."""
+
+    ABSENT = "absent"
+    REGISTER = "register"
+    COUNTER = "counter"
+    SET = "set"
+    DOCUMENT = "document"
+
+
+class Value(NamedTuple):
+    """
+    What a read found.
+
+    `value` of a counter is its decimal sum, of a set a JSON list of base64
+    members, of a document the JSON of its roots.  `version` is opaque and good
+    for `if_version`; `expires_at` is None for what never expires; `stale` says
+    that the node answered before it had all that was asked for (S2).
+    """
+
+    value: bytes
+    metadata: JsonValue
+    version: str
+    expires_at: float | None
+    hlc: HlcTimestamp
+    stale: bool
+    kind: Kind
+
+
+class WriteResult(NamedTuple):
+    """
+    What became of a write.
+
+    `applied` is false if its condition did not hold, and then `current_version`
+    is the version that stood in the way, or empty if there was none.  `replicas`
+    is how many were known to have it when the reply left.
+    """
+
+    applied: bool
+    version: str
+    current_version: str
+    replicas: int
+
+
+BatchResults = list[WriteResult | Value | None]
+"""One result a step, in order: of a get, None stands for no such key."""
+
+
+class Item(NamedTuple):
+    """One key of a listing; `value` is None unless values were asked for."""
+
+    key: bytes
+    value: bytes | None
+    metadata: JsonValue
+    version: str
+    expires_at: float | None
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """
+    A part of a listing, in key order.
+
+    A page may be short, even empty, and not the last: `complete` is the only end
+    test.  Until then `cursor` fetches the next one.
+    """
+
+    items: tuple[Item, ...]
+    complete: bool
+    cursor: bytes
+    stale: bool = False
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Conflict(NamedTuple):
+    """
+    A concurrent write that lost (R4); `kind` ABSENT means that a deletion lost.
+
+    `replica` wrote it, at `hlc`; the version that beat it is `winner_version`.
+    """
+
+    namespace: str
+    key: bytes
+    kind: Kind
+    value: bytes
+    metadata: JsonValue
+    version: str
+    hlc: HlcTimestamp
+    replica: ReplicaId
+    winner_version: str
+    noticed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictPage:
+    """A part of a conflict log, to be paged through like a listing."""
+
+    items: tuple[Conflict, ...]
+    complete: bool
+    cursor: bytes
+    total_ever: int
+
+    def __iter__(self) -> Iterator[Conflict]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Change(NamedTuple):
+    """A key and what it holds now; None: deleted or expired."""
+
+    key: bytes
+    value: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """
+    A step of a watch; all before `resume_token` has been seen.
+
+    A step may be empty: it says that the watch stands and moves the token.
+    """
+
+    changes: tuple[Change, ...]
+    resume_token: bytes
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class ClockEntry(NamedTuple):
+    """How much of one replica's writes a node has."""
+
+    replica: ReplicaId
+    covered: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A peer as one node sees it; `heard_seconds_ago` is None for never."""
+
+    name: str
+    address: str
+    replica: ReplicaId
+    region: str
+    connected: bool
+    missing_there: int
+    missing_here: int
+    outbox_bytes: int
+    delay_ms: int
+    blocked: bool
+    heard_seconds_ago: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node's account of itself; `refusing_because` is empty while it accepts."""
+
+    name: str
+    region: str
+    replica: ReplicaId
+    version: str
+    cluster: str
+    uptime_seconds: float
+    entry_count: int
+    disk_bytes: int
+    disk_free_bytes: int
+    resident_bytes: int
+    durability: str
+    accepting_writes: bool
+    refusing_because: str
+    clock: tuple[ClockEntry, ...]
+    peers: tuple[PeerStatus, ...]
+    conflicts_ever: int
+    uncovered_batches: int
+    namespaces: tuple[str, ...]
+    data_directory: str
+    hlc: HlcTimestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A fingerprint of 32 bytes; equal on nodes with equal entries and floors."""
+
+    digest: bytes
+    entry_count: int
+    live_count: int
+    clock: tuple[ClockEntry, ...]

@@ -1,0 +1,106 @@
+"""
+Writes that wait for replicas before they are answered (rule S4).
+
+A write is durable here before it waits.  When patience ends its caller is told
+how many replicas have it, never that it failed: it will still spread.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.commands import Applied, Outcome, WriteRequest
+from kvnode.core.node.events import Reply
+from kvnode.core.replication.outbox import Outbox
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.types import Dot, Millis, ReplicaId
+
+
+class Listener(Protocol):
+    """What is asked of a peer here."""
+
+    address: PeerAddress
+    clock: VersionVector
+    outbox: Outbox
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: WriteRequest
+    outcomes: tuple[Outcome, ...]
+    dots: tuple[Dot, Dot]
+    regions: frozenset[str]
+    deadline: Millis
+    holders: set[ReplicaId]
+
+    def note(self, peers: Mapping[ReplicaId, Listener]) -> None:
+        self.holders.update(r for r, p in peers.items() if has(p, self.dots))
+
+    def reply(self, peers: Mapping[ReplicaId, Listener]) -> Reply:
+        holders, needed = len(self.holders), self.request.replicas.needed
+        if self.request.replicas.each_region:
+            reached = {p.address.region for r, p in peers.items() if r in self.holders}
+            holders, needed = len(self.regions & reached), 1 + len(self.regions)
+        return Reply(self.request.number, self.outcomes, 1 + holders, needed)
+
+
+class Acknowledgements:
+    """The write requests that wait, by their number."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, _Waiting] = {}
+
+    def admit(  # noqa: PLR0913 -- one call site; each is a fact of the turn
+        self,
+        request: WriteRequest,
+        outcomes: tuple[Outcome, ...],
+        dots: tuple[Dot, Dot] | None,
+        *,
+        peers: Mapping[ReplicaId, Listener],
+        regions: frozenset[str],
+        now: Millis,
+    ) -> Iterator[Reply]:
+        """
+        Yield the reply if it need not wait; else keep the request.
+
+        *regions* are those of other nodes: the own one has the write.
+        """
+        happened = any(isinstance(outcome, Applied) for outcome in outcomes)
+        if request.replicas.local or dots is None or not happened:
+            yield Reply(request.number, outcomes, 1, 1)
+            return
+        deadline = Millis(now + request.replicas.patience)
+        waiting = _Waiting(request, outcomes, dots, regions, deadline, set())
+        self._waiting[request.number] = waiting
+        yield from self.heard(peers)
+
+    def withdraw(self, number: int) -> None:
+        """Forget a request: its turn could not be made durable."""
+        self._waiting.pop(number, None)
+
+    def heard(self, peers: Mapping[ReplicaId, Listener]) -> Iterator[Reply]:
+        """Yield replies of requests that have reached enough replicas."""
+        for number, waiting in list(self._waiting.items()):
+            waiting.note(peers)
+            reply = waiting.reply(peers)
+            if reply.acknowledged >= reply.needed:
+                del self._waiting[number]
+                yield reply
+
+    def expire(
+        self, peers: Mapping[ReplicaId, Listener], now: Millis
+    ) -> Iterator[Reply]:
+        """Yield replies of requests whose patience has ended."""
+        for number, waiting in list(self._waiting.items()):
+            if now >= waiting.deadline:
+                del self._waiting[number]
+                yield waiting.reply(peers)
+
+
+def has(peer: Listener, dots: tuple[Dot, Dot]) -> bool:
+    """Tell whether *peer* is known to hold the writes from first to last."""
+    first, last = dots
+    return peer.outbox.received(first, last) or any(
+        a <= first.seq and last.seq <= b for a, b in peer.clock.spans(first.replica)
+    )

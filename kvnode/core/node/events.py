@@ -1,0 +1,100 @@
+"""What happens to a node, and what it wants done about it."""
+
+from typing import NamedTuple
+
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.commands import Outcome, WriteRequest
+from kvnode.core.replication.messages import Message
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.types import ReplicaId
+
+
+class PeersConfigured(NamedTuple):
+    """The operator named these peers; comes once, before anything else."""
+
+    peers: tuple[PeerAddress, ...]
+
+
+class PeerUp(NamedTuple):
+    """A connection to *peer* stands, and it said hello."""
+
+    peer: PeerAddress
+    clock: VersionVector
+    known: tuple[PeerAddress, ...]
+
+
+class PeerDown(NamedTuple):
+    """The connection to *peer* ended; what it has not acknowledged may be lost."""
+
+    peer: ReplicaId
+
+
+class Received(NamedTuple):
+    """A message of a connected peer."""
+
+    peer: ReplicaId
+    message: Message
+
+
+class Tick(NamedTuple):
+    """Time has passed; comes about every TICK_MILLIS while a node runs."""
+
+
+Event = WriteRequest | PeersConfigured | PeerUp | PeerDown | Received | Tick
+
+TICK_MILLIS = 50
+"""Half of the shortest patience the protocol knows (a gap's 100 ms)."""
+
+
+class Send(NamedTuple):
+    """Send *message* to *peer*, in order; dropped if it is not connected."""
+
+    peer: ReplicaId
+    message: Message
+
+
+class Reply(NamedTuple):
+    """
+    Answer the write request *number*.
+
+    `acknowledged` replicas are known to have it, of `needed`.  Fewer than
+    needed means that patience ended first; the write is durable here.
+    """
+
+    number: int
+    outcomes: tuple[Outcome, ...]
+    acknowledged: int
+    needed: int
+
+
+class ServeDelta(NamedTuple):
+    """Send *peer* a delta for what *clock* lacks, from one snapshot."""
+
+    peer: ReplicaId
+    session: int
+    clock: VersionVector
+
+
+class PaceDelta(NamedTuple):
+    """The peer has pages up to *number*; or gives the session up."""
+
+    peer: ReplicaId
+    session: int
+    number: int
+    abandoned: bool
+
+
+class Dial(NamedTuple):
+    """Keep a connection to this address from now on."""
+
+    peer: PeerAddress
+
+
+class Disconnect(NamedTuple):
+    """End the connection: the peer broke the protocol; *reason* says how."""
+
+    peer: ReplicaId
+    reason: str
+
+
+Effect = Send | Reply | ServeDelta | PaceDelta | Dial | Disconnect

@@ -1,0 +1,106 @@
+"""
+A turn: many events, one time, one transaction.
+
+Events of one turn see each other's writes, which are staged here on top of the
+store's snapshot.  Nothing of a turn exists until its commit is durable; if that
+fails, the node goes back to the state from before the turn.
+"""
+
+from dataclasses import replace
+
+from kvnode.core.crdt.kinds import join
+from kvnode.core.node.events import Effect
+from kvnode.core.versions.conflict_log import append
+from kvnode.core.versions.merge import merge
+from kvnode.core.versions.store_view import (
+    Commit,
+    ConflictRecord,
+    DurableState,
+    StoreView,
+    Write,
+)
+from kvnode.core.versions.version import Entry
+from kvnode.types import EntryKey, Millis
+
+
+class Turn:
+    """
+    What one turn has staged so far.
+
+    `seq` is the last sequence number given to a write.
+    """
+
+    def __init__(
+        self, state: DurableState, seq: int, view: StoreView, now: Millis
+    ) -> None:
+        self.now = now
+        self.clock = state.clock
+        self.pending = state.pending
+        self.hlc = state.hlc
+        self.seq = seq
+        self.peers = state.peers
+        self.effects: list[Effect] = []
+        self.originated: dict[EntryKey, Entry] = {}
+        self.seq_before = seq
+        self._state = state
+        self._view = view
+        self._writes: dict[EntryKey, Write] = {}
+        self._conflicts: dict[EntryKey, tuple[ConflictRecord, ...]] = {}
+        self._conflict_count = 0
+
+    def entry(self, key: EntryKey) -> Entry | None:
+        """Return what is stored under *key*, this turn's writes included."""
+        staged = self._writes.get(key)
+        return staged.entry if staged else self._view.entry(key)
+
+    def put(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
+        """Stage *entry* over *stored*, which `entry(key)` returned."""
+        staged = self._writes.get(key)
+        before = stored.version if stored else None
+        replaced = staged.replaced if staged else before
+        self._writes[key] = Write(key, entry, replaced)
+
+    def merge(self, key: EntryKey, incoming: Entry) -> None:
+        """Merge what a peer sent; note a concurrent loser (R4)."""
+        stored = self.entry(key)
+        merged = merge(stored, incoming, join)
+        if merged.changed:
+            self.put(key, merged.entry, stored)
+        if merged.loser:
+            self._note_conflict(key, merged.loser, merged.entry)
+
+    def _note_conflict(self, key: EntryKey, loser: Entry, winner: Entry) -> None:
+        log = self._conflicts.get(key)
+        if log is None:
+            log = self._view.conflicts(key)
+        record = ConflictRecord(loser, winner.version.dot, self.now)
+        longer = append(log, record)
+        if longer is not log:
+            self._conflicts[key] = longer
+            self._conflict_count += 1
+
+    def state(self, *, reserve_ahead: int) -> DurableState:
+        """
+        Return the state to commit with this turn's writes.
+
+        *reserve_ahead* sequence numbers are reserved whenever the reserved
+        ones run out; 0 where every commit is synced before it is told.
+        """
+        reserved = self._state.seq_reserved
+        if self.seq > reserved:
+            reserved = self.seq + reserve_ahead
+        return replace(
+            self._state,
+            clock=self.clock,
+            pending=self.pending,
+            hlc=self.hlc,
+            seq_reserved=reserved,
+            peers=self.peers,
+            conflicts_ever=self._state.conflicts_ever + self._conflict_count,
+        )
+
+    def commit(self, state: DurableState) -> Commit | None:
+        """Return what to make durable, None if nothing has changed."""
+        if not self._writes and not self._conflicts and state == self._state:
+            return None
+        return Commit(state, tuple(self._writes.values()), self._conflicts)

@@ -1,0 +1,144 @@
+"""
+What nodes say to each other, as values.
+
+Every message is bounded: an entry with a large value is announced by its stamp
+and pulled in chunks (rule D6), and deltas come in pages.  A transport delivers
+the messages of one peer in order or ends the connection; it adds no meaning.
+"""
+
+from typing import NamedTuple
+
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.record import WIRE, encode
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.core.versions.version import Entry
+from kvnode.limits import INLINE_VALUE_BYTES_MAX
+from kvnode.types import Dot, EntryKey, Millis, ReplicaId
+
+CHUNK_BYTES = 256 * 1024
+"""One part of a pulled value: small enough to let other messages pass between."""
+
+FETCH_WINDOW_CHUNKS = 8
+"""Chunks sent for one request: 2 MiB a round trip keeps a long link busy."""
+
+
+class WireEntry(NamedTuple):
+    """
+    An entry as an encoded record.
+
+    With `value_bytes` > 0 the record has no value: it is announced, to be
+    pulled.
+    """
+
+    key: EntryKey
+    record: bytes
+    value_bytes: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about what the entry adds to a message."""
+        return len(self.record) + len(self.key.key) + 24
+
+
+def wire_entry(key: EntryKey, entry: Entry) -> WireEntry:
+    """Return *entry* ready to send, large values left out (D6)."""
+    if len(entry.value) > INLINE_VALUE_BYTES_MAX:
+        announced = encode(entry._replace(value=b""), WIRE)
+        return WireEntry(key, announced, len(entry.value))
+    return WireEntry(key, encode(entry, WIRE))
+
+
+class Report(NamedTuple):
+    """Anti-entropy (D8): what the sender covers, at its time *sent_at*."""
+
+    clock: VersionVector
+    sent_at: Millis
+    known: tuple[PeerAddress, ...] = ()
+
+
+class Push(NamedTuple):
+    """
+    Fresh writes *first*..*last* of *origin*, the newest of each key (D4).
+
+    Never changed on its way, so any node may pass it on.
+    """
+
+    origin: ReplicaId
+    first: int
+    last: int
+    entries: tuple[WireEntry, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the message is."""
+        return 32 + sum(entry.size_bytes for entry in self.entries)
+
+
+class PushAcknowledgement(NamedTuple):
+    """All entries of that push are durable at the sender of this."""
+
+    origin: ReplicaId
+    first: int
+    last: int
+
+
+class DeltaRequest(NamedTuple):
+    """Send everything that *clock* does not cover (D1)."""
+
+    session: int
+    clock: VersionVector
+
+
+class DeltaPage(NamedTuple):
+    """
+    One page of a delta.
+
+    `snapshot_clock` is on every page; the receiver joins it into its own only
+    with the last (D2).  A `refused` session has one page and no entries.
+    """
+
+    session: int
+    number: int
+    snapshot_clock: VersionVector
+    entries: tuple[WireEntry, ...]
+    last: bool
+    refused: str = ""
+
+
+class DeltaAcknowledgement(NamedTuple):
+    """The pages of *session* up to *number* are durable, or it is given up."""
+
+    session: int
+    number: int
+    abandoned: bool = False
+
+
+class FetchRequest(NamedTuple):
+    """Send the record held for *key*, from *offset*, a window of chunks."""
+
+    fetch: int
+    key: EntryKey
+    dot: Dot
+    offset: int
+
+
+class FetchChunk(NamedTuple):
+    """A part of the record held for the key; *total* 0: there is none."""
+
+    fetch: int
+    dot: Dot
+    offset: int
+    total: int
+    data: bytes
+
+
+Message = (
+    Report
+    | Push
+    | PushAcknowledgement
+    | DeltaRequest
+    | DeltaPage
+    | DeltaAcknowledgement
+    | FetchRequest
+    | FetchChunk
+)

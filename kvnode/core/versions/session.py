@@ -1,0 +1,72 @@
+"""
+Sessions: what a client has seen, carried from node to node.
+
+A token names for each replica the newest of its writes that the session has
+read or written, and the largest timestamp among them.  A node that covers the
+token shows the session nothing older; a write made with the token carries it as
+its dependencies, so that no replica covers effect before cause.  Together that
+is causal consistency for those who use sessions (rule S1).
+
+References:
+    Terry et al., 1994.  Session guarantees for weakly consistent replicated data.
+    Lloyd et al., 2011.  Don't settle for eventual: explicit dependencies.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kvnode.core.clocks.key_clock import join_sorted
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.version import Entry
+from kvnode.types import ZERO_HLC, Dot, HlcTimestamp, ReplicaId
+
+
+class Session(NamedTuple):
+    """What a session has seen: sorted by replica, one dot each."""
+
+    seen: tuple[Dot, ...] = ()
+    hlc: HlcTimestamp = ZERO_HLC
+
+    def join(self, other: "Session") -> "Session":
+        """Return the session that has seen what either has."""
+        return Session(join_sorted(self.seen, other.seen), max(self.hlc, other.hlc))
+
+    def saw(self, dots: Iterable[Dot], hlc: HlcTimestamp) -> "Session":
+        """Return the session after reading or writing *dots*."""
+        return self.join(Session(tuple(sorted(dots)), hlc))
+
+    def saw_all_of(self, clock: VersionVector) -> "Session":
+        """Return the session after reading everything that *clock* covers."""
+        return self.saw(newest_dots(clock), ZERO_HLC)
+
+    def saw_entry(
+        self, entry: Entry, *, covered: VersionVector, pending: VersionVector
+    ) -> "Session":
+        """
+        Return the session after reading *entry* at a node.
+
+        Args:
+            entry: What was read, a tombstone too.
+            covered: The node's clock.
+            pending: Join of the snapshot clocks of its unfinished deltas.
+
+        Source:
+            Rules D3 and D4: a read of what the node does not cover yet joins
+            all that it may depend on, so that no effect is seen without cause.
+        """
+        version = entry.version
+        dots = version.index_dots
+        session = self.saw(dots, version.hlc)
+        if covered.covers_all(dots):
+            return session
+        return session.saw(version.dependencies, version.hlc).saw_all_of(pending)
+
+
+NEW_SESSION = Session()
+
+
+def newest_dots(clock: VersionVector) -> tuple[Dot, ...]:
+    """Return the newest covered dot of each replica, by replica."""
+    return tuple(
+        Dot(ReplicaId(replica), spans[-1][1]) for replica, spans in clock.items()
+    )

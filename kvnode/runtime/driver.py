@@ -1,0 +1,425 @@
+"""
+The driver: runs a node's turns against a real store and real peers.
+
+Events queue up in a bounded inbox while the previous turn's commit is on its way
+to disk; then they become one turn, with one transaction and one sync (group
+commit).  Replies and messages leave only when the commit is durable (rule W2).
+
+Reads do not come here: they look at a snapshot on the spot, and at most wait
+here until the node covers what their session has seen (rule S2).
+
+Reference:
+    DeWitt et al., 1984.  Implementation techniques for main memory database
+        systems: group commit.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import NamedTuple, assert_never
+
+from kvnode.api.port import OnReply
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.commands import (
+    LOCAL,
+    Command,
+    Delete,
+    Put,
+    Replicas,
+    UpdateDocument,
+    UpdateSet,
+    WriteRequest,
+)
+from kvnode.core.node.events import (
+    TICK_MILLIS,
+    Dial,
+    Disconnect,
+    Effect,
+    Event,
+    PaceDelta,
+    PeerDown,
+    PeersConfigured,
+    PeerUp,
+    Received,
+    Reply,
+    Send,
+    ServeDelta,
+    Tick,
+)
+from kvnode.core.node.node import Node, Peer
+from kvnode.core.node.staleness import Staleness
+from kvnode.core.versions.session import NEW_SESSION, Session
+from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress
+from kvnode.errors import (
+    IndeterminateError,
+    KvError,
+    OverloadedError,
+    StoreFullError,
+)
+from kvnode.runtime.delta_server import DeltaServer
+from kvnode.storage.port import Store
+from kvnode.transport.port import Transport
+from kvnode.types import Millis, ReplicaId
+
+logger = logging.getLogger(__name__)
+
+TURN_OPERATIONS_MAX = 1000
+"""Bounds how long one turn keeps the event loop: about 20 ms."""
+
+TURN_BYTES_MAX = 32 * 1024 * 1024
+"""Bounds the memory of one transaction; a single larger batch is a turn alone."""
+
+
+class InboxLimits(NamedTuple):
+    """How much may wait for its turn."""
+
+    operations: int
+    size_bytes: int
+
+
+class _Queued(NamedTuple):
+    event: Event
+    operations: int
+    size_bytes: int
+
+
+class Driver:
+    """Feeds one node with events and performs its effects."""
+
+    def __init__(  # noqa: PLR0913 -- the ports of the node, each named at the call
+        self,
+        node: Node,
+        store: Store,
+        transport: Transport,
+        *,
+        clock: Callable[[], Millis],
+        deltas: DeltaServer,
+        inbox: InboxLimits,
+        backup: Callable[[], AsyncIterator[bytes]],
+    ) -> None:
+        self.node = node
+        self.store = store
+        self.committed_state = node.state
+        self.failed: BaseException | None = None
+        self.now = clock
+        self.backup = backup
+        self._transport = transport
+        self._deltas = deltas
+        self._limits = inbox
+        self._inbox: deque[_Queued] = deque()
+        self._operations = 0
+        self._bytes = 0
+        self._wakeup = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._replies: dict[int, OnReply] = {}
+        self._numbers = 0
+        self._covering: list[tuple[Session, asyncio.Future[None]]] = []
+        self._listeners: list[Callable[[Commit], None]] = []
+        self._heard: dict[ReplicaId, Millis] = {}
+        self._stopping = False
+
+    # -- events in -----------------------------------------------------------
+
+    def write(
+        self,
+        commands: tuple[Command, ...],
+        on_reply: OnReply,
+        *,
+        session: Session = NEW_SESSION,
+        replicas: Replicas = LOCAL,
+    ) -> None:
+        """
+        Queue *commands* as one request; *on_reply* gets what came of it.
+
+        Raises:
+            OverloadedError: The inbox is full; nothing was queued.
+            StoreFullError: The disk is; only deletions are taken (W3).
+        """
+        if self.failed or self._stopping:
+            msg = f"this node is stopping: {self.failed or 'asked to'}"
+            raise OverloadedError(msg)
+        size = sum(map(command_bytes, commands))
+        if (
+            self._operations + len(commands) > self._limits.operations
+            or self._bytes + size > self._limits.size_bytes
+        ):
+            msg = (
+                f"{self._operations} operations of {self._bytes} bytes wait at this"
+                f" node; at most {self._limits.operations} of"
+                f" {self._limits.size_bytes} may"
+            )
+            raise OverloadedError(msg)
+        if not self.store.usage().accepts_client_writes and not all(
+            isinstance(command, Delete) for command in commands
+        ):
+            raise StoreFullError(self._full_message())
+        self._numbers += 1
+        self._replies[self._numbers] = on_reply
+        request = WriteRequest(self._numbers, commands, session, replicas)
+        self._queue(_Queued(request, len(commands), size))
+
+    def _full_message(self) -> str:
+        usage = self.store.usage()
+        return (
+            f"no room on this node's disk: {usage.free_bytes} bytes are left and"
+            f" {usage.reserve_bytes} are kept for replication and deletes; free"
+            " some disk space, writing resumes by itself"
+        )
+
+    async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
+        """Queue what a peer caused; returns when there is room for the next."""
+        if isinstance(event, PeerDown):
+            self._deltas.end(event.peer)
+        while self._bytes > self._limits.size_bytes and not self._stopping:
+            self._room.clear()
+            await self._room.wait()
+        size = 0
+        if isinstance(event, Received):
+            self._heard[event.peer] = self.now()
+            size = getattr(event.message, "size_bytes", 256 * 1024)
+        self._queue(_Queued(event, 1, size))
+
+    def configure(self, peers: tuple[PeerAddress, ...]) -> None:
+        """Make the peers that the operator named known; dials them all."""
+        self._queue(_Queued(PeersConfigured(peers), 1, 0))
+
+    def _queue(self, queued: _Queued) -> None:
+        self._inbox.append(queued)
+        self._operations += queued.operations
+        self._bytes += queued.size_bytes
+        self._wakeup.set()
+
+    # -- what others ask -----------------------------------------------------
+
+    def clock(self) -> VersionVector:
+        """Return what this node covers, durably."""
+        return self.committed_state.clock
+
+    def known_peers(self) -> tuple[PeerAddress, ...]:
+        """Return the peers this node knows of."""
+        return self.committed_state.peers
+
+    def pending(self) -> VersionVector:
+        """
+        Return what a read of an uncovered entry must join into its token (D3).
+
+        Of the turn on its way to disk, too: a snapshot may show its entries.
+        """
+        return self.committed_state.pending.join(self.node.state.pending)
+
+    def peers(self) -> Mapping[ReplicaId, Peer]:
+        """Return the connected peers."""
+        return self.node.peers
+
+    def replica(self) -> ReplicaId:
+        """Return this node's identity."""
+        return self.committed_state.replica
+
+    def conflicts_ever(self) -> int:
+        """Return how many conflicts this node has noticed."""
+        return self.committed_state.conflicts_ever
+
+    def uncovered_batches(self) -> int:
+        """Return how many pushed batches wait for what they depend on."""
+        return len(self.node.waiting_batches)
+
+    def hlc(self) -> int:
+        """Return the newest timestamp given."""
+        return self.committed_state.hlc
+
+    def heard_ms_ago(self, replica: ReplicaId) -> int:
+        """Return when a peer was last heard, in ms ago; -1 = never."""
+        heard = self._heard.get(replica)
+        return -1 if heard is None else max(0, self.now() - heard)
+
+    def refusal(self) -> str:
+        """Return why client writes are refused now; empty if they are not."""
+        if self.failed or self._stopping:
+            return f"this node is stopping: {self.failed or 'asked to'}"
+        if not self.store.usage().accepts_client_writes:
+            return self._full_message()
+        return ""
+
+    def staleness(self) -> Staleness:
+        """Return how far behind each origin this node is."""
+        return self.node.staleness
+
+    def covers(self, session: Session) -> bool:
+        """Tell whether all that *session* has seen is covered here."""
+        return self.committed_state.clock.covers_all(session.seen)
+
+    async def wait_covered(self, session: Session, patience_s: float) -> bool:
+        """Wait until *session* is covered; tell whether that came in time."""
+        if self.covers(session):
+            return True
+        future = asyncio.get_running_loop().create_future()
+        waiter = (session, future)
+        self._covering.append(waiter)
+        try:
+            async with asyncio.timeout(patience_s):
+                await future
+        except TimeoutError:
+            return self.covers(session)
+        finally:
+            if waiter in self._covering:
+                self._covering.remove(waiter)
+        return True
+
+    def listen(self, listener: Callable[[Commit], None]) -> Callable[[], None]:
+        """Call *listener* after every commit; returns how to stop that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    # -- turns ---------------------------------------------------------------
+
+    async def run(self) -> None:
+        """
+        Run turns until stopped.
+
+        Raises:
+            OSError: The disk failed.  What was not answered stays unanswered:
+                nobody can know whether it happened.
+        """
+        ticking = asyncio.create_task(self._tick_forever(), name="ticks")
+        try:
+            while not (self._stopping and not self._inbox):
+                if not self._inbox:
+                    self._wakeup.clear()
+                    await self._wakeup.wait()
+                    continue
+                await self._turn(self._take_events())
+        except BaseException as error:
+            self.failed = error
+            raise
+        finally:
+            ticking.cancel()
+            self._abandon_replies()
+
+    def stop(self) -> None:
+        """Finish what is queued, then end `run`."""
+        self._stopping = True
+        self._wakeup.set()
+        self._room.set()
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_MILLIS / 1000)
+            self._queue(_Queued(Tick(), 0, 0))
+
+    def _take_events(self) -> list[Event]:
+        events: list[Event] = []
+        operations = size = 0
+        while self._inbox and (
+            not events
+            or (
+                operations + self._inbox[0].operations <= TURN_OPERATIONS_MAX
+                and size + self._inbox[0].size_bytes <= TURN_BYTES_MAX
+            )
+        ):
+            queued = self._inbox.popleft()
+            events.append(queued.event)
+            operations += queued.operations
+            size += queued.size_bytes
+        self._operations -= operations
+        self._bytes -= size
+        self._room.set()
+        return events
+
+    async def _turn(self, events: list[Event]) -> None:
+        with self.store.snapshot() as view:
+            result = self.node.step(events, self.now(), view)
+        if result.commit:
+            try:
+                await self.store.apply(result.commit)
+                if result.reserved:
+                    await self.store.reserve(result.commit.state)
+            except StoreFullError as error:
+                self._turn_failed(events, result.effects, error)
+                return
+            self.committed_state = result.commit.state
+        self.node.committed()
+        for effect in result.effects:
+            self._perform(effect)
+        if result.commit:
+            self._announce(result.commit)
+
+    def _turn_failed(
+        self, events: list[Event], effects: list[Effect], error: StoreFullError
+    ) -> None:
+        """Answer the turn's writes with *error*: nothing of it has happened."""
+        logger.error("a turn found no room on the disk: %s", error)
+        self.node.abort()
+        numbers = {e.number for e in events if isinstance(e, WriteRequest)}
+        for number in numbers:
+            self._answer(number, StoreFullError(self._full_message()))
+        for effect in effects:
+            if isinstance(effect, Reply) and effect.number not in numbers:
+                self._answer(effect.number, effect)
+            elif isinstance(effect, Dial | Disconnect):
+                self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Reply(number):
+                self._answer(number, effect)
+            case Send(peer, message):
+                self._transport.send(peer, message)
+            case ServeDelta(peer, session, clock):
+                self._deltas.serve(peer, session, clock)
+            case PaceDelta(peer, session, number, abandoned):
+                self._deltas.pace(peer, session, number, abandoned=abandoned)
+            case Dial(peer_address):
+                self._transport.dial(peer_address)
+            case Disconnect(peer, reason):
+                self._transport.disconnect(peer, reason)
+            case _:
+                assert_never(effect)
+
+    def _answer(self, number: int, outcome: Reply | KvError) -> None:
+        on_reply = self._replies.pop(number, None)
+        if on_reply:
+            on_reply(outcome)
+
+    def _announce(self, commit: Commit) -> None:
+        covered = [w for w in self._covering if self.covers(w[0])]
+        for waiter in covered:
+            self._covering.remove(waiter)
+            if not waiter[1].done():
+                waiter[1].set_result(None)
+        for listener in tuple(self._listeners):
+            listener(commit)
+
+    def _abandon_replies(self) -> None:
+        """Tell everyone who still waits that nobody knows."""
+        error = IndeterminateError("this node stopped before the write was answered")
+        for number in list(self._replies):
+            self._answer(number, error)
+
+
+def command_bytes(command: Command) -> int:
+    """Return about how much memory *command* holds."""
+    match command:
+        case Put(key, value, metadata):
+            return len(key.key) + len(value) + len(metadata)
+        case UpdateSet(key, add, remove):
+            return len(key.key) + sum(map(len, add)) + sum(map(len, remove))
+        case UpdateDocument(key, update):
+            return len(key.key) + len(update)
+        case _:
+            return len(command.key.key)
+
+
+def initial_state(store: Store, *, unclean: bool) -> tuple[DurableState, int]:
+    """
+    Return the state to start a node from, and its last sequence number.
+
+    Args:
+        store: As opened.
+        unclean: It was in relaxed mode and not closed: writes that peers have
+            may be lost here, so all reserved numbers count as used.
+    """
+    state = store.state()
+    newest = state.clock.newest(state.replica)
+    return state, max(newest, state.seq_reserved) if unclean else newest

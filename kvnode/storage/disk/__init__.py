@@ -1,0 +1,1 @@
+"""What an LMDB store is made of: layout, batches, snapshots, the directory lock."""

@@ -1,0 +1,131 @@
+"""
+Making a store, marking that it is in use, and giving a copy a new identity.
+
+The mark matters in relaxed mode alone.  There the numbers of recent writes may
+be lost with the page cache although others have seen them, so a store that was
+not closed must tell the node not to use the reserved ones (kvnode.types.Dot).
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import lmdb
+
+from kvnode.core.versions.store_view import DurableState
+from kvnode.errors import CorruptRecordError
+from kvnode.storage.disk.layout import (
+    FORMAT_ROW,
+    MAP_BYTES,
+    SESSION_ROW,
+    STATE_ROW,
+    Committed,
+    Databases,
+    format_row,
+    open_databases,
+    open_environment,
+    read_committed,
+)
+from kvnode.storage.disk.room import translated
+from kvnode.storage.meta_codec import encode_state, seal, unseal
+from kvnode.types import ReplicaId
+
+IN_USE = seal(b"relaxed")
+CLEAN = seal(b"clean")
+
+
+def read_or_found(
+    environment: lmdb.Environment,
+    databases: Databases,
+    directory: Path,
+    random_replica: Callable[[], ReplicaId],
+) -> Committed:
+    """Return what is committed, after making the first commit if need be."""
+    with environment.begin() as txn:
+        committed = read_committed(txn, databases)
+    if committed is not None:
+        return committed
+    state = DurableState(_draw(random_replica))
+    form = format_row()
+    put_meta(environment, databases, {FORMAT_ROW: form, STATE_ROW: encode_state(state)})
+    sync_directory(directory)
+    with environment.begin() as txn:
+        committed = read_committed(txn, databases)
+    assert committed is not None, "the store has just been founded"
+    return committed
+
+
+def begin_session(
+    environment: lmdb.Environment, databases: Databases, *, relaxed: bool
+) -> bool:
+    """
+    Mark the store as in use if the mode is *relaxed*.
+
+    Returns:
+        Whether it was marked already: then it was not closed.
+    """
+    with environment.begin() as txn:
+        row = txn.get(SESSION_ROW, CLEAN, databases.meta)
+    unseal(row, "the mark of the last session")
+    if relaxed and row != IN_USE:
+        put_meta(environment, databases, {SESSION_ROW: IN_USE})
+    return row == IN_USE
+
+
+def put_meta(
+    environment: lmdb.Environment, databases: Databases, rows: Mapping[bytes, bytes]
+) -> None:
+    """Put *rows* of `meta` in a transaction of their own, and sync."""
+    with environment.begin(databases.meta, write=True) as txn:
+        for key, value in rows.items():
+            txn.put(key, value)
+    environment.sync(True)  # noqa: FBT003 -- its only parameter
+
+
+def adopt(
+    directory: Path, random_replica: Callable[[], ReplicaId], map_bytes: int = MAP_BYTES
+) -> DurableState:
+    """
+    Give the copy of a store in *directory* a new identity; return its state.
+
+    Nobody else may know of the directory yet.
+
+    Raises:
+        CorruptRecordError: There is no store, or its state is damaged.
+        RejectedError: A later version wrote the store.
+        OSError: The files cannot be opened or written.
+    """
+    environment = open_environment(directory, map_bytes=map_bytes)
+    try:
+        databases = open_databases(environment)
+        with environment.begin() as txn:
+            committed = read_committed(txn, databases)
+        if committed is None:
+            msg = f"{directory} holds no store"
+            raise CorruptRecordError(msg)
+        state = replace(committed.state, replica=_draw(random_replica), seq_reserved=0)
+        with environment.begin(databases.meta, write=True) as txn:
+            txn.put(STATE_ROW, encode_state(state))
+            txn.put(SESSION_ROW, CLEAN)
+    except lmdb.Error as error:
+        raise translated(error, directory) from error
+    finally:
+        environment.close()
+    return state
+
+
+def _draw(random_replica: Callable[[], ReplicaId]) -> ReplicaId:
+    replica = ReplicaId(0)
+    while replica == 0:  # 0 stands for nobody
+        replica = random_replica()
+    return replica
+
+
+def sync_directory(directory: Path) -> None:
+    """Make new file names in *directory* durable."""
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,283 @@
+"""
+A node's entries, index and state in one LMDB environment.
+
+One thread writes; the event loop reads.  `apply` prepares all rows on the
+caller's thread, then one transaction on the writer thread puts them and waits
+for the disk, while the loop goes on serving reads from snapshots.  A transaction
+that fails leaves nothing behind, neither on disk nor in the tables in memory,
+and the store goes on.
+
+By `fsync` mode each transaction is on disk when `apply` returns.  By `relaxed`
+mode it is in the page cache, and `sync`, called every 100 ms or so, brings the
+disk up.  That survives any death of the process.  A power cut may take the last
+commits, and since the disk may have been given pages in any order, LMDB cannot
+promise that the rest is whole: every record carries a checksum, and a store that
+fails them is to be wiped and filled again from its peers (docs/operations).
+
+An environment must not cross a fork.
+
+References:
+    Chu, 2011.  MDB: A Memory-Mapped Database and Backend for OpenLDAP.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+import lmdb
+
+from kvnode.core.versions.store_view import Commit, DurableState
+from kvnode.storage.disk.batch import Batch, BatchBuilder
+from kvnode.storage.disk.directory_lock import DirectoryLock
+from kvnode.storage.disk.founding import (
+    CLEAN,
+    IN_USE,
+    begin_session,
+    put_meta,
+    read_or_found,
+)
+from kvnode.storage.disk.layout import (
+    MAP_BYTES,
+    SESSION_ROW,
+    Databases,
+    as_os_error,
+    open_databases,
+    open_environment,
+)
+from kvnode.storage.disk.room import default_reserve, measure, translated
+from kvnode.storage.disk.running_copy import RunningCopy
+from kvnode.storage.disk.snapshot import LmdbSnapshot
+from kvnode.storage.durability import Durability
+from kvnode.storage.port import Usage
+from kvnode.types import ReplicaId
+
+USAGE_AGE_SECONDS_MAX = 0.05
+"""Others fill the disk too; within a turn or two we look again."""
+
+
+class LmdbStore:
+    """
+    The store of a data directory; see kvnode.storage.port.Store.
+
+    Attributes:
+        directory: Where the files are.
+        durability: What `apply` waits for.
+        unclean: The store was last open in relaxed mode and was not closed: the
+            node must not use any seq up to the state's `seq_reserved`, and must
+            say so with `reserve`, until which the next opening finds the store
+            unclean again.
+    """
+
+    def __init__(  # noqa: PLR0913 -- handed over by `open`, each by name
+        self,
+        directory: Path,
+        lock: DirectoryLock,
+        environment: lmdb.Environment,
+        *,
+        durability: Durability,
+        reserve_bytes: int | None,
+        random_replica: Callable[[], ReplicaId],
+    ) -> None:
+        """Take over an open environment; callers use `open`."""
+        self.directory = directory
+        self.durability = durability
+        self._lock = lock
+        self._environment = environment
+        self._databases: Databases = open_databases(environment)
+        map_bytes = environment.info()["map_size"]
+        if reserve_bytes is None:
+            reserve_bytes = default_reserve(directory, map_bytes)
+        self._reserve_bytes = reserve_bytes
+        self._committed = read_or_found(
+            environment, self._databases, directory, random_replica
+        )
+        self._builder = BatchBuilder(self._committed)
+        self.unclean = begin_session(
+            environment, self._databases, relaxed=durability is Durability.RELAXED
+        )
+        self._unsettled = self.unclean
+        self._usage: Usage | None = None
+        self._usage_until = 0.0
+        self._writing = False
+        self._copies: set[RunningCopy] = set()
+        self._writer = ThreadPoolExecutor(1, "kvnode-store")
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        random_replica: Callable[[], ReplicaId],
+        durability: Durability = Durability.FSYNC,
+        map_bytes: int = MAP_BYTES,
+        reserve_bytes: int | None = None,
+    ) -> Self:
+        """
+        Open the store in directory *path*, which is made if need be.
+
+        Blocks for a few disk accesses.
+
+        Args:
+            path: The data directory; for this process alone.
+            random_replica: Draws the identity of a new store.
+            durability: What `apply` waits for.
+            map_bytes: The largest size the store may ever have; less if the
+                operating system refuses that much address space.
+            reserve_bytes: Kept from client writes (W3); by default 64 MiB, or
+                5 % of a small disk.
+
+        Raises:
+            UnavailableError: Another process has the directory open.
+            RejectedError: A later version wrote the store.
+            CorruptRecordError: The node's state is damaged.
+            OSError: The files cannot be opened.
+        """
+        directory = Path(path)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = DirectoryLock(directory)
+        try:
+            environment = open_environment(
+                directory, map_bytes=map_bytes, synced=durability is Durability.FSYNC
+            )
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            environment.reader_check()
+            return cls(
+                directory,
+                lock,
+                environment,
+                durability=durability,
+                reserve_bytes=reserve_bytes,
+                random_replica=random_replica,
+            )
+        except BaseException as error:
+            environment.close()
+            lock.release()
+            if isinstance(error, lmdb.Error):
+                raise translated(error, directory) from error
+            raise
+
+    def state(self) -> DurableState:
+        """Return the state as it was last committed."""
+        return self._committed.state
+
+    def snapshot(self) -> LmdbSnapshot:
+        """Return a view, open while it is entered; see the port."""
+        builder = self._builder
+        return LmdbSnapshot(
+            self._environment,
+            self._databases,
+            self._committed,
+            builder.namespaces,
+            builder.dots,
+        )
+
+    async def apply(self, commit: Commit) -> None:
+        """Apply *commit* as one transaction; see the port."""
+        await self._commit(commit, settle=False)
+
+    async def reserve(self, state: DurableState) -> None:
+        """Make *state* durable on disk whatever the durability mode."""
+        await self._commit(Commit(state), settle=True)
+
+    async def sync(self) -> None:
+        """
+        Bring the disk up to all that was applied; waits for commits in hand.
+
+        Raises:
+            OSError: The disk failed; nothing is known, so the node must stop.
+        """
+        await _finish(self._writer.submit(self._sync))
+
+    def usage(self) -> Usage:
+        """Return how full the store is; cheap enough for every turn."""
+        now = time.monotonic()
+        usage = self._usage  # the writer thread may set it to None any time
+        if usage is None or now >= self._usage_until:
+            usage = self._usage = measure(
+                self._environment, self._databases, self.directory, self._reserve_bytes
+            )
+            self._usage_until = now + USAGE_AGE_SECONDS_MAX
+        return usage
+
+    def close(self) -> None:
+        """Make everything durable and release the files; snapshots and copies end."""
+        for copy in self._copies:
+            copy.stop()
+        self._writer.shutdown(wait=True)
+        try:
+            if self.durability is Durability.RELAXED:
+                self._sync()
+                if not self._unsettled:
+                    put_meta(self._environment, self._databases, {SESSION_ROW: CLEAN})
+        finally:
+            self._environment.close()
+            self._lock.release()
+
+    def start_copy(self) -> RunningCopy:
+        """Begin a compacted copy of all applied so far; for `end_copy` to end."""
+        copy = RunningCopy(self._environment)
+        self._copies.add(copy)
+        return copy
+
+    def end_copy(self, copy: RunningCopy) -> None:
+        """End *copy*, which breaks off if it is still under way."""
+        self._copies.discard(copy)
+        copy.cancel()
+
+    async def _commit(self, commit: Commit, *, settle: bool) -> None:
+        assert not self._writing, "commits must not overlap"
+        try:
+            batch = self._builder.build(commit, self._find_head)
+        except BaseException:
+            self._builder = BatchBuilder(self._committed)
+            raise
+        if settle:
+            relaxed = self.durability is Durability.RELAXED
+            batch.meta.append((SESSION_ROW, IN_USE if relaxed else CLEAN))
+        self._writing = True
+        await _finish(self._writer.submit(self._write, batch, commit.state, settle))
+
+    def _write(self, batch: Batch, state: DurableState, settle: bool) -> None:  # noqa: FBT001 -- Executor.submit's arguments are easiest to read in order
+        """Run the transaction; on the writer thread."""
+        try:
+            with self._environment.begin(write=True) as txn:
+                batch.write(txn, self._databases)
+                transaction = txn.id()
+            self._committed = self._builder.committed(transaction, state)
+            if settle:
+                self._sync()
+                self._unsettled = False
+        except BaseException as error:
+            self._builder = BatchBuilder(self._committed)
+            if isinstance(error, lmdb.Error):
+                raise translated(error, self.directory) from error
+            raise
+        finally:
+            self._usage = None
+            self._writing = False
+
+    def _sync(self) -> None:
+        try:
+            self._environment.sync(True)  # noqa: FBT003 -- the only parameter
+        except lmdb.Error as error:
+            raise as_os_error(error, self.directory) from error
+
+    def _find_head(self, head: bytes) -> bytes | None:
+        with self._environment.begin() as txn:
+            return txn.get(head, None, self._databases.heads)
+
+
+async def _finish(future: "Future[None]") -> None:
+    """Wait for the writer thread to the end, even if the caller is cancelled."""
+    waiting = asyncio.wrap_future(future)
+    try:
+        await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        await asyncio.wait([waiting])
+        raise

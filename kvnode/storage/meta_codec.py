@@ -1,0 +1,209 @@
+"""
+The rows of `meta` and the conflict logs as bytes.
+
+Every value is *sealed*: a CRC-32 of the rest stands before it, as in records,
+so that damage is noticed and never taken for data.
+
+    state      format u8, replica u64, seq_reserved u64, hlc u64,
+               conflicts_ever u64, clock V, pending V, peers P
+    V          u32 n, then n x u64: for each replica, ascending, its id, how
+               many intervals, and first and last of each
+    P          u16 n, then for each peer: replica u64 and three texts, name,
+               address and region, each as u16 n and n bytes of UTF-8
+    conflicts  format u8, u8 n, then for each, oldest first: noticed_at u64,
+               winner D, u32 n and n bytes of record
+
+All numbers are big-endian.  D is a dot with a numbered replica; records are
+those of kvnode.core.versions.record.
+"""
+
+from itertools import chain
+from struct import Struct, pack, unpack_from
+from struct import error as StructError  # noqa: N812 -- its name is lower case
+from zlib import crc32
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions import record
+from kvnode.core.versions.record import NumberedDots
+from kvnode.core.versions.store_view import (
+    ConflictRecord,
+    DurableState,
+    PeerAddress,
+)
+from kvnode.errors import CorruptRecordError
+from kvnode.types import HlcTimestamp, Millis, ReplicaId
+
+STATE_FORMAT = 1
+CONFLICTS_FORMAT = 1
+
+_CRC = Struct(">I")
+_STATE = Struct(">BQQQQ")
+_U16 = Struct(">H")
+_U32 = Struct(">I")
+_U64 = Struct(">Q")
+_CONFLICTS = Struct(">BB")
+
+
+def seal(payload: bytes) -> bytes:
+    """Return *payload* with its checksum before it."""
+    return _CRC.pack(crc32(payload)) + payload
+
+
+def unseal(data: bytes, subject: str) -> bytes:
+    """
+    Return what was sealed.
+
+    Raises:
+        CorruptRecordError: The checksum does not match; names *subject*.
+    """
+    payload = data[_CRC.size :]
+    if len(data) < _CRC.size or _CRC.unpack_from(data)[0] != crc32(payload):
+        msg = f"{subject}: {len(data)} bytes fail their checksum"
+        raise CorruptRecordError(msg)
+    return payload
+
+
+def encode_state(state: DurableState) -> bytes:
+    """Return *state* sealed; the inverse of `decode_state`."""
+    head = _STATE.pack(
+        STATE_FORMAT,
+        state.replica,
+        state.seq_reserved,
+        state.hlc,
+        state.conflicts_ever,
+    )
+    parts = (
+        head,
+        _encode_vector(state.clock),
+        _encode_vector(state.pending),
+        _encode_peers(state.peers),
+    )
+    return seal(b"".join(parts))
+
+
+def decode_state(data: bytes) -> DurableState:
+    """
+    Return the state that was encoded.
+
+    Raises:
+        CorruptRecordError: The checksum or the format is wrong.
+    """
+    payload = unseal(data, "the node's state")
+    try:
+        form, replica, seq_reserved, hlc, conflicts_ever = _STATE.unpack_from(payload)
+        _check_format("the node's state", form, STATE_FORMAT)
+        clock, at = _decode_vector(payload, _STATE.size)
+        pending, at = _decode_vector(payload, at)
+        peers = _decode_peers(payload, at)
+    except (StructError, IndexError, UnicodeDecodeError) as error:
+        msg = f"the node's state does not parse: {error}"
+        raise CorruptRecordError(msg) from error
+    return DurableState(
+        replica=ReplicaId(replica),
+        clock=clock,
+        pending=pending,
+        seq_reserved=seq_reserved,
+        hlc=HlcTimestamp(hlc),
+        conflicts_ever=conflicts_ever,
+        peers=peers,
+    )
+
+
+def encode_conflicts(log: tuple[ConflictRecord, ...], dots: NumberedDots) -> bytes:
+    """Return a key's conflict log sealed; the inverse of `decode_conflicts`."""
+    parts = [_CONFLICTS.pack(CONFLICTS_FORMAT, len(log))]
+    for conflict in log:
+        raw = record.encode(conflict.loser, dots)
+        parts.append(_U64.pack(conflict.noticed_at))
+        parts.append(dots.encode_dot(conflict.winner))
+        parts.append(_U32.pack(len(raw)))
+        parts.append(raw)
+    return seal(b"".join(parts))
+
+
+def decode_conflicts(data: bytes, dots: NumberedDots) -> tuple[ConflictRecord, ...]:
+    """
+    Return a key's conflict log.
+
+    Raises:
+        CorruptRecordError: The checksum or the format is wrong.
+    """
+    payload = unseal(data, "a conflict log")
+    conflicts = []
+    try:
+        form, count = _CONFLICTS.unpack_from(payload)
+        _check_format("a conflict log", form, CONFLICTS_FORMAT)
+        at = _CONFLICTS.size
+        for _ in range(count):
+            (noticed_at,) = _U64.unpack_from(payload, at)
+            winner = dots.decode_dot(payload, at + 8)
+            at += 8 + dots.dot_bytes
+            (size,) = _U32.unpack_from(payload, at)
+            at += _U32.size
+            loser = record.decode(payload[at : at + size], dots)
+            at += size
+            conflicts.append(ConflictRecord(loser, winner, Millis(noticed_at)))
+    except (StructError, IndexError) as error:
+        msg = f"a conflict log does not parse: {error}"
+        raise CorruptRecordError(msg) from error
+    return tuple(conflicts)
+
+
+def _check_format(subject: str, found: int, known: int) -> None:
+    if found != known:
+        msg = f"{subject} has format {found}; this version reads {known}"
+        raise CorruptRecordError(msg)
+
+
+def _encode_vector(vector: VersionVector) -> bytes:
+    numbers: list[int] = []
+    for replica, spans in vector.items():
+        numbers += (replica, len(spans))
+        numbers += chain.from_iterable(spans)
+    return pack(f">I{len(numbers)}Q", len(numbers), *numbers)
+
+
+def _decode_vector(data: bytes, at: int) -> tuple[VersionVector, int]:
+    (count,) = _U32.unpack_from(data, at)
+    at += _U32.size
+    if not count:
+        return EMPTY, at
+    numbers = unpack_from(f">{count}Q", data, at)
+    spans, i = {}, 0
+    while i < count:
+        replica, bounds = ReplicaId(numbers[i]), 2 * numbers[i + 1]
+        i += 2
+        spans[replica] = tuple(
+            (numbers[j], numbers[j + 1]) for j in range(i, i + bounds, 2)
+        )
+        i += bounds
+    return VersionVector(spans), at + count * _U64.size
+
+
+def _encode_peers(peers: tuple[PeerAddress, ...]) -> bytes:
+    parts = [_U16.pack(len(peers))]
+    for peer in peers:
+        parts.append(_U64.pack(peer.replica))
+        for text in (peer.name, peer.address, peer.region):
+            raw = text.encode()
+            parts.append(_U16.pack(len(raw)))
+            parts.append(raw)
+    return b"".join(parts)
+
+
+def _decode_peers(data: bytes, at: int) -> tuple[PeerAddress, ...]:
+    (count,) = _U16.unpack_from(data, at)
+    at += _U16.size
+    peers = []
+    for _ in range(count):
+        (replica,) = _U64.unpack_from(data, at)
+        at += _U64.size
+        texts = []
+        for _ in range(3):
+            (size,) = _U16.unpack_from(data, at)
+            at += _U16.size
+            texts.append(str(data[at : at + size], "utf-8"))
+            at += size
+        name, address, region = texts
+        peers.append(PeerAddress(name, address, ReplicaId(replica), region))
+    return tuple(peers)

@@ -1,0 +1,82 @@
+"""
+One connection to one peer: a queue out, a stream in.
+
+The queue is bounded in bytes: pushes and deltas have their own, lower bounds, so
+that only a peer that has stopped reading reaches it, and is then cut off.  For
+tests and demonstrations a link can be given a distance, which delays what goes
+out, or be blocked, which drops messages both ways as a cut cable would.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from kvnode._pb import peer_pb2 as pb
+from kvnode.core.versions.store_view import PeerAddress
+
+QUEUE_BYTES_MAX = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Conditions:
+    """The emulated state of the road to one peer, by its name."""
+
+    delay_ms: int = 0
+    blocked: bool = False
+
+
+class Link:
+    """The outgoing half of a connection, and who is at the other end."""
+
+    def __init__(
+        self, peer: PeerAddress, conditions: Conditions, *, dialed: bool
+    ) -> None:
+        self.peer = peer
+        self.dialed = dialed
+        self.closed = asyncio.Event()
+        self.reason = ""
+        self._conditions = conditions
+        self._queue: deque[tuple[float, pb.PeerMessage, int]] = deque()
+        self._queued_bytes = 0
+        self._wakeup = asyncio.Event()
+
+    @property
+    def blocked(self) -> bool:
+        """Tell whether messages are dropped."""
+        return self._conditions.blocked
+
+    def send(self, message: pb.PeerMessage) -> None:
+        """Queue *message*; a full queue closes the link."""
+        if self._conditions.blocked or self.closed.is_set():
+            return
+        size = message.ByteSize()
+        if self._queued_bytes + size > QUEUE_BYTES_MAX:
+            self.close(f"{QUEUE_BYTES_MAX} bytes wait: the peer has stopped reading")
+            return
+        due = asyncio.get_running_loop().time() + self._conditions.delay_ms / 1000
+        self._queue.append((due, message, size))
+        self._queued_bytes += size
+        self._wakeup.set()
+
+    def close(self, reason: str) -> None:
+        """End the connection; what is queued is lost."""
+        if not self.closed.is_set():
+            self.reason = reason
+            self.closed.set()
+            self._wakeup.set()
+
+    async def pump(self, write: Callable[[pb.PeerMessage], Awaitable[None]]) -> None:
+        """Write queued messages in order, each when due, until closed."""
+        loop = asyncio.get_running_loop()
+        while not self.closed.is_set():
+            if not self._queue:
+                self._wakeup.clear()
+                await self._wakeup.wait()
+                continue
+            due, message, size = self._queue.popleft()
+            if (wait := due - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            self._queued_bytes -= size
+            if not self._conditions.blocked:
+                await write(message)

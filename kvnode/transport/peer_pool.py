@@ -1,0 +1,340 @@
+"""
+Connections to all peers: dialing, meeting, and choosing one of two.
+
+Either side may dial.  When both do, the connection dialed by the smaller
+ReplicaId stays, by which both sides choose alike.  The first message each way is
+a hello; whoever belongs to another cluster, speaks no common protocol version,
+or carries this node's own identity is turned away with the reason.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc
+import grpc.aio
+
+from kvnode._pb import peer_pb2 as pb
+from kvnode._pb import peer_pb2_grpc
+from kvnode.core.node.events import PeerDown, PeerUp, Received
+from kvnode.core.replication.messages import Message
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.errors import PeerProtocolError
+from kvnode.transport.link import Conditions, Link
+from kvnode.transport.port import PeerEvents
+from kvnode.transport.wire import (
+    PROTOCOL,
+    PROTOCOL_MIN,
+    decode_address,
+    decode_clock,
+    decode_message,
+    encode_address,
+    encode_clock,
+    encode_message,
+)
+from kvnode.types import ReplicaId
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+"""Pages and pushes are under 1 MiB; the rest is room for what comes later."""
+
+HELLO_SECONDS_MAX = 10.0
+REDIAL_SECONDS_MIN = 0.2
+REDIAL_SECONDS_MAX = 3.0
+
+CHANNEL_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+Read = Callable[[], Awaitable[pb.PeerMessage | None]]
+"""Returns the next message, or None at the end of the stream."""
+
+
+class PeerPool:
+    """The links of one node; an implementation of the transport port."""
+
+    def __init__(
+        self, own: PeerAddress, cluster: str, conditions: dict[str, Conditions]
+    ) -> None:
+        """
+        Make a pool without links.
+
+        Args:
+            own: This node, its identity included.
+            cluster: Peers of another cluster are turned away.
+            conditions: Emulated distances by peer name.
+        """
+        self._own = own
+        self._cluster = cluster
+        self._conditions = conditions
+        self._links: dict[ReplicaId, Link] = {}
+        self._dialing: dict[str, asyncio.Task[None]] = {}
+        self._events: PeerEvents | None = None
+
+    def attach(self, events: PeerEvents) -> None:
+        """Say where events go; comes before any dialing or meeting."""
+        self._events = events
+
+    # -- the transport port --------------------------------------------------
+
+    def send(self, peer: ReplicaId, message: Message) -> None:
+        """Queue *message*; dropped if the peer is not connected."""
+        link = self._links.get(peer)
+        if link:
+            link.send(encode_message(message))
+
+    def dial(self, address: PeerAddress) -> None:
+        """Keep a connection to *address* from now on, redialing as needed."""
+        if address.address not in self._dialing:
+            self._dialing[address.address] = asyncio.create_task(
+                self._keep_dialing(address), name=f"dial {address.address}"
+            )
+
+    def disconnect(self, peer: ReplicaId, reason: str) -> None:
+        """End the connection to *peer*; it may be made again."""
+        link = self._links.get(peer)
+        if link:
+            logger.error("closing the link to %s: %s", link.peer.name, reason)
+            link.close(reason)
+
+    # -- for operators -------------------------------------------------------
+
+    def conditions(self, name: str) -> Conditions:
+        """Return the emulated conditions toward the peer called *name*."""
+        return self._conditions.setdefault(name, Conditions())
+
+    def connected(self) -> frozenset[ReplicaId]:
+        """Return the peers with a link."""
+        return frozenset(self._links)
+
+    async def close(self) -> None:
+        """End all links and stop dialing."""
+        for task in self._dialing.values():
+            task.cancel()
+        await asyncio.gather(*self._dialing.values(), return_exceptions=True)
+        for link in list(self._links.values()):
+            link.close("this node is stopping")
+
+    # -- meeting -------------------------------------------------------------
+
+    def hello(self) -> pb.PeerMessage:
+        """Return what this node says first on every stream."""
+        assert self._events is not None, "attach comes first"
+        return pb.PeerMessage(
+            hello=pb.Hello(
+                protocol=PROTOCOL,
+                protocol_min=PROTOCOL_MIN,
+                cluster=self._cluster,
+                self=encode_address(self._own),
+                known=map(encode_address, self._events.known_peers()),
+                clock=encode_clock(self._events.clock()),
+            )
+        )
+
+    def check_hello(self, message: pb.PeerMessage | None) -> pb.Hello:
+        """
+        Return the hello in a stream's first message.
+
+        Raises:
+            PeerProtocolError: Whoever it is must be turned away; says why.
+        """
+        if message is None or message.WhichOneof("kind") != "hello":
+            msg = "the first message of a stream must be a hello"
+            raise PeerProtocolError(msg)
+        hello = message.hello
+        if hello.cluster != self._cluster:
+            msg = f"this is cluster {self._cluster!r}, not {hello.cluster!r}"
+            raise PeerProtocolError(msg)
+        if hello.protocol < PROTOCOL_MIN or hello.protocol_min > PROTOCOL:
+            msg = (
+                f"no common protocol version: {PROTOCOL_MIN}..{PROTOCOL} here,"
+                f" {hello.protocol_min}..{hello.protocol} there"
+            )
+            raise PeerProtocolError(msg)
+        if hello.self.replica in {0, self._own.replica}:
+            msg = (
+                f"{hello.self.name} has the identity {hello.self.replica:016x} of"
+                f" {self._own.name}: a data directory was copied; restore a backup"
+                " instead, which gets an identity of its own"
+            )
+            raise PeerProtocolError(msg)
+        return hello
+
+    async def meet(
+        self,
+        hello: pb.Hello,
+        read: Read,
+        write: Callable[[pb.PeerMessage], Awaitable[None]],
+        *,
+        dialed: bool,
+    ) -> str:
+        """Run one connection from its hello to its end; return why it ended."""
+        assert self._events is not None, "attach comes first"
+        peer = decode_address(hello.self)
+        link = Link(peer, self.conditions(peer.name), dialed=dialed)
+        if not self._prefer(link):
+            return "there is a connection already"
+        self._links[peer.replica] = link
+        logger.info("connected to %s (%016x)", peer.name, peer.replica)
+        known = tuple(map(decode_address, hello.known))
+        pump = asyncio.create_task(link.pump(write))
+        try:
+            clock = decode_clock(hello.clock)
+            await self._events.deliver(PeerUp(peer, clock, known))
+            await self._receive(link, read, pump)
+        except PeerProtocolError as error:
+            link.close(str(error))
+        finally:
+            link.close("the stream ended")
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError, grpc.RpcError):
+                await pump
+            if self._links.get(peer.replica) is link:
+                del self._links[peer.replica]
+                await self._events.deliver(PeerDown(peer.replica))
+                logger.info("disconnected from %s: %s", peer.name, link.reason)
+        return link.reason
+
+    def _prefer(self, link: Link) -> bool:
+        """Tell whether *link* stays; close the one it replaces."""
+        before = self._links.get(link.peer.replica)
+        if before is None or before.closed.is_set():
+            return True
+        dial_is_preferred = self._own.replica < link.peer.replica
+        if link.dialed not in (before.dialed, dial_is_preferred):
+            return False
+        before.close("replaced by a newer connection")
+        return True
+
+    async def _receive(self, link: Link, read: Read, pump: asyncio.Task[None]) -> None:
+        assert self._events is not None, "attach comes first"
+        closed = asyncio.create_task(link.closed.wait())
+        try:
+            while not link.closed.is_set():
+                reading = asyncio.ensure_future(read())
+                await asyncio.wait(
+                    (reading, closed, pump), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not reading.done():
+                    reading.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, grpc.RpcError):
+                        await reading
+                    return
+                message = reading.result()
+                if message is None:
+                    return
+                if link.blocked:
+                    continue
+                event = Received(link.peer.replica, decode_message(message))
+                await self._events.deliver(event)
+        finally:
+            closed.cancel()
+
+    # -- dialing -------------------------------------------------------------
+
+    async def _keep_dialing(self, target: PeerAddress) -> None:
+        """Dial *target* whenever there is no link to it."""
+        replica = target.replica
+        failures = 0
+        while True:
+            link = self._links.get(replica) if replica else self._link_to(target)
+            if link:
+                await link.closed.wait()
+            # Jitter keeps restarted clusters from dialing in step.
+            pause = min(REDIAL_SECONDS_MAX, REDIAL_SECONDS_MIN * 2**failures)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter
+            link = self._links.get(replica) if replica else self._link_to(target)
+            if link:
+                continue
+            try:
+                replica, stay = await self._dial_once(target)
+                failures = 0
+                if not stay:
+                    return
+            except (TimeoutError, grpc.RpcError, PeerProtocolError) as error:
+                failures = min(failures + 1, 8)
+                level = logging.WARNING if failures == 1 else logging.DEBUG
+                logger.log(level, "cannot reach %s: %s", target.address, _said(error))
+
+    def _link_to(self, target: PeerAddress) -> Link | None:
+        for link in self._links.values():
+            if target.address == link.peer.address or target.name == link.peer.name:
+                return link
+        return None
+
+    async def _dial_once(self, target: PeerAddress) -> tuple[ReplicaId, bool]:
+        """Return who answered, and whether to go on dialing the address."""
+        async with grpc.aio.insecure_channel(
+            target.address, options=CHANNEL_OPTIONS
+        ) as channel:
+            call = peer_pb2_grpc.PeerStub(channel).Connect()
+            read = _reader(call)
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                await call.write(self.hello())
+                first = await read()
+            if (
+                first is not None
+                and first.hello.self.replica == self._own.replica
+                and first.hello.self.name == self._own.name
+            ):
+                logger.debug("%s is this node itself", target.address)
+                return self._own.replica, False
+            hello = self.check_hello(first)
+            await self.meet(hello, read, call.write, dialed=True)
+            return ReplicaId(hello.self.replica), True
+
+
+def _reader(call: grpc.aio.StreamStreamCall[pb.PeerMessage, pb.PeerMessage]) -> Read:
+    async def read() -> pb.PeerMessage | None:
+        message = await call.read()
+        return message if isinstance(message, pb.PeerMessage) else None
+
+    return read
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.details() or error.code().name
+    return str(error) or type(error).__name__
+
+
+class PeerServicer(peer_pb2_grpc.PeerServicer):
+    """Takes connections that peers dial."""
+
+    def __init__(self, pool: PeerPool) -> None:
+        self._pool = pool
+
+    async def Connect(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
+        self,
+        request_iterator: AsyncIterator[pb.PeerMessage],
+        context: grpc.aio.ServicerContext[pb.PeerMessage, pb.PeerMessage],
+    ) -> None:
+        """Serve one stream until either side ends it."""
+        del request_iterator  # reading through the context allows cancelling a read
+
+        async def read() -> pb.PeerMessage | None:
+            message: object = await context.read()  # or EOF, which no type tells
+            return message if isinstance(message, pb.PeerMessage) else None
+
+        first: pb.PeerMessage | None = None
+        try:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                first = await read()
+            await context.write(self._pool.hello())
+            hello = self._pool.check_hello(first)
+        except (TimeoutError, PeerProtocolError) as error:
+            if first is not None:
+                logger.warning("turned away %s: %s", context.peer(), error)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        reason = await self._pool.meet(hello, read, context.write, dialed=False)
+        await context.abort(grpc.StatusCode.CANCELLED, reason)

@@ -1,0 +1,246 @@
+"""Peer messages as protobuf, and back."""
+
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from kvnode._pb import peer_pb2 as pb
+from kvnode.core.clocks.version_vector import Spans, VersionVector
+from kvnode.core.replication.messages import (
+    DeltaAcknowledgement,
+    DeltaPage,
+    DeltaRequest,
+    FetchChunk,
+    FetchRequest,
+    Message,
+    Push,
+    PushAcknowledgement,
+    Report,
+    WireEntry,
+)
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.errors import PeerProtocolError
+from kvnode.types import Dot, EntryKey, Millis, Namespace, ReplicaId
+
+PROTOCOL = 1
+"""The newest protocol version this node speaks."""
+
+PROTOCOL_MIN = 1
+"""The oldest one it still speaks."""
+
+
+def encode_clock(clock: VersionVector) -> pb.Clock:
+    """Return *clock* as a message."""
+    message = pb.Clock()
+    for replica, spans in clock.items():
+        entry = message.entries.add(replica=replica)
+        rest: Iterable[tuple[int, int]] = spans
+        if spans[0][0] == 1:
+            entry.covered = spans[0][1]
+            rest = spans[1:]
+        for first, last in rest:
+            entry.beyond.add(first=first, last=last)
+    return message
+
+
+def decode_clock(message: pb.Clock) -> VersionVector:
+    """
+    Return the clock of *message*.
+
+    Raises:
+        PeerProtocolError: Intervals are empty, touch, or are out of order.
+    """
+    spans: dict[ReplicaId, Spans] = {}
+    for entry in message.entries:
+        found = [(1, entry.covered)] if entry.covered else []
+        found.extend((i.first, i.last) for i in entry.beyond)
+        edge = -1
+        for first, last in found:
+            if not edge + 1 < first <= last:
+                msg = f"clock intervals {found} are not ascending and apart"
+                raise PeerProtocolError(msg)
+            edge = last
+        if found:
+            spans[ReplicaId(entry.replica)] = tuple(found)
+    return VersionVector(spans)
+
+
+def encode_address(peer: PeerAddress) -> pb.Address:
+    """Return *peer* as a message."""
+    return pb.Address(
+        name=peer.name, address=peer.address, replica=peer.replica, region=peer.region
+    )
+
+
+def decode_address(message: pb.Address) -> PeerAddress:
+    """Return the peer of *message*."""
+    return PeerAddress(
+        message.name, message.address, ReplicaId(message.replica), message.region
+    )
+
+
+def _encode_entry(entry: WireEntry) -> pb.EntryRecord:
+    (namespace, key), record, value_bytes = entry
+    return pb.EntryRecord(
+        namespace=namespace, key=key, record=record, value_bytes=value_bytes
+    )
+
+
+def _decode_entries(messages: Iterable[pb.EntryRecord]) -> tuple[WireEntry, ...]:
+    return tuple(
+        WireEntry(EntryKey(Namespace(m.namespace), m.key), m.record, m.value_bytes)
+        for m in messages
+    )
+
+
+def encode_message(message: Message) -> pb.PeerMessage:
+    """Return *message* in its envelope."""
+    match message:
+        case Report(clock, sent_at, known):
+            report = pb.Report(
+                clock=encode_clock(clock),
+                sent_at_ms=sent_at,
+                known=map(encode_address, known),
+            )
+            return pb.PeerMessage(report=report)
+        case Push(origin, first, last, entries):
+            push = pb.Push(
+                origin=origin,
+                first=first,
+                last=last,
+                entries=map(_encode_entry, entries),
+            )
+            return pb.PeerMessage(push=push)
+        case PushAcknowledgement(origin, first, last):
+            acknowledgement = pb.PushAcknowledgement(
+                origin=origin, first=first, last=last
+            )
+            return pb.PeerMessage(push_acknowledgement=acknowledgement)
+        case FetchRequest() | FetchChunk():
+            return _encode_fetch(message)
+        case DeltaRequest() | DeltaPage() | DeltaAcknowledgement():
+            return _encode_delta(message)
+        case _:
+            assert_never(message)
+
+
+def _encode_fetch(message: FetchRequest | FetchChunk) -> pb.PeerMessage:
+    if isinstance(message, FetchRequest):
+        request = pb.FetchRequest(
+            fetch=message.fetch,
+            namespace=message.key.namespace,
+            key=message.key.key,
+            replica=message.dot.replica,
+            seq=message.dot.seq,
+            offset=message.offset,
+        )
+        return pb.PeerMessage(fetch_request=request)
+    chunk = pb.FetchChunk(
+        fetch=message.fetch,
+        offset=message.offset,
+        total=message.total,
+        data=message.data,
+        replica=message.dot.replica,
+        seq=message.dot.seq,
+    )
+    return pb.PeerMessage(fetch_chunk=chunk)
+
+
+def _encode_delta(
+    message: DeltaRequest | DeltaPage | DeltaAcknowledgement,
+) -> pb.PeerMessage:
+    match message:
+        case DeltaRequest(session, clock):
+            request = pb.DeltaRequest(session=session, clock=encode_clock(clock))
+            return pb.PeerMessage(delta_request=request)
+        case DeltaPage(session, number, snapshot_clock, entries, last, refused):
+            page = pb.DeltaPage(
+                session=session,
+                number=number,
+                snapshot_clock=encode_clock(snapshot_clock),
+                entries=map(_encode_entry, entries),
+                last=last,
+                refused=refused,
+            )
+            return pb.PeerMessage(delta_page=page)
+        case DeltaAcknowledgement(session, number, abandoned):
+            acknowledgement = pb.DeltaAcknowledgement(
+                session=session, number=number, abandoned=abandoned
+            )
+            return pb.PeerMessage(delta_acknowledgement=acknowledgement)
+        case _:
+            assert_never(message)
+
+
+def decode_message(envelope: pb.PeerMessage) -> Message:
+    """
+    Return the message inside *envelope*.
+
+    Raises:
+        PeerProtocolError: It is empty, of an unknown kind, or does not parse.
+    """
+    kind = envelope.WhichOneof("kind")
+    decoder = _DECODERS.get(kind or "")
+    if decoder is None:
+        msg = f"a peer message of kind {kind} is not known here"
+        raise PeerProtocolError(msg)
+    return decoder(envelope)
+
+
+def _decode_report(envelope: pb.PeerMessage) -> Report:
+    m = envelope.report
+    known = tuple(map(decode_address, m.known))
+    return Report(decode_clock(m.clock), Millis(m.sent_at_ms), known)
+
+
+def _decode_push(envelope: pb.PeerMessage) -> Push:
+    m = envelope.push
+    return Push(ReplicaId(m.origin), m.first, m.last, _decode_entries(m.entries))
+
+
+def _decode_push_acknowledgement(envelope: pb.PeerMessage) -> PushAcknowledgement:
+    m = envelope.push_acknowledgement
+    if not 1 <= m.first <= m.last:
+        msg = f"an acknowledgement of seqs {m.first}..{m.last} is empty"
+        raise PeerProtocolError(msg)
+    return PushAcknowledgement(ReplicaId(m.origin), m.first, m.last)
+
+
+def _decode_delta_request(envelope: pb.PeerMessage) -> DeltaRequest:
+    m = envelope.delta_request
+    return DeltaRequest(m.session, decode_clock(m.clock))
+
+
+def _decode_delta_page(envelope: pb.PeerMessage) -> DeltaPage:
+    m = envelope.delta_page
+    entries = _decode_entries(m.entries)
+    clock = decode_clock(m.snapshot_clock)
+    return DeltaPage(m.session, m.number, clock, entries, m.last, m.refused)
+
+
+def _decode_delta_acknowledgement(envelope: pb.PeerMessage) -> DeltaAcknowledgement:
+    m = envelope.delta_acknowledgement
+    return DeltaAcknowledgement(m.session, m.number, m.abandoned)
+
+
+def _decode_fetch_request(envelope: pb.PeerMessage) -> FetchRequest:
+    m = envelope.fetch_request
+    key = EntryKey(Namespace(m.namespace), m.key)
+    return FetchRequest(m.fetch, key, Dot(ReplicaId(m.replica), m.seq), m.offset)
+
+
+def _decode_fetch_chunk(envelope: pb.PeerMessage) -> FetchChunk:
+    m = envelope.fetch_chunk
+    dot = Dot(ReplicaId(m.replica), m.seq)
+    return FetchChunk(m.fetch, dot, m.offset, m.total, m.data)
+
+
+_DECODERS: dict[str, Callable[[pb.PeerMessage], Message]] = {
+    "report": _decode_report,
+    "push": _decode_push,
+    "push_acknowledgement": _decode_push_acknowledgement,
+    "delta_request": _decode_delta_request,
+    "delta_page": _decode_delta_page,
+    "delta_acknowledgement": _decode_delta_acknowledgement,
+    "fetch_request": _decode_fetch_request,
+    "fetch_chunk": _decode_fetch_chunk,
+}

@@ -1,0 +1,1 @@
+"""What a node costs, beside other stores and beside the raw ceilings."""

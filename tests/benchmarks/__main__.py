@@ -1,0 +1,242 @@
+"""
+Measure this project's store beside Redis, etcd and the raw ceilings.
+
+    make bench
+    python -m tests.benchmarks --only gets,puts --seconds 1
+    python -m tests.benchmarks --rounds 3 --systems kvnode,aetcd
+    python -m tests.benchmarks --only scale --keys 1000000
+    python -m tests.benchmarks --json results.json
+
+All servers are started here, on the loopback interface and in a temporary
+directory (set TMPDIR to choose the disk), one subject at a time, and ended again.
+Clients run in this process, one after the other.  A program that is not installed
+takes its rows away and nothing else.  The exit status is 1 if a store failed or
+gave a wrong answer; missing an aim is a result, not a failure.
+"""
+
+import asyncio
+import cProfile
+import signal
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+from rich.console import Console
+
+from tests.benchmarks.ceilings.grpc_road import measure_grpc
+from tests.benchmarks.ceilings.lmdb_groups import measure_lmdb
+from tests.benchmarks.dataset import KEY_COUNT, Dataset, draw
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.measurement import Measurement, Missing, Section
+from tests.benchmarks.report import Results, print_machine, print_results
+from tests.benchmarks.scale import measure_scale
+from tests.benchmarks.systems.etcd_cluster import etcd_subjects
+from tests.benchmarks.systems.kvnode_cluster import kvnode_subjects
+from tests.benchmarks.systems.process import NotInstalledError
+from tests.benchmarks.systems.redis_server import redis_subjects
+from tests.benchmarks.systems.subject import Family, Subject
+from tests.benchmarks.workload import measure_store
+
+LOG_COLUMNS = 160  # the widest table's need; a terminal's own width goes first
+INTERRUPTED_STATUS = 130  # what shells report for Ctrl-C
+TRACEBACK_FRAMES = 4  # first and last; the message says the rest
+STORE_SECTIONS = (Section.GETS, Section.PUTS, Section.BULK)
+
+
+class Ceiling(Protocol):
+    """Measures something in a directory of its own."""
+
+    async def __call__(
+        self, directory: Path, dataset: Dataset, *, seconds: float
+    ) -> list[Measurement]:
+        """Return its rows, each measured for *seconds*."""
+
+
+CEILINGS: Mapping[str, Ceiling] = {"LMDB": measure_lmdb, "grpc.aio": measure_grpc}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line."""
+
+    only: frozenset[Section]
+    systems: frozenset[Family]
+    seconds: float
+    rounds: int
+    keys: int
+    json: Path | None
+    profile: Path | None
+
+
+class Bench:
+    """One run: measures what *options* ask for and gathers the results."""
+
+    def __init__(self, options: Options, console: Console, directory: Path) -> None:
+        subjects = [*kvnode_subjects(), *redis_subjects(), *etcd_subjects()]
+        self._options = options
+        self._console = console
+        self._directory = directory
+        self._subjects = [one for one in subjects if one.family in options.systems]
+        self.results = Results(
+            describe_machine(directory),
+            options.seconds,
+            options.rounds,
+            {subject.name: subject for subject in self._subjects},
+        )
+
+    async def run(self) -> None:
+        """Measure one thing after the other; what fails gets a row that says so."""
+        only = self._options.only
+        for _ in range(self._options.rounds):
+            await self._round(only)
+        if Section.SCALE in only:
+            await self._attempt([Section.SCALE], "kvnode", self._measure_scale)
+
+    async def _round(self, only: frozenset[Section]) -> None:
+        sections = [section for section in STORE_SECTIONS if section in only]
+        if sections:
+            for subject in self._subjects:
+                await self._attempt(
+                    sections, subject.name, partial(self._measure_subject, subject)
+                )
+        if Section.CEILINGS in only:
+            for name, measure in CEILINGS.items():
+                await self._attempt(
+                    [Section.CEILINGS], name, partial(self._measure_ceiling, measure)
+                )
+
+    async def _attempt(
+        self,
+        sections: Collection[Section],
+        name: str,
+        measure: Callable[[Path], Awaitable[None]],
+    ) -> None:
+        self._console.print(f"{name} ...", style="dim")
+        with TemporaryDirectory(dir=self._directory) as directory:
+            try:
+                await measure(Path(directory))
+            except NotInstalledError as error:
+                reason, failed = str(error), False
+            except Exception as error:  # noqa: BLE001 - see the comment below
+                # Whatever a store or its client breaks with, the others' figures
+                # are worth having; the row says why, and the exit status is 1.
+                self._console.print_exception(max_frames=TRACEBACK_FRAMES)
+                reason, failed = f"failed: {type(error).__name__}, see above", True
+            else:
+                return
+        for section in sections:
+            missing = Missing(section, name, reason, failed=failed)
+            if missing not in self.results.missing:
+                self.results.missing.append(missing)
+
+    async def _measure_subject(self, subject: Subject, directory: Path) -> None:
+        async with subject.open(directory) as store:
+            self.results.every_row += await measure_store(
+                subject, store, self._options.only, seconds=self._options.seconds
+            )
+
+    async def _measure_ceiling(self, measure: Ceiling, directory: Path) -> None:
+        dataset = draw("bench", KEY_COUNT)
+        self.results.every_row += await measure(
+            directory, dataset, seconds=self._options.seconds
+        )
+
+    async def _measure_scale(self, directory: Path) -> None:
+        facts = await measure_scale(directory, key_count=self._options.keys)
+        self.results.scale += facts
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Read the command line; say what is wrong with it and exit if need be."""
+    parser = ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    _add_names(parser, "--only", Section, "sections to measure")
+    _add_names(parser, "--systems", Family, "stores to measure")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="a row; 2 unless told otherwise"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=1,
+        help="how often to measure everything but scale; rows are medians; 1",
+    )
+    parser.add_argument(
+        "--keys", type=int, default=1_000_000, help="of the scale section; 1,000,000"
+    )
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        help="profile this process, the clients', into this file, to be read with"
+        " `python -m pstats`; it slows them down, so the figures are not to be used",
+    )
+    found = parser.parse_args(arguments)
+    if found.seconds <= 0 or found.rounds < 1 or found.keys < 1:
+        parser.error("--seconds must be above 0, --rounds and --keys at least 1")
+    return Options(**vars(found))
+
+
+def _add_names(
+    parser: ArgumentParser, flag: str, names: type[Section | Family], what: str
+) -> None:
+    def chosen(text: str) -> frozenset[Section | Family]:
+        return frozenset(names(part.strip()) for part in text.split(","))
+
+    everything = ",".join(names)
+    parser.add_argument(
+        flag,
+        type=chosen,
+        default=frozenset(names),
+        metavar="NAMES",
+        help=f"{what}, comma separated, of {everything}; all unless told otherwise",
+    )
+
+
+async def _run_until_told(bench: Bench) -> None:
+    """Run; SIGTERM ends it as Ctrl-C does, so that no server stays behind."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await bench.run()
+
+
+def _run(bench: Bench, profile_file: Path | None) -> None:
+    if profile_file is None:
+        asyncio.run(_run_until_told(bench))
+        return
+    with cProfile.Profile() as profile:
+        asyncio.run(_run_until_told(bench))
+    profile.dump_stats(profile_file)
+
+
+def main() -> int:
+    """Run the benchmark; return the exit status."""
+    options = parse_options(sys.argv[1:])
+    console = Console()
+    if not console.is_terminal:
+        console.width = LOG_COLUMNS
+    with TemporaryDirectory(prefix="kvnode-bench-") as directory:
+        bench = Bench(options, console, Path(directory))
+        print_machine(console, bench.results.machine)
+        try:
+            _run(bench, options.profile)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            console.print("interrupted; all servers are stopped")
+            return INTERRUPTED_STATUS
+    print_results(console, bench.results)
+    if options.json is not None:
+        bench.results.write_json(options.json)
+    return 1 if any(row.failed for row in bench.results.missing) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

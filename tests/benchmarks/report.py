@@ -1,0 +1,143 @@
+"""The tables that a person reads, and the JSON that a program reads."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmarks.aims import (
+    ETCD,
+    REDIS,
+    REDIS_DURABLE,
+    Rival,
+    Subjects,
+    Verdict,
+    judge,
+    rival_rate,
+)
+from tests.benchmarks.measurement import Measurement, Missing, Section, median_rows
+from tests.benchmarks.scale import ScaleFact
+
+COMPARED_WITH = (ETCD, REDIS_DURABLE, REDIS)
+TITLES = {
+    Section.GETS: "gets: 10,000 keys, values of 100 bytes, every answer compared",
+    Section.PUTS: "puts: overwrites of 10,000 keys, read back afterwards",
+    Section.BULK: "bulk load: 50,000 pairs; quantiles are of a batch",
+    Section.CEILINGS: "ceilings: what disk and RPC layer do on their own;"
+    " quantiles are of a transaction or message",
+}
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything that one run has found out."""
+
+    machine: Mapping[str, str]
+    seconds: float
+    rounds: int
+    subjects: Subjects
+    every_row: list[Measurement] = field(default_factory=list)  # of all rounds
+    missing: list[Missing] = field(default_factory=list)
+    scale: list[ScaleFact] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Measurement]:
+        """The median of the rounds for each thing measured."""
+        return median_rows(self.every_row)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return how ours stand to the aims."""
+        return judge(self.rows, self.subjects)
+
+    def write_json(self, path: Path) -> None:
+        """Write all results to *path*."""
+        content = {
+            "machine": dict(self.machine),
+            "seconds": self.seconds,
+            "rounds": self.rounds,
+            "rows": [asdict(row) for row in self.rows],
+            "every_row": [asdict(row) for row in self.every_row],
+            "missing": [asdict(row) for row in self.missing],
+            "aims": [asdict(verdict) for verdict in self.verdicts()],
+            "scale": [asdict(fact) for fact in self.scale],
+        }
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def print_machine(console: Console, machine: Mapping[str, str]) -> None:
+    """Print what the figures were measured on."""
+    table = Table(show_header=False, box=None)
+    for what, value in machine.items():
+        table.add_row(what, value)
+    console.print(table)
+
+
+def print_results(console: Console, results: Results) -> None:
+    """Print a table a section, then the aims."""
+    for section, title in TITLES.items():
+        rows = [row for row in results.rows if row.section is section]
+        missing = [row for row in results.missing if row.section is section]
+        if rows or missing:
+            table = _table(title, rows, missing, results)
+            console.print(table)
+    if results.scale:
+        console.print(_scale_table(results.scale))
+    for verdict in results.verdicts():
+        mark = "[green]met[/]" if verdict.is_met else "[red]missed[/]"
+        console.print(f"{mark}  {verdict.aim}: {verdict.ratio:.1f}x, {verdict.subject}")
+
+
+def _table(
+    title: str,
+    rows: Sequence[Measurement],
+    missing: Sequence[Missing],
+    results: Results,
+) -> Table:
+    is_compared = any(row.subject in results.subjects for row in rows)
+    rivals = COMPARED_WITH if is_compared else ()
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("what", "operation"):
+        table.add_column(heading)
+    for heading in ("in\nflight", "per\nsecond", "p50\nus", "p99\nus"):
+        table.add_column(heading, justify="right")
+    for rival in rivals:
+        table.add_column(f"against\n{rival.name}", justify="right")
+    table.add_column("note")
+    previous = ""
+    for row in rows:
+        is_new = row.subject != previous
+        if is_new and previous:
+            table.add_section()
+        previous = row.subject
+        table.add_row(
+            row.subject if is_new else "",
+            row.operation,
+            str(row.in_flight),
+            f"{row.per_second:,}",
+            f"{row.p50_micros:,}",
+            f"{row.p99_micros:,}",
+            *(_ratio(rival, row, results) for rival in rivals),
+            row.note,
+        )
+    for absent in missing:
+        empty = [""] * (5 + len(rivals))
+        table.add_row(absent.subject, *empty, absent.reason)
+    return table
+
+
+def _ratio(rival: Rival, row: Measurement, results: Results) -> str:
+    rate = rival_rate(rival, row, results.rows, results.subjects)
+    return "" if not rate else f"{row.per_second / rate:.1f}x"
+
+
+def _scale_table(facts: Sequence[ScaleFact]) -> Table:
+    table = Table(title="scale", title_justify="left", title_style="bold")
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    for fact in facts:
+        table.add_row(fact.what, f"{fact.value:,}", fact.unit)
+    return table

@@ -1,0 +1,70 @@
+"""Settings and ports of local nodes; processes themselves are system tests."""
+
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.errors import StateError
+from cluster.processes import HOST, ProcessCluster, as_toml, free_ports
+from cluster.topology import THREE_CITIES, Site, Topology
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"))
+scalars = texts | st.integers(-(2**63), 2**63 - 1) | st.booleans()
+
+
+@given(
+    plain=st.dictionaries(
+        st.text("abc_", min_size=1), scalars | st.lists(texts), max_size=5
+    ),
+    table=st.dictionaries(texts, scalars, max_size=3),
+)
+def test_toml_is_read_back_as_it_was(
+    plain: dict[str, object], table: dict[str, object]
+) -> None:
+    """The reader that the node uses sees the same values."""
+    values = {**plain, "table": table}
+
+    assert tomllib.loads(as_toml(values)) == values
+
+
+def test_free_ports_leave_out_those_in_use() -> None:
+    """A port that something listens on is skipped, and none is given twice."""
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        first = taken.getsockname()[1]
+
+        ports = free_ports(["a", "b"], first)
+
+    assert ports["a"] > first
+    assert ports["b"] > ports["a"]
+
+
+def test_free_ports_end_with_the_last_port() -> None:
+    """There is no port 65,536."""
+    with pytest.raises(StateError, match="no free ports"):
+        free_ports(["a", "b", "c"], 65_534)
+
+
+def test_cluster_made_again_keeps_its_ports_and_takes_new_distances(
+    tmp_path: Path,
+) -> None:
+    """`up` with another distance is the same cluster, stretched."""
+    first = ProcessCluster.create(tmp_path, THREE_CITIES)
+
+    second = ProcessCluster.create(tmp_path, THREE_CITIES.scaled(2))
+
+    assert second.endpoint("tokyo") == first.endpoint("tokyo")
+    assert second.topology.delay("tokyo", "virginia") == 150
+
+
+def test_cluster_of_other_sites_is_refused(tmp_path: Path) -> None:
+    """Data of one cluster must not end up in another."""
+    ProcessCluster.create(tmp_path, THREE_CITIES)
+
+    with pytest.raises(StateError, match="tokyo, frankfurt, virginia"):
+        ProcessCluster.create(tmp_path, Topology((Site("mars", "sky"),), ()))

@@ -1,0 +1,1 @@
+"""What every store must do, whatever it keeps its data in."""

@@ -1,0 +1,291 @@
+"""What only a store on disk can do: be reopened, damaged, full, locked."""
+
+import asyncio
+import shutil
+import struct
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from kvnode.core.versions.store_view import Commit, Write
+from kvnode.core.versions.version import Entry, Kind, Version
+from kvnode.errors import (
+    CorruptRecordError,
+    RejectedError,
+    StoreFullError,
+    UnavailableError,
+)
+from kvnode.storage.disk.layout import open_databases, open_environment
+from kvnode.storage.durability import Durability
+from kvnode.storage.lmdb_store import LmdbStore
+from kvnode.storage.meta_codec import seal
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace, ReplicaId
+from tests.storage.stores import (
+    OTHER,
+    OWN,
+    at,
+    covering,
+    open_lmdb,
+    put,
+    register,
+    replica_ids,
+)
+
+LONG = b"h" * 511
+
+
+def _killed(directory: Path, copy: Path) -> Path:
+    """Return a copy of the files as they are now: what SIGKILL would leave."""
+    copy.mkdir()
+    shutil.copy(directory / "data.mdb", copy)
+    return copy
+
+
+async def test_identity_is_drawn_once_for_a_directory(tmp_path: Path) -> None:
+    """Opening again never asks for another."""
+    open_lmdb(tmp_path, first=5).close()
+
+    store = open_lmdb(tmp_path, first=6)
+
+    assert store.state().replica == 5
+    store.close()
+
+
+def test_nobody_is_never_drawn_as_an_identity(tmp_path: Path) -> None:
+    """A source that gives 0 is asked again."""
+    store = open_lmdb(tmp_path, first=0)
+
+    assert store.state().replica == 1
+    store.close()
+
+
+async def test_applied_commit_survives_a_kill(
+    lmdb_store: LmdbStore, tmp_path: Path
+) -> None:
+    """Nothing of it waits in the process."""
+    await lmdb_store.apply(put(b"k", 1))
+    await lmdb_store.apply(put(LONG, 2))
+
+    again = open_lmdb(_killed(lmdb_store.directory, tmp_path / "copy"))
+
+    assert again.state() == covering(2)
+    assert not again.unclean
+    with again.snapshot() as view:
+        assert view.entry(at(b"k")) == register(1)
+        assert view.entry(at(LONG)) == register(2)
+    again.close()
+
+
+async def test_second_opening_is_refused_with_the_holder(
+    lmdb_store: LmdbStore,
+) -> None:
+    """Two processes on one directory would be one replica twice."""
+    with pytest.raises(UnavailableError, match=r"data is in use by process \d+: stop"):
+        open_lmdb(lmdb_store.directory)
+
+
+def test_failed_opening_lets_go_of_the_directory(tmp_path: Path) -> None:
+    """One can repair the cause and open without a restart."""
+
+    def broken() -> ReplicaId:
+        raise OSError(5, "no randomness")
+
+    with pytest.raises(OSError, match="no randomness"):
+        LmdbStore.open(tmp_path, random_replica=broken, map_bytes=1 << 24)
+
+    open_lmdb(tmp_path).close()
+
+
+def test_map_is_halved_until_the_system_grants_it(tmp_path: Path) -> None:
+    """No machine has 2^60 bytes of address space for one process."""
+    store = LmdbStore.open(
+        tmp_path, random_replica=replica_ids(), map_bytes=1 << 60, reserve_bytes=0
+    )
+
+    assert store.usage().free_bytes > 0
+    store.close()
+
+
+async def test_unclosed_relaxed_store_is_unclean_until_the_node_has_heard(
+    tmp_path: Path,
+) -> None:
+    """A second crash before `reserve` must not hide the first."""
+    store = open_lmdb(tmp_path / "a", Durability.RELAXED)
+    assert not store.unclean
+    await store.apply(put(b"k", 1))
+    second = open_lmdb(_killed(tmp_path / "a", tmp_path / "b"), Durability.RELAXED)
+    store.close()
+    assert second.unclean
+    second.close()
+
+    third = open_lmdb(tmp_path / "b")
+    assert third.unclean
+    await third.reserve(covering(1000))
+    third.close()
+
+    fourth = open_lmdb(tmp_path / "b")
+    assert not fourth.unclean
+    fourth.close()
+
+
+async def test_closed_relaxed_store_is_clean(tmp_path: Path) -> None:
+    """A planned stop wastes no numbers."""
+    store = open_lmdb(tmp_path, Durability.RELAXED)
+    await store.apply(put(b"k", 1))
+    await store.sync()
+    await store.apply(put(b"k", 2, over=register(1)))
+    store.close()
+
+    again = open_lmdb(tmp_path, Durability.RELAXED)
+
+    assert not again.unclean
+    assert again.state() == covering(2)
+    again.close()
+
+
+async def test_damaged_record_fails_its_own_key_only(tmp_path: Path) -> None:
+    """The rest of the store goes on serving."""
+    store = open_lmdb(tmp_path)
+    await store.apply(put(b"bad", 1, b"needle"))
+    await store.apply(put(b"good", 2))
+    store.close()
+    data = tmp_path / "data.mdb"
+    # Old pages hold the record too; turning each copy is as good as one.
+    data.write_bytes(data.read_bytes().replace(b"needle", b"noodle"))
+
+    store = open_lmdb(tmp_path)
+
+    with store.snapshot() as view:
+        with pytest.raises(CorruptRecordError, match="b'bad' in namespace default"):
+            view.entry(at(b"bad"))
+        assert view.entry(at(b"good")) == register(2)
+        rows = view.scan(Namespace("default"), start=b"bad\x00")
+        assert [key for key, _ in rows] == [b"good"]
+        with pytest.raises(CorruptRecordError, match="bad"):
+            list(view.scan(Namespace("default")))
+    store.close()
+
+
+def test_damaged_state_is_refused_at_opening(tmp_path: Path) -> None:
+    """A node without its identity and clock must not start."""
+    open_lmdb(tmp_path).close()
+    _put_meta(tmp_path, b"state", b"\x00" * 60)
+
+    with pytest.raises(CorruptRecordError, match="the node's state"):
+        open_lmdb(tmp_path)
+
+
+def test_missing_table_row_is_refused_at_opening(tmp_path: Path) -> None:
+    """A hole would give later numbers to other names."""
+    open_lmdb(tmp_path).close()
+    _put_meta(tmp_path, b"namespace/\x00\x02", seal(b"b"))
+
+    with pytest.raises(CorruptRecordError, match="stands where"):
+        open_lmdb(tmp_path)
+
+
+def test_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    """The message says what to run instead."""
+    open_lmdb(tmp_path).close()
+    _put_meta(tmp_path, b"format", seal(struct.pack(">H", 9)))
+
+    with pytest.raises(RejectedError, match="format 9 and this version reads 1"):
+        open_lmdb(tmp_path)
+
+
+async def test_full_map_refuses_a_commit_whole_and_the_store_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Numbers given in the failed transaction are given again to others."""
+    store = LmdbStore.open(
+        tmp_path, random_replica=replica_ids(), map_bytes=1 << 20, reserve_bytes=0
+    )
+    huge = bytes(2 << 20)
+    new_replica, new_namespace = ReplicaId(77), Namespace("lost")
+    version = Version(Kind.REGISTER, HlcTimestamp(1), Dot(new_replica, 1))
+    lost = Write(EntryKey(new_namespace, LONG), Entry(version, huge), None)
+    await store.apply(put(b"k", 1))
+
+    with pytest.raises(StoreFullError, match="nothing was written"):
+        await store.apply(Commit(covering(2), (lost,)))
+
+    assert store.state() == covering(1)
+    other = Namespace("other")
+    kept = Write(EntryKey(other, LONG[1:]), register(1, replica=OTHER), None)
+    await store.apply(Commit(covering(2), (kept,)))
+    with store.snapshot() as view:
+        assert list(view.namespaces()) == ["default", "other"]
+        assert list(view.indexed_replicas()) == [OWN, OTHER]
+    store.close()
+    store = open_lmdb(tmp_path)
+    with store.snapshot() as view:
+        assert view.entry(kept.key) == kept.entry
+        assert view.entry(lost.key) is None
+        assert list(view.index(OTHER, 1, None)) == [(Dot(OTHER, 1), kept.key)]
+        assert list(view.index(new_replica, 1, None)) == []
+    store.close()
+
+
+async def test_room_comes_back_as_entries_shrink(tmp_path: Path) -> None:
+    """Unused pages within the file count as free."""
+    store = LmdbStore.open(
+        tmp_path, random_replica=replica_ids(), map_bytes=4 << 20, reserve_bytes=2 << 20
+    )
+    big = register(1, bytes(2 << 20))
+    await store.apply(put(b"k", 1, big.value))
+    assert not store.usage().accepts_client_writes
+
+    await store.apply(put(b"k", 2, b"", over=big))
+
+    assert store.usage().accepts_client_writes
+    store.close()
+
+
+async def test_cancelled_apply_is_waited_for(lmdb_store: LmdbStore) -> None:
+    """The next commit never overlaps with one that nobody waits for."""
+    task = asyncio.create_task(lmdb_store.apply(put(b"k", 1)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    await lmdb_store.apply(put(b"k", 2, over=register(1)))
+
+    assert lmdb_store.state() == covering(2)
+
+
+async def test_overlapping_commits_are_a_bug_of_the_caller(
+    lmdb_store: LmdbStore,
+) -> None:
+    """Each commit's state builds on the one before."""
+    first = asyncio.create_task(lmdb_store.apply(put(b"k", 1)))
+    await asyncio.sleep(0)
+
+    with pytest.raises(AssertionError, match="overlap"):
+        await lmdb_store.apply(put(b"k", 2))
+
+    await first
+
+
+async def test_snapshot_taken_before_a_commit_is_known_reads_its_state_from_disk(
+    lmdb_store: LmdbStore,
+) -> None:
+    """State and entries are of one transaction even in the writer's last moment."""
+    await lmdb_store.apply(put(b"k", 1))
+    stale = lmdb_store._committed
+    await lmdb_store.apply(put(b"k", 2, over=register(1)))
+    lmdb_store._committed = stale
+
+    with lmdb_store.snapshot() as view:
+        assert view.state() == covering(2)
+        assert view.entry(at(b"k")) == register(2)
+
+
+def _put_meta(directory: Path, key: bytes, value: bytes) -> None:
+    """Overwrite a row of `meta` behind the store's back."""
+    environment: lmdb.Environment = open_environment(directory, map_bytes=1 << 28)
+    databases = open_databases(environment)
+    with environment.begin(databases.meta, write=True) as txn:
+        txn.put(key, value)
+    environment.close()
