@@ -21,7 +21,7 @@ Lists are comma separated in the environment and in flags, and lists in TOML:
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -58,6 +58,7 @@ _PEERS_MAX: Final = 256  # as many as a write may depend on (limits.DEPENDENCIES
 _NAMESPACES_MAX: Final = 1_000  # a node lists them all in one status reply
 _PORT_MAX: Final = 65_535
 _SHOWN_CHARS_MAX: Final = 120
+_WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - never bound here
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _NAMESPACE: Final = re.compile(rf"[a-zA-Z0-9._-]{{1,{NAMESPACE_CHARS_MAX}}}")
@@ -147,7 +148,7 @@ class _Between:
 
     low: int
     high: int
-    what: str
+    what: str  # of what, in words: " of milliseconds"
     units: Mapping[str, int]
 
     def __call__(self, value: object) -> int:
@@ -155,7 +156,7 @@ class _Between:
         if number is None or not self.low <= number <= self.high:
             example = ", or with a unit such as 8MiB" if len(self.units) > 1 else ""
             msg = (
-                f"must be a whole number of {self.what}"
+                f"must be a whole number{self.what}"
                 f" from {self.low} to {self.high}{example}"
             )
             raise ValueError(msg)
@@ -173,15 +174,15 @@ class _Between:
 
 
 def _millis(low: int, high: int = _HOUR_MS) -> BeforeValidator:
-    return BeforeValidator(_Between(low, high, "milliseconds", {"": 1}))
+    return BeforeValidator(_Between(low, high, " of milliseconds", {"": 1}))
 
 
 def _size(low: int, high: int = 64 * _TIB) -> BeforeValidator:
-    return BeforeValidator(_Between(low, high, "bytes", _SIZE_UNITS))
+    return BeforeValidator(_Between(low, high, " of bytes", _SIZE_UNITS))
 
 
 def _count(low: int, high: int) -> BeforeValidator:
-    return BeforeValidator(_Between(low, high, "things", {"": 1}))
+    return BeforeValidator(_Between(low, high, "", {"": 1}))
 
 
 def _automatic(value: object) -> object:
@@ -189,7 +190,7 @@ def _automatic(value: object) -> object:
     return (
         None
         if value in {None, "automatic"}
-        else _Between(0, 64 * _TIB, "bytes", _SIZE_UNITS)(value)
+        else _Between(0, 64 * _TIB, " of bytes", _SIZE_UNITS)(value)
     )
 
 
@@ -304,26 +305,31 @@ class NodeConfig(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Check what no field can know alone."""
+        for field, complaint in (*self._repetitions(), *self._contradictions()):
+            raise _FieldError(field, complaint)
+        return self
+
+    def _repetitions(self) -> Iterator[tuple[str, str]]:
         for field, values in (
-            ("peers", [peer.name for peer in self.peers if peer.name]),
-            ("peers", [peer.address for peer in self.peers]),
+            ("peers", tuple(peer.name for peer in self.peers if peer.name)),
+            ("peers", tuple(peer.address for peer in self.peers)),
             ("seeds", self.seeds),
             ("namespaces", self.namespaces),
         ):
-            if twice := sorted({value for value in values if values.count(value) > 1}):
-                raise _FieldError(field, f"{twice[0]!r} is there more than once")
+            for value in {value for value in values if values.count(value) > 1}:
+                yield field, f"{value!r} is there more than once"
+
+    def _contradictions(self) -> Iterator[tuple[str, str]]:
         if self.disk_reserve_bytes and self.disk_reserve_bytes >= self.map_bytes:
-            msg = f"must be less than map_bytes, which is {self.map_bytes}"
-            raise _FieldError("disk_reserve_bytes", msg)
-        host, _ = split_address(self.listen)
-        if host in {"0.0.0.0", "::"} and (self.peers or self.seeds):  # noqa: S104 - compared, not bound
-            if not self.advertise:
-                msg = (
-                    f"must be set when listen is {self.listen}: other nodes cannot"
-                    " dial that; say host:port as they reach this node"
-                )
-                raise _FieldError("advertise", msg)
-        return self
+            complaint = f"must be less than map_bytes, which is {self.map_bytes}"
+            yield "disk_reserve_bytes", complaint
+        anywhere = split_address(self.listen)[0] in _WILDCARD_HOSTS
+        if anywhere and (self.peers or self.seeds) and not self.advertise:
+            complaint = (
+                f"must be set when listen is {self.listen}, which no other node can"
+                " dial: say host:port as the others reach this node"
+            )
+            yield "advertise", complaint
 
     def advertised(self, bound_port: int) -> str:
         """Return host:port for others; *bound_port* is what port 0 became."""
@@ -438,22 +444,16 @@ def _explain(
 
 def _allowed(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
-    match detail["type"]:
-        case "value_error":
-            return str(context["error"])
-        case "literal_error":
-            return f"must be {context['expected']}"
-        case "bool_parsing" | "bool_type":
-            return "must be true or false"
-        case "tuple_type":
-            return "must be a list, or comma separated text"
-        case "too_long":
-            return f"must have at most {context['max_length']} items"
-        case "path_type":
-            return "must be the path of a directory"
-        case "missing":
-            return f"lacks {detail['loc'][-1]!r}"
-        case "extra_forbidden":
-            return f"there is no {detail['loc'][-1]!r} in it"
-        case _:
-            return detail["msg"][:1].lower() + detail["msg"][1:]
+    last = detail["loc"][-1] if detail["loc"] else ""
+    phrases = {
+        "value_error": f"{context.get('error')}",
+        "literal_error": f"must be {context.get('expected')}",
+        "bool_parsing": "must be true or false",
+        "bool_type": "must be true or false",
+        "tuple_type": "must be a list, or comma separated text",
+        "too_long": f"must have at most {context.get('max_length')} items",
+        "path_type": "must be the path of a directory",
+        "missing": f"lacks {last!r}",
+        "extra_forbidden": f"there is no {last!r} in it",
+    }
+    return phrases.get(detail["type"], detail["msg"])

@@ -101,10 +101,13 @@ def observed_remove_sets(draw: st.DrawFn) -> ObservedRemoveSet:
     return ObservedRemoveSet(members, context)
 
 
-def _edit(document: "pycrdt.Doc[pycrdt.Text]", step: int) -> None:
+Shared = pycrdt.Text | pycrdt.Map[object] | pycrdt.Array[object]
+
+
+def _edit(document: pycrdt.Doc[Shared], step: int) -> None:
     text = document.get("text", type=pycrdt.Text)
-    keyed = document.get("map", type=pycrdt.Map[object])  # type: ignore[arg-type]  # a Doc has one type of root
-    listed = document.get("list", type=pycrdt.Array[object])  # type: ignore[arg-type]  # the same
+    keyed = document.get("map", type=pycrdt.Map[object])
+    listed = document.get("list", type=pycrdt.Array[object])
     match step % 6:
         case 0:
             text.insert(0, "héllo")
@@ -123,7 +126,7 @@ def _edit(document: "pycrdt.Doc[pycrdt.Text]", step: int) -> None:
 def _yjs_updates() -> tuple[bytes, ...]:
     """Return what three clients made, partly together, one edit an update."""
     updates: list[bytes] = []
-    clients = [pycrdt.Doc[pycrdt.Text](client_id=n) for n in (7, 2**32 - 1, 11)]
+    clients = [pycrdt.Doc[Shared](client_id=n) for n in (7, 2**32 - 1, 11)]
     for step in range(18):
         document = clients[step * 5 % 3]
         before = document.get_state()
@@ -182,12 +185,14 @@ class Op(NamedTuple):
 OP_NAMES = ("put", "delete", "counter", "set", "document", "hear", "hear")
 
 
-def operations(names: tuple[str, ...] = OP_NAMES) -> st.SearchStrategy[list[Op]]:
+def operations(
+    names: tuple[str, ...] = OP_NAMES, *, size_max: int = 14
+) -> st.SearchStrategy[list[Op]]:
     """Lists of operations for `History.run`."""
     wall_clocks = st.integers(1, 6).map(Millis)
     replica = st.integers(0, len(REPLICAS) - 1)
     op = st.builds(Op, st.sampled_from(names), replica, wall_clocks, st.integers(0, 30))
-    return st.lists(op, min_size=1, max_size=14)
+    return st.lists(op, min_size=1, max_size=size_max)
 
 
 @dataclass(slots=True)
@@ -195,7 +200,8 @@ class KeyReplica:
     """
     A replica's view of one key, written to as a node writes (rule R1).
 
-    With `obeys_r1` off a write is stamped by the wall clock alone.
+    With `obeys_r1` off a write is stamped by the wall clock, made monotonic for the
+    replica, whatever the stamp of what it overwrites.
     """
 
     replica: ReplicaId
@@ -231,7 +237,7 @@ class KeyReplica:
         if self.obeys_r1:
             self.hlc = tick(self.hlc, seen, now=op.now)
         else:
-            self.hlc = HlcTimestamp(op.now << 16)
+            self.hlc = tick(self.hlc, now=op.now)
         return self.hlc, Dot(self.replica, self.seq)
 
     def _replace(self, op: Op, kind: Kind, value: bytes, deadline: Millis) -> Entry:

@@ -107,7 +107,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
     ) -> pb.StatusReply:
         """Describe this node and its peers."""
         del request, context
-        node, facts, usage = self._node, self._facts, self._node.store.usage()
+        node, facts, usage = self._node, self._facts, self._node.usage()
         refusal = node.refusal()
         reply = pb.StatusReply(
             name=facts.name,
@@ -188,7 +188,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         start = b""
         while True:
             commands: list[Command] = []
-            with self._node.store.snapshot() as view:
+            with self._node.snapshot() as view:
                 for key, entry in view.scan(name, start=start):
                     start = key + b"\0"
                     if entry.version.kind is not Kind.TOMBSTONE:
@@ -211,7 +211,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
     ) -> pb.DigestReply:
         """Return a fingerprint of what this node holds."""
         try:
-            with self._node.store.snapshot() as view:
+            with self._node.snapshot() as view:
                 clock = view.state().clock
                 if request.namespace:
                     chosen = Namespace(request.namespace)

@@ -122,7 +122,7 @@ class KvServicer(kv_pb2_grpc.KvServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, msg)
         queue.unanswered += count
         run, add = self._operations.run, queue.add
-        with self._node.store.snapshot() as view:
+        with self._node.snapshot() as view:
             for operation in frame.operations:
                 run(operation, view, add, unary=False)
 
@@ -147,7 +147,7 @@ class KvServicer(kv_pb2_grpc.KvServicer):
             if not future.done():
                 future.set_result(result)
 
-        with self._node.store.snapshot() as view:
+        with self._node.snapshot() as view:
             self._operations.run(operation, view, sink, unary=True)
         result = await future
         if result.HasField("error"):

@@ -6,9 +6,8 @@ replicates like any write.  Its data may arrive before it does; that is kept, an
 shows once the namespace is known.
 """
 
-from kvnode.core.versions.store_view import Commit
+from kvnode.core.versions.store_view import Commit, StoreView
 from kvnode.errors import NamespaceNotFoundError
-from kvnode.storage.port import Store
 from kvnode.types import (
     DEFAULT_NAMESPACE,
     SYSTEM_NAMESPACE,
@@ -29,12 +28,11 @@ def registration(name: Namespace) -> EntryKey:
 class Namespaces:
     """The namespaces known here; kept current by the node's commits."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, view: StoreView) -> None:
         self._known = {DEFAULT_NAMESPACE}
-        with store.snapshot() as view:
-            for key, entry in view.scan(SYSTEM_NAMESPACE, prefix=_PREFIX):
-                if entry.live(_FOREVER):
-                    self._known.add(_name(key))
+        for key, entry in view.scan(SYSTEM_NAMESPACE, prefix=_PREFIX):
+            if entry.live(_FOREVER):
+                self._known.add(_name(key))
 
     def on_commit(self, commit: Commit) -> None:
         """Take in registrations that came with *commit*."""

@@ -25,27 +25,20 @@ from kvnode.api.port import NodePort
 from kvnode.api.reads import (
     Reader,
     Reading,
-    fill_counter,
-    fill_document,
-    fill_set,
 )
 from kvnode.api.status_map import to_message
 from kvnode.api.tokens import (
     decode_session,
     decode_version,
-    encode_session,
     encode_version,
 )
+from kvnode.api.write_replies import DataRequest, fill_write
 from kvnode.core.node.commands import (
     LOCAL,
     AddToCounter,
-    Applied,
     Command,
-    ConditionFailed,
     Delete,
-    Outcome,
     Put,
-    Refused,
     UpdateDocument,
     UpdateSet,
 )
@@ -56,8 +49,6 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotCoveredError,
-    ReplicasTimeoutError,
-    WrongTypeError,
 )
 from kvnode.limits import BATCH_BYTES_MAX, BATCH_STEPS_MAX
 
@@ -65,17 +56,6 @@ NO_OPTIONS = pb.Options()
 
 Sink = Callable[[pb.OperationResult], None]
 """Takes a finished result; called once for each operation."""
-
-DataRequest = (
-    pb.GetRequest
-    | pb.PutRequest
-    | pb.DeleteRequest
-    | pb.ListRequest
-    | pb.BatchRequest
-    | pb.CounterRequest
-    | pb.SetRequest
-    | pb.DocumentRequest
-)
 
 
 class Operations:
@@ -149,7 +129,7 @@ class Operations:
         async def wait() -> None:
             try:
                 await self._until_ready(options, session, patience / 1000)
-                with self._node.store.snapshot() as view:
+                with self._node.snapshot() as view:
                     self._go(
                         request,
                         options,
@@ -282,7 +262,7 @@ class Operations:
             try:
                 if isinstance(reply, KvError):
                     raise reply
-                _fill_write(request, result, reply, at)
+                fill_write(request, result, reply, at)
                 sink(result)
             except KvError as error:
                 sink(_failed(result, error))
@@ -376,96 +356,3 @@ class Operations:
 def _failed(result: pb.OperationResult, error: KvError) -> pb.OperationResult:
     result.error.CopyFrom(to_message(error))
     return result
-
-
-def _raise_failure(reply: Reply) -> None:
-    """
-    Do nothing if the write happened as asked.
-
-    Raises:
-        RejectedError: It did not happen.
-        ReplicasTimeoutError: Fewer replicas than asked for have it.
-    """
-    for outcome in reply.outcomes:
-        if isinstance(outcome, Refused):
-            kind = WrongTypeError if outcome.wrong_type else InvalidArgumentError
-            raise kind(outcome.message)
-    if reply.acknowledged < reply.needed:
-        msg = (
-            f"{reply.acknowledged} of {reply.needed} replicas have the write so far;"
-            " it is durable here and will still spread"
-        )
-        raise ReplicasTimeoutError(
-            msg, acknowledged=reply.acknowledged, needed=reply.needed
-        )
-
-
-def _token(reply: Reply, at: Reading) -> bytes:
-    """Return the session after the write; empty if not wanted."""
-    if not at.want_session:
-        return b""
-    session = at.session
-    for outcome in reply.outcomes:
-        match outcome:
-            case Applied(entry):
-                version = entry.version
-                session = session.saw((version.dot,), version.hlc)
-                others = version.index_dots
-                if not at.covered.covers_all(d for d in others if d != version.dot):
-                    # A CRDT's state shows contributions that are not covered yet.
-                    session = session.saw_entry(
-                        entry, covered=at.covered, pending=at.pending
-                    )
-            case ConditionFailed(entry) if entry is not None:
-                session = session.saw_entry(
-                    entry, covered=at.covered, pending=at.pending
-                )
-            case _:
-                pass
-    return encode_session(session)
-
-
-def _fill_write(
-    request: DataRequest, result: pb.OperationResult, reply: Reply, at: Reading
-) -> None:
-    """Put the outcome of a write into *result*; raises what `_raise_failure` does."""
-    _raise_failure(reply)
-    token = _token(reply, at)
-    outcome = reply.outcomes[0]
-    match request:
-        case pb.BatchRequest():
-            writes = iter(reply.outcomes)
-            for slot in result.batch.results:
-                if slot.HasField("write"):
-                    _fill_outcome(slot.write, next(writes), reply, b"")
-            result.batch.session = token
-        case pb.CounterRequest() if isinstance(outcome, Applied):
-            fill_counter(result.counter, outcome.entry)
-            result.counter.session = token
-        case pb.SetRequest() if isinstance(outcome, Applied):
-            fill_set(result.set, outcome.entry, members=request.want_members)
-            result.set.session = token
-        case pb.DocumentRequest() if isinstance(outcome, Applied):
-            fill_document(result.document, outcome.entry, request)
-            result.document.session = token
-        case _:
-            _fill_outcome(result.write, outcome, reply, token)
-
-
-def _fill_outcome(
-    write: pb.WriteReply, outcome: Outcome, reply: Reply, token: bytes
-) -> None:
-    match outcome:
-        case Applied(entry):
-            write.applied = True
-            write.version = encode_version(entry.version.dot)
-            write.replicas = reply.acknowledged
-        case ConditionFailed(entry):
-            if entry is not None:
-                write.current_version = encode_version(entry.version.dot)
-            write.SetInParent()
-        case Refused():
-            msg = "a refused write has no reply"
-            raise AssertionError(msg)
-    if token:
-        write.session = token

@@ -1,6 +1,7 @@
 """What the services ask of the node behind them."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from kvnode.core.clocks.version_vector import VersionVector
@@ -8,9 +9,8 @@ from kvnode.core.node.commands import LOCAL, Command, Replicas
 from kvnode.core.node.events import Reply
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.session import NEW_SESSION, Session
-from kvnode.core.versions.store_view import Commit, PeerAddress
+from kvnode.core.versions.store_view import Commit, PeerAddress, StoreView, Usage
 from kvnode.errors import KvError
-from kvnode.storage.port import Store
 from kvnode.types import Millis
 
 OnReply = Callable[[Reply | KvError], None]
@@ -20,7 +20,11 @@ OnReply = Callable[[Reply | KvError], None]
 class NodePort(Protocol):
     """The driver, as the services see it."""
 
-    store: Store
+    def snapshot(self) -> AbstractContextManager[StoreView]:
+        """Return a consistent view of everything committed so far."""
+
+    def usage(self) -> Usage:
+        """Return how full the store is."""
 
     @property
     def now(self) -> Callable[[], Millis]:

@@ -124,7 +124,7 @@ class _Watcher:
         Only the last reply moves the token: one that is lost before it comes
         again after resuming.
         """
-        with self._node.store.snapshot() as view:
+        with self._node.snapshot() as view:
             covered = view.state().clock
             reply = pb.WatchReply(resume_token=encode_clock(self._clock))
             for change in self._changes(lacking_entries(view, self._clock), covered):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import grpc
 
 from kvnode._pb import kv_pb2
-from kvnode.client.batching import Batcher, Reply
+from kvnode.client.batching import Batcher
 from kvnode.client.deadlines import Deadlines
 from kvnode.client.gate import Gate
 from kvnode.errors import UnavailableError
@@ -63,16 +63,13 @@ class Connection:
             on_silence=lambda: on_trouble(self),
         )
         self._on_trouble = on_trouble
+        self.submit = self._batcher.add  # as it is: this is the hot path
         self.alive = True
         call: _Execute = channel.stream_stream(
             _EXECUTE, response_deserializer=kv_pb2.FrameReply.FromString
         )()
         self._call = call
         self._task = loop.create_task(self._run(), name=f"kvnode client {address}")
-
-    def submit(self, identifier: int, payload: bytes, expires_at: float) -> Reply:
-        """Send an operation with the next frame; see `Batcher.add`."""
-        return self._batcher.add(identifier, payload, expires_at)
 
     async def close(self, because: str) -> None:
         """End the stream; what was sent and not answered is lost."""

@@ -94,7 +94,7 @@ class Dispatcher:
         attempts = 0
         while True:
             attempts += 1
-            connection = self.pool.current()
+            connection = self.pool.ready
             try:
                 if connection is None:
                     connection = await self.pool.connect(expires_at)
@@ -143,7 +143,7 @@ class Dispatcher:
         attempts = 0
         while True:
             attempts += 1
-            connection = self.pool.current()
+            connection = self.pool.ready
             try:
                 if connection is None:
                     connection = await self.pool.connect(expires_at)

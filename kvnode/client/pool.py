@@ -46,6 +46,7 @@ class Pool:
             for address in dict.fromkeys(addresses)
         )
         self._index = 0
+        self.ready: Connection | None = None  # the one in use, while it is alive
         self._waiting: set[asyncio.Future[Connection]] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._last_failure = "no endpoint has answered yet"
@@ -56,14 +57,10 @@ class Pool:
         """How many endpoints there are."""
         return len(self._endpoints)
 
-    def current(self) -> Connection | None:
-        """Return the connection in use, None if there is none now."""
-        return self._endpoints[self._index].connection
-
     def move_on(self, failed: Connection) -> None:
         """Go to the next endpoint, unless that has happened since *failed*."""
         if self._endpoints[self._index].address == failed.address:
-            self._index = (self._index + 1) % len(self._endpoints)
+            self._go_to_next()
 
     async def connect(self, expires_at: float) -> Connection:
         """
@@ -75,8 +72,8 @@ class Pool:
         """
         if self.closed:
             raise _closed()
-        if (connection := self.current()) is not None:
-            return connection
+        if self.ready is not None:
+            return self.ready
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Connection] = loop.create_future()
         self._waiting.add(waiter)
@@ -115,17 +112,22 @@ class Pool:
                 connection = await endpoint.connect()
             except UnavailableError as error:
                 self._last_failure = str(error)
-                self._index = (self._index + 1) % len(self._endpoints)
+                self._go_to_next()
                 failures += 1
                 rounds, rest = divmod(failures, len(self._endpoints))
                 if rest == 0:
                     chance = random.random()  # noqa: S311 - jitter is no secret
                     await asyncio.sleep(pause_seconds(rounds, chance))
                 continue
+            self.ready = connection
             for waiter in self._waiting:
                 if not waiter.done():
                     waiter.set_result(connection)
             return
+
+    def _go_to_next(self) -> None:
+        self._index = (self._index + 1) % len(self._endpoints)
+        self.ready = self._endpoints[self._index].connection
 
 
 def _closed() -> UnavailableError:

@@ -41,7 +41,8 @@ from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import ConfigError
 from kvnode.limits import FRAME_BYTES_MAX
 from kvnode.runtime.delta_server import DeltaServer
-from kvnode.runtime.driver import Driver, InboxLimits, initial_state
+from kvnode.runtime.driver import Driver, initial_state
+from kvnode.runtime.inbox import Inbox
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
@@ -161,11 +162,15 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
         pool,
         clock=wall_clock,
         deltas=deltas,
-        inbox=InboxLimits(config.inbox_operations_max, config.inbox_bytes_max),
+        inbox=Inbox(
+            operations_max=config.inbox_operations_max,
+            bytes_max=config.inbox_bytes_max,
+        ),
         backup=lambda: back_up(store, now=wall_clock()),
     )
     pool.attach(driver)
-    namespaces = Namespaces(store)
+    with store.snapshot() as view:
+        namespaces = Namespaces(view)
     driver.listen(namespaces.on_commit)
     healthy = _add_services(server, driver, namespaces, pool, config)
     running = asyncio.create_task(driver.run(), name="turns")

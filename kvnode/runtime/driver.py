@@ -15,9 +15,9 @@ Reference:
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import NamedTuple, assert_never
+from contextlib import AbstractContextManager
+from typing import assert_never
 
 from kvnode.api.port import OnReply
 from kvnode.core.clocks.version_vector import VersionVector
@@ -25,10 +25,7 @@ from kvnode.core.node.commands import (
     LOCAL,
     Command,
     Delete,
-    Put,
     Replicas,
-    UpdateDocument,
-    UpdateSet,
     WriteRequest,
 )
 from kvnode.core.node.events import (
@@ -50,7 +47,13 @@ from kvnode.core.node.events import (
 from kvnode.core.node.node import Node, Peer
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.session import NEW_SESSION, Session
-from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    PeerAddress,
+    StoreView,
+    Usage,
+)
 from kvnode.errors import (
     IndeterminateError,
     KvError,
@@ -58,30 +61,12 @@ from kvnode.errors import (
     StoreFullError,
 )
 from kvnode.runtime.delta_server import DeltaServer
+from kvnode.runtime.inbox import Inbox, command_bytes
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
 from kvnode.types import Millis, ReplicaId
 
 logger = logging.getLogger(__name__)
-
-TURN_OPERATIONS_MAX = 1000
-"""Bounds how long one turn keeps the event loop: about 20 ms."""
-
-TURN_BYTES_MAX = 32 * 1024 * 1024
-"""Bounds the memory of one transaction; a single larger batch is a turn alone."""
-
-
-class InboxLimits(NamedTuple):
-    """How much may wait for its turn."""
-
-    operations: int
-    size_bytes: int
-
-
-class _Queued(NamedTuple):
-    event: Event
-    operations: int
-    size_bytes: int
 
 
 class Driver:
@@ -95,7 +80,7 @@ class Driver:
         *,
         clock: Callable[[], Millis],
         deltas: DeltaServer,
-        inbox: InboxLimits,
+        inbox: Inbox,
         backup: Callable[[], AsyncIterator[bytes]],
     ) -> None:
         self.node = node
@@ -106,13 +91,7 @@ class Driver:
         self.backup = backup
         self._transport = transport
         self._deltas = deltas
-        self._limits = inbox
-        self._inbox: deque[_Queued] = deque()
-        self._operations = 0
-        self._bytes = 0
-        self._wakeup = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._inbox = inbox
         self._replies: dict[int, OnReply] = {}
         self._numbers = 0
         self._covering: list[tuple[Session, asyncio.Future[None]]] = []
@@ -141,16 +120,7 @@ class Driver:
             msg = f"this node is stopping: {self.failed or 'asked to'}"
             raise OverloadedError(msg)
         size = sum(map(command_bytes, commands))
-        if (
-            self._operations + len(commands) > self._limits.operations
-            or self._bytes + size > self._limits.size_bytes
-        ):
-            msg = (
-                f"{self._operations} operations of {self._bytes} bytes wait at this"
-                f" node; at most {self._limits.operations} of"
-                f" {self._limits.size_bytes} may"
-            )
-            raise OverloadedError(msg)
+        self._inbox.check_room(len(commands), size)
         if not self.store.usage().accepts_client_writes and not all(
             isinstance(command, Delete) for command in commands
         ):
@@ -158,7 +128,7 @@ class Driver:
         self._numbers += 1
         self._replies[self._numbers] = on_reply
         request = WriteRequest(self._numbers, commands, session, replicas)
-        self._queue(_Queued(request, len(commands), size))
+        self._inbox.put(request, len(commands), size)
 
     def _full_message(self) -> str:
         usage = self.store.usage()
@@ -172,24 +142,17 @@ class Driver:
         """Queue what a peer caused; returns when there is room for the next."""
         if isinstance(event, PeerDown):
             self._deltas.end(event.peer)
-        while self._bytes > self._limits.size_bytes and not self._stopping:
-            self._room.clear()
-            await self._room.wait()
+        if not self._stopping:
+            await self._inbox.room()
         size = 0
         if isinstance(event, Received):
             self._heard[event.peer] = self.now()
             size = getattr(event.message, "size_bytes", 256 * 1024)
-        self._queue(_Queued(event, 1, size))
+        self._inbox.put(event, 1, size)
 
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
-        self._queue(_Queued(PeersConfigured(peers), 1, 0))
-
-    def _queue(self, queued: _Queued) -> None:
-        self._inbox.append(queued)
-        self._operations += queued.operations
-        self._bytes += queued.size_bytes
-        self._wakeup.set()
+        self._inbox.put(PeersConfigured(peers), 1, 0)
 
     # -- what others ask -----------------------------------------------------
 
@@ -223,7 +186,7 @@ class Driver:
 
     def uncovered_batches(self) -> int:
         """Return how many pushed batches wait for what they depend on."""
-        return len(self.node.waiting_batches)
+        return self.node.uncovered_batches
 
     def hlc(self) -> int:
         """Return the newest timestamp given."""
@@ -245,6 +208,14 @@ class Driver:
     def staleness(self) -> Staleness:
         """Return how far behind each origin this node is."""
         return self.node.staleness
+
+    def snapshot(self) -> AbstractContextManager[StoreView]:
+        """Return a consistent view of everything committed so far."""
+        return self.store.snapshot()
+
+    def usage(self) -> Usage:
+        """Return how full the store is."""
+        return self.store.usage()
 
     def covers(self, session: Session) -> bool:
         """Tell whether all that *session* has seen is covered here."""
@@ -285,11 +256,8 @@ class Driver:
         ticking = asyncio.create_task(self._tick_forever(), name="ticks")
         try:
             while not (self._stopping and not self._inbox):
-                if not self._inbox:
-                    self._wakeup.clear()
-                    await self._wakeup.wait()
-                    continue
-                await self._turn(self._take_events())
+                if events := await self._inbox.take():
+                    await self._turn(events)
         except BaseException as error:
             self.failed = error
             raise
@@ -300,32 +268,12 @@ class Driver:
     def stop(self) -> None:
         """Finish what is queued, then end `run`."""
         self._stopping = True
-        self._wakeup.set()
-        self._room.set()
+        self._inbox.wake()
 
     async def _tick_forever(self) -> None:
         while True:
             await asyncio.sleep(TICK_MILLIS / 1000)
-            self._queue(_Queued(Tick(), 0, 0))
-
-    def _take_events(self) -> list[Event]:
-        events: list[Event] = []
-        operations = size = 0
-        while self._inbox and (
-            not events
-            or (
-                operations + self._inbox[0].operations <= TURN_OPERATIONS_MAX
-                and size + self._inbox[0].size_bytes <= TURN_BYTES_MAX
-            )
-        ):
-            queued = self._inbox.popleft()
-            events.append(queued.event)
-            operations += queued.operations
-            size += queued.size_bytes
-        self._operations -= operations
-        self._bytes -= size
-        self._room.set()
-        return events
+            self._inbox.put(Tick(), 0, 0)
 
     async def _turn(self, events: list[Event]) -> None:
         with self.store.snapshot() as view:
@@ -396,19 +344,6 @@ class Driver:
         error = IndeterminateError("this node stopped before the write was answered")
         for number in list(self._replies):
             self._answer(number, error)
-
-
-def command_bytes(command: Command) -> int:
-    """Return about how much memory *command* holds."""
-    match command:
-        case Put(key, value, metadata):
-            return len(key.key) + len(value) + len(metadata)
-        case UpdateSet(key, add, remove):
-            return len(key.key) + sum(map(len, add)) + sum(map(len, remove))
-        case UpdateDocument(key, update):
-            return len(key.key) + len(update)
-        case _:
-            return len(command.key.key)
 
 
 def initial_state(store: Store, *, unclean: bool) -> tuple[DurableState, int]:

@@ -29,7 +29,7 @@ from typing import Self
 
 import lmdb
 
-from kvnode.core.versions.store_view import Commit, DurableState
+from kvnode.core.versions.store_view import Commit, DurableState, Usage
 from kvnode.storage.disk.batch import Batch, BatchBuilder
 from kvnode.storage.disk.directory_lock import DirectoryLock
 from kvnode.storage.disk.founding import (
@@ -51,7 +51,6 @@ from kvnode.storage.disk.room import default_reserve, measure, translated
 from kvnode.storage.disk.running_copy import RunningCopy
 from kvnode.storage.disk.snapshot import LmdbSnapshot
 from kvnode.storage.durability import Durability
-from kvnode.storage.port import Usage
 from kvnode.types import ReplicaId
 
 USAGE_AGE_SECONDS_MAX = 0.05

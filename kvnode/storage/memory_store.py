@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from kvnode.core.versions.store_view import Commit, ConflictRecord, DurableState
+from kvnode.core.versions.store_view import Commit, ConflictRecord, DurableState, Usage
 from kvnode.core.versions.version import Entry
 from kvnode.errors import StoreFullError
 from kvnode.storage.durability import Durability
-from kvnode.storage.port import Usage
 from kvnode.storage.sorted_map import SortedMap
 from kvnode.types import Dot, EntryKey, Namespace, ReplicaId
 

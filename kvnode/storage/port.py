@@ -6,25 +6,14 @@ returns: by `fsync` mode on disk, by `relaxed` mode in the page cache (rule W1).
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
-from kvnode.core.versions.store_view import Commit, DurableState, StoreView
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """How full a store is."""
-
-    entry_count: int  # live, deleted and expired ones together
-    used_bytes: int
-    free_bytes: int  # that can still be written, the reserve included
-    reserve_bytes: int  # kept from client writes so that merging goes on (W3)
-
-    @property
-    def accepts_client_writes(self) -> bool:
-        """Tell whether there is room beyond the reserve."""
-        return self.free_bytes > self.reserve_bytes
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    StoreView,
+    Usage,
+)
 
 
 class Store(Protocol):

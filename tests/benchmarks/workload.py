@@ -13,6 +13,7 @@ from time import perf_counter_ns
 
 from tests.benchmarks.dataset import KEY_COUNT, Dataset, draw
 from tests.benchmarks.measurement import (
+    NANOS_PER_SECOND,
     Measurement,
     Operation,
     Section,
@@ -27,6 +28,7 @@ CALLERS = (1, 64)
 BULK_PAIRS = 50_000
 BULK_IN_FLIGHT = 4
 SAMPLE_SIZE = 500
+READ_BACK_IN_FLIGHT = 64
 WARM_UP_SECONDS = 0.5
 CONVERGENCE_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.001
@@ -171,6 +173,17 @@ def _batches(dataset: Dataset, batch_size: int) -> list[Sequence[tuple[bytes, by
     ]
 
 
+def _checker(read: Read, key: bytes, value: bytes, deadline: int) -> Operation:
+    async def check() -> None:
+        while await read(key) != value:
+            if perf_counter_ns() > deadline:
+                msg = f"{key!r} does not hold what was put last"
+                raise WrongAnswerError(msg)
+            await asyncio.sleep(POLL_SECONDS)
+
+    return check
+
+
 async def _found_everywhere(store: Store, pairs: Sequence[tuple[bytes, bytes]]) -> str:
     """
     Wait until every node returns all of *pairs*; return a note on how long.
@@ -179,14 +192,10 @@ async def _found_everywhere(store: Store, pairs: Sequence[tuple[bytes, bytes]]) 
         WrongAnswerError: One does not within 30 s.
     """
     began = perf_counter_ns()
-    deadline = began + int(CONVERGENCE_SECONDS_MAX * 1_000_000_000)
+    deadline = began + int(CONVERGENCE_SECONDS_MAX * NANOS_PER_SECOND)
     for read in store.replicas:
-        for key, value in pairs:
-            while await read(key) != value:
-                if perf_counter_ns() > deadline:
-                    msg = f"{key!r} does not hold what was put last"
-                    raise WrongAnswerError(msg)
-                await asyncio.sleep(POLL_SECONDS)
+        checks = [_checker(read, key, value, deadline) for key, value in pairs]
+        await all_at_most(checks, in_flight=READ_BACK_IN_FLIGHT)
     millis = (perf_counter_ns() - began) // 1_000_000
     nodes = len(store.replicas)
     return f"read back at {nodes} nodes within {millis} ms" if nodes > 1 else ""

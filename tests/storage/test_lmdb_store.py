@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 
 import lmdb
@@ -12,11 +13,12 @@ from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry, Kind, Version
 from kvnode.errors import (
     CorruptRecordError,
+    OverloadedError,
     RejectedError,
     StoreFullError,
     UnavailableError,
 )
-from kvnode.storage.disk.layout import open_databases, open_environment
+from kvnode.storage.disk.layout import READERS_MAX, open_databases, open_environment
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.storage.meta_codec import seal
@@ -167,6 +169,62 @@ async def test_damaged_record_fails_its_own_key_only(tmp_path: Path) -> None:
     store.close()
 
 
+async def test_damaged_page_is_reported_and_never_read_as_data(
+    tmp_path: Path,
+) -> None:
+    """Where LMDB cannot walk its tree, reads say what to do."""
+    store = open_lmdb(tmp_path)
+    await store.apply(put(b"k", 1, b"needle"))
+    store.close()
+    data = bytearray((tmp_path / "data.mdb").read_bytes())
+    page = data.index(b"needle") // 4096 * 4096
+    data[page + 12 : page + 16] = b"\xff\x0f\x10\x00"  # lower end above upper end
+    (tmp_path / "data.mdb").write_bytes(data)
+
+    store = open_lmdb(tmp_path)
+
+    with store.snapshot() as view:
+        with pytest.raises(CorruptRecordError, match="pages are damaged"):
+            view.entry(at(b"k"))
+        with pytest.raises(CorruptRecordError, match="pages are damaged"):
+            list(view.scan(Namespace("default")))
+    store.close()
+
+
+def test_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    """A wrong directory is named, and nothing in it is changed."""
+    (tmp_path / "data.mdb").write_bytes(b"something else" * 1000)
+
+    with pytest.raises(OSError, match=str(tmp_path)):
+        open_lmdb(tmp_path)
+
+    assert (tmp_path / "data.mdb").read_bytes() == b"something else" * 1000
+
+
+def test_missing_state_is_refused_at_opening(tmp_path: Path) -> None:
+    """A store is never given a second identity by mistake."""
+    open_lmdb(tmp_path).close()
+    _put_meta(tmp_path, b"state", None)
+
+    with pytest.raises(CorruptRecordError, match="state is missing"):
+        open_lmdb(tmp_path)
+
+
+async def test_one_snapshot_too_many_is_refused_until_one_is_closed(
+    lmdb_store: LmdbStore,
+) -> None:
+    """Reader slots are bounded, and come back."""
+    with ExitStack() as held:
+        for _ in range(READERS_MAX - 1):
+            held.enter_context(lmdb_store.snapshot())
+        last = held.enter_context(ExitStack())
+        last.enter_context(lmdb_store.snapshot())
+        with pytest.raises(OverloadedError, match="1024 snapshots"):
+            held.enter_context(lmdb_store.snapshot())
+        last.close()
+        held.enter_context(lmdb_store.snapshot())
+
+
 def test_damaged_state_is_refused_at_opening(tmp_path: Path) -> None:
     """A node without its identity and clock must not start."""
     open_lmdb(tmp_path).close()
@@ -282,10 +340,13 @@ async def test_snapshot_taken_before_a_commit_is_known_reads_its_state_from_disk
         assert view.entry(at(b"k")) == register(2)
 
 
-def _put_meta(directory: Path, key: bytes, value: bytes) -> None:
-    """Overwrite a row of `meta` behind the store's back."""
+def _put_meta(directory: Path, key: bytes, value: bytes | None) -> None:
+    """Overwrite or delete a row of `meta` behind the store's back."""
     environment: lmdb.Environment = open_environment(directory, map_bytes=1 << 28)
     databases = open_databases(environment)
     with environment.begin(databases.meta, write=True) as txn:
-        txn.put(key, value)
+        if value is None:
+            txn.delete(key)
+        else:
+            txn.put(key, value)
     environment.close()

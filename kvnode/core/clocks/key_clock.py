@@ -47,9 +47,9 @@ def join_recent(older: KeyClock, newer: KeyClock) -> KeyClock:
 
 
 def join_sorted(a: KeyClock, b: KeyClock) -> KeyClock:
-    """Return the pointwise maximum, sorted by replica."""
-    if a == b:
-        return a
+    """Return the pointwise maximum, sorted by replica; in whatever order they are."""
+    if not a and not b:
+        return ()
     return tuple(Dot(r, seq) for r, seq in sorted(pointwise_maximum(a, b).items()))
 
 

@@ -211,6 +211,9 @@ def _decode_body(data: bytes, flags: int, hlc: HlcTimestamp, dots: DotCodec) -> 
         (size,) = _U16.unpack_from(data, at)
         metadata = str(data[at + 2 : at + 2 + size], "utf-8")
         at += 2 + size
+        if at > len(data):  # a slice does not tell, unlike all that is unpacked
+            msg = "metadata ends beyond the record"
+            raise IndexError(msg)
     kind = _KINDS[flags & _KIND_MASK]
     version = Version(kind, hlc, dot, others, dependencies, deadline, base)
     return Entry(version, bytes(data[at:]), metadata)

@@ -88,6 +88,21 @@ class Commit:
     conflicts: dict[EntryKey, tuple[ConflictRecord, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full a store is."""
+
+    entry_count: int  # live, deleted and expired ones together
+    used_bytes: int
+    free_bytes: int  # that can still be written, the reserve included
+    reserve_bytes: int  # kept from client writes so that merging goes on (W3)
+
+    @property
+    def accepts_client_writes(self) -> bool:
+        """Tell whether there is room beyond the reserve."""
+        return self.free_bytes > self.reserve_bytes
+
+
 class StoreView(Protocol):
     """One consistent snapshot; valid until closed."""
 

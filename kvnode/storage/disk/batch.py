@@ -180,7 +180,7 @@ class _NewHeads:
     def row_key(self, prefix: bytes, key: bytes) -> bytes:
         """Return the key of a long key's row, numbering its head if need be."""
         head, tail = split(prefix, key)
-        found = self.new.get(head) or self._find(head)
+        found = self.new.get(head)
         if found is None:
             found = self.new[head] = encode_head_id(self._taken + len(self.new))
         return found + tail

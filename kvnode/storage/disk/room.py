@@ -17,9 +17,9 @@ from pathlib import Path
 
 import lmdb
 
+from kvnode.core.versions.store_view import Usage
 from kvnode.errors import StoreFullError
 from kvnode.storage.disk.layout import Databases, as_os_error
-from kvnode.storage.port import Usage
 
 RESERVE_BYTES_MAX = 64 * 1024 * 1024
 """Two of the largest values, and their copies on the way."""

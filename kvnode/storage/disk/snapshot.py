@@ -12,7 +12,7 @@ from heapq import merge as merge_sorted
 from operator import itemgetter
 from struct import Struct
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 import lmdb
 
@@ -20,8 +20,13 @@ from kvnode.core.versions import record
 from kvnode.core.versions.record import SEQ_BITS, NumberedDots
 from kvnode.core.versions.store_view import ConflictRecord, DurableState
 from kvnode.core.versions.version import Entry
-from kvnode.errors import CorruptRecordError
-from kvnode.storage.disk.layout import Committed, Databases, read_committed
+from kvnode.errors import CorruptRecordError, OverloadedError
+from kvnode.storage.disk.layout import (
+    READERS_MAX,
+    Committed,
+    Databases,
+    read_committed,
+)
 from kvnode.storage.key_codec import (
     HEAD_BYTES,
     NUMBER_BYTES,
@@ -39,8 +44,6 @@ _U64 = Struct(">Q")
 _SEQ_MASK = (1 << SEQ_BITS) - 1
 _CLOSED = "the snapshot is closed"
 _BY_KEY = itemgetter(0)
-
-Row = TypeVar("Row")
 
 
 class LmdbSnapshot:
@@ -79,7 +82,11 @@ class LmdbSnapshot:
 
     def __enter__(self) -> Self:
         assert self._txn is None, "a snapshot is opened once"
-        self._txn = self._environment.begin(self._databases.entries)
+        try:
+            self._txn = self._environment.begin(self._databases.entries)
+        except lmdb.ReadersFullError as error:
+            msg = f"{READERS_MAX} snapshots are open at this node: try again"
+            raise OverloadedError(msg) from error
         self._get = self._txn.get
         return self
 
@@ -109,13 +116,14 @@ class LmdbSnapshot:
         prefix = self._namespaces.find(namespace)
         if prefix is None:
             return None
-        if len(name) <= SHORT_KEY_BYTES_MAX:
-            raw = self._get(prefix + name)
-        else:
-            raw = self._get_long(self._databases.long_entries, prefix, name)
-        if raw is None:
-            return None
-        return self._decode_entry(namespace, name, raw)
+        try:
+            if len(name) <= SHORT_KEY_BYTES_MAX:
+                raw = self._get(prefix + name)
+            else:
+                raw = self._get_long(self._databases.long_entries, prefix, name)
+        except lmdb.Error as error:
+            raise _page_error(error) from error
+        return None if raw is None else self._decode_entry(namespace, name, raw)
 
     def scan(
         self, namespace: Namespace, *, start: bytes = b"", prefix: bytes = b""
@@ -147,16 +155,19 @@ class LmdbSnapshot:
             return
         above = number << SEQ_BITS
         end = above | (_SEQ_MASK if last is None else min(last, _SEQ_MASK))
-        cursor = txn.cursor(self._databases.index)
         name = self._namespaces.name
-        if first > _SEQ_MASK or not cursor.set_range(_U64.pack(above | first)):
-            return
-        for packed, value in cursor.iternext():
-            (dot,) = _U64.unpack(packed)
-            if dot > end:
+        try:
+            cursor = txn.cursor(self._databases.index)
+            if first > _SEQ_MASK or not cursor.set_range(_U64.pack(above | first)):
                 return
-            key = EntryKey(name(value[:NUMBER_BYTES]), value[NUMBER_BYTES:])
-            yield Dot(replica, dot & _SEQ_MASK), key
+            for packed, value in cursor.iternext():
+                (dot,) = _U64.unpack(packed)
+                if dot > end:
+                    return
+                key = EntryKey(name(value[:NUMBER_BYTES]), value[NUMBER_BYTES:])
+                yield Dot(replica, dot & _SEQ_MASK), key
+        except lmdb.Error as error:
+            raise _page_error(error) from error
 
     def indexed_replicas(self) -> Iterable[ReplicaId]:
         """Return every replica that may have index rows."""
@@ -169,10 +180,13 @@ class LmdbSnapshot:
         prefix = self._namespaces.find(namespace)
         if prefix is None:
             return ()
-        if len(name) <= SHORT_KEY_BYTES_MAX:
-            raw = self._open().get(prefix + name, None, databases.conflicts)
-        else:
-            raw = self._get_long(databases.long_conflicts, prefix, name)
+        try:
+            if len(name) <= SHORT_KEY_BYTES_MAX:
+                raw = self._open().get(prefix + name, None, databases.conflicts)
+            else:
+                raw = self._get_long(databases.long_conflicts, prefix, name)
+        except lmdb.Error as error:
+            raise _page_error(error) from error
         return () if raw is None else self._decode_conflicts(namespace, name, raw)
 
     def scan_conflicts(
@@ -234,14 +248,26 @@ class LmdbSnapshot:
         txn = self._open()
         number = self._namespaces.find(namespace)
         if number is None:
-            return iter(())
+            return
         start = max(start, prefix)
-        rows = _short_rows(txn.cursor(short), number, start, prefix)
-        heads = txn.cursor(self._databases.heads)
-        if not heads.set_range(number + start[:HEAD_BYTES]):
-            return rows
-        long_rows = _long_rows(heads, txn.cursor(long), number, start, prefix)
-        return merge_sorted(rows, long_rows, key=_BY_KEY)
+        try:
+            rows = _short_rows(txn.cursor(short), number, start, prefix)
+            heads = txn.cursor(self._databases.heads)
+            if not heads.set_range(number + start[:HEAD_BYTES]):
+                yield from rows
+                return
+            long_rows = _long_rows(heads, txn.cursor(long), number, start, prefix)
+            yield from merge_sorted(rows, long_rows, key=_BY_KEY)
+        except lmdb.Error as error:
+            raise _page_error(error) from error
+
+
+def _page_error(error: lmdb.Error) -> CorruptRecordError:
+    """Return what it means that LMDB cannot walk its own pages."""
+    return CorruptRecordError(
+        f"the store's pages are damaged ({error}): wipe the data directory and let"
+        " the node fill it again from its peers, or restore a backup"
+    )
 
 
 def _refuse(_key: bytes) -> bytes | None:

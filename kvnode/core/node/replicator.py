@@ -1,0 +1,381 @@
+"""
+The replicator: what a node says to its peers, and makes of what they say.
+
+It holds all that a node forgets in a crash: who is connected, what has been
+pushed and not acknowledged, batches that wait for what they depend on, deltas
+and large values on their way in.  Losing it at any instant costs time, never
+data: the store alone is enough to find out what is missing.
+
+References:
+    Demers et al., 1987.  Epidemic algorithms: anti-entropy and direct mail.
+    Petersen et al., 1997.  Flexible update propagation (Bayou).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, assert_never
+
+from kvnode.core.clocks.hybrid_logical_clock import absorb
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.acknowledgements import Acknowledgements
+from kvnode.core.node.events import (
+    Dial,
+    Disconnect,
+    PaceDelta,
+    PeerDown,
+    PeersConfigured,
+    PeerUp,
+    Received,
+    Send,
+    ServeDelta,
+    Tick,
+)
+from kvnode.core.node.pushes import pushes
+from kvnode.core.node.served_records import ServedRecords
+from kvnode.core.node.staleness import Staleness
+from kvnode.core.node.turn import Turn
+from kvnode.core.replication.catch_up import CatchUp
+from kvnode.core.replication.coverage import WaitingBatch, WaitingBatches
+from kvnode.core.replication.fetch import Fetches
+from kvnode.core.replication.messages import (
+    DeltaAcknowledgement,
+    DeltaPage,
+    DeltaRequest,
+    FetchChunk,
+    FetchRequest,
+    Push,
+    PushAcknowledgement,
+    Report,
+    WireEntry,
+)
+from kvnode.core.replication.outbox import Outbox
+from kvnode.core.versions.record import WIRE, decode
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.core.versions.version import Entry
+from kvnode.errors import CorruptRecordError, PeerProtocolError
+from kvnode.types import Dot, EntryKey, Millis, ReplicaId
+
+
+class Settings(NamedTuple):
+    """
+    What the protocol lets an operator choose; see kvnode.config.
+
+    Attributes:
+        own: This node's name, address and region; `replica` is not used.
+        reserve_ahead: Sequence numbers reserved at a time where commits are not
+            synced before they are told; 0 where they are.
+        report_interval: Between two reports to every peer, in ms.
+        gap_patience: How long a gap in pushes may last, in ms (D4).
+        outbox_bytes_max: Unacknowledged pushes a peer may have (D5).
+        clock_ahead_max: Stamps further ahead do not move our clock (C2), in ms.
+    """
+
+    own: PeerAddress
+    reserve_ahead: int = 0
+    report_interval: Millis = Millis(1000)
+    gap_patience: Millis = Millis(100)
+    outbox_bytes_max: int = 8 * 1024 * 1024
+    clock_ahead_max: Millis = Millis(500)
+
+
+@dataclass(slots=True)
+class Peer:
+    """What is known of a connected peer."""
+
+    address: PeerAddress
+    clock: VersionVector
+    outbox: Outbox
+    lacking_since: Millis | None = None  # when its clock first showed what we lack
+
+
+class Replicator:
+    """The volatile half of a node; everything it does is staged in a turn."""
+
+    def __init__(self, settings: Settings, acknowledgements: Acknowledgements) -> None:
+        self.peers: dict[ReplicaId, Peer] = {}
+        self.staleness = Staleness()
+        self.waiting_batches = WaitingBatches()
+        self._settings = settings
+        self._acknowledgements = acknowledgements
+        self._fetches = Fetches()
+        self._served = ServedRecords()
+        self._catch_ups: dict[ReplicaId, CatchUp] = {}
+        self._sessions = 0
+        self._report_due = Millis(0)
+        self._delta_after = Millis(0)
+
+    def finish(self, turn: Turn, own: ReplicaId) -> None:
+        """Cover what can be covered now, and push what originated here."""
+        if turn.seq > turn.seq_before:
+            first = turn.seq_before + 1
+            turn.clock = turn.clock.with_range(own, first, turn.seq)
+            for push in pushes(own, first, turn.seq, turn.originated):
+                for replica, peer in self.peers.items():
+                    if peer.outbox.offer(push):
+                        turn.effects.append(Send(replica, push))
+        if self.waiting_batches:
+            turn.clock = self.waiting_batches.advance(turn.clock)
+        if turn.pending and turn.clock.includes(turn.pending):
+            turn.pending = EMPTY
+        turn.effects.extend(Send(*request) for request in self._fetches.start())
+
+    def abort(self) -> None:
+        """Forget what was on its way in or out: its turn has not happened."""
+        self._catch_ups.clear()
+        self._fetches = Fetches()
+        self.waiting_batches = WaitingBatches()
+        for peer in self.peers.values():
+            peer.outbox.forget()
+
+    def take(
+        self,
+        event: PeersConfigured | PeerUp | PeerDown | Received | Tick,
+        turn: Turn,
+    ) -> None:
+        """Take in one event."""
+        match event:
+            case PeersConfigured(peers):
+                turn.effects.extend(Dial(p) for p in turn.peers if p.address)
+                self._learn(peers, turn)
+            case PeerUp():
+                self._peer_up(event, turn)
+            case PeerDown(peer):
+                self._peer_down(peer)
+            case Received(peer, message):
+                if peer not in self.peers:
+                    return  # a rest of a connection that has ended
+                try:
+                    self._receive(peer, message, turn)
+                except (PeerProtocolError, CorruptRecordError) as error:
+                    turn.effects.append(Disconnect(peer, str(error)))
+            case Tick():
+                self._tick(turn)
+            case _:
+                assert_never(event)
+
+    def _peer_up(self, event: PeerUp, turn: Turn) -> None:
+        replica = event.peer.replica
+        self._peer_down(replica)
+        outbox = Outbox(self._settings.outbox_bytes_max)
+        self.peers[replica] = Peer(event.peer, event.clock, outbox)
+        self._learn((event.peer, *event.known), turn)
+        if not turn.clock.includes(event.clock):
+            self._ask_for_delta(replica, turn)
+
+    def _peer_down(self, replica: ReplicaId) -> None:
+        self.peers.pop(replica, None)
+        self._catch_ups.pop(replica, None)
+        self._fetches.drop_of(replica)
+        self.waiting_batches.drop_of(replica)
+        self._served.drop_of(replica)
+
+    def _learn(self, addresses: Sequence[PeerAddress], turn: Turn) -> None:
+        """Remember peers heard of, and dial those that are new."""
+        known = {peer.name: peer for peer in turn.peers}
+        for peer in addresses:
+            if peer.name == self._settings.own.name or known.get(peer.name) == peer:
+                continue
+            before = known.get(peer.name)
+            if before and not peer.replica:
+                continue  # hearsay knows less than we do
+            known[peer.name] = peer
+            if peer.address and (before is None or before.address != peer.address):
+                turn.effects.append(Dial(peer))
+        turn.peers = tuple(known[name] for name in sorted(known))
+
+    def _receive(self, peer: ReplicaId, message: object, turn: Turn) -> None:
+        match message:
+            case Push():
+                self._receive_push(peer, message, turn)
+            case PushAcknowledgement():
+                self._receive_acknowledgement(peer, message, turn)
+            case Report():
+                self._receive_report(peer, message, turn)
+            case DeltaRequest(session, clock):
+                turn.effects.append(ServeDelta(peer, session, clock))
+            case DeltaPage():
+                self._receive_page(peer, message, turn)
+            case DeltaAcknowledgement(session, number, abandoned):
+                turn.effects.append(PaceDelta(peer, session, number, abandoned))
+            case FetchRequest():
+                chunks = self._served.serve(peer, message, turn)
+                turn.effects.extend(Send(peer, chunk) for chunk in chunks)
+            case FetchChunk():
+                self._receive_chunk(peer, message, turn)
+            case _:
+                msg = f"{type(message).__name__} is no message of this protocol"
+                raise PeerProtocolError(msg)
+
+    # -- pushes (D4, D6) -----------------------------------------------------
+
+    def _receive_push(self, peer: ReplicaId, push: Push, turn: Turn) -> None:
+        if not 1 <= push.first <= push.last:
+            msg = f"a push of seqs {push.first}..{push.last} is empty"
+            raise PeerProtocolError(msg)
+        missing, dependencies = self._merge_entries(peer, push.entries, turn)
+        batch = WaitingBatch(
+            push.origin,
+            push.first,
+            push.last,
+            dependencies,
+            peer,
+            turn.now,
+            missing,
+        )
+        self.waiting_batches.add(batch)
+        if not missing:
+            self._acknowledge(batch, turn)
+
+    def _acknowledge(self, batch: WaitingBatch, turn: Turn) -> None:
+        message = PushAcknowledgement(batch.origin, batch.first, batch.last)
+        turn.effects.append(Send(batch.sender, message))
+
+    def _merge_entries(
+        self, peer: ReplicaId, entries: Sequence[WireEntry], turn: Turn
+    ) -> tuple[set[EntryKey], tuple[Dot, ...]]:
+        """Merge what came in full; return what must be pulled, and what for."""
+        missing: set[EntryKey] = set()
+        dependencies: set[Dot] = set()
+        for key, record, value_bytes in entries:
+            entry = decode(record, WIRE)
+            dependencies.update(entry.version.dependencies)
+            self._absorb(entry, turn)
+            if not value_bytes:
+                turn.merge(key, entry)
+            elif self._lacks(key, entry, turn):
+                if self._fetches.want(peer, key, entry.version.dot):
+                    missing.add(key)
+                else:
+                    msg = "more large values were announced than can be waited for"
+                    raise PeerProtocolError(msg)
+        return missing, tuple(sorted(dependencies))
+
+    def _lacks(self, key: EntryKey, announced: Entry, turn: Turn) -> bool:
+        stored = turn.entry(key)
+        if stored is None or stored.version.rank < announced.version.rank:
+            return True
+        # Of a CRDT's state every contribution counts, so its stamp says little.
+        return (
+            stored.version.rank == announced.version.rank
+            and stored.version != announced.version
+        )
+
+    def _absorb(self, entry: Entry, turn: Turn) -> None:
+        turn.hlc = absorb(
+            turn.hlc,
+            entry.version.hlc,
+            now=turn.now,
+            ahead_max=self._settings.clock_ahead_max,
+        )
+
+    def _receive_acknowledgement(
+        self, peer: ReplicaId, message: PushAcknowledgement, turn: Turn
+    ) -> None:
+        if self.peers[peer].outbox.acknowledge(message):
+            self._report_to(peer, turn)  # it can see now what it has missed
+        turn.effects.extend(self._acknowledgements.heard(self.peers))
+
+    # -- anti-entropy and deltas (D1, D2, D8) --------------------------------
+
+    def _receive_report(self, peer: ReplicaId, report: Report, turn: Turn) -> None:
+        known = self.peers[peer]
+        known.clock = report.clock
+        self.staleness.heard(peer, report.clock.newest(peer), report.sent_at)
+        self._learn(report.known, turn)
+        if turn.clock.includes(report.clock):
+            known.lacking_since = None
+        elif known.lacking_since is None:
+            known.lacking_since = turn.now
+        turn.effects.extend(self._acknowledgements.heard(self.peers))
+
+    def _report_to(self, peer: ReplicaId, turn: Turn) -> None:
+        report = Report(turn.clock, turn.now, turn.peers)
+        turn.effects.append(Send(peer, report))
+
+    def _ask_for_delta(self, peer: ReplicaId, turn: Turn) -> None:
+        """Ask *peer* for what we lack, one delta at a time."""
+        if self._catch_ups:
+            return
+        self._sessions += 1
+        self._catch_ups[peer] = CatchUp(peer, self._sessions, turn.now)
+        turn.effects.append(Send(peer, DeltaRequest(self._sessions, turn.clock)))
+
+    def _receive_page(self, peer: ReplicaId, page: DeltaPage, turn: Turn) -> None:
+        catch_up = self._catch_ups.get(peer)
+        if catch_up is None or catch_up.session != page.session:
+            give_up = DeltaAcknowledgement(page.session, page.number, abandoned=True)
+            turn.effects.append(Send(peer, give_up))
+            return
+        if page.refused:
+            del self._catch_ups[peer]
+            self._delta_after = Millis(turn.now + self._settings.report_interval)
+            return
+        catch_up.take(page, turn.now)
+        turn.pending = turn.pending.join(page.snapshot_clock)
+        missing, _ = self._merge_entries(peer, page.entries, turn)
+        catch_up.missing |= missing
+        self._pace(catch_up, turn)
+
+    def _pace(self, catch_up: CatchUp, turn: Turn) -> None:
+        """Acknowledge pages whose values are all here; end a complete delta."""
+        if catch_up.missing:
+            return
+        message = DeltaAcknowledgement(catch_up.session, catch_up.pages - 1)
+        turn.effects.append(Send(catch_up.peer, message))
+        if catch_up.complete:
+            turn.clock = turn.clock.join(catch_up.snapshot_clock)
+            self.peers[catch_up.peer].lacking_since = None
+            del self._catch_ups[catch_up.peer]
+
+    # -- large values (D6) ---------------------------------------------------
+
+    def _receive_chunk(self, peer: ReplicaId, chunk: FetchChunk, turn: Turn) -> None:
+        result = self._fetches.chunk(peer, chunk)
+        if isinstance(result, FetchRequest):
+            turn.effects.append(Send(peer, result))
+        elif result is not None:
+            key, record = result
+            if record:
+                turn.merge(key, decode(record, WIRE))
+            for batch in self.waiting_batches.arrived(key):
+                self._acknowledge(batch, turn)
+            catch_up = self._catch_ups.get(peer)
+            if catch_up:
+                catch_up.heard_at = turn.now
+                if key in catch_up.missing:
+                    catch_up.missing.discard(key)
+                    self._pace(catch_up, turn)
+
+    # -- time ----------------------------------------------------------------
+
+    def _tick(self, turn: Turn) -> None:
+        now = turn.now
+        turn.effects.extend(self._acknowledgements.expire(self.peers, now))
+        for peer, catch_up in list(self._catch_ups.items()):
+            if catch_up.silent_since(now):
+                del self._catch_ups[peer]
+        stuck = self.waiting_batches.stuck_senders(
+            Millis(now - self._settings.gap_patience)
+        )
+        lacking = {
+            replica
+            for replica, peer in self.peers.items()
+            if peer.lacking_since is not None
+            and now - peer.lacking_since >= self._settings.report_interval // 2
+        }
+        for replica in sorted(stuck | lacking):
+            if replica in self.peers and now >= self._delta_after:
+                self._ask_again(replica, turn)
+        if now >= self._report_due or self._report_due - now > 2 * (
+            self._settings.report_interval
+        ):
+            self._report_due = Millis(now + self._settings.report_interval)
+            for replica in self.peers:
+                self._report_to(replica, turn)
+
+    def _ask_again(self, replica: ReplicaId, turn: Turn) -> None:
+        peer = self.peers[replica]
+        if peer.lacking_since is not None and turn.clock.includes(peer.clock):
+            peer.lacking_since = None
+            return
+        self._ask_for_delta(replica, turn)
