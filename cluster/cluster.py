@@ -31,6 +31,7 @@ class Cluster(Protocol):
         Start the named nodes, or all; return once they answer.
 
         A node that is back takes up its links as they are now, cuts included.
+        Paused nodes stay paused.
 
         Raises:
             NodeStartError: A node ended or did not answer in time.

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from cluster.errors import ClusterError
 from cluster.local.state_directory import DEFAULT_DIRECTORY, StateDirectory
 from cluster.processes import ProcessCluster
-from cluster.status_table import NodeReport, cut_lines, reports, status_table
+from cluster.status_table import link_table, refusals, reports, status_table
 from cluster.topology import THREE_CITIES, Topology, parse_groups
 from kvnode.errors import KvError
 
@@ -47,13 +48,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except (ClusterError, KvError) as error:
-        errors.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
-
-
-def _plain(text: str) -> str:
-    """Return *text* so that rich shows it as it is."""
-    return text.replace("[", r"\[")
 
 
 async def _change(
@@ -140,10 +136,12 @@ def status(
 
 
 async def _show(cluster: ProcessCluster) -> None:
-    found: list[NodeReport] = await reports(cluster)
-    console.print(status_table(cluster.topology, found))
-    for line in cut_lines(cluster.topology, cluster.cuts):
-        console.print(f"[red]{line}[/]")
+    found = await reports(cluster)
+    console.print(status_table(found))
+    console.print()
+    console.print(link_table(cluster.topology, cluster.cuts, found))
+    for line in refusals(found):
+        console.print(f"[red]{escape(line)}[/]")
 
 
 @app.command()

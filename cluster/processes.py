@@ -112,7 +112,8 @@ class ProcessCluster:
         """
         Start those of the named nodes, or of all, that are down; wait for them.
 
-        Running nodes take up the links' delays as they are now.
+        Running nodes take up the links' delays as they are now; paused ones stay
+        paused.
 
         Raises:
             NodeStartError: A node ended or did not answer within a minute.
@@ -121,7 +122,13 @@ class ProcessCluster:
         for name in chosen:
             if self.process(name) is None:
                 self._spawn(name)
-        await asyncio.gather(*(self._wait_ready(name) for name in chosen))
+        await asyncio.gather(
+            *(
+                self._wait_ready(name)
+                for name in chosen
+                if self.state(name) is not ProcessState.PAUSED
+            )
+        )
         await self._apply_links()
 
     async def stop(self, *names: str) -> None:
@@ -133,9 +140,8 @@ class ProcessCluster:
         await self._end(names, 0)
 
     async def pause(self, *names: str) -> None:
-        """Freeze the named nodes, or all, with SIGSTOP."""
-        for process in self._processes(names):
-            process.suspend()
+        """Freeze the named nodes, or all, with SIGSTOP; return when they are."""
+        await asyncio.to_thread(node_process.freeze, self._processes(names))
 
     async def resume(self, *names: str) -> None:
         """Let the named nodes, or all, go on, with SIGCONT."""

@@ -100,22 +100,18 @@ async def _report(cluster: ProcessCluster, name: str) -> NodeReport:
     )
 
 
-def status_table(topology: Topology, found: Sequence[NodeReport]) -> Table:
-    """Return the table that `kvnode cluster status` shows."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("node", style="bold")
-    for heading in ("region", "state", "endpoint"):
-        table.add_column(heading)
+def status_table(found: Sequence[NodeReport]) -> Table:
+    """Return a line for each node: its process, and what it says of itself."""
+    table = _table("node", "region", "state", "endpoint")
     for heading in ("pid", "entries", "conflicts", "memory"):
-        table.add_column(heading, justify="right")
-    table.add_column("peers (one way)")
+        table.add_column(heading, justify="right", no_wrap=True)
     for report in found:
         account = report.account
         state = report.state.value
         if report.state is ProcessState.RUNNING and account is None:
             state = "not answering"
         elif account and not account.accepting_writes:
-            state = f"refusing writes: {account.refusing_because}"
+            state = "read-only"
         table.add_row(
             report.name,
             report.region,
@@ -125,27 +121,44 @@ def status_table(topology: Topology, found: Sequence[NodeReport]) -> Table:
             f"{account.entry_count:,}" if account else "",
             f"{account.conflicts_ever:,}" if account else "",
             f"{account.resident_bytes / 2**20:.0f} MiB" if account else "",
-            _peers(topology, report),
         )
     return table
 
 
-def _peers(topology: Topology, report: NodeReport) -> str:
-    if report.account is None:
-        return ""
-    peers = {peer.name: peer for peer in report.account.peers}
-    shown: list[str] = []
-    for name in topology.others(report.name):
-        peer = peers.get(name)
-        if peer is None or not peer.connected:
-            shown.append(f"[red]{name} -[/]")
-        elif peer.blocked:
-            shown.append(f"[red]{name} cut[/]")
+def link_table(
+    topology: Topology, cuts: frozenset[frozenset[str]], found: Sequence[NodeReport]
+) -> Table:
+    """Return a line for each link: its distance, and whether it carries anything."""
+    table = _table("link", "one way", "state")
+    accounts = {report.name: report.account for report in found}
+    for a, b in topology.pairs():
+        if frozenset((a, b)) in cuts:
+            state = "[red]cut[/]"
+        elif _connected(accounts[a], b) and _connected(accounts[b], a):
+            state = "[green]open[/]"
         else:
-            shown.append(f"{name} {peer.delay_ms} ms")
-    return ", ".join(shown)
+            state = "[yellow]not connected[/]"
+        table.add_row(f"{a} - {b}", f"{topology.delay(a, b)} ms", state)
+    return table
 
 
-def cut_lines(topology: Topology, cuts: frozenset[frozenset[str]]) -> list[str]:
-    """Return a line for each link that is cut, in the topology's order."""
-    return [f"cut: {a} - {b}" for a, b in topology.pairs() if frozenset((a, b)) in cuts]
+def refusals(found: Sequence[NodeReport]) -> list[str]:
+    """Return why nodes refuse writes, a line for each that does."""
+    return [
+        f"{report.name} refuses writes: {report.account.refusing_because}"
+        for report in found
+        if report.account and not report.account.accepting_writes
+    ]
+
+
+def _connected(account: NodeStatus | None, peer: str) -> bool:
+    return account is not None and any(
+        status.connected for status in account.peers if status.name == peer
+    )
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, style="" if number else "bold", no_wrap=True)
+    return table

@@ -21,24 +21,34 @@ Lists are comma separated in the environment and in flags, and lists in TOML:
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from kvnode.address import split_address
 from kvnode.errors import ConfigError
-from kvnode.limits import NAMESPACE_CHARS_MAX
+from kvnode.setting_types import (
+    COMMA_SEPARATED,
+    KIB,
+    MIB,
+    NAMED_NUMBERS,
+    TIB,
+    AddressOrNothing,
+    BoundAddress,
+    DialledAddress,
+    Name,
+    NameOrNothing,
+    NamespaceName,
+    SizeOrAutomatic,
+    count,
+    millis,
+    size,
+)
 from kvnode.types import DEFAULT_NAMESPACE
 
 ENVIRONMENT_PREFIX: Final = "KVNODE_"
@@ -47,151 +57,12 @@ CLIENT_VARIABLES: Final = frozenset(
     {"KVNODE_ENDPOINTS", "KVNODE_NAMESPACE", "KVNODE_DEADLINE"}
 )
 
-_KIB: Final = 1024
-_MIB: Final = 1024 * _KIB
-_GIB: Final = 1024 * _MIB
-_TIB: Final = 1024 * _GIB
-_SIZE_UNITS: Final = {"": 1, "b": 1, "kib": _KIB, "mib": _MIB, "gib": _GIB, "tib": _TIB}
-
-_HOUR_MS: Final = 3_600_000
 _PEERS_MAX: Final = 256  # as many as a write may depend on (limits.DEPENDENCIES_MAX)
 _NAMESPACES_MAX: Final = 1_000  # a node lists them all in one status reply
-_PORT_MAX: Final = 65_535
 _SHOWN_CHARS_MAX: Final = 120
 _WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - never bound here
 
-_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
-_NAMESPACE: Final = re.compile(rf"[a-zA-Z0-9._-]{{1,{NAMESPACE_CHARS_MAX}}}")
-_ADDRESS: Final = re.compile(r"(\[[0-9a-fA-F:.%\w]+\]|[^\s:\[\]/=,]+):([0-9]{1,5})")
-_SIZE: Final = re.compile(r"([0-9]+)\s*([a-zA-Z]*)")
 _KUBERNETES: Final = re.compile(r"KVNODE_(SERVICE_(HOST|PORT)\w*|PORT(_\d+_\w+)?)")
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """
-    Split "host:port" or "[ipv6]:port"; the host keeps no brackets.
-
-    Raises:
-        ValueError: It is not of that form, or the port is above 65,535.
-    """
-    match = _ADDRESS.fullmatch(address)
-    if match is None or int(match[2]) > _PORT_MAX:
-        msg = "must be host:port or [ipv6]:port, with a port of at most 65535"
-        raise ValueError(msg)
-    return match[1].strip("[]"), int(match[2])
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
-        msg = "must be 1 to 64 characters of a-z A-Z 0-9 . _ -"
-        raise ValueError(msg)
-    return value
-
-
-def _name_or_nothing(value: object) -> str:
-    return "" if value == "" else _name(value)
-
-
-def _bound_address(value: object) -> str:
-    if not isinstance(value, str):
-        msg = "must be text of the form host:port"
-        raise ValueError(msg)  # noqa: TRY004 - pydantic reports only ValueError
-    split_address(value)
-    return value
-
-
-def _dialled_address(value: object) -> str:
-    address = _bound_address(value)
-    if split_address(address)[1] == 0:
-        msg = "must name a port of 1 to 65535: others have to be able to dial it"
-        raise ValueError(msg)
-    return address
-
-
-def _address_or_nothing(value: object) -> str:
-    return "" if value == "" else _dialled_address(value)
-
-
-def _namespace(value: object) -> str:
-    if not isinstance(value, str) or _NAMESPACE.fullmatch(value) is None:
-        msg = f"must be 1 to {NAMESPACE_CHARS_MAX} characters of a-z A-Z 0-9 . _ -"
-        raise ValueError(msg)
-    if value.startswith("_"):
-        msg = "must not begin with an underscore: those belong to kvnode"
-        raise ValueError(msg)
-    return value
-
-
-def _listed(value: object) -> object:
-    """Split comma separated text; leave lists as they are."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _named_numbers(value: object) -> object:
-    """Turn "tokyo=80,paris=12" into a mapping; leave mappings as they are."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    parts = _listed(value)
-    if isinstance(parts, Iterable):
-        pairs = [str(part).partition("=") for part in parts]
-        if all(separator for _, separator, _ in pairs):
-            return {name.strip(): number.strip() for name, _, number in pairs}
-    msg = "must be name=milliseconds, comma separated"
-    raise ValueError(msg)
-
-
-@dataclass(frozen=True, slots=True)
-class _Between:
-    """A whole number from *low* to *high*; sizes may carry a unit."""
-
-    low: int
-    high: int
-    what: str  # of what, in words: " of milliseconds"
-    units: Mapping[str, int]
-
-    def __call__(self, value: object) -> int:
-        number = self._number(value)
-        if number is None or not self.low <= number <= self.high:
-            example = ", or with a unit such as 8MiB" if len(self.units) > 1 else ""
-            msg = (
-                f"must be a whole number{self.what}"
-                f" from {self.low} to {self.high}{example}"
-            )
-            raise ValueError(msg)
-        return number
-
-    def _number(self, value: object) -> int | None:
-        if isinstance(value, bool):
-            return None  # TOML's true is no 1
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-        if match is None or (unit := self.units.get(match[2].lower())) is None:
-            return None
-        return int(match[1]) * unit
-
-
-def _millis(low: int, high: int = _HOUR_MS) -> BeforeValidator:
-    return BeforeValidator(_Between(low, high, " of milliseconds", {"": 1}))
-
-
-def _size(low: int, high: int = 64 * _TIB) -> BeforeValidator:
-    return BeforeValidator(_Between(low, high, " of bytes", _SIZE_UNITS))
-
-
-def _count(low: int, high: int) -> BeforeValidator:
-    return BeforeValidator(_Between(low, high, "", {"": 1}))
-
-
-def _automatic(value: object) -> object:
-    """Let environment and flags say "automatic", which TOML says by silence."""
-    return (
-        None
-        if value in {None, "automatic"}
-        else _Between(0, 64 * _TIB, " of bytes", _SIZE_UNITS)(value)
-    )
 
 
 class PeerConfig(BaseModel):
@@ -199,8 +70,8 @@ class PeerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, BeforeValidator(_name_or_nothing)] = ""
-    address: Annotated[str, BeforeValidator(_dialled_address)]
+    name: NameOrNothing = ""
+    address: DialledAddress
 
     @model_validator(mode="before")
     @classmethod
@@ -219,86 +90,84 @@ class NodeConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, BeforeValidator(_name)] = Field(
+    name: Name = Field(
         "kvnode", description="Label of this node; unique within the cluster."
     )
-    region: Annotated[str, BeforeValidator(_name_or_nothing)] = Field(
+    region: NameOrNothing = Field(
         "", description="Where the node is; one relay a region talks over the WAN (D7)."
     )
-    cluster: Annotated[str, BeforeValidator(_name)] = Field(
+    cluster: Name = Field(
         "kvnode", description="Nodes of different clusters refuse each other."
     )
     data_directory: Path = Field(
         Path("kvnode-data"), description="Made if missing; belongs to one process."
     )
-    listen: Annotated[str, BeforeValidator(_bound_address)] = Field(
+    listen: BoundAddress = Field(
         "127.0.0.1:7400", description="host:port to serve on; port 0 takes a free one."
     )
-    advertise: Annotated[str, BeforeValidator(_address_or_nothing)] = Field(
+    advertise: AddressOrNothing = Field(
         "", description="host:port others reach this node at; the listen address."
     )
     peers: Annotated[
         tuple[PeerConfig, ...],
-        BeforeValidator(_listed),
+        COMMA_SEPARATED,
         Field(max_length=_PEERS_MAX, description="Nodes to connect to, by name."),
     ] = ()
     seeds: Annotated[
-        tuple[Annotated[str, BeforeValidator(_dialled_address)], ...],
-        BeforeValidator(_listed),
+        tuple[DialledAddress, ...],
+        COMMA_SEPARATED,
         Field(max_length=_PEERS_MAX, description="Nodes to learn the others from."),
     ] = ()
     durability: Literal["fsync", "relaxed"] = Field(
         "fsync", description="Reply when on disk, or when in the page cache (W1)."
     )
-    relaxed_sync_interval_ms: Annotated[int, _millis(1, 60_000)] = Field(
+    relaxed_sync_interval_ms: Annotated[int, millis(1, 60_000)] = Field(
         100, description="What a power loss may cost in relaxed mode, in ms (W1)."
     )
-    map_bytes: Annotated[int, _size(16 * _MIB)] = Field(
-        1 * _TIB, description="Address space for the store; no disk is set aside."
+    map_bytes: Annotated[int, size(16 * MIB)] = Field(
+        1 * TIB, description="Address space for the store; no disk is set aside."
     )
-    disk_reserve_bytes: Annotated[int | None, BeforeValidator(_automatic)] = Field(
+    disk_reserve_bytes: SizeOrAutomatic = Field(
         None, description="Room kept from client writes (W3); automatic if not set."
     )
-    delta_interval_ms: Annotated[int, _millis(10)] = Field(
+    delta_interval_ms: Annotated[int, millis(10)] = Field(
         1_000, description="How often to compare with a random peer (D8), in ms."
     )
-    gap_patience_ms: Annotated[int, _millis(1, 60_000)] = Field(
+    gap_patience_ms: Annotated[int, millis(1, 60_000)] = Field(
         100, description="How long a gap may last before it is asked for (D4), in ms."
     )
-    outbox_bytes_max: Annotated[int, _size(64 * _KIB)] = Field(
-        8 * _MIB, description="Memory for what a slow peer has yet to take (D5)."
+    outbox_bytes_max: Annotated[int, size(64 * KIB)] = Field(
+        8 * MIB, description="Memory for what a slow peer has yet to take (D5)."
     )
-    delta_page_bytes: Annotated[int, _size(4 * _KIB, 4 * _MIB)] = Field(
-        256 * _KIB, description="Size of a page of a delta (D1)."
+    delta_page_bytes: Annotated[int, size(4 * KIB, 4 * MIB)] = Field(
+        256 * KIB, description="Size of a page of a delta (D1)."
     )
-    delta_sessions_max: Annotated[int, _count(1, 1_000)] = Field(
+    delta_sessions_max: Annotated[int, count(1, 1_000)] = Field(
         3, description="Deltas and bootstraps served at once (D10)."
     )
-    inbox_operations_max: Annotated[int, _count(1, 10_000_000)] = Field(
+    inbox_operations_max: Annotated[int, count(1, 10_000_000)] = Field(
         50_000, description="Operations that may wait for their turn."
     )
-    inbox_bytes_max: Annotated[int, _size(1 * _MIB)] = Field(
-        256 * _MIB, description="Bytes of operations that may wait for their turn."
+    inbox_bytes_max: Annotated[int, size(1 * MIB)] = Field(
+        256 * MIB, description="Bytes of operations that may wait for their turn."
     )
-    clock_offset_max_ms: Annotated[int, _millis(1)] = Field(
+    clock_offset_max_ms: Annotated[int, millis(1)] = Field(
         500, description="Clock error past which writes are refused (C1), in ms."
     )
     fault_injection: bool = Field(
         default=False, description="Let links be cut and slowed; for tests and demos."
     )
     link_delays_ms: Annotated[
-        dict[
-            Annotated[str, BeforeValidator(_name)], Annotated[int, _millis(0, 60_000)]
-        ],
-        BeforeValidator(_named_numbers),
+        dict[Name, Annotated[int, millis(0, 60_000)]],
+        NAMED_NUMBERS,
         Field(description="One-way delay added to what is sent to a peer, in ms."),
     ] = {}
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important message that is logged."
     )
     namespaces: Annotated[
-        tuple[Annotated[str, BeforeValidator(_namespace)], ...],
-        BeforeValidator(_listed),
+        tuple[NamespaceName, ...],
+        COMMA_SEPARATED,
         Field(max_length=_NAMESPACES_MAX, description="Made at start if missing."),
     ] = (DEFAULT_NAMESPACE,)
 
@@ -373,8 +242,7 @@ def load(
     """
     if config_file is None and environ.get(CONFIG_FILE_VARIABLE):
         config_file = Path(environ[CONFIG_FILE_VARIABLE])
-    layers = [_flag_layer(flags)]
-    layers.insert(0, _environment_layer(environ))
+    layers = [_environment_layer(environ), _flag_layer(flags)]
     if config_file is not None:
         layers.insert(0, _file_layer(config_file))
     values: dict[str, object] = {}

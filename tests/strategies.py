@@ -105,16 +105,16 @@ Shared = pycrdt.Text | pycrdt.Map[object] | pycrdt.Array[object]
 
 
 def _edit(document: pycrdt.Doc[Shared], step: int) -> None:
-    text = document.get("text", type=pycrdt.Text)
-    keyed = document.get("map", type=pycrdt.Map[object])
-    listed = document.get("list", type=pycrdt.Array[object])
+    document["text"] = text = pycrdt.Text()
+    document["map"] = keyed = pycrdt.Map[object]()
+    document["list"] = listed = pycrdt.Array[object]()
     match step % 6:
         case 0:
             text.insert(0, "héllo")
         case 1:
             keyed["key"] = step
         case 2:
-            listed.append({"step": step})
+            listed.extend([{"step": step}, step])
         case 3:
             keyed["inner"] = pycrdt.Map({"deep": pycrdt.Array([step])})
         case 4:

@@ -52,7 +52,7 @@ def command(
         topology = THREE_CITIES.scaled(0 if no_delay else distance)
         cluster = ProcessCluster.create(directory, topology)
         held = asyncio.run(tell(cluster, cities, narrator))
-    except (ClusterError, KvError, ExceptionGroup) as error:
+    except (ClusterError, KvError) as error:
         console.print(f"\n[bold red]The story broke off:[/] {escape(str(error))}")
         held = False
     except KeyboardInterrupt:

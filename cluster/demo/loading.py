@@ -98,9 +98,7 @@ async def _write(stage: Stage, cities: Sequence[City]) -> None:
                 (city.key.encode(), city.value.encode()) for city in batch
             )
 
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(BATCHES_IN_FLIGHT):
-            workers.create_task(work())
+    await asyncio.gather(*(work() for _ in range(BATCHES_IN_FLIGHT)))
 
 
 async def _count_arrivals(  # noqa: PLR0913, PLR0917 - a bar and what moves it

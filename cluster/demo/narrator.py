@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.rule import Rule
+from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Narrator:
 
     def say(self, text: str) -> None:
         """Tell what was done or measured; *text* may carry rich markup."""
-        self.console.print(f"  {text}")
+        self.console.print(Padding(text, (0, 0, 0, 2), expand=False))
 
     def show(self, what: RenderableType) -> None:
         """Show a table or the like."""
@@ -47,8 +49,13 @@ class Narrator:
     def claim(self, text: str, evidence: str, *, holds: bool) -> None:
         """State what was checked, with the figures that show it."""
         self.claims.append(Claim(text, evidence, holds))
-        mark = "[green]✔[/]" if holds else "[bold red]✘ FALSE:[/]"
-        self.console.print(f"  {mark} {escape(text)} [dim]({escape(evidence)})[/]")
+        line = Table.grid(padding=(0, 1, 0, 0))
+        line.add_row(
+            "[green] ✔[/]" if holds else "[bold red] ✘[/]",
+            f"{'' if holds else '[bold red]FALSE:[/] '}{escape(text)}:"
+            f" [dim]{escape(evidence)}[/]",
+        )
+        self.console.print(Padding(line, (0, 0, 0, 1), expand=False))
 
     def verdict(self, seconds: float) -> bool:
         """Close the story; return whether every claim held, and there were some."""
@@ -56,7 +63,7 @@ class Narrator:
         self.console.print()
         self.console.print(Rule("[bold]Verdict[/]", align="left"))
         for claim in failed:
-            text = f"{claim.text} ({claim.evidence})"
+            text = f"{claim.text}: {claim.evidence}"
             self.console.print(f"  [bold red]✘ {escape(text)}[/]")
         held = len(self.claims) - len(failed)
         colour = "green" if self.claims and not failed else "bold red"

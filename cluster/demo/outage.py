@@ -1,7 +1,6 @@
 """One node killed while all take writes, and brought back."""
 
 import asyncio
-from dataclasses import dataclass
 from time import monotonic
 
 from cluster.demo.stage import Stage
@@ -18,15 +17,6 @@ PAUSE_SECONDS_MAX = 1.0
 """A survivor that takes no write for a second would count as blocked."""
 
 CATCH_UP_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """When the node was killed, started again, and answering, in loop seconds."""
-
-    killed_at: float
-    started_at: float
-    serving_at: float
 
 
 async def survive_outage(stage: Stage) -> None:
@@ -47,7 +37,7 @@ async def survive_outage(stage: Stage) -> None:
         await writers[VICTIM].stop()
         narrator.say(
             f"{VICTIM} killed after {len(writers[VICTIM].acknowledged):,} acknowledged"
-            f" writes; {writers[VICTIM].unknown} more were under way"
+            f" writes; {writers[VICTIM].unknown} more had no answer yet"
         )
         await asyncio.sleep(max(0.0, OUTAGE_SECONDS - (monotonic() - killed_at)))
         await _bring_back(stage, writers, killed_at)

@@ -60,7 +60,7 @@ def _compare(
     for heading in (
         "node",
         "keys",
-        "acknowledged writes found",
+        "acknowledged and there",
         "missing",
         "different",
     ):

@@ -87,13 +87,13 @@ def _spans(sent: dict[bytes, float], arrivals: dict[bytes, float]) -> Sequence[f
 def _show(
     stage: Stage, local: Sequence[float], remote: dict[str, Sequence[float]]
 ) -> None:
-    table = Table(box=None, padding=(0, 3, 0, 2), header_style="dim")
-    table.add_column("")
-    for heading in ("one-way distance", "p50", "p99", "longest", "p50 - distance"):
-        table.add_column(heading, justify="right")
-    rows = [(f"acknowledged by {WRITER}", 0, local)]
+    table = Table(box=None, padding=(0, 1, 0, 2), header_style="dim")
+    table.add_column("", no_wrap=True)
+    for heading in ("one way", "p50", "p99", "longest", "p50 beyond"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = [(f"{WRITER} answers", 0, local)]
     rows += [
-        (f"seen in {name}", stage.distance(WRITER, name), spans)
+        (f"{name} sees it", stage.distance(WRITER, name), spans)
         for name, spans in remote.items()
     ]
     for label, distance, measured in rows:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
+from time import monotonic, sleep
 from typing import NamedTuple
 
 import psutil
@@ -25,6 +26,11 @@ from kvnode.config import ENVIRONMENT_PREFIX
 
 _START_TOLERANCE_SECONDS = 2.0
 """Start times are counted from the boot, whose own time moves with the clock."""
+
+_COMMAND_LINE_SECONDS = 1.0
+"""Far more than the microseconds that it takes, far less than a person waits."""
+
+_FREEZE_SECONDS = 5.0
 
 
 class ProcessState(Enum):
@@ -74,7 +80,21 @@ def spawn(command: Sequence[str], log_file: Path) -> NodeProcess:
         ],
         setsid=True,
     )
-    return NodeProcess(pid, psutil.Process(pid).create_time())
+    process = psutil.Process(pid)
+    # A moment passes before the kernel shows the new program's command line,
+    # by which `find` would miss the process.
+    deadline = monotonic() + _COMMAND_LINE_SECONDS
+    while not _command_line(process) and monotonic() < deadline:
+        sleep(0.001)
+    return NodeProcess(pid, process.create_time())
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """Return the process's command line; that of one that has ended is a word."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return ["ended"]
 
 
 def remember(process: NodeProcess, process_file: Path) -> None:
@@ -115,6 +135,18 @@ def observe(process: psutil.Process | None) -> ProcessState:
     except psutil.NoSuchProcess:
         return ProcessState.DOWN
     return ProcessState.PAUSED if stopped else ProcessState.RUNNING
+
+
+def freeze(processes: Sequence[psutil.Process]) -> None:
+    """Stop *processes* where they are with SIGSTOP; return when they are."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    # Each thread takes the signal up by itself, a moment later; one that waits
+    # for a disk, later still.
+    deadline = monotonic() + _FREEZE_SECONDS
+    while ProcessState.RUNNING in map(observe, processes) and monotonic() < deadline:
+        sleep(0.001)
 
 
 def end(processes: Sequence[psutil.Process], grace_seconds: float) -> None:

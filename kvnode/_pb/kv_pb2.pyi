@@ -73,6 +73,10 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """may have happened"""
     ERROR_CODE_INTERNAL: _ErrorCode.ValueType  # 7
     """may have happened"""
+    ERROR_CODE_NOT_COVERED: _ErrorCode.ValueType  # 8
+    """did not happen; this node lacks what the session has seen"""
+    ERROR_CODE_OVERLOADED: _ErrorCode.ValueType  # 9
+    """did not happen; a bounded queue of this node is full"""
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper): ...
 
@@ -91,6 +95,10 @@ ERROR_CODE_INDETERMINATE: ErrorCode.ValueType  # 6
 """may have happened"""
 ERROR_CODE_INTERNAL: ErrorCode.ValueType  # 7
 """may have happened"""
+ERROR_CODE_NOT_COVERED: ErrorCode.ValueType  # 8
+"""did not happen; this node lacks what the session has seen"""
+ERROR_CODE_OVERLOADED: ErrorCode.ValueType  # 9
+"""did not happen; a bounded queue of this node is full"""
 Global___ErrorCode: _TypeAlias = ErrorCode  # noqa: Y015
 
 @_typing.final

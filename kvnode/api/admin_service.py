@@ -14,7 +14,7 @@ from kvnode.api.digest import digest
 from kvnode.api.limits import checked_namespace
 from kvnode.api.namespaces import Namespaces, registration
 from kvnode.api.port import NodePort
-from kvnode.api.status_map import to_status
+from kvnode.api.status_map import abort, to_message
 from kvnode.api.writing import write_and_wait
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import Command, Delete, Put
@@ -164,7 +164,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
                 return pb.NamespaceReply(changed=False)
             await write_and_wait(self._node, (Put(registration(name), b"{}"),))
         except KvError as error:
-            await context.abort(to_status(error), str(error))
+            await abort(context, to_message(error))
         return pb.NamespaceReply(changed=True)
 
     async def DeleteNamespace(  # noqa: N802 -- the name is the protocol's
@@ -181,7 +181,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             await write_and_wait(self._node, (Delete(registration(name)),))
             await self._delete_keys(name)
         except KvError as error:
-            await context.abort(to_status(error), str(error))
+            await abort(context, to_message(error))
         return pb.NamespaceReply(changed=True)
 
     async def _delete_keys(self, name: Namespace) -> None:
@@ -221,7 +221,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
                     names = list(view.namespaces())
                 reply = await digest(view, names, self._node.now())
         except KvError as error:
-            await context.abort(to_status(error), str(error))
+            await abort(context, to_message(error))
         reply.clock.extend(_clock_entries(clock))
         return reply
 
@@ -234,7 +234,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             async for data in self._node.backup():
                 yield pb.BackupChunk(data=data)
         except KvError as error:
-            await context.abort(to_status(error), str(error))
+            await abort(context, to_message(error))
 
     async def SetLink(  # noqa: N802 -- the name is the protocol's
         self, request: pb.SetLinkRequest, context: Context

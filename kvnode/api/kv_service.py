@@ -17,7 +17,7 @@ from kvnode._pb import kv_pb2 as pb
 from kvnode._pb import kv_pb2_grpc
 from kvnode.api.operations import Operations
 from kvnode.api.port import NodePort
-from kvnode.api.status_map import from_code, to_status
+from kvnode.api.status_map import abort, to_message
 from kvnode.api.watch import Watches
 from kvnode.errors import KvError
 from kvnode.limits import FRAME_OPERATIONS_MAX
@@ -134,7 +134,7 @@ class KvServicer(kv_pb2_grpc.KvServicer):
             async for reply in self._watches.watch(request):
                 yield reply
         except KvError as error:
-            await context.abort(to_status(error), str(error))
+            await abort(context, to_message(error))
 
     async def _unary(
         self, operation: pb.Operation, context: Context
@@ -151,7 +151,7 @@ class KvServicer(kv_pb2_grpc.KvServicer):
             self._operations.run(operation, view, sink, unary=True)
         result = await future
         if result.HasField("error"):
-            await context.abort(from_code(result.error.code), result.error.message)
+            await abort(context, result.error)
         return result
 
     # Each of the unary calls is the operation of that name.

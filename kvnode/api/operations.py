@@ -86,6 +86,7 @@ class Operations:
                 raise InvalidArgumentError(msg)
             if kind == "conflicts":
                 at = self._reading(view, NEW_SESSION, want_session=False, stale=False)
+                result.conflicts.SetInParent()
                 self._reader.conflicts(operation.conflicts, result.conflicts, at)
                 sink(result)
                 return
@@ -214,16 +215,22 @@ class Operations:
         """Answer a read, or queue a write."""
         at = self._reading(view, session, want_session=want_session, stale=stale)
         reader = self._reader
+        # An empty reply must still say which kind it is: hence SetInParent.
         match request:
             case pb.GetRequest():
+                result.get.SetInParent()
                 reader.get(request, result.get, at)
             case pb.ListRequest():
+                result.list.SetInParent()
                 reader.list(request, result.list, at)
             case pb.CounterRequest() if not request.delta:
+                result.counter.SetInParent()
                 reader.counter(request, result.counter, at)
             case pb.SetRequest() if not (request.add or request.remove):
+                result.set.SetInParent()
                 reader.set(request, result.set, at)
             case pb.DocumentRequest() if not request.update:
+                result.document.SetInParent()
                 reader.document(request, result.document, at)
             case _:
                 self._write(request, options, at, result, sink)
@@ -249,6 +256,7 @@ class Operations:
                 patience=checked_patience(options.deadline_ms),
             )
         if not commands:
+            result.batch.SetInParent()
             sink(result)
             return
         # What the node lacks of the session cannot be a dependency here (S2).
@@ -346,6 +354,7 @@ class Operations:
                 key = self._reader.key_of(step.delete.namespace, step.delete.key)
                 return Delete(key, decode_version(step.delete.if_version))
             case "get":
+                slot.get.SetInParent()
                 self._reader.get(step.get, slot.get, at)
                 return None
             case _:

@@ -1,20 +1,28 @@
 """Errors as codes: in frames, and as gRPC status of unary calls."""
 
+from typing import Any, NoReturn
+
 import grpc
+import grpc.aio
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.errors import (
+    ERROR_TRAILER,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
     NamespaceNotFoundError,
+    NotCoveredError,
     Outcome,
+    OverloadedError,
     RejectedError,
     ReplicasTimeoutError,
     StoreFullError,
     UnavailableError,
     WrongTypeError,
 )
+
+Context = grpc.aio.ServicerContext[Any, Any]
 
 _CODES: tuple[tuple[type[KvError], "pb.ErrorCode.ValueType", grpc.StatusCode], ...] = (
     (
@@ -34,6 +42,8 @@ _CODES: tuple[tuple[type[KvError], "pb.ErrorCode.ValueType", grpc.StatusCode], .
         pb.ERROR_CODE_RESOURCE_EXHAUSTED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
     ),
+    (NotCoveredError, pb.ERROR_CODE_NOT_COVERED, grpc.StatusCode.UNAVAILABLE),
+    (OverloadedError, pb.ERROR_CODE_OVERLOADED, grpc.StatusCode.UNAVAILABLE),
     (UnavailableError, pb.ERROR_CODE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
     (
         IndeterminateError,
@@ -58,14 +68,16 @@ def to_message(error: KvError) -> pb.Error:
     return message
 
 
-def to_status(error: KvError) -> grpc.StatusCode:
-    """Return the status of a unary call that ended with *error*."""
-    return next(status for kind, _, status in _CODES if isinstance(error, kind))
+async def abort(context: Context, error: pb.Error) -> NoReturn:
+    """
+    End a unary call or a watch with *error*.
 
-
-def from_code(code: "pb.ErrorCode.ValueType") -> grpc.StatusCode:
-    """Return the status of a unary call whose operation ended with *code*."""
-    return next(
-        (status for _, known, status in _CODES if known == code),
+    The status says it to any tool; the trailer says it exactly, to a client
+    that reads `kvnode.v1.Error`.
+    """
+    context.set_trailing_metadata(((ERROR_TRAILER, error.SerializeToString()),))
+    status = next(
+        (status for _, code, status in _CODES if code == error.code),
         grpc.StatusCode.INTERNAL,
     )
+    await context.abort(status, error.message)

@@ -54,7 +54,7 @@ def _token(reply: Reply, at: Reading) -> bytes:
         match outcome:
             case Applied(entry):
                 version = entry.version
-                session = session.saw((version.dot,), version.hlc)
+                session = session.saw(version.index_dots, version.hlc)
                 others = version.index_dots
                 if not at.covered.covers_all(d for d in others if d != version.dot):
                     # A CRDT's state shows contributions that are not covered yet.
@@ -82,7 +82,7 @@ def fill_write(
             writes = iter(reply.outcomes)
             for slot in result.batch.results:
                 if slot.HasField("write"):
-                    _fill_outcome(slot.write, next(writes), reply, b"")
+                    _fill_outcome(slot.write, next(writes), reply, at, b"")
             result.batch.session = token
         case pb.CounterRequest() if isinstance(outcome, Applied):
             fill_counter(result.counter, outcome.entry)
@@ -94,11 +94,11 @@ def fill_write(
             fill_document(result.document, outcome.entry, request)
             result.document.session = token
         case _:
-            _fill_outcome(result.write, outcome, reply, token)
+            _fill_outcome(result.write, outcome, reply, at, token)
 
 
 def _fill_outcome(
-    write: pb.WriteReply, outcome: Outcome, reply: Reply, token: bytes
+    write: pb.WriteReply, outcome: Outcome, reply: Reply, at: Reading, token: bytes
 ) -> None:
     match outcome:
         case Applied(entry):
@@ -106,7 +106,7 @@ def _fill_outcome(
             write.version = encode_version(entry.version.dot)
             write.replicas = reply.acknowledged
         case ConditionFailed(entry):
-            if entry is not None:
+            if entry is not None and entry.live(at.now):
                 write.current_version = encode_version(entry.version.dot)
             write.SetInParent()
         case Refused():

@@ -1,6 +1,6 @@
 """What operators ask of a node: thin calls to kvnode.v1.Admin."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 import grpc
@@ -108,7 +108,9 @@ class AdminStore(Store):
             writes=True,
         )
 
-    async def backup(self, *, deadline: float | None = None) -> AsyncIterator[bytes]:
+    async def backup(
+        self, *, deadline: float | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """
         Yield the chunks of a consistent snapshot, each of at most 1 MiB.
 

@@ -116,7 +116,7 @@ class Batcher:
         """
         if self._closed_because is not None:
             self._gate.leave(len(payload))
-            raise self._never_sent()
+            raise self._nothing_done()
         assert identifier not in self._calls, "ids are unique among those under way"
         reply: Reply = self._loop.create_future()
         call = Call(self, identifier, payload, reply)
@@ -171,8 +171,12 @@ class Batcher:
             msg = f"no reply from {self._address} before the deadline"
             call.reply.set_exception(DeadlineError(msg))
 
-    def close(self, because: str) -> None:
-        """Fail all calls, and every later one, since the stream has ended."""
+    def close(self, because: str, *, refused: bool = False) -> None:
+        """
+        Fail all calls, and every later one, since the stream has ended.
+
+        *refused* says that nobody served it: nothing that was sent has happened.
+        """
         if self._closed_because is not None:
             return
         self._closed_because = because
@@ -181,15 +185,15 @@ class Batcher:
             self._finish(call)
             if call.reply.done():
                 continue
-            if call.sent_at is None:
-                call.reply.set_exception(self._never_sent())
+            if call.sent_at is None or refused:
+                call.reply.set_exception(self._nothing_done())
             else:
                 msg = f"the connection to {self._address} was lost: {because}"
                 call.reply.set_exception(ConnectionLostError(msg))
 
-    def _never_sent(self) -> UnavailableError:
+    def _nothing_done(self) -> UnavailableError:
         return UnavailableError(
-            f"nothing was sent to {self._address}: {self._closed_because}"
+            f"nothing was done at {self._address}: {self._closed_because}"
         )
 
     def _finish(self, call: Call) -> None:

@@ -9,7 +9,7 @@ Concurrent calls share frames (kvnode.client.batching), so the way to more
 throughput is more calls at once, from as many tasks as you like.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
@@ -103,7 +103,7 @@ class Client(AdminStore):
         resume_token: bytes = b"",
         from_start: bool = False,
         conflicts: bool = False,
-    ) -> AsyncIterator[Changes]:
+    ) -> AsyncGenerator[Changes, None]:
         """
         Yield changes of keys with *prefix*, across failures, until stopped.
 

@@ -65,6 +65,7 @@ class Connection:
         self._on_trouble = on_trouble
         self.submit = self._batcher.add  # as it is: this is the hot path
         self.alive = True
+        self._refused = False
         call: _Execute = channel.stream_stream(
             _EXECUTE, response_deserializer=kv_pb2.FrameReply.FromString
         )()
@@ -98,6 +99,8 @@ class Connection:
                     return "the node ended the stream"
                 self._batcher.resolve(reply)
         except grpc.aio.AioRpcError as error:
+            # Something listens there, but it has no such method.
+            self._refused = error.code() is grpc.StatusCode.UNIMPLEMENTED
             return f"{error.code().name}: {error.details() or 'no details'}"
 
     async def _write(self) -> None:
@@ -111,7 +114,7 @@ class Connection:
         if self.alive:
             self.alive = False
             self._on_trouble(self)
-        self._batcher.close(because)
+        self._batcher.close(because, refused=self._refused)
 
 
 class Endpoint:

@@ -20,6 +20,8 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NamespaceNotFoundError,
+    NotCoveredError,
+    OverloadedError,
     RejectedError,
     ReplicasTimeoutError,
     StoreFullError,
@@ -32,6 +34,8 @@ _FAILED: dict[kv_pb2.ErrorCode.ValueType, type[KvError]] = {
     kv_pb2.ERROR_CODE_WRONG_TYPE: WrongTypeError,
     kv_pb2.ERROR_CODE_UNAVAILABLE: UnavailableError,
     kv_pb2.ERROR_CODE_RESOURCE_EXHAUSTED: StoreFullError,
+    kv_pb2.ERROR_CODE_NOT_COVERED: NotCoveredError,
+    kv_pb2.ERROR_CODE_OVERLOADED: OverloadedError,
 }
 
 _STATUSES: dict[grpc.StatusCode, type[KvError]] = {

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
 from typing import Any, TypeVar
 
 from kvnode.errors import UnavailableError
@@ -15,7 +15,8 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._closing = threading.Lock()
+        # Reentrant: the collector may finish an abandoned iterator at any point.
+        self._closing = threading.RLock()
         self._closed = False
         # A daemon: a program that forgets to close can still end.
         self._thread = threading.Thread(
@@ -45,7 +46,7 @@ class LoopThread:
             future.cancel()
             raise
 
-    def iterate(self, items: AsyncIterator[Result]) -> Iterator[Result]:
+    def iterate(self, items: AsyncIterator[Result]) -> Generator[Result, None, None]:
         """Yield what *items* yields; closes it when the caller stops."""
         try:
             while True:
@@ -89,7 +90,8 @@ class LoopThread:
             if self._closed:  # closing the loop has closed its generators
                 return
             future = asyncio.run_coroutine_threadsafe(_close(items), self._loop)
-        future.result()
+        if threading.current_thread() is not self._thread:
+            future.result()
 
 
 async def _next(items: AsyncIterator[Result]) -> tuple[Result] | None:

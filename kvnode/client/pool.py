@@ -47,7 +47,8 @@ class Pool:
         )
         self._index = 0
         self.ready: Connection | None = None  # the one in use, while it is alive
-        self._waiting: set[asyncio.Future[Connection]] = set()
+        # A dict for its order: calls go on in the order in which they came.
+        self._waiting: dict[asyncio.Future[Connection], None] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._last_failure = "no endpoint has answered yet"
         self.closed = False
@@ -76,7 +77,7 @@ class Pool:
             return self.ready
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Connection] = loop.create_future()
-        self._waiting.add(waiter)
+        self._waiting[waiter] = None
         if self._connecting is None or self._connecting.done():
             self._connecting = loop.create_task(
                 self._connect(), name="kvnode client connecting"
@@ -88,7 +89,7 @@ class Pool:
             msg = f"no endpoint could be used before the deadline: {self._last_failure}"
             raise UnavailableError(msg) from None
         finally:
-            self._waiting.discard(waiter)
+            self._waiting.pop(waiter, None)
 
     async def close(self) -> None:
         """Fail all calls and close all connections, for good."""

@@ -10,7 +10,7 @@ Every method raises kvnode.errors.KvError; its `outcome` says whether the operat
 may have happened.
 """
 
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, Protocol
 
 from kvnode._pb import kv_pb2
@@ -193,7 +193,7 @@ class Store:
         stale_ok: bool = False,
         max_staleness: float | None = None,
         deadline: float | None = None,
-    ) -> AsyncIterator[Item]:
+    ) -> AsyncGenerator[Item, None]:
         """
         Yield all keys with *prefix* in order, page by page.
 

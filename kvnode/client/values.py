@@ -6,14 +6,16 @@ tuples, which cost a third of a frozen dataclass.  Times are seconds since 1970
 as floats, spans are seconds, keys are bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from kvnode.types import HlcTimestamp, ReplicaId
 
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+JsonValue = (
+    None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+)
 """What metadata may be."""
 
 Key = str | bytes

@@ -12,7 +12,7 @@ HTTP/2 flow control.
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import grpc
 from google.protobuf.message import Message
@@ -30,7 +30,7 @@ _WATCH = "/kvnode.v1.Kv/Watch"
 
 async def watch(
     dispatcher: Dispatcher, request: kv_pb2.WatchRequest
-) -> AsyncIterator[Changes]:
+) -> AsyncGenerator[Changes, None]:
     """
     Yield the steps of a watch until the consumer stops or the client closes.
 
@@ -66,7 +66,7 @@ async def watch(
 
 async def _replies(
     connection: Connection, request: kv_pb2.WatchRequest
-) -> AsyncIterator[kv_pb2.WatchReply]:
+) -> AsyncGenerator[kv_pb2.WatchReply, None]:
     """Yield what one node sends, until it ends the stream; raise KvError."""
     call: grpc.aio.UnaryStreamCall[Message, kv_pb2.WatchReply] = (
         connection.channel.unary_stream(

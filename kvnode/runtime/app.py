@@ -11,7 +11,7 @@ import secrets
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import grpc
@@ -37,11 +37,11 @@ from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
 from kvnode.core.node.commands import Put
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.versions.store_view import PeerAddress
+from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.errors import ConfigError
 from kvnode.limits import FRAME_BYTES_MAX
 from kvnode.runtime.delta_server import DeltaServer
-from kvnode.runtime.driver import Driver, initial_state
+from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
@@ -58,9 +58,6 @@ How soon a busy thread yields the interpreter.  The store's writer thread needs
 it back after every call into LMDB; with Python's 5 ms a group commit beside a
 busy event loop took 40 ms, with this 2.5 ms.
 """
-
-RESERVE_AHEAD = 65_536
-"""Sequence numbers per forced sync in relaxed mode: seconds of full load."""
 
 STOP_GRACE_SECONDS = 3.0
 
@@ -131,16 +128,13 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
     except RuntimeError as error:
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
-    state, seq = initial_state(store, unclean=store.unclean)
-    if store.unclean:
-        await store.reserve(state)
+    state = await _initial_state(store)
     own = PeerAddress(
         config.name, config.advertised(port), state.replica, config.region
     )
     relaxed = store.durability is Durability.RELAXED
     settings = Settings(
         own,
-        reserve_ahead=RESERVE_AHEAD if relaxed else 0,
         report_interval=Millis(config.delta_interval_ms),
         gap_patience=Millis(config.gap_patience_ms),
         outbox_bytes_max=config.outbox_bytes_max,
@@ -157,7 +151,7 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
         sessions_max=config.delta_sessions_max,
     )
     driver = Driver(
-        Node(state, seq, settings),
+        Node(state, settings),
         store,
         pool,
         clock=wall_clock,
@@ -195,6 +189,24 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
         running,
         syncing,
     )
+
+
+async def _initial_state(store: LmdbStore) -> DurableState:
+    """
+    Return the state to start from.
+
+    A relaxed store that was not closed may lack writes that peers already have
+    from us.  Going on under the same identity would give their numbers to other
+    writes, and let an older counter sum stand for a newer one; so the node
+    becomes a new replica, which pulls what the old one wrote like anyone's
+    (docs/decisions/0002).
+    """
+    state = store.state()
+    if store.unclean:
+        logger.warning("not closed in relaxed mode: taking a new identity")
+        state = replace(state, replica=random_replica(), seq=0)
+        await store.reserve(state)
+    return state
 
 
 def _add_services(

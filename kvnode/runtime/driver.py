@@ -49,7 +49,6 @@ from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import (
     Commit,
-    DurableState,
     PeerAddress,
     StoreView,
     Usage,
@@ -281,8 +280,6 @@ class Driver:
         if result.commit:
             try:
                 await self.store.apply(result.commit)
-                if result.reserved:
-                    await self.store.reserve(result.commit.state)
             except StoreFullError as error:
                 self._turn_failed(events, result.effects, error)
                 return
@@ -344,17 +341,3 @@ class Driver:
         error = IndeterminateError("this node stopped before the write was answered")
         for number in list(self._replies):
             self._answer(number, error)
-
-
-def initial_state(store: Store, *, unclean: bool) -> tuple[DurableState, int]:
-    """
-    Return the state to start a node from, and its last sequence number.
-
-    Args:
-        store: As opened.
-        unclean: It was in relaxed mode and not closed: writes that peers have
-            may be lost here, so all reserved numbers count as used.
-    """
-    state = store.state()
-    newest = state.clock.newest(state.replica)
-    return state, max(newest, state.seq_reserved) if unclean else newest

@@ -64,10 +64,10 @@ class LmdbStore:
     Attributes:
         directory: Where the files are.
         durability: What `apply` waits for.
-        unclean: The store was last open in relaxed mode and was not closed: the
-            node must not use any seq up to the state's `seq_reserved`, and must
-            say so with `reserve`, until which the next opening finds the store
-            unclean again.
+        unclean: The store was last open in relaxed mode and was not closed:
+            writes that peers have may be missing, so the node must go on as a
+            new replica, and say so with `reserve`, until which the next opening
+            finds the store unclean again.
     """
 
     def __init__(  # noqa: PLR0913 -- handed over by `open`, each by name

@@ -4,7 +4,7 @@ The rows of `meta` and the conflict logs as bytes.
 Every value is *sealed*: a CRC-32 of the rest stands before it, as in records,
 so that damage is noticed and never taken for data.
 
-    state      format u8, replica u64, seq_reserved u64, hlc u64,
+    state      format u8, replica u64, seq u64, hlc u64,
                conflicts_ever u64, clock V, pending V, peers P
     V          u32 n, then n x u64: for each replica, ascending, its id, how
                many intervals, and first and last of each
@@ -68,7 +68,7 @@ def encode_state(state: DurableState) -> bytes:
     head = _STATE.pack(
         STATE_FORMAT,
         state.replica,
-        state.seq_reserved,
+        state.seq,
         state.hlc,
         state.conflicts_ever,
     )
@@ -90,7 +90,7 @@ def decode_state(data: bytes) -> DurableState:
     """
     payload = unseal(data, "the node's state")
     try:
-        form, replica, seq_reserved, hlc, conflicts_ever = _STATE.unpack_from(payload)
+        form, replica, seq, hlc, conflicts_ever = _STATE.unpack_from(payload)
         _check_format("the node's state", form, STATE_FORMAT)
         clock, at = _decode_vector(payload, _STATE.size)
         pending, at = _decode_vector(payload, at)
@@ -102,7 +102,7 @@ def decode_state(data: bytes) -> DurableState:
         replica=ReplicaId(replica),
         clock=clock,
         pending=pending,
-        seq_reserved=seq_reserved,
+        seq=seq,
         hlc=HlcTimestamp(hlc),
         conflicts_ever=conflicts_ever,
         peers=peers,

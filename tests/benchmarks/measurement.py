@@ -19,6 +19,8 @@ from enum import StrEnum
 from operator import attrgetter
 from time import perf_counter_ns
 
+from tests.benchmarks.processor_time import ProcessorTime
+
 Operation = Callable[[], Awaitable[None]]
 """One operation of one caller: sends, waits for the answer, judges it."""
 
@@ -74,6 +76,7 @@ class Measurement:
     p50_micros: int  # of a call
     p99_micros: int  # of a call
     calls: int
+    processor: ProcessorTime | None = None  # of one operation, if measured
     note: str = ""
 
 
@@ -95,6 +98,7 @@ def summarize(
     operation: str,
     in_flight: int,
     operations_per_call: int = 1,
+    used: ProcessorTime | None = None,
     note: str = "",
 ) -> Measurement:
     """Return the row for *spans*."""
@@ -108,6 +112,7 @@ def summarize(
         p50_micros=spans.quantile_micros(50),
         p99_micros=spans.quantile_micros(99),
         calls=len(spans.calls),
+        processor=None if used is None else used.for_each_of(operations),
         note=note,
     )
 

@@ -19,6 +19,7 @@ from tests.benchmarks.aims import (
     rival_rate,
 )
 from tests.benchmarks.measurement import Measurement, Missing, Section, median_rows
+from tests.benchmarks.processor_time import ProcessorTime
 from tests.benchmarks.scale import ScaleFact
 
 COMPARED_WITH = (ETCD, REDIS_DURABLE, REDIS)
@@ -103,6 +104,8 @@ def _table(
         table.add_column(heading)
     for heading in ("in\nflight", "per\nsecond", "p50\nus", "p99\nus"):
         table.add_column(heading, justify="right")
+    for heading in ("client\nCPU us", "servers\nCPU us"):
+        table.add_column(heading, justify="right")
     for rival in rivals:
         table.add_column(f"against\n{rival.name}", justify="right")
     table.add_column("note")
@@ -119,13 +122,20 @@ def _table(
             f"{row.per_second:,}",
             f"{row.p50_micros:,}",
             f"{row.p99_micros:,}",
+            *_processor_cells(row.processor),
             *(_ratio(rival, row, results) for rival in rivals),
             row.note,
         )
     for absent in missing:
-        empty = [""] * (5 + len(rivals))
+        empty = [""] * (7 + len(rivals))
         table.add_row(absent.subject, *empty, absent.reason)
     return table
+
+
+def _processor_cells(used: ProcessorTime | None) -> tuple[str, str]:
+    if used is None:
+        return "", ""
+    return f"{used.client / 1000:.1f}", f"{used.servers / 1000:.1f}"
 
 
 def _ratio(rival: Rival, row: Measurement, results: Results) -> str:

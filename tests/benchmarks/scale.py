@@ -67,7 +67,7 @@ async def measure_scale(directory: Path, *, key_count: int) -> list[ScaleFact]:
     try:
         await node.start()
         before = _memory(node.pid)
-        async with connected(node.endpoint) as store:
+        async with connected(node) as store:
             elapsed, peak = await _watched(node.pid, _load(store, key_count))
             await _read_back(store, key_count)
         after = _memory(node.pid)
@@ -143,7 +143,7 @@ async def _restart(when: str, node: Node, key_count: int) -> list[ScaleFact]:
     began = perf_counter_ns()
     await node.start()
     serving = _millis_since(began)
-    async with connected(node.endpoint) as store:
+    async with connected(node) as store:
         key, value = _pair(key_count - 1)
         if await store.get(key) != value:
             msg = f"{key!r} is gone {when}"

@@ -22,6 +22,7 @@ from tests.benchmarks.measurement import (
     closed_loop,
     summarize,
 )
+from tests.benchmarks.processor_time import processor_time
 from tests.benchmarks.systems.subject import Read, Store, Subject
 
 CALLERS = (1, 64)
@@ -77,13 +78,16 @@ async def _gets(
                 for caller in range(callers)
             ]
             await closed_loop(readers, seconds=WARM_UP_SECONDS)
+            before = processor_time(store.server_pids)
             spans = await closed_loop(readers, seconds=seconds)
+            after = processor_time(store.server_pids)
             row = summarize(
                 spans,
                 section=Section.GETS,
                 subject=subject.name,
                 operation=name,
                 in_flight=callers,
+                used=after.since(before),
             )
             rows.append(row)
     return rows
@@ -112,7 +116,9 @@ async def _puts(
             for caller in range(callers)
         ]
         await closed_loop(writers, seconds=WARM_UP_SECONDS)
+        before = processor_time(store.server_pids)
         spans = await closed_loop(writers, seconds=seconds)
+        after = processor_time(store.server_pids)
         expected = [(key, last[key]) for key, _ in _sampled_pairs(dataset)]
         note = await _found_everywhere(store, expected)
         row = summarize(
@@ -121,6 +127,7 @@ async def _puts(
             subject=subject.name,
             operation="put",
             in_flight=callers,
+            used=after.since(before),
             note=note,
         )
         rows.append(row)
@@ -146,7 +153,9 @@ def _writer(
 async def _bulk(subject: Subject, store: Store, batch_size: int) -> Measurement:
     dataset = draw(f"bulk-{batch_size}", BULK_PAIRS)
     loads = [_loader(store, batch) for batch in _batches(dataset, batch_size)]
+    before = processor_time(store.server_pids)
     spans = await all_at_most(loads, in_flight=BULK_IN_FLIGHT)
+    after = processor_time(store.server_pids)
     note = await _found_everywhere(store, _sampled_pairs(dataset))
     return summarize(
         spans,
@@ -155,6 +164,7 @@ async def _bulk(subject: Subject, store: Store, batch_size: int) -> Measurement:
         operation=f"load, {batch_size} a batch",
         in_flight=BULK_IN_FLIGHT,
         operations_per_call=batch_size,
+        used=after.since(before),
         note=note,
     )
 

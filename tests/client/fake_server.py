@@ -30,6 +30,7 @@ class Faults:
     hold: asyncio.Event | None = None  # no reply before it is set
     cut_after_frames: int | None = None  # the one after those is served, unanswered
     cut_watch_after: int | None = None  # steps of a watch
+    hold_watch: asyncio.Event | None = None  # no step before it is set
     admin_error: kv_pb2.Error | None = None
     admin_status: grpc.StatusCode | None = None
 
@@ -42,6 +43,8 @@ class FakeNode:
         self.faults = Faults()
         self.frames: list[kv_pb2.Frame] = []
         self.watches: list[kv_pb2.WatchRequest] = []
+        self.frame_arrived = asyncio.Event()
+        self.watch_arrived = asyncio.Event()
         self.stream_count = 0
         self.address = "127.0.0.1:0"
         self._server: grpc.aio.Server | None = None
@@ -127,6 +130,7 @@ class FakeNode:
         served = 0
         async for frame in frames:
             self.frames.append(frame)
+            self.frame_arrived.set()
             reply = kv_pb2.FrameReply(
                 results=[self._result(operation) for operation in frame.operations]
             )
@@ -149,6 +153,9 @@ class FakeNode:
     ) -> AsyncIterator[kv_pb2.WatchReply]:
         """Send the numbers after the token, one a step, for ever."""
         self.watches.append(request)
+        self.watch_arrived.set()
+        if self.faults.hold_watch is not None:
+            await self.faults.hold_watch.wait()
         if request.prefix == b"forbidden":
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not this one")
         number = int(request.resume_token or b"0")

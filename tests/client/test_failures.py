@@ -1,7 +1,9 @@
 """Lost streams, deadlines and failover: what is repeated, and what never is."""
 
 import asyncio
+import socket
 
+import grpc
 import pytest
 
 from kvnode._pb import kv_pb2
@@ -9,7 +11,9 @@ from kvnode.client import Client
 from kvnode.errors import (
     ConnectionLostError,
     DeadlineError,
+    InvalidArgumentError,
     Outcome,
+    PeerProtocolError,
     StoreFullError,
     UnavailableError,
 )
@@ -50,13 +54,16 @@ async def test_read_on_a_lost_stream_is_repeated(
 async def test_read_moves_on_to_the_next_endpoint() -> None:
     """And stays there."""
     store = FakeStore()
-    async with FakeNode(store) as first, FakeNode(store) as second:
-        async with Client(first.address, second.address) as client:
-            await client.put("k", b"v")
-            await first.stop()
-            assert await client.get("k") is not None
-            await first.start()
-            assert await client.get("k") is not None
+    async with (
+        FakeNode(store) as first,
+        FakeNode(store) as second,
+        Client(first.address, second.address) as client,
+    ):
+        await client.put("k", b"v")
+        await first.stop()
+        assert await client.get("k") is not None
+        await first.start()
+        assert await client.get("k") is not None
     assert len(first.operations) == 1
     assert len(second.operations) == 2
 
@@ -154,14 +161,17 @@ async def test_late_reply_fails_the_call_at_its_deadline(
 async def test_silent_endpoint_is_left() -> None:
     """A node that no longer answers must not hold up the calls to come."""
     store = FakeStore()
-    async with FakeNode(store) as first, FakeNode(store) as second:
-        async with Client(first.address, second.address) as client:
-            await client.get("warm up")
-            first.faults.hold = asyncio.Event()
-            with pytest.raises(DeadlineError):
-                await client.get("k", deadline=0.05)
-            await client.get("k", deadline=2.0)
-            first.faults.hold.set()
+    async with (
+        FakeNode(store) as first,
+        FakeNode(store) as second,
+        Client(first.address, second.address) as client,
+    ):
+        await client.get("warm up")
+        first.faults.hold = asyncio.Event()
+        with pytest.raises(DeadlineError):
+            await client.get("k", deadline=0.05)
+        await client.get("k", deadline=2.0)
+        first.faults.hold.set()
     assert len(second.operations) == 1
 
 
@@ -170,8 +180,7 @@ async def test_closing_fails_calls_under_way(node: FakeNode) -> None:
     node.faults.hold = asyncio.Event()
     client = Client(node.address)
     call = asyncio.create_task(client.put("k", b"v"))
-    while not node.frames:
-        await asyncio.sleep(0.001)
+    await node.frame_arrived.wait()
 
     await client.close()
 
@@ -190,3 +199,46 @@ async def test_closing_fails_callers_who_wait_for_a_connection() -> None:
 
     with pytest.raises(UnavailableError, match="closed"):
         await call
+
+
+async def test_endpoint_that_is_no_node_is_left() -> None:
+    """It has no such method, so nothing happened there."""
+    other = grpc.aio.server()
+    port = other.add_insecure_port("127.0.0.1:0")
+    await other.start()
+    async with FakeNode() as node, Client(f"127.0.0.1:{port}", node.address) as client:
+        assert (await client.put("k", b"v")).applied
+    await other.stop(None)
+
+
+async def test_endpoint_that_accepts_and_says_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hung process still has its backlog; nothing was sent to it."""
+    monkeypatch.setattr("kvnode.client.connection.CONNECT_SECONDS_MAX", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        address = f"127.0.0.1:{hung.getsockname()[1]}"
+        async with FakeNode() as node, Client(address, node.address) as client:
+            assert (await client.put("k", b"v")).applied
+
+
+async def test_request_beyond_any_frame_is_refused_here(
+    monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    """Sending it would cost everybody else the stream."""
+    monkeypatch.setattr("kvnode.client.dispatcher._PAYLOAD_BYTES_MAX", 1000)
+
+    with pytest.raises(InvalidArgumentError, match="1000 is the most"):
+        await client.put("k", bytes(1001))
+
+
+async def test_answer_of_another_kind_is_an_error(
+    node: FakeNode, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty field must not pass for an absent key."""
+    monkeypatch.setattr(
+        node.store, "run", lambda operation: kv_pb2.OperationResult(id=operation.id)
+    )
+
+    with pytest.raises(PeerProtocolError, match="not get"):
+        await client.get("k")

@@ -8,11 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.versions.store_view import Commit, DurableState, Write
+from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
 from kvnode.core.versions.version import Entry, Kind, Version
+from kvnode.storage.disk.snapshot import LmdbSnapshot
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
-from kvnode.storage.memory_store import MemoryStore
+from kvnode.storage.memory_store import MemorySnapshot, MemoryStore
+from kvnode.storage.port import Store
 from kvnode.types import (
     DEFAULT_NAMESPACE,
     Dot,
@@ -22,6 +24,10 @@ from kvnode.types import (
 )
 
 AnyStore = LmdbStore | MemoryStore
+
+STORE_TYPES: tuple[type[Store], ...] = (LmdbStore, MemoryStore)
+VIEW_TYPES: tuple[type[StoreView], ...] = (LmdbSnapshot, MemorySnapshot)
+"""Here the type checker compares them with the ports."""
 
 OWN = ReplicaId(0xA)
 OTHER = ReplicaId(0xB)
@@ -87,7 +93,7 @@ def register(
 
 def covering(seq: int) -> DurableState:
     """Return the state of a node that made *seq* writes itself."""
-    return DurableState(OWN, VersionVector.of({OWN: seq}), seq_reserved=seq)
+    return DurableState(OWN, VersionVector.of({OWN: seq}), seq=seq)
 
 
 def put(

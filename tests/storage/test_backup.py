@@ -1,5 +1,6 @@
 """Tests of kvnode.storage.backup."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import aiofiles
@@ -58,7 +59,7 @@ async def test_restored_store_holds_the_same_under_a_new_identity(
     assert max(map(len, chunks)) <= CHUNK_BYTES
     again = open_lmdb(tmp_path / "new")
     state = again.state()
-    assert (state.replica, state.seq_reserved) == (NEW, 0)
+    assert (state.replica, state.seq) == (NEW, 0)
     assert state.clock == covering(2).clock
     assert not again.unclean
     with again.snapshot() as view:
@@ -182,6 +183,34 @@ async def test_backup_ends_with_an_error_when_the_store_is_closed(
     (tmp_path / "backup").write_bytes(b"".join(parts))
     with pytest.raises(CorruptRecordError, match="cut short"):
         await _restore(tmp_path / "backup", tmp_path / "new")
+
+
+async def test_backup_of_a_later_format_names_the_version_to_use(
+    lmdb_store: LmdbStore, tmp_path: Path
+) -> None:
+    """The writer's version stands in the head for this."""
+    head, *rest = await _backup(lmdb_store, tmp_path / "backup")
+    later = head[:8] + b"\x00\x09" + head[10:]
+    async with aiofiles.open(tmp_path / "later", "wb") as out:
+        await out.writelines([later, *rest])
+
+    with pytest.raises(RejectedError, match=r"format 9.*restore it with kvnode \d"):
+        await _restore(tmp_path / "later", tmp_path / "new")
+
+
+async def test_backup_around_something_that_is_no_store_is_refused(
+    tmp_path: Path,
+) -> None:
+    """A digest proves that the bytes are whole, not what they are."""
+    head = b"KVNODEBK" + b"\x00\x01" + bytes(10)
+    body = head + b"no store" * 1000
+    async with aiofiles.open(tmp_path / "odd", "wb") as out:
+        await out.write(body + sha256(body).digest())
+
+    with pytest.raises(OSError, match="restoring"):
+        await _restore(tmp_path / "odd", tmp_path / "new")
+
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 async def test_digest_is_the_last_thing_in_a_backup(

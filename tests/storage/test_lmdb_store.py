@@ -131,6 +131,21 @@ async def test_unclosed_relaxed_store_is_unclean_until_the_node_has_heard(
     fourth.close()
 
 
+async def test_reserving_in_relaxed_mode_does_not_hide_the_next_crash(
+    tmp_path: Path,
+) -> None:
+    """The node has heard of the last session; this one is still open."""
+    store = open_lmdb(tmp_path / "a", Durability.RELAXED)
+    await store.reserve(covering(1000))
+
+    again = open_lmdb(_killed(tmp_path / "a", tmp_path / "b"), Durability.RELAXED)
+
+    assert again.unclean
+    assert again.state() == covering(1000)
+    again.close()
+    store.close()
+
+
 async def test_closed_relaxed_store_is_clean(tmp_path: Path) -> None:
     """A planned stop wastes no numbers."""
     store = open_lmdb(tmp_path, Durability.RELAXED)
@@ -283,6 +298,23 @@ async def test_full_map_refuses_a_commit_whole_and_the_store_goes_on(
         assert list(view.index(OTHER, 1, None)) == [(Dot(OTHER, 1), kept.key)]
         assert list(view.index(new_replica, 1, None)) == []
     store.close()
+
+
+async def test_commit_that_cannot_be_prepared_leaves_the_store_usable(
+    lmdb_store: LmdbStore,
+) -> None:
+    """Numbers given while preparing are forgotten."""
+    key = EntryKey(Namespace("lost"), b"k")
+    too_many = tuple(Dot(ReplicaId(n), 1) for n in range(1, 300))
+    version = Version(Kind.COUNTER, HlcTimestamp(1), Dot(OWN, 1), others=too_many)
+
+    with pytest.raises(struct.error):
+        await lmdb_store.apply(Commit(covering(1), (Write(key, Entry(version), None),)))
+
+    await lmdb_store.apply(put(b"k", 1))
+    with lmdb_store.snapshot() as view:
+        assert list(view.namespaces()) == ["default"]
+        assert list(view.indexed_replicas()) == [OWN]
 
 
 async def test_room_comes_back_as_entries_shrink(tmp_path: Path) -> None:

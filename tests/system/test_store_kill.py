@@ -34,7 +34,7 @@ async def _write_for_ever(directory: Path, durability: Durability) -> None:
             key, entry = at(b"%d" % (seq * 7 % KEYS)), register(seq, b"%d" % seq)
             writes.append(Write(key, entry, held.get(key)))
             held[key] = entry.version
-        state = DurableState(OWN, VersionVector.of({OWN: seq}), seq_reserved=seq)
+        state = DurableState(OWN, VersionVector.of({OWN: seq}), seq=seq)
         await store.apply(Commit(state, tuple(writes)))
         print(seq, flush=True)  # noqa: T201 -- the parent reads it
 

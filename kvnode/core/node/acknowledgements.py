@@ -6,11 +6,11 @@ how many replicas have it, never that it failed: it will still spread.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node.commands import Applied, Outcome, WriteRequest
+from kvnode.core.node.commands import Outcome, WriteRequest
 from kvnode.core.node.events import Reply
 from kvnode.core.replication.outbox import Outbox
 from kvnode.core.versions.store_view import PeerAddress
@@ -26,18 +26,25 @@ class Listener(Protocol):
 
 
 @dataclass(slots=True)
-class _Waiting:
+class Waiting:
+    """A request, what came of it, and who is known to have it.
+
+    `regions` are those of other nodes: the own one has the write.
+    """
+
     request: WriteRequest
     outcomes: tuple[Outcome, ...]
     dots: tuple[Dot, Dot]
     regions: frozenset[str]
     deadline: Millis
-    holders: set[ReplicaId]
+    holders: set[ReplicaId] = field(default_factory=set)
 
     def note(self, peers: Mapping[ReplicaId, Listener]) -> None:
+        """Take in what peers have acknowledged and reported."""
         self.holders.update(r for r, p in peers.items() if has(p, self.dots))
 
     def reply(self, peers: Mapping[ReplicaId, Listener]) -> Reply:
+        """Return the reply as of now."""
         holders, needed = len(self.holders), self.request.replicas.needed
         if self.request.replicas.each_region:
             reached = {p.address.region for r, p in peers.items() if r in self.holders}
@@ -49,31 +56,14 @@ class Acknowledgements:
     """The write requests that wait, by their number."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}
 
-    def admit(  # noqa: PLR0913 -- one call site; each is a fact of the turn
-        self,
-        request: WriteRequest,
-        outcomes: tuple[Outcome, ...],
-        dots: tuple[Dot, Dot] | None,
-        *,
-        peers: Mapping[ReplicaId, Listener],
-        regions: frozenset[str],
-        now: Millis,
+    def admit(
+        self, waiting: Waiting, peers: Mapping[ReplicaId, Listener]
     ) -> Iterator[Reply]:
-        """
-        Yield the reply if it need not wait; else keep the request.
-
-        *regions* are those of other nodes: the own one has the write.
-        """
-        happened = any(isinstance(outcome, Applied) for outcome in outcomes)
-        if request.replicas.local or dots is None or not happened:
-            yield Reply(request.number, outcomes, 1, 1)
-            return
-        deadline = Millis(now + request.replicas.patience)
-        waiting = _Waiting(request, outcomes, dots, regions, deadline, set())
-        self._waiting[request.number] = waiting
-        yield from self.heard(peers)
+        """Keep a request until enough replicas have it; yield it if they do."""
+        self._waiting[waiting.request.number] = waiting
+        return self.heard(peers)
 
     def withdraw(self, number: int) -> None:
         """Forget a request: its turn could not be made durable."""

@@ -67,7 +67,7 @@ class Applied(NamedTuple):
 
 
 class ConditionFailed(NamedTuple):
-    """The command did not happen; `entry` is what the key holds, if anything."""
+    """The command did not happen; `entry` is what is stored, a tombstone too."""
 
     entry: Entry | None
 

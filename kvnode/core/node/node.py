@@ -7,12 +7,12 @@ the shell makes the turn's commit durable, and only then performs its effects
 (rule W2), or calls `abort` and nothing has happened.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kvnode.core.node.acknowledgements import Acknowledgements
+from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Refused, WriteRequest
-from kvnode.core.node.events import Effect, Event
+from kvnode.core.node.events import Effect, Event, Reply
 from kvnode.core.node.replicator import Peer, Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
@@ -27,29 +27,25 @@ class TurnResult:
 
     commit: Commit | None
     effects: list[Effect] = field(default_factory=list)
-    reserved: bool = False  # sequence numbers were: they must survive power loss
 
 
 class Node:
     """The state machine of one PoP's key-value store."""
 
-    def __init__(self, state: DurableState, seq: int, settings: Settings) -> None:
+    def __init__(self, state: DurableState, settings: Settings) -> None:
         """
         Take up *state* as found in the store.
 
-        Args:
-            state: The last committed state.
-            seq: The last sequence number that may have been given to a write.
-            settings: Fixed for the node's life.
+        The store must hold all that this replica ever told anyone: after a stop
+        that may have lost some of it, the node is another replica.
         """
-        assert seq >= state.clock.newest(state.replica), "a dot is used once"
+        assert state.seq >= state.clock.newest(state.replica), "a dot is used once"
         self.state = state
         self._settings = settings
-        self._seq = seq
         self._acknowledgements = Acknowledgements()
         self._replicator = Replicator(settings, self._acknowledgements)
         self._admitted: list[int] = []
-        self._before: tuple[DurableState, int] | None = None
+        self._before: DurableState | None = None
 
     @property
     def peers(self) -> Mapping[ReplicaId, Peer]:
@@ -76,7 +72,7 @@ class Node:
             view: The store as of the last commit.
         """
         assert self._before is None, "the last turn is committed or aborted first"
-        turn = Turn(self.state, self._seq, view, now)
+        turn = Turn(self.state, view, now)
         requests: list[tuple[WriteRequest, tuple[Outcome, ...], int, int]] = []
         for event in events:
             if isinstance(event, WriteRequest):
@@ -87,24 +83,16 @@ class Node:
                 self._replicator.take(event, turn)
         self._replicator.finish(turn, self.state.replica)
         for request, outcomes, first, last in requests:
-            turn.effects.extend(
-                self._acknowledgements.admit(
-                    request,
-                    outcomes,
-                    self._dots(first, last),
-                    peers=self.peers,
-                    regions=self.other_regions(),
-                    now=now,
-                )
-            )
+            if request.replicas.local or last < first:  # the second: nothing happened
+                turn.effects.append(Reply(request.number, outcomes, 1, 1))
+            else:
+                dots = (Dot(self.state.replica, first), Dot(self.state.replica, last))
+                turn.effects.extend(self._admit(request, outcomes, dots, now))
         self._admitted = [request.number for request, *_ in requests]
-        state = turn.state(reserve_ahead=self._settings.reserve_ahead)
+        state = turn.state()
         commit = turn.commit(state)
-        self._before = (self.state, self._seq)
-        self.state, self._seq = state, turn.seq
-        ahead = state.seq_reserved > turn.seq
-        reserved = ahead and state.seq_reserved != self._before[0].seq_reserved
-        return TurnResult(commit, turn.effects, reserved)
+        self._before, self.state = self.state, state
+        return TurnResult(commit, turn.effects)
 
     def committed(self) -> None:
         """The last turn is durable: its effects may be performed."""
@@ -119,7 +107,7 @@ class Node:
         turns.  What peers sent in it comes again with a delta.
         """
         assert self._before is not None, "there is a turn to abort"
-        self.state, self._seq = self._before
+        self.state = self._before
         self._before = None
         for number in self._admitted:
             self._acknowledgements.withdraw(number)
@@ -130,9 +118,17 @@ class Node:
         own = self._settings.own.region
         return frozenset(peer.region for peer in self.state.peers) - {own}
 
-    def _dots(self, first: int, last: int) -> tuple[Dot, Dot] | None:
-        replica = self.state.replica
-        return (Dot(replica, first), Dot(replica, last)) if last >= first else None
+    def _admit(
+        self,
+        request: WriteRequest,
+        outcomes: tuple[Outcome, ...],
+        dots: tuple[Dot, Dot],
+        now: Millis,
+    ) -> Iterator[Reply]:
+        """Let a write wait for replicas; yield its reply if it need not (S4)."""
+        deadline = Millis(now + request.replicas.patience)
+        waiting = Waiting(request, outcomes, dots, self.other_regions(), deadline)
+        return self._acknowledgements.admit(waiting, self.peers)
 
     def _write(self, request: WriteRequest, turn: Turn) -> tuple[Outcome, ...]:
         known = 1 + len(self.state.peers)

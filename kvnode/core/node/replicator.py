@@ -62,8 +62,6 @@ class Settings(NamedTuple):
 
     Attributes:
         own: This node's name, address and region; `replica` is not used.
-        reserve_ahead: Sequence numbers reserved at a time where commits are not
-            synced before they are told; 0 where they are.
         report_interval: Between two reports to every peer, in ms.
         gap_patience: How long a gap in pushes may last, in ms (D4).
         outbox_bytes_max: Unacknowledged pushes a peer may have (D5).
@@ -71,7 +69,6 @@ class Settings(NamedTuple):
     """
 
     own: PeerAddress
-    reserve_ahead: int = 0
     report_interval: Millis = Millis(1000)
     gap_patience: Millis = Millis(100)
     outbox_bytes_max: int = 8 * 1024 * 1024

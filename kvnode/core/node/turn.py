@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from kvnode.core.crdt.kinds import join
 from kvnode.core.node.events import Effect
+from kvnode.core.node.pushes import Originated
 from kvnode.core.versions.conflict_log import append
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import (
@@ -30,18 +31,16 @@ class Turn:
     `seq` is the last sequence number given to a write.
     """
 
-    def __init__(
-        self, state: DurableState, seq: int, view: StoreView, now: Millis
-    ) -> None:
+    def __init__(self, state: DurableState, view: StoreView, now: Millis) -> None:
         self.now = now
         self.clock = state.clock
         self.pending = state.pending
         self.hlc = state.hlc
-        self.seq = seq
+        self.seq = state.seq
         self.peers = state.peers
         self.effects: list[Effect] = []
-        self.originated: dict[EntryKey, Entry] = {}
-        self.seq_before = seq
+        self.originated: dict[EntryKey, Originated] = {}
+        self.seq_before = state.seq
         self._state = state
         self._view = view
         self._writes: dict[EntryKey, Write] = {}
@@ -59,6 +58,13 @@ class Turn:
         before = stored.version if stored else None
         replaced = staged.replaced if staged else before
         self._writes[key] = Write(key, entry, replaced)
+
+    def originate(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
+        """Stage *entry* as a write of this node's own; `seq` is its number."""
+        self.put(key, entry, stored)
+        before = self.originated.get(key)
+        first_seq = before.first_seq if before else self.seq
+        self.originated[key] = Originated(first_seq, entry)
 
     def merge(self, key: EntryKey, incoming: Entry) -> None:
         """Merge what a peer sent; note a concurrent loser (R4)."""
@@ -79,22 +85,14 @@ class Turn:
             self._conflicts[key] = longer
             self._conflict_count += 1
 
-    def state(self, *, reserve_ahead: int) -> DurableState:
-        """
-        Return the state to commit with this turn's writes.
-
-        *reserve_ahead* sequence numbers are reserved whenever the reserved
-        ones run out; 0 where every commit is synced before it is told.
-        """
-        reserved = self._state.seq_reserved
-        if self.seq > reserved:
-            reserved = self.seq + reserve_ahead
+    def state(self) -> DurableState:
+        """Return the state to commit with this turn's writes."""
         return replace(
             self._state,
             clock=self.clock,
             pending=self.pending,
             hlc=self.hlc,
-            seq_reserved=reserved,
+            seq=self.seq,
             peers=self.peers,
             conflicts_ever=self._state.conflicts_ever + self._conflict_count,
         )

@@ -11,7 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from kvnode.core.clocks.hybrid_logical_clock import tick
-from kvnode.core.clocks.key_clock import KeyClock, extend
+from kvnode.core.clocks.key_clock import KeyClock, extend, join_sorted
 from kvnode.core.crdt.counter import PnCounter
 from kvnode.core.crdt.document import Document
 from kvnode.core.crdt.set import ObservedRemoveSet
@@ -53,7 +53,9 @@ class Writer:
         self._turn = turn
         self._session = session
         # The own earlier writes need no mention: a push is covered in order.
-        self._dependencies = tuple(d for d in session.seen if d.replica != replica)
+        self._dependencies = tuple(
+            d for d in session.seen if d.replica != replica or not turn.clock.covers(d)
+        )
 
     def apply(self, command: Command) -> Outcome:
         """Stage *command*, or tell why it does not happen."""
@@ -70,7 +72,7 @@ class Writer:
             case Delete(key, if_dot):
                 stored = self._turn.entry(key)
                 if if_dot is not None and not self._is_at(stored, if_dot):
-                    return ConditionFailed(self._visible(stored))
+                    return ConditionFailed(stored)
                 return self._store(key, stored, Kind.TOMBSTONE, Entry)
             case AddToCounter(key, amount):
                 return self._update(key, Kind.COUNTER, partial(_added, amount))
@@ -86,7 +88,7 @@ class Writer:
         if command.if_absent and self._visible(stored) is not None:
             return ConditionFailed(stored)
         if command.if_dot is not None and not self._is_at(stored, command.if_dot):
-            return ConditionFailed(self._visible(stored))
+            return ConditionFailed(stored)
         return self._store(
             command.key,
             stored,
@@ -128,8 +130,12 @@ class Writer:
                 stored.version.key_clock, dot, entries_max=KEY_CLOCK_ENTRIES_MAX
             )
             others = clock[:-1]
-        entry = make(Version(kind, hlc, dot, others, self._dependencies))
-        self._stage(key, stored, entry)
+        dependencies = self._dependencies
+        if stored and key in self._turn.originated:
+            # It travels instead of the turn's earlier write, and for it.
+            dependencies = join_sorted(stored.version.dependencies, dependencies)
+        entry = make(Version(kind, hlc, dot, others, dependencies))
+        self._turn.originate(key, entry, stored)
         return Applied(entry)
 
     def _update(self, key: EntryKey, kind: Kind, update: Update) -> Outcome:
@@ -159,20 +165,18 @@ class Writer:
         if stored is not None and state and next_state == state:
             self._take_back(before)
             return Applied(stored)
-        dependencies = _joined_dependencies(stored, base, self._dependencies)
+        dependencies = self._dependencies
+        if stored and (stored.version.base == base or key in self._turn.originated):
+            dependencies = join_sorted(stored.version.dependencies, dependencies)
         version = Version(kind, hlc, dot, others, dependencies, NEVER, base)
         entry = Entry(version, next_state, metadata)
-        self._stage(key, stored, entry)
+        self._turn.originate(key, entry, stored)
         return Applied(entry)
 
     def _take_back(self, hlc: HlcTimestamp) -> None:
         """Undo a stamp that no write will carry: no seq may be skipped."""
         self._turn.hlc = hlc
         self._turn.seq -= 1
-
-    def _stage(self, key: EntryKey, stored: Entry | None, entry: Entry) -> None:
-        self._turn.put(key, entry, stored)
-        self._turn.originated[key] = entry
 
 
 def _added(amount: int, state: bytes, dot: Dot) -> bytes:
@@ -193,12 +197,3 @@ def _merged(update: bytes, state: bytes, dot: Dot) -> bytes:
 
 def _contributors_but(clock: KeyClock, replica: ReplicaId) -> KeyClock:
     return tuple(sorted(dot for dot in clock if dot.replica != replica))
-
-
-def _joined_dependencies(
-    stored: Entry | None, base: Stamp, own: tuple[Dot, ...]
-) -> tuple[Dot, ...]:
-    """Return the dependencies of a CRDT's state: of all its contributions."""
-    if stored is None or stored.version.base != base:
-        return own
-    return Session(stored.version.dependencies).saw(own, ZERO_HLC).seen

@@ -6,7 +6,7 @@ Records: entries as bytes, on disk and on the wire.
     kind       u8    low three bits Kind, then flags for the optional parts
     hlc        u64
     dot        D
-    others     u8 n, then n x D          only with flag OTHERS
+    others     u16 n, then n x D         only with flag OTHERS
     dependencies  u16 n, then n x D      only with flag DEPENDENCIES
     deadline   u64                       only with flag DEADLINE
     base       u64 hlc, R                only with flag BASE
@@ -47,7 +47,6 @@ _METADATA = 0b1000_0000
 
 _CRC = Struct(">I")
 _HEAD = Struct(">IBBQ")
-_U8 = Struct(">B")
 _U16 = Struct(">H")
 _U64 = Struct(">Q")
 _KINDS = {int(kind): kind for kind in Kind}
@@ -141,7 +140,7 @@ def encode(entry: Entry, dots: DotCodec) -> bytes:
     parts = [dots.encode_dot(dot)]
     if others:
         flags |= _OTHERS
-        parts.append(_U8.pack(len(others)))
+        parts.append(_U16.pack(len(others)))
         parts.extend(map(dots.encode_dot, others))
     if dependencies:
         flags |= _DEPENDENCIES
@@ -196,7 +195,8 @@ def _decode_body(data: bytes, flags: int, hlc: HlcTimestamp, dots: DotCodec) -> 
     dependencies: tuple[Dot, ...] = ()
     deadline, base, metadata = NEVER, ORIGIN, ""
     if flags & _OTHERS:
-        others, at = _decode_dots(data, at + 1, data[at], dots)
+        (count,) = _U16.unpack_from(data, at)
+        others, at = _decode_dots(data, at + 2, count, dots)
     if flags & _DEPENDENCIES:
         (count,) = _U16.unpack_from(data, at)
         dependencies, at = _decode_dots(data, at + 2, count, dots)

@@ -49,9 +49,7 @@ class DurableState:
         clock: What the node covers (invariants I1 and I2).
         pending: Join of the snapshot clocks of deltas begun and not finished;
             a read of an uncovered entry joins it into its token (D3).
-        seq_reserved: No seq up to this one may be given to a new write after
-            an unclean stop; equal to the last one used where commits are
-            synced before they are told.
+        seq: The last sequence number given to a write of `replica`.
         hlc: The largest timestamp this node has given.
         conflicts_ever: Conflicts noticed here so far.
         peers: Peers known, by configuration or by hearsay; sorted by name.
@@ -60,7 +58,7 @@ class DurableState:
     replica: ReplicaId
     clock: VersionVector = EMPTY
     pending: VersionVector = EMPTY
-    seq_reserved: int = 0
+    seq: int = 0
     hlc: HlcTimestamp = ZERO_HLC
     conflicts_ever: int = 0
     peers: tuple[PeerAddress, ...] = ()

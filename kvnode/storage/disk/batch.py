@@ -146,6 +146,7 @@ class BatchBuilder:
             for dot in entry.version.index_dots:
                 kept.add(dot)
                 batch.index.append((dots.encode_dot(dot), prefix + name))
+        # Deletions go before puts, so this only spares a CRDT's rows that stay.
         batch.index_gone.extend(map(dots.encode_dot, superseded - kept))
         batch.entries.sort()
         batch.long_entries.sort()
@@ -180,7 +181,7 @@ class _NewHeads:
     def row_key(self, prefix: bytes, key: bytes) -> bytes:
         """Return the key of a long key's row, numbering its head if need be."""
         head, tail = split(prefix, key)
-        found = self.new.get(head)
+        found = self.new.get(head) or self._find(head)
         if found is None:
             found = self.new[head] = encode_head_id(self._taken + len(self.new))
         return found + tail

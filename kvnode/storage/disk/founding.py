@@ -104,7 +104,7 @@ def adopt(
         if committed is None:
             msg = f"{directory} holds no store"
             raise CorruptRecordError(msg)
-        state = replace(committed.state, replica=_draw(random_replica), seq_reserved=0)
+        state = replace(committed.state, replica=_draw(random_replica), seq=0)
         with environment.begin(databases.meta, write=True) as txn:
             txn.put(STATE_ROW, encode_state(state))
             txn.put(SESSION_ROW, CLEAN)

@@ -23,8 +23,9 @@ TRANSACTION_PUTS = 100  # etcd refuses more than 128 operations by default
 class EtcdStore:
     """One aetcd client."""
 
-    def __init__(self, client: aetcd.Client) -> None:
+    def __init__(self, client: aetcd.Client, server_pids: Sequence[int]) -> None:
         self._client = client
+        self._server_pids = server_pids
 
     @property
     def reads(self) -> Mapping[str, Read]:
@@ -35,6 +36,11 @@ class EtcdStore:
     def replicas(self) -> Sequence[Read]:
         """A linearizable read sees what any node would show."""
         return (self._get,)
+
+    @property
+    def server_pids(self) -> Sequence[int]:
+        """All members."""
+        return self._server_pids
 
     async def _get(self, key: bytes) -> bytes | None:
         found = await self._client.get(key)
@@ -97,7 +103,8 @@ async def _open(nodes: int, directory: Path) -> AsyncIterator[Store]:
             await server.wait_until(partial(_has_leader, port))
         leader = names.index(await _leader_name(client_ports[0]))
         client = aetcd.Client(host="127.0.0.1", port=client_ports[leader])
-        yield EtcdStore(await running.enter_async_context(client))
+        await running.enter_async_context(client)
+        yield EtcdStore(client, [server.pid for server in servers])
 
 
 def etcd_subjects() -> list[Subject]:

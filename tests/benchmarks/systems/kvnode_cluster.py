@@ -102,8 +102,11 @@ class Node:
 class KvnodeStore:
     """One client connected to one node, and one to each other node."""
 
-    def __init__(self, client: Client, others: Sequence["KvnodeStore"] = ()) -> None:
+    def __init__(
+        self, client: Client, node: Node, others: Sequence["KvnodeStore"]
+    ) -> None:
         self._client = client
+        self._node = node
         self._others = others
 
     @property
@@ -115,6 +118,11 @@ class KvnodeStore:
     def replicas(self) -> Sequence[Read]:
         """A read at every node."""
         return (self.get, *(other.get for other in self._others))
+
+    @property
+    def server_pids(self) -> Sequence[int]:
+        """All nodes."""
+        return (self._node.pid, *(other._node.pid for other in self._others))
 
     async def get(self, key: bytes) -> bytes | None:
         """Return the value of *key* at the node, or None."""
@@ -132,11 +140,11 @@ class KvnodeStore:
 
 @asynccontextmanager
 async def connected(
-    endpoint: str, others: Sequence[KvnodeStore] = ()
+    node: Node, others: Sequence[KvnodeStore] = ()
 ) -> AsyncIterator[KvnodeStore]:
-    """Connect a client of its own to the node at *endpoint*."""
-    async with Client(endpoint) as client:
-        yield KvnodeStore(client, others)
+    """Connect a client of its own to *node*; *others* are the rest of the cluster."""
+    async with Client(node.endpoint) as client:
+        yield KvnodeStore(client, node, others)
 
 
 @asynccontextmanager
@@ -155,7 +163,7 @@ async def _open(nodes: int, durability: str, directory: Path) -> AsyncIterator[S
         for node in cluster:
             await node.start()
         for node in reversed(cluster):
-            store = connected(node.endpoint, tuple(stores))
+            store = connected(node, tuple(stores))
             stores.append(await running.enter_async_context(store))
         yield stores[-1]
 

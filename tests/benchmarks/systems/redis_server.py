@@ -35,8 +35,9 @@ PIPELINE_SIZES = (100, 1000)
 class RedisStore:
     """One redis-py client."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, server_pid: int) -> None:
         self._client = client
+        self._server_pid = server_pid
 
     @property
     def reads(self) -> Mapping[str, Read]:
@@ -47,6 +48,11 @@ class RedisStore:
     def replicas(self) -> Sequence[Read]:
         """There is one node."""
         return (self._get,)
+
+    @property
+    def server_pids(self) -> Sequence[int]:
+        """The one server."""
+        return (self._server_pid,)
 
     async def _get(self, key: bytes) -> bytes | None:
         value = await self._client.get(key)
@@ -75,7 +81,7 @@ async def _open(setting: str, directory: Path) -> AsyncIterator[Store]:
     try:
         await server.wait_until(partial(accepts_connections, port))
         async with Redis(host="127.0.0.1", port=port) as client:
-            yield RedisStore(client)
+            yield RedisStore(client, server.pid)
     finally:
         await server.stop()
 

@@ -35,6 +35,10 @@ class Store(Protocol):
     def replicas(self) -> Sequence[Read]:
         """A read at each node at which a write must show in the end."""
 
+    @property
+    def server_pids(self) -> Sequence[int]:
+        """The processes that serve it."""
+
     async def put(self, key: bytes, value: bytes) -> None:
         """Store *value*; return when it is as durable as the subject says."""
 

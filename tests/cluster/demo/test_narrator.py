@@ -20,7 +20,7 @@ def test_one_false_claim_fails_the_whole_story_and_is_repeated() -> None:
     narrator.claim("the moon is [near]", "measured", holds=False)
 
     assert not narrator.verdict(seconds=1)
-    assert out.getvalue().count("the moon is [near] (measured)") == 2
+    assert out.getvalue().count("the moon is [near]: measured") == 2
     assert "1 of 2 claims hold" in out.getvalue()
 
 

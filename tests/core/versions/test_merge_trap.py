@@ -23,7 +23,7 @@ from tests.strategies import History, Op, merge_entries
 A, B, C = ReplicaId(1), ReplicaId(2), ReplicaId(3)
 
 SEARCH = settings(
-    max_examples=1000,
+    max_examples=300,
     database=None,
     deadline=None,
     phases=[Phase.generate, Phase.shrink],

@@ -68,7 +68,7 @@ async def test_state_comes_back_with_every_field(opener: OpenStore) -> None:
         replica=store.state().replica,
         clock=VersionVector({OWN: ((1, 9), (12, 20)), OTHER: ((1, 2**48 - 1),)}),
         pending=VersionVector.of({ReplicaId(2**64 - 1): 4}),
-        seq_reserved=2**40,
+        seq=2**40,
         hlc=HlcTimestamp(2**64 - 1),
         conflicts_ever=17,
         peers=(

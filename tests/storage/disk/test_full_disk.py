@@ -30,7 +30,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode != 0:
         pytest.skip(f"this machine does not let us mount: {mounted.stderr.strip()}")
     yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    # Lazily, because a store that a failed test left open keeps the disk busy.
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 async def _fill(store: LmdbStore) -> int:

@@ -1,0 +1,1 @@
+"""The commands that ask a node, or are one; one file a group."""

@@ -1,0 +1,171 @@
+"""`kvnode serve`: run a node in this process."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from kvnode.cli.failures import reported
+from kvnode.cli.output import print_line
+
+_WHO: Final = "Who and where"
+_DATA: Final = "Data"
+_OTHERS: Final = "Other nodes"
+_LIMITS: Final = "Limits and intervals"
+_TESTS: Final = "Tests and demos"
+
+
+def _option(panel: str, help_text: str, metavar: str = "TEXT") -> Any:  # noqa: ANN401 - typer's own type
+    return typer.Option(help=help_text, metavar=metavar, rich_help_panel=panel)
+
+
+def register(app: typer.Typer, *, panel: str) -> None:
+    """Add the command to *app*."""
+    app.command("serve", rich_help_panel=panel)(serve)
+
+
+def serve(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="Settings in TOML; also KVNODE_CONFIG.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, _option(_WHO, "Label, unique in the cluster.  [default: kvnode]")
+    ] = None,
+    region: Annotated[
+        str | None, _option(_WHO, "Where it is, such as tokyo or eu-west.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        _option(_WHO, "Clusters keep apart.  [default: kvnode]"),
+    ] = None,
+    listen: Annotated[
+        str | None,
+        _option(_WHO, "Serve here.  [default: 127.0.0.1:7400]", "HOST:PORT"),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        _option(_WHO, "Others reach it here.  [default: as --listen]", "HOST:PORT"),
+    ] = None,
+    data_directory: Annotated[
+        str | None,
+        _option(_DATA, "Made if missing.  [default: ./kvnode-data]", "DIRECTORY"),
+    ] = None,
+    durability: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "Reply when on disk (fsync), or before, and sync every 100 ms (relaxed):"
+            " a power loss may cost that much.  [default: fsync]",
+            "fsync|relaxed",
+        ),
+    ] = None,
+    namespaces: Annotated[
+        str | None,
+        _option(_DATA, "Made if missing.  [default: default]", "NAME,..."),
+    ] = None,
+    relaxed_sync_interval_ms: Annotated[
+        str | None, _option(_DATA, "For relaxed.  [default: 100]", "MS")
+    ] = None,
+    map_bytes: Annotated[
+        str | None, _option(_DATA, "The most it can hold.  [default: 1TiB]", "SIZE")
+    ] = None,
+    disk_reserve_bytes: Annotated[
+        str | None,
+        _option(_DATA, "Kept free for merging.  [default: automatic]", "SIZE"),
+    ] = None,
+    peers: Annotated[
+        str | None,
+        _option(_OTHERS, "Nodes to connect to.", "NAME=HOST:PORT,..."),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        _option(_OTHERS, "Nodes to learn the others from.", "HOST:PORT,..."),
+    ] = None,
+    delta_interval_ms: Annotated[
+        str | None,
+        _option(_LIMITS, "How often peers compare.  [default: 1000]", "MS"),
+    ] = None,
+    gap_patience_ms: Annotated[
+        str | None,
+        _option(_LIMITS, "When to ask for what is late.  [default: 100]", "MS"),
+    ] = None,
+    outbox_bytes_max: Annotated[
+        str | None, _option(_LIMITS, "For a slow peer.  [default: 8MiB]", "SIZE")
+    ] = None,
+    delta_page_bytes: Annotated[
+        str | None, _option(_LIMITS, "Page of a delta.  [default: 256KiB]", "SIZE")
+    ] = None,
+    delta_sessions_max: Annotated[
+        str | None, _option(_LIMITS, "Deltas served at once.  [default: 3]", "COUNT")
+    ] = None,
+    inbox_operations_max: Annotated[
+        str | None,
+        _option(_LIMITS, "Operations that may wait.  [default: 50000]", "COUNT"),
+    ] = None,
+    inbox_bytes_max: Annotated[
+        str | None,
+        _option(_LIMITS, "Bytes that may wait.  [default: 256MiB]", "SIZE"),
+    ] = None,
+    clock_offset_max_ms: Annotated[
+        str | None,
+        _option(_LIMITS, "Past it, writes are refused.  [default: 500]", "MS"),
+    ] = None,
+    fault_injection: Annotated[
+        bool | None,
+        typer.Option(
+            "--fault-injection/--no-fault-injection",
+            help="Let links be cut and slowed.  [default: no]",
+            rich_help_panel=_TESTS,
+        ),
+    ] = None,
+    link_delays_ms: Annotated[
+        str | None,
+        _option(_TESTS, "One-way delays to peers.", "NAME=MS,..."),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="debug|info|warning|error",
+            help="Least important message that is logged.  [default: info]",
+        ),
+    ] = None,
+    show_config: Annotated[
+        bool,
+        typer.Option(
+            "--show-config", help="Check the settings, print them as JSON, and end."
+        ),
+    ] = False,
+) -> None:
+    """
+    Run a node in this process, until Ctrl-C or SIGTERM.
+
+    Settings come from a TOML file, from the environment (KVNODE_LISTEN for --listen)
+    and from options; the later one wins.
+
+    Examples:
+
+      kvnode serve
+
+      kvnode serve --name tokyo --listen 10.0.0.2:7400 --seeds 10.0.0.3:7400
+
+      kvnode serve --config /etc/kvnode.toml --show-config
+    """
+    flags = dict(locals())  # first of all: the parameters, and nothing else
+    del flags["config"], flags["show_config"]
+    from kvnode.config import load
+
+    with reported(writes=False):
+        settings = load(config, flags, os.environ)
+        if show_config:
+            print_line(settings.model_dump_json(indent=2))
+            return
+        from kvnode.runtime.app import run
+
+        run(settings)

@@ -1,0 +1,74 @@
+"""The operators' methods."""
+
+import grpc
+import pytest
+
+from kvnode._pb import kv_pb2
+from kvnode.client import Client, ClockEntry
+from kvnode.errors import ConnectionLostError, Outcome, RejectedError, UnavailableError
+from tests.client.fake_server import FakeNode
+
+
+async def test_status_and_digest_come_as_values(client: Client) -> None:
+    """Milliseconds become seconds, -1 becomes None."""
+    status = await client.status()
+    digest = await client.digest("n")
+
+    assert (status.name, status.uptime_seconds) == ("fake", 1.5)
+    assert status.clock == (ClockEntry(1, 2, 3),)  # type: ignore[arg-type] # an int
+    assert status.peers[0].heard_seconds_ago is None
+    assert digest.digest.startswith(b"n.")
+    assert (digest.entry_count, digest.live_count) == (2, 1)
+
+
+async def test_namespaces_are_created_listed_and_deleted(client: Client) -> None:
+    """Each says whether it changed anything."""
+    assert await client.create_namespace("n")
+    assert not await client.create_namespace("n")
+    assert await client.namespaces() == ("default", "n")
+    assert await client.delete_namespace("n")
+    assert not await client.delete_namespace("n")
+
+
+async def test_backup_yields_its_chunks(client: Client) -> None:
+    """In order, to the end."""
+    assert [chunk async for chunk in client.backup()] == [b"first ", b"second"]
+
+
+async def test_link_is_set(client: Client) -> None:
+    """And bad delays are refused here."""
+    await client.set_link("other", delay=0.1, blocked=True)
+    with pytest.raises(RejectedError, match="delay is -1"):
+        await client.set_link("other", delay=-1)
+
+
+async def test_write_without_a_precise_error_is_in_doubt(
+    node: FakeNode, client: Client
+) -> None:
+    """UNAVAILABLE may come from the transport, after the fact."""
+    node.faults.admin_status = grpc.StatusCode.UNAVAILABLE
+
+    with pytest.raises(ConnectionLostError) as caught:
+        await client.create_namespace("n")
+
+    assert caught.value.outcome is Outcome.INDETERMINATE
+
+
+async def test_precise_error_in_the_trailer_is_believed(node: FakeNode) -> None:
+    """The node refused, so the call was repeated, and failed without doubt."""
+    node.faults.admin_error = kv_pb2.Error(
+        code=kv_pb2.ERROR_CODE_UNAVAILABLE, message="fenced"
+    )
+    async with Client(node.address, deadline=0.2) as client:
+        with pytest.raises(UnavailableError, match="fenced") as caught:
+            await client.create_namespace("n")
+
+    assert caught.value.outcome is Outcome.FAILED
+
+
+async def test_read_moves_on_to_the_next_endpoint() -> None:
+    """As data reads do."""
+    async with FakeNode() as first, FakeNode() as second:
+        first.faults.admin_status = grpc.StatusCode.UNAVAILABLE
+        async with Client(first.address, second.address) as client:
+            assert (await client.status()).name == "fake"

@@ -1,0 +1,278 @@
+"""
+A site: one node core on a store in memory, run as the driver runs it.
+
+`turn` is where all the dangerous instants are: before a commit, between a commit
+and its effects, and a commit that finds no room.  A test chooses one with a
+`Fate`.  Deltas are served as kvnode.runtime.delta_server does it, but a page at a
+time and only when told to, so that anything may happen between two pages.
+"""
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol, assert_never
+
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.commands import WriteRequest
+from kvnode.core.node.events import (
+    Dial,
+    Disconnect,
+    Effect,
+    Event,
+    PaceDelta,
+    PeerDown,
+    Reply,
+    Send,
+    ServeDelta,
+)
+from kvnode.core.node.node import Node, Settings, TurnResult
+from kvnode.core.replication.delta import delta_pages
+from kvnode.core.replication.messages import DeltaPage, Message
+from kvnode.core.versions.store_view import PeerAddress, StoreView
+from kvnode.errors import StoreFullError
+from kvnode.runtime.delta_server import WINDOW_PAGES
+from kvnode.storage.durability import Durability
+from kvnode.storage.memory_store import MemoryStore
+from kvnode.types import Millis, ReplicaId
+
+PAGE_BYTES = 200
+"""A few entries a page, so that a delta has several."""
+
+OUTBOX_BYTES_MAX = 600
+"""A few pushes in flight, so that peers fall behind."""
+
+RESERVE_AHEAD = 10
+
+
+class Fate(Enum):
+    """What becomes of a turn."""
+
+    DONE = "done"
+    CRASH_BEFORE_COMMIT = "crash before commit"
+    CRASH_AFTER_COMMIT = "crash after commit"
+    STORE_FULL = "store full"
+
+
+class World(Protocol):
+    """What a site does to what is around it."""
+
+    def transmit(self, sender: "Site", peer: ReplicaId, message: Message) -> None:
+        """Put *message* on its way."""
+
+    def committed(self, site: "Site", result: TurnResult) -> None:
+        """Note that a turn is durable."""
+
+    def answered(self, site: "Site", number: int, reply: Reply | None) -> None:
+        """Note the reply to a request; None = it has not happened."""
+
+    def disconnected(self, site: "Site", peer: ReplicaId, reason: str) -> None:
+        """Note that a node blames another one."""
+
+
+class Source(NamedTuple):
+    """What a delta is read from, and how to let go of it."""
+
+    view: StoreView
+    held: AbstractContextManager[StoreView]
+
+
+def one_snapshot(store: MemoryStore) -> Source:
+    """Return the source that rule D1 asks for."""
+    held = store.snapshot()
+    return Source(held.__enter__(), held)
+
+
+@dataclass(slots=True)
+class _Serving:
+    session: int
+    source: Source
+    pages: Generator[DeltaPage]
+    acknowledged: int = -1
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class Practice:
+    """How sites work; a test makes them work badly by changing it."""
+
+    open_source: Callable[[MemoryStore], Source] = one_snapshot
+    effects_before_commit: bool = False
+
+
+GOOD_PRACTICE = Practice()
+
+
+class Site:
+    """One PoP."""
+
+    def __init__(
+        self,
+        name: str,
+        replica: ReplicaId,
+        store: MemoryStore,
+        world: World,
+        practice: Practice = GOOD_PRACTICE,
+    ) -> None:
+        self.store = store
+        self.replica = replica
+        self.address = PeerAddress(name, "", replica, region=name[0])
+        self.inbox: deque[Event] = deque()
+        self.requests: dict[int, WriteRequest] = {}  # not answered yet
+        self.serving: dict[ReplicaId, _Serving] = {}
+        self.skew = 0  # ms that this site's wall clock is ahead
+        self._world = world
+        self._practice = practice
+        self.node = self._started()
+
+    def _started(self) -> Node:
+        relaxed = self.store.durability is Durability.RELAXED
+        state = self.store.state()
+        newest = state.clock.newest(state.replica)
+        seq = max(newest, state.seq_reserved) if self.store.unclean else newest
+        if self.store.unclean:
+            run(self.store.reserve(state))
+        settings = Settings(
+            own=self.address,
+            reserve_ahead=RESERVE_AHEAD if relaxed else 0,
+            outbox_bytes_max=OUTBOX_BYTES_MAX,
+        )
+        return Node(state, seq, settings)
+
+    @property
+    def clock(self) -> VersionVector:
+        """Return what the site covers durably."""
+        return self.store.state().clock
+
+    @property
+    def pending(self) -> VersionVector:
+        """Return what a read of an uncovered entry joins, as the driver does."""
+        return self.store.state().pending.join(self.node.state.pending)
+
+    def turn(self, now: Millis, fate: Fate = Fate.DONE) -> bool:
+        """Make one turn of all that waits; tell whether the site still stands."""
+        events, self.inbox = list(self.inbox), deque()
+        if not events:
+            return True
+        for event in events:
+            if isinstance(event, WriteRequest):
+                self.requests[event.number] = event
+        with self.store.snapshot() as view:
+            result = self.node.step(events, Millis(now + self.skew), view)
+        if self._practice.effects_before_commit:
+            self._perform_all(result.effects)
+        if fate is Fate.CRASH_BEFORE_COMMIT:
+            return False
+        if result.commit:
+            if fate is Fate.STORE_FULL:
+                self.store.fail_next(StoreFullError("the disk is full"))
+            try:
+                run(self.store.apply(result.commit))
+            except StoreFullError:
+                self._turn_failed(events, result)
+                return True
+            if result.reserved:
+                run(self.store.reserve(result.commit.state))
+        self.node.committed()
+        self._world.committed(self, result)
+        if fate is Fate.CRASH_AFTER_COMMIT:
+            return False
+        if not self._practice.effects_before_commit:
+            self._perform_all(result.effects)
+        return True
+
+    def _turn_failed(self, events: list[Event], result: TurnResult) -> None:
+        self.node.abort()
+        numbers = [e.number for e in events if isinstance(e, WriteRequest)]
+        for number in numbers:
+            del self.requests[number]
+            self._world.answered(self, number, None)
+        for effect in result.effects:
+            earlier = isinstance(effect, Reply) and effect.number not in numbers
+            if earlier or isinstance(effect, Disconnect):
+                self._perform(effect)
+
+    def _perform_all(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(peer, message):
+                self._world.transmit(self, peer, message)
+            case Reply(number):
+                self._world.answered(self, number, effect)
+                del self.requests[number]
+            case ServeDelta(peer, session, clock):
+                self._serve(peer, session, clock)
+            case PaceDelta(peer, session, number, abandoned):
+                self._pace(peer, session, number, abandoned=abandoned)
+            case Disconnect(peer, reason):
+                self._world.disconnected(self, peer, reason)
+            case Dial():
+                pass  # the network connects whom it likes
+            case _:
+                assert_never(effect)
+
+    def crash(self) -> None:
+        """Lose all but what a power cut leaves, and start again."""
+        for peer in list(self.serving):
+            self.end_serving(peer)
+        self.inbox.clear()
+        self.requests.clear()
+        self.store.crash()
+        self.node = self._started()
+
+    def peer_down(self, peer: ReplicaId) -> None:
+        """Tell the node that the connection has ended."""
+        self.end_serving(peer)
+        self.inbox.append(PeerDown(peer))
+
+    # -- deltas --------------------------------------------------------------
+
+    def _serve(self, peer: ReplicaId, session: int, clock: VersionVector) -> None:
+        self.end_serving(peer)
+        source = self._practice.open_source(self.store)
+        pages = delta_pages(source.view, clock, session=session, page_bytes=PAGE_BYTES)
+        self.serving[peer] = _Serving(session, source, pages)
+
+    def _pace(
+        self, peer: ReplicaId, session: int, number: int, *, abandoned: bool
+    ) -> None:
+        serving = self.serving.get(peer)
+        if serving is None or serving.session != session:
+            return
+        if abandoned:
+            self.end_serving(peer)
+        else:
+            serving.acknowledged = max(serving.acknowledged, number)
+
+    def serve_page(self, peer: ReplicaId) -> bool:
+        """Send *peer* the next page of its delta; tell whether one was due."""
+        serving = self.serving.get(peer)
+        if serving is None or serving.sent - serving.acknowledged > WINDOW_PAGES:
+            return False
+        page = next(serving.pages)
+        serving.sent += 1
+        if page.last:
+            self.end_serving(peer)
+        self._world.transmit(self, peer, page)
+        return True
+
+    def end_serving(self, peer: ReplicaId) -> None:
+        """Let go of the delta for *peer*, if there is one."""
+        serving = self.serving.pop(peer, None)
+        if serving:
+            serving.pages.close()
+            serving.source.held.__exit__(None, None, None)
+
+
+def run(coroutine: Coroutine[None, None, None]) -> None:
+    """Run a coroutine that never waits to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    message = "a store in memory does not wait"
+    raise AssertionError(message)

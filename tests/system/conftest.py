@@ -1,0 +1,49 @@
+"""Fixtures of the system tests: a fleet of real nodes, and chance with a seed."""
+
+import os
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.nodes import Fleet, ServedNode, connected
+
+SEED_VARIABLE = "SYSTEM_TEST_SEED"
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Chance from a fixed seed, or from the one in SYSTEM_TEST_SEED."""
+    seed = int(os.environ.get(SEED_VARIABLE, "20240229"))
+    print(f"{SEED_VARIABLE}={seed}")  # noqa: T201 -- pytest shows it when a test fails
+    return random.Random(seed)
+
+
+@pytest.fixture
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Nodes in a temporary directory, all ended with the test."""
+    fleet = Fleet(tmp_path)
+    try:
+        yield fleet
+    finally:
+        await fleet.close()
+
+
+@pytest.fixture
+async def node(fleet: Fleet) -> ServedNode:
+    """One node that serves."""
+    node = fleet.add("alone")
+    await node.start()
+    return node
+
+
+@pytest.fixture
+async def trio(fleet: Fleet) -> list[ServedNode]:
+    """Three nodes that serve and are connected to each other."""
+    nodes = fleet.add_peers(
+        "a", "b", "c", regions={"a": "asia", "b": "europe", "c": "america"}
+    )
+    await fleet.start(nodes)
+    await connected(*nodes)
+    return nodes
