@@ -38,6 +38,6 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 7400
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["kvnode", "health"]
+    CMD ["python", "-c", "import asyncio, cluster.local.readiness as r; raise SystemExit(not asyncio.run(r.is_serving('127.0.0.1:7400')))"]
 ENTRYPOINT ["kvnode"]
 CMD ["serve"]

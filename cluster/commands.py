@@ -1,5 +1,5 @@
 """
-`kvnode cluster`: a cluster on this machine, run from the command line.
+A cluster of three nodes on this machine, to use and to do harm to.
 
 Nodes go on running after a command has ended; `status` finds them again and
 `down` ends them.  What is kept where: cluster.local.state_directory.
@@ -26,7 +26,7 @@ FIRST_PORT = 7401
 
 app = typer.Typer(
     name="cluster",
-    help="Run a cluster of three nodes on this machine, and do it harm.",
+    help="Run a cluster of three nodes on this machine, and do harm to it.",
     no_args_is_help=True,
 )
 console = Console(highlight=False)

@@ -1,4 +1,4 @@
-"""`kvnode demo`: what the store promises, shown on three processes and measured."""
+"""What the store promises, shown on three processes and measured."""
 
 from cluster.demo.command import command
 

@@ -228,8 +228,9 @@ class Reader:
 
 
 def fill_counter(reply: pb.CounterReply, entry: Entry) -> None:
-    """Put the counter that *entry* holds into *reply*."""
-    reply.value = PnCounter.decode(entry.value).value
+    """Put the counter that *entry* holds into *reply*, within 64 bits."""
+    # Each replica's part is bounded; the sum of many concurrent ones may not be.
+    reply.value = max(-(2**63), min(2**63 - 1, PnCounter.decode(entry.value).value))
     reply.version = encode_version(entry.version.dot)
 
 

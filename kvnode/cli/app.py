@@ -51,6 +51,7 @@ def root(
         bool,
         typer.Option(
             "--version",
+            metavar="",
             help="Print the version.",
             callback=_print_version,
             is_eager=True,
@@ -72,7 +73,9 @@ def root(
 
 
 def version(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print JSON.")
+    ] = False,
 ) -> None:
     """Print the version of this program; `kvnode status` tells a node's."""
     if as_json:

@@ -14,7 +14,7 @@ import inspect
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -25,8 +25,9 @@ from kvnode.types import DEFAULT_NAMESPACE
 if TYPE_CHECKING:
     from kvnode.client import Client
 
-Parameters = ParamSpec("Parameters")
 Command = Callable[..., None]
+Work = Callable[..., Coroutine[Any, Any, None]]
+"""Takes a `Call` and then its own arguments and options."""
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:7400"
 DEFAULT_DEADLINE: Final = "5s"
@@ -37,7 +38,7 @@ Endpoints = Annotated[
         "--endpoint",
         "-e",
         metavar="HOST:PORT,...",
-        help=f"Nodes to ask, the preferred one first.  [default: {DEFAULT_ENDPOINT}]",
+        help=f"Nodes to ask, the preferred one first. (default: {DEFAULT_ENDPOINT})",
         rich_help_panel="Where",
     ),
 ]
@@ -47,7 +48,7 @@ NamespaceName = Annotated[
         "--namespace",
         "-n",
         metavar="NAME",
-        help="Namespace to work in.  [default: default]",
+        help="Namespace to work in. (default: default)",
         rich_help_panel="Where",
     ),
 ]
@@ -56,18 +57,18 @@ Deadline = Annotated[
     typer.Option(
         "--deadline",
         metavar="DURATION",
-        help=f"Give up after this long.  [default: {DEFAULT_DEADLINE}]",
+        help=f"Give up after this long. (default: {DEFAULT_DEADLINE})",
         rich_help_panel="Where",
     ),
 ]
 HexKeys = Annotated[
-    bool, typer.Option("--hex", help="Keys are written in hex.")
+    bool, typer.Option("--hex", metavar="", help="Keys are written in hex.")
 ]
 Base64Keys = Annotated[
-    bool, typer.Option("--base64", help="Keys are written in base64.")
+    bool, typer.Option("--base64", metavar="", help="Keys are written in base64.")
 ]
 JsonOutput = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead of text.")
+    bool, typer.Option("--json", metavar="", help="Print JSON instead of text.")
 ]
 
 
@@ -162,9 +163,7 @@ def client_command(
     json: bool = True,
     negative_numbers: bool = False,
     advice: str = MAY_HAVE_HAPPENED,
-) -> Callable[
-    [Callable[Concatenate[Call, Parameters], Coroutine[Any, Any, None]]], Command
-]:
+) -> Callable[[Work], Command]:
     """
     Make a function a command of *app* under *name*; its docstring is the help.
 
@@ -180,7 +179,7 @@ def client_command(
     """
 
     def register(
-        work: Callable[Concatenate[Call, Parameters], Coroutine[Any, Any, None]],
+        work: Work,
     ) -> Command:
         def callback(
             context: typer.Context,

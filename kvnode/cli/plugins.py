@@ -8,7 +8,7 @@ docstring, which is read, not run.
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -29,9 +29,7 @@ def installed() -> list[EntryPoint]:
     return [found[name] for name in sorted(found)]
 
 
-def register(
-    app: typer.Typer, points: Iterable[EntryPoint], *, panel: str
-) -> None:
+def register(app: typer.Typer, points: Iterable[EntryPoint], *, panel: str) -> None:
     """Add a command for each entry point whose name *app* has not taken."""
     taken = {each.name for each in app.registered_commands}
     taken |= {each.name for each in app.registered_groups}
@@ -50,29 +48,21 @@ def register(
             )(_forward(point))
 
 
-class _Forward:
-    """Calls the command behind an entry point with all that follows its name."""
+def _forward(point: EntryPoint) -> Callable[[typer.Context], None]:
+    """Return what calls the command behind *point* with all that follows its name."""
 
-    def __init__(self, point: EntryPoint) -> None:
-        self._point = point
-        self.__name__ = point.name
-
-    def __call__(self, context: typer.Context) -> None:
-        name = self._point.name
+    def forward(context: typer.Context) -> None:
         try:
-            loaded = self._point.load()
-            command = typer.main.get_command(_as_app(loaded, name))
-        except Exception as error:  # noqa: BLE001 - somebody else's code may raise anything
+            command = typer.main.get_command(_as_app(point.load(), point.name))
+        except Exception as error:
             complain(
-                f"the command {name!r} cannot be loaded from {self._point.value}:"
+                f"the command {point.name!r} cannot be loaded from {point.value}:"
                 f" {type(error).__name__}: {error}"
             )
             raise typer.Exit(ExitCode.USAGE) from error
-        command.main(args=list(context.args), prog_name=f"kvnode {name}")
+        command.main(args=list(context.args), prog_name=f"kvnode {point.name}")
 
-
-def _forward(point: EntryPoint) -> _Forward:
-    return _Forward(point)
+    return forward
 
 
 def _as_app(loaded: object, name: str) -> typer.Typer:

@@ -1,9 +1,10 @@
 """
 The driver: runs a node's turns against a real store and real peers.
 
-Events queue up in a bounded inbox while the previous turn's commit is on its way
-to disk; then they become one turn, with one transaction and one sync (group
-commit).  Replies and messages leave only when the commit is durable (rule W2).
+Events queue up in a bounded inbox and become turns, each with one transaction and
+one sync (group commit).  While a turn is on its way to disk the next one is
+staged upon it.  Replies and messages leave only when their turn is durable (rule
+W2), in the order of turns.
 
 Reads do not come here: they look at a snapshot on the spot, and at most wait
 here until the node covers what their session has seen (rule S2).
@@ -17,7 +18,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from kvnode.api.port import OnReply
 from kvnode.core.clocks.version_vector import VersionVector
@@ -44,7 +45,7 @@ from kvnode.core.node.events import (
     ServeDelta,
     Tick,
 )
-from kvnode.core.node.node import Node, Peer
+from kvnode.core.node.node import Node, Peer, TurnResult
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import (
@@ -61,11 +62,19 @@ from kvnode.errors import (
 )
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
+from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
 from kvnode.types import Millis, ReplicaId
 
 logger = logging.getLogger(__name__)
+
+
+class _Turn(NamedTuple):
+    """Events, and what the node made of them."""
+
+    events: list[Event]
+    result: TurnResult
 
 
 class Driver:
@@ -96,6 +105,8 @@ class Driver:
         self._covering: list[tuple[Session, asyncio.Future[None]]] = []
         self._listeners: list[Callable[[Commit], None]] = []
         self._heard: dict[ReplicaId, Millis] = {}
+        self._committing: Commit | None = None
+        self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
 
     # -- events in -----------------------------------------------------------
@@ -169,7 +180,7 @@ class Driver:
 
         Of the turn on its way to disk, too: a snapshot may show its entries.
         """
-        return self.committed_state.pending.join(self.node.state.pending)
+        return self.committed_state.pending.join(self.node.uncommitted_pending())
 
     def peers(self) -> Mapping[ReplicaId, Peer]:
         """Return the connected peers."""
@@ -257,6 +268,7 @@ class Driver:
             while not (self._stopping and not self._inbox):
                 if events := await self._inbox.take():
                     await self._turn(events)
+            await self._last_turn_done()
         except BaseException as error:
             self.failed = error
             raise
@@ -275,31 +287,56 @@ class Driver:
             self._inbox.put(Tick(), 0, 0)
 
     async def _turn(self, events: list[Event]) -> None:
-        with self.store.snapshot() as view:
+        """Stage a turn while the last one is on its way to disk; then send it."""
+        if self._last_turn and self._last_turn.done():
+            await self._last_turn_done()  # however it ended, the node knows
+        with self.store.snapshot() as snapshot:
+            view = StagedView(snapshot, self._committing)
             result = self.node.step(events, self.now(), view)
-        if result.commit:
-            try:
-                await self.store.apply(result.commit)
-            except StoreFullError as error:
-                self._turn_failed(events, result.effects, error)
-                return
-            self.committed_state = result.commit.state
-        self.node.committed()
-        for effect in result.effects:
-            self._perform(effect)
-        if result.commit:
-            self._announce(result.commit)
+        turn = _Turn(events, result)
+        if not await self._last_turn_done():
+            self._turn_failed(turn)  # it was built on a turn that has not happened
+        elif result.commit:
+            self._committing = result.commit
+            self._last_turn = asyncio.create_task(self._finish(turn), name="commit")
+        else:
+            self._done(turn)
 
-    def _turn_failed(
-        self, events: list[Event], effects: list[Effect], error: StoreFullError
-    ) -> None:
-        """Answer the turn's writes with *error*: nothing of it has happened."""
-        logger.error("a turn found no room on the disk: %s", error)
-        self.node.abort()
-        numbers = {e.number for e in events if isinstance(e, WriteRequest)}
+    async def _last_turn_done(self) -> bool:
+        """Wait for the turn under way; tell whether it happened."""
+        task, self._last_turn = self._last_turn, None
+        return task is None or await task
+
+    async def _finish(self, turn: _Turn) -> bool:
+        """Make *turn* durable and perform its effects; tell whether it happened."""
+        assert turn.result.commit is not None, "there is something to make durable"
+        try:
+            await self.store.apply(turn.result.commit)
+        except StoreFullError as error:
+            logger.error("a turn found no room on the disk: %s", error)  # noqa: TRY400 -- an expected state; the trace says nothing
+            self.node.abort()
+            self._turn_failed(turn)
+            return False
+        finally:
+            self._committing = None
+        self.committed_state = turn.result.commit.state
+        self._done(turn)
+        return True
+
+    def _done(self, turn: _Turn) -> None:
+        """Perform the effects of a turn that is durable."""
+        self.node.committed()
+        for effect in turn.result.effects:
+            self._perform(effect)
+        if turn.result.commit:
+            self._announce(turn.result.commit)
+
+    def _turn_failed(self, turn: _Turn) -> None:
+        """Answer the turn's writes: for want of room nothing of it has happened."""
+        numbers = {e.number for e in turn.events if isinstance(e, WriteRequest)}
         for number in numbers:
             self._answer(number, StoreFullError(self._full_message()))
-        for effect in effects:
+        for effect in turn.result.effects:
             if isinstance(effect, Reply) and effect.number not in numbers:
                 self._answer(effect.number, effect)
             elif isinstance(effect, Dial | Disconnect):

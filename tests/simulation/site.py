@@ -10,7 +10,7 @@ time and only when told to, so that anything may happen between two pages.
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Protocol, assert_never
 
@@ -33,7 +33,6 @@ from kvnode.core.replication.messages import DeltaPage, Message
 from kvnode.core.versions.store_view import PeerAddress, StoreView
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
-from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
 
@@ -42,8 +41,6 @@ PAGE_BYTES = 200
 
 OUTBOX_BYTES_MAX = 600
 """A few pushes in flight, so that peers fall behind."""
-
-RESERVE_AHEAD = 10
 
 
 class Fate(Enum):
@@ -57,6 +54,9 @@ class Fate(Enum):
 
 class World(Protocol):
     """What a site does to what is around it."""
+
+    def new_replica(self) -> ReplicaId:
+        """Return an identity never used before."""
 
     def transmit(self, sender: "Site", peer: ReplicaId, message: Message) -> None:
         """Put *message* on its way."""
@@ -110,14 +110,12 @@ class Site:
     def __init__(
         self,
         name: str,
-        replica: ReplicaId,
         store: MemoryStore,
         world: World,
         practice: Practice = GOOD_PRACTICE,
     ) -> None:
+        self.name = name
         self.store = store
-        self.replica = replica
-        self.address = PeerAddress(name, "", replica, region=name[0])
         self.inbox: deque[Event] = deque()
         self.requests: dict[int, WriteRequest] = {}  # not answered yet
         self.serving: dict[ReplicaId, _Serving] = {}
@@ -127,18 +125,23 @@ class Site:
         self.node = self._started()
 
     def _started(self) -> Node:
-        relaxed = self.store.durability is Durability.RELAXED
         state = self.store.state()
-        newest = state.clock.newest(state.replica)
-        seq = max(newest, state.seq_reserved) if self.store.unclean else newest
         if self.store.unclean:
+            # What peers have of the old identity may be lost here: be another.
+            state = replace(state, replica=self._world.new_replica(), seq=0)
             run(self.store.reserve(state))
-        settings = Settings(
-            own=self.address,
-            reserve_ahead=RESERVE_AHEAD if relaxed else 0,
-            outbox_bytes_max=OUTBOX_BYTES_MAX,
-        )
-        return Node(state, seq, settings)
+        own = PeerAddress(self.name, "", region=self.name[0])
+        return Node(state, Settings(own=own, outbox_bytes_max=OUTBOX_BYTES_MAX))
+
+    @property
+    def replica(self) -> ReplicaId:
+        """Return who the site is; an unclean stop makes it another."""
+        return self.node.state.replica
+
+    @property
+    def address(self) -> PeerAddress:
+        """Return how the site introduces itself."""
+        return PeerAddress(self.name, "", self.replica, region=self.name[0])
 
     @property
     def clock(self) -> VersionVector:
@@ -172,8 +175,6 @@ class Site:
             except StoreFullError:
                 self._turn_failed(events, result)
                 return True
-            if result.reserved:
-                run(self.store.reserve(result.commit.state))
         self.node.committed()
         self._world.committed(self, result)
         if fate is Fate.CRASH_AFTER_COMMIT:
@@ -228,6 +229,10 @@ class Site:
         """Tell the node that the connection has ended."""
         self.end_serving(peer)
         self.inbox.append(PeerDown(peer))
+
+    def sync(self) -> None:
+        """Make all that was committed survive a crash (`relaxed` only)."""
+        run(self.store.sync())
 
     # -- deltas --------------------------------------------------------------
 

@@ -36,7 +36,9 @@ Replicas = Annotated[
 ]
 EachRegion = Annotated[
     bool,
-    typer.Option("--each-region", help="One replica in every region, instead of --w."),
+    typer.Option(
+        "--each-region", metavar="", help="One replica in every region, instead of --w."
+    ),
 ]
 IfVersion = Annotated[
     str | None,
@@ -47,7 +49,10 @@ IfVersion = Annotated[
     ),
 ]
 StaleOk = Annotated[
-    bool, typer.Option("--stale-ok", help="Answer at once, even if not up to date.")
+    bool,
+    typer.Option(
+        "--stale-ok", metavar="", help="Answer at once, even if not up to date."
+    ),
 ]
 MaxStaleness = Annotated[
     str | None,
@@ -120,7 +125,9 @@ async def put(
     ] = None,
     if_absent: Annotated[
         bool,
-        typer.Option("--if-absent", help="Only if the node asked has no such key."),
+        typer.Option(
+            "--if-absent", metavar="", help="Only if the node asked has no such key."
+        ),
     ] = False,
     if_version: IfVersion = None,
     w: Replicas = 1,

@@ -39,11 +39,13 @@ async def list_keys(
         str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")
     ] = "",
     values: Annotated[
-        bool, typer.Option("--values", help="Show the values, too.")
+        bool, typer.Option("--values", metavar="", help="Show the values, too.")
     ] = False,
     long: Annotated[
         bool,
-        typer.Option("--long", "-l", help="Show kind, expiry and metadata, too."),
+        typer.Option(
+            "--long", "-l", metavar="", help="Show kind, expiry and metadata, too."
+        ),
     ] = False,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many keys.")

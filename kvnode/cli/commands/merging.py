@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kvnode.cli.commands.entries import EachRegion, Key, Replicas
+from kvnode.cli.commands.entries import WRITE_PANEL, EachRegion, Key, Replicas
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
@@ -17,7 +17,6 @@ from kvnode.cli.output import (
 )
 from kvnode.errors import WrongTypeError
 
-_PANEL = "Values that merge"
 _MAY_HAVE_COUNTED = (
     "It is not known whether it was counted: doing it again may count it twice."
 )
@@ -39,9 +38,9 @@ def register(app: typer.Typer) -> None:
             "Documents (Yjs) that several places edit at once.",
         )
     )
-    app.add_typer(counter, name="counter", rich_help_panel=_PANEL)
-    app.add_typer(members, name="set", rich_help_panel=_PANEL)
-    app.add_typer(document, name="document", rich_help_panel=_PANEL)
+    app.add_typer(counter, name="counter", rich_help_panel=WRITE_PANEL)
+    app.add_typer(members, name="set", rich_help_panel=WRITE_PANEL)
+    app.add_typer(document, name="document", rich_help_panel=WRITE_PANEL)
     client_command(counter, "get")(counter_get)
     client_command(
         counter,
@@ -52,9 +51,7 @@ def register(app: typer.Typer) -> None:
     )(counter_add)
     client_command(members, "members")(set_members)
     client_command(members, "add", writes=True, advice=_MAY_HAVE_CHANGED)(set_add)
-    client_command(members, "remove", writes=True, advice=_MAY_HAVE_CHANGED)(
-        set_remove
-    )
+    client_command(members, "remove", writes=True, advice=_MAY_HAVE_CHANGED)(set_remove)
     client_command(document, "get", json=False)(document_get)
 
 

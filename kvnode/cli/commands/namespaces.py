@@ -42,7 +42,9 @@ async def create(call: Call, name: Name) -> None:
 async def delete(
     call: Call,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", metavar="", help="Do not ask first.")
+    ] = False,
 ) -> None:
     """Delete a namespace and every key in it, at all nodes."""
     if not yes:

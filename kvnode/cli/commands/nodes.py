@@ -66,7 +66,7 @@ async def status(call: Call) -> None:
 async def digest(
     call: Call,
     everything: Annotated[
-        bool, typer.Option("--all", help="Of all namespaces together.")
+        bool, typer.Option("--all", metavar="", help="Of all namespaces together.")
     ] = False,
 ) -> None:
     """
@@ -171,8 +171,10 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
         ("writes", writes),
         ("durability", found.durability),
         ("entries", f"{found.entry_count:,}, deleted ones included"),
-        ("disk", f"{size_text(found.disk_bytes)} used,"
-                 f" {size_text(found.disk_free_bytes)} free"),
+        (
+            "disk",
+            f"{size_text(found.disk_bytes)}, {size_text(found.disk_free_bytes)} free",
+        ),
         ("memory", size_text(found.resident_bytes)),
         ("conflicts", f"{found.conflicts_ever:,} ever"),
         ("namespaces", ", ".join(found.namespaces)),

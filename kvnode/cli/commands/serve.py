@@ -36,49 +36,49 @@ def serve(
         ),
     ] = None,
     name: Annotated[
-        str | None, _option(_WHO, "Label, unique in the cluster.  [default: kvnode]")
+        str | None, _option(_WHO, "Label, unique in the cluster. (default: kvnode)")
     ] = None,
     region: Annotated[
         str | None, _option(_WHO, "Where it is, such as tokyo or eu-west.")
     ] = None,
     cluster: Annotated[
         str | None,
-        _option(_WHO, "Clusters keep apart.  [default: kvnode]"),
+        _option(_WHO, "Clusters keep apart. (default: kvnode)"),
     ] = None,
     listen: Annotated[
         str | None,
-        _option(_WHO, "Serve here.  [default: 127.0.0.1:7400]", "HOST:PORT"),
+        _option(_WHO, "Serve here. (default: 127.0.0.1:7400)", "HOST:PORT"),
     ] = None,
     advertise: Annotated[
         str | None,
-        _option(_WHO, "Others reach it here.  [default: as --listen]", "HOST:PORT"),
+        _option(_WHO, "Others reach it here. (default: as --listen)", "HOST:PORT"),
     ] = None,
     data_directory: Annotated[
         str | None,
-        _option(_DATA, "Made if missing.  [default: ./kvnode-data]", "DIRECTORY"),
+        _option(_DATA, "Made if missing. (default: ./kvnode-data)", "DIRECTORY"),
     ] = None,
     durability: Annotated[
         str | None,
         _option(
             _DATA,
             "Reply when on disk (fsync), or before, and sync every 100 ms (relaxed):"
-            " a power loss may cost that much.  [default: fsync]",
+            " a power loss may cost that much. (default: fsync)",
             "fsync|relaxed",
         ),
     ] = None,
     namespaces: Annotated[
         str | None,
-        _option(_DATA, "Made if missing.  [default: default]", "NAME,..."),
+        _option(_DATA, "Made if missing. (default: default)", "NAME,..."),
     ] = None,
     relaxed_sync_interval_ms: Annotated[
-        str | None, _option(_DATA, "For relaxed.  [default: 100]", "MS")
+        str | None, _option(_DATA, "For relaxed. (default: 100)", "MS")
     ] = None,
     map_bytes: Annotated[
-        str | None, _option(_DATA, "The most it can hold.  [default: 1TiB]", "SIZE")
+        str | None, _option(_DATA, "The most it can hold. (default: 1TiB)", "SIZE")
     ] = None,
     disk_reserve_bytes: Annotated[
         str | None,
-        _option(_DATA, "Kept free for merging.  [default: automatic]", "SIZE"),
+        _option(_DATA, "Kept free for merging. (default: automatic)", "SIZE"),
     ] = None,
     peers: Annotated[
         str | None,
@@ -90,38 +90,39 @@ def serve(
     ] = None,
     delta_interval_ms: Annotated[
         str | None,
-        _option(_LIMITS, "How often peers compare.  [default: 1000]", "MS"),
+        _option(_LIMITS, "How often peers compare. (default: 1000)", "MS"),
     ] = None,
     gap_patience_ms: Annotated[
         str | None,
-        _option(_LIMITS, "When to ask for what is late.  [default: 100]", "MS"),
+        _option(_LIMITS, "When to ask for what is late. (default: 100)", "MS"),
     ] = None,
     outbox_bytes_max: Annotated[
-        str | None, _option(_LIMITS, "For a slow peer.  [default: 8MiB]", "SIZE")
+        str | None, _option(_LIMITS, "For a slow peer. (default: 8MiB)", "SIZE")
     ] = None,
     delta_page_bytes: Annotated[
-        str | None, _option(_LIMITS, "Page of a delta.  [default: 256KiB]", "SIZE")
+        str | None, _option(_LIMITS, "Page of a delta. (default: 256KiB)", "SIZE")
     ] = None,
     delta_sessions_max: Annotated[
-        str | None, _option(_LIMITS, "Deltas served at once.  [default: 3]", "COUNT")
+        str | None, _option(_LIMITS, "Deltas served at once. (default: 3)", "COUNT")
     ] = None,
     inbox_operations_max: Annotated[
         str | None,
-        _option(_LIMITS, "Operations that may wait.  [default: 50000]", "COUNT"),
+        _option(_LIMITS, "Operations that may wait. (default: 50000)", "COUNT"),
     ] = None,
     inbox_bytes_max: Annotated[
         str | None,
-        _option(_LIMITS, "Bytes that may wait.  [default: 256MiB]", "SIZE"),
+        _option(_LIMITS, "Bytes that may wait. (default: 256MiB)", "SIZE"),
     ] = None,
     clock_offset_max_ms: Annotated[
         str | None,
-        _option(_LIMITS, "Past it, writes are refused.  [default: 500]", "MS"),
+        _option(_LIMITS, "Past it, writes are refused. (default: 500)", "MS"),
     ] = None,
     fault_injection: Annotated[
         bool | None,
         typer.Option(
             "--fault-injection/--no-fault-injection",
-            help="Let links be cut and slowed.  [default: no]",
+            metavar="",
+            help="Let links be cut and slowed. (default: no)",
             rich_help_panel=_TESTS,
         ),
     ] = None,
@@ -133,13 +134,15 @@ def serve(
         str | None,
         typer.Option(
             metavar="debug|info|warning|error",
-            help="Least important message that is logged.  [default: info]",
+            help="Least important message that is logged. (default: info)",
         ),
     ] = None,
     show_config: Annotated[
         bool,
         typer.Option(
-            "--show-config", help="Check the settings, print them as JSON, and end."
+            "--show-config",
+            metavar="",
+            help="Check the settings, print them as JSON, and end.",
         ),
     ] = False,
 ) -> None:
@@ -150,7 +153,6 @@ def serve(
     and from options; the later one wins.
 
     Examples:
-
       kvnode serve
 
       kvnode serve --name tokyo --listen 10.0.0.2:7400 --seeds 10.0.0.3:7400

@@ -2,7 +2,7 @@
 
 import base64
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from kvnode.cli.commands.conflicts import conflict_json, conflict_line
 from kvnode.cli.commands.entries import READ_PANEL
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
+    Json,
     brief,
     bytes_json,
     note,
@@ -21,8 +22,6 @@ from kvnode.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from kvnode.client import Change, Changes
 
 
@@ -37,7 +36,8 @@ async def watch(
         str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")
     ] = "",
     from_start: Annotated[
-        bool, typer.Option("--from-start", help="Begin with all that is there.")
+        bool,
+        typer.Option("--from-start", metavar="", help="Begin with all that is there."),
     ] = False,
     resume_token: Annotated[
         str | None,
@@ -45,7 +45,9 @@ async def watch(
     ] = None,
     conflicts: Annotated[
         bool,
-        typer.Option("--conflicts", help="Also show writes that lost, as noticed."),
+        typer.Option(
+            "--conflicts", metavar="", help="Also show writes that lost, as noticed."
+        ),
     ] = False,
     count: Annotated[
         int | None, typer.Option(min=1, help="End after so many changes.")
@@ -76,7 +78,7 @@ async def watch(
     )
     left = count
     try:
-        async with aclosing(cast("AsyncGenerator[Changes, None]", steps)) as open_steps:
+        async with aclosing(steps) as open_steps:
             async for step in open_steps:
                 _show(call, step)
                 token = step.resume_token or token
@@ -103,7 +105,7 @@ def _show(call: Call, step: "Changes") -> None:
         print_json({"type": "position", "resume_token": token})
 
 
-def _change_json(change: "Change") -> dict[str, object]:
+def _change_json(change: "Change") -> dict[str, Json]:
     if change.value is None:
         return {"type": "delete", **bytes_json("key", change.key)}
     return {"type": "put", **value_json(change.key, change.value)}

@@ -4,12 +4,16 @@ The node: a function of (state, events, now) that returns effects.
 It decides everything about replication and nothing about how: it opens no file
 and no connection, reads no clock and draws no chance.  `step` stages a turn,
 the shell makes the turn's commit durable, and only then performs its effects
-(rule W2), or calls `abort` and nothing has happened.
+(rule W2), or calls `abort` and nothing has happened.  The next turn may be
+staged while one is on its way to disk.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Refused, WriteRequest
 from kvnode.core.node.events import Effect, Event, Reply
@@ -17,7 +21,7 @@ from kvnode.core.node.replicator import Peer, Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
-from kvnode.core.versions.store_view import Commit, DurableState, StoreView
+from kvnode.core.versions.store_view import Commit, DurableState, TurnView
 from kvnode.types import Dot, Millis, ReplicaId
 
 
@@ -27,6 +31,14 @@ class TurnResult:
 
     commit: Commit | None
     effects: list[Effect] = field(default_factory=list)
+
+
+class _Uncommitted(NamedTuple):
+    """A turn on its way to disk: how to go back, and whom it would answer."""
+
+    before: DurableState
+    after: DurableState
+    requests: list[int]
 
 
 class Node:
@@ -44,8 +56,7 @@ class Node:
         self._settings = settings
         self._acknowledgements = Acknowledgements()
         self._replicator = Replicator(settings, self._acknowledgements)
-        self._admitted: list[int] = []
-        self._before: DurableState | None = None
+        self._uncommitted: deque[_Uncommitted] = deque()
 
     @property
     def peers(self) -> Mapping[ReplicaId, Peer]:
@@ -62,16 +73,15 @@ class Node:
         """Return how many pushed batches wait for what they depend on."""
         return len(self._replicator.waiting_batches)
 
-    def step(self, events: Sequence[Event], now: Millis, view: StoreView) -> TurnResult:
+    def step(self, events: Sequence[Event], now: Millis, view: TurnView) -> TurnResult:
         """
         Take in *events* and return the turn's commit and effects.
 
         Args:
             events: In the order in which they happened; at least one.
             now: Milliseconds since 1970 by the node's clock.
-            view: The store as of the last commit.
+            view: The store as of the last turn, be it durable yet or not.
         """
-        assert self._before is None, "the last turn is committed or aborted first"
         turn = Turn(self.state, view, now)
         requests: list[tuple[WriteRequest, tuple[Outcome, ...], int, int]] = []
         for event in events:
@@ -88,30 +98,40 @@ class Node:
             else:
                 dots = (Dot(self.state.replica, first), Dot(self.state.replica, last))
                 turn.effects.extend(self._admit(request, outcomes, dots, now))
-        self._admitted = [request.number for request, *_ in requests]
         state = turn.state()
         commit = turn.commit(state)
-        self._before, self.state = self.state, state
+        numbers = [request.number for request, *_ in requests]
+        self._uncommitted.append(_Uncommitted(self.state, state, numbers))
+        self.state = state
         return TurnResult(commit, turn.effects)
 
     def committed(self) -> None:
-        """The last turn is durable: its effects may be performed."""
-        self._before = None
-        self.staleness.advance(self.state.clock)
+        """The oldest turn under way is durable: its effects may be performed."""
+        turn = self._uncommitted.popleft()
+        self.staleness.advance(turn.after.clock)
 
     def abort(self) -> None:
         """
-        The last turn could not be made durable: nothing of it has happened.
+        The oldest turn under way could not be made durable: no turn has happened.
 
-        Its effects must not be performed, save replies to requests of earlier
-        turns.  What peers sent in it comes again with a delta.
+        Later ones built on it and go with it.  Their effects must not be
+        performed, save replies to requests of earlier turns.  What peers sent
+        in them comes again with a delta.
         """
-        assert self._before is not None, "there is a turn to abort"
-        self.state = self._before
-        self._before = None
-        for number in self._admitted:
-            self._acknowledgements.withdraw(number)
+        assert self._uncommitted, "there is a turn to abort"
+        self.state = self._uncommitted[0].before
+        for turn in self._uncommitted:
+            for number in turn.requests:
+                self._acknowledgements.withdraw(number)
+        self._uncommitted.clear()
         self._replicator.abort()
+
+    def uncommitted_pending(self) -> VersionVector:
+        """Return the join of `pending` over all turns under way (D3)."""
+        pending = EMPTY
+        for turn in self._uncommitted:
+            pending = pending.join(turn.after.pending)
+        return pending
 
     def other_regions(self) -> frozenset[str]:
         """Return the regions of known peers, this node's own left out."""

@@ -17,7 +17,7 @@ from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
     DurableState,
-    StoreView,
+    TurnView,
     Write,
 )
 from kvnode.core.versions.version import Entry
@@ -31,7 +31,7 @@ class Turn:
     `seq` is the last sequence number given to a write.
     """
 
-    def __init__(self, state: DurableState, view: StoreView, now: Millis) -> None:
+    def __init__(self, state: DurableState, view: TurnView, now: Millis) -> None:
         self.now = now
         self.clock = state.clock
         self.pending = state.pending

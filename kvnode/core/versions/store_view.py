@@ -101,11 +101,8 @@ class Usage:
         return self.free_bytes > self.reserve_bytes
 
 
-class StoreView(Protocol):
-    """One consistent snapshot; valid until closed."""
-
-    def state(self) -> DurableState:
-        """Return the state committed with this snapshot."""
+class TurnView(Protocol):
+    """What a turn reads of the store."""
 
     def entry(self, key: EntryKey) -> Entry | None:
         """
@@ -114,6 +111,16 @@ class StoreView(Protocol):
         Raises:
             CorruptRecordError: The stored record is damaged.
         """
+
+    def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
+        """Return the conflict log of *key*, oldest first; empty if none."""
+
+
+class StoreView(TurnView, Protocol):
+    """One consistent snapshot; valid until closed."""
+
+    def state(self) -> DurableState:
+        """Return the state committed with this snapshot."""
 
     def scan(
         self, namespace: Namespace, *, start: bytes = b"", prefix: bytes = b""
@@ -130,9 +137,6 @@ class StoreView(Protocol):
 
     def indexed_replicas(self) -> Iterable[ReplicaId]:
         """Return every replica that may have index rows."""
-
-    def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
-        """Return the conflict log of *key*, oldest first; empty if none."""
 
     def scan_conflicts(
         self, namespace: Namespace, *, start: bytes = b""

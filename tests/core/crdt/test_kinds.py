@@ -76,3 +76,9 @@ def test_fingerprints_of_registers_tell_values_apart() -> None:
     """The function serves every kind."""
     assert fingerprint(Kind.REGISTER, b"a") != fingerprint(Kind.REGISTER, b"b")
     assert len(fingerprint(Kind.TOMBSTONE, b"")) == 32
+
+
+def test_a_document_that_does_not_parse_has_no_fingerprint() -> None:
+    """A digest must not take damage for content."""
+    with pytest.raises(CorruptRecordError):
+        fingerprint(Kind.DOCUMENT, b"\x01\xff\xff\xff")

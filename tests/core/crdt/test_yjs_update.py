@@ -43,7 +43,6 @@ def test_all_operations_together_have_no_gaps() -> None:
     ("content", "length"),
     [
         pytest.param(b"\x01" + ROOT + b"\x05", 5, id="deleted"),
-        pytest.param(b"\x02" + ROOT + b"\x02\x011\x04null", 2, id="JSON"),
         pytest.param(b"\x03" + ROOT + b"\x03abc", 1, id="binary"),
         pytest.param(b"\x04" + ROOT + b"\x07a\xc3\xa9\xf0\x9f\x98\x80", 4, id="text"),
         pytest.param(b"\x05" + ROOT + b"\x04null", 1, id="embedded object"),

@@ -1,0 +1,207 @@
+"""
+The oracle: what must be true of a cluster, from knowing every accepted write.
+
+It is told of each write when it is durable, by nobody but the node that accepted
+it, and judges nodes by their stores alone.  What merging means it takes from
+`kvnode.core.versions.merge`, whose laws are tested for themselves; everything
+about delivery, coverage, crashes and sessions is judged by comparison:
+
+    I1    what a node holds includes every write that it covers: merging such a
+          write into it changes nothing
+    I2    with a write, all is covered that its session had seen
+    W2    an entry on its way to a peer has only dots that are durable at home
+    S1    a session is shown at least what it has seen, and what the writers of
+          that had seen before they wrote it: causal consistency
+    R4    a write that nobody overwrote knowingly is in the end, or in some log
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from kvnode.core.clocks.key_clock import covers
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions.store_view import Commit, StoreView
+from kvnode.core.versions.version import Entry
+from kvnode.types import Dot, EntryKey, ReplicaId
+from tests.strategies import content, merge_entries
+
+Knowledge = dict[EntryKey, Entry]
+"""For each key the join of all that somebody has seen of it."""
+
+
+class ViolationError(AssertionError):
+    """A rule does not hold; the message begins with the rule's name."""
+
+
+class Accepted(NamedTuple):
+    """A durable write, and what its session had seen."""
+
+    key: EntryKey
+    entry: Entry
+    seen: tuple[Dot, ...]
+
+
+def includes(held: Entry | None, entry: Entry) -> bool:
+    """Tell whether *held* is *entry*, or supersedes or contains it."""
+    return held is not None and (
+        held == entry or content(merge_entries(held, entry).entry) == content(held)
+    )
+
+
+def learn(knowledge: Knowledge, key: EntryKey, entry: Entry) -> None:
+    """Add *entry* to what is known."""
+    knowledge[key] = merge_entries(knowledge.get(key), entry).entry
+
+
+class Oracle:
+    """Every accepted write, and the rules they must obey."""
+
+    def __init__(self) -> None:
+        self.writes: dict[Dot, Accepted] = {}
+        self.durable: VersionVector = EMPTY  # of every replica, by itself
+        self._pasts: dict[Dot, Knowledge] = {}
+        self._losers: dict[EntryKey, list[Entry]] = {}
+
+    # -- what is heard -------------------------------------------------------
+
+    def committed(self, replica: ReplicaId, commit: Commit | None) -> None:
+        """Note what a node has made durable."""
+        if commit is None:
+            return
+        for first, last in commit.state.clock.spans(replica):
+            self.durable = self.durable.with_range(replica, first, last)
+        for key, log in commit.conflicts.items():
+            self._losers.setdefault(key, []).extend(record.loser for record in log)
+
+    def accepted(
+        self, key: EntryKey, entry: Entry, seen: tuple[Dot, ...], past: Knowledge
+    ) -> None:
+        """Note a write of a session that had seen *seen* and knew *past*."""
+        dot = entry.version.dot
+        known = self.writes.get(dot)
+        if known is not None:
+            if (known.key, content(known.entry)) != (key, content(entry)):
+                message = f"dots: {dot} was given to two writes"
+                raise ViolationError(message)
+            return
+        self.writes[dot] = Accepted(key, entry, seen)
+        knowledge = dict(past)
+        for other in entry.version.index_dots:
+            self._add_past(knowledge, other)
+        learn(knowledge, key, entry)
+        self._pasts[dot] = knowledge
+
+    def _add_past(self, knowledge: Knowledge, dot: Dot) -> None:
+        for key, entry in self._pasts.get(dot, {}).items():
+            learn(knowledge, key, entry)
+
+    # -- what is judged ------------------------------------------------------
+
+    def check_node(self, name: str, view: StoreView) -> None:
+        """Judge a node by its store: I1, I2 and the index."""
+        clock = view.state().clock
+        for dot, (key, entry, seen) in self.writes.items():
+            if not clock.covers(dot):
+                continue
+            if not includes(view.entry(key), entry):
+                message = f"I1: {name} covers {dot} of {key.key!r} and lacks it"
+                raise ViolationError(message)
+            if not clock.covers_all(seen):
+                message = f"I2: {name} covers {dot} without all of {seen}"
+                raise ViolationError(message)
+        rows = sorted(
+            row
+            for replica in view.indexed_replicas()
+            for row in view.index(replica, 1, None)
+        )
+        due = sorted(
+            (dot, key) for key, e in held_by(view) for dot in e.version.index_dots
+        )
+        if rows != due:
+            message = f"index: {name} has rows {rows} for entries at {due}"
+            raise ViolationError(message)
+
+    def check_sent(self, entries: Iterable[Entry]) -> None:
+        """Judge what a node tells a peer: W2."""
+        for entry in entries:
+            for dot in entry.version.index_dots:
+                if not self.durable.covers(dot):
+                    message = f"W2: {dot} is sent before it is durable at home"
+                    raise ViolationError(message)
+
+    def check_read(
+        self, knowledge: Knowledge, key: EntryKey, entry: Entry | None
+    ) -> None:
+        """Judge what a session is shown: S1; then let it know that."""
+        if key in knowledge:
+            self.check_shown(knowledge[key], entry)
+        if entry is not None:
+            self.learn_read(knowledge, key, entry)
+
+    @staticmethod
+    def check_shown(known: Entry, entry: Entry | None) -> None:
+        """Judge what a session that knows *known* is shown."""
+        if not includes(entry, known):
+            message = f"S1: a session knows {known} and is shown {entry}"
+            raise ViolationError(message)
+
+    def learn_read(self, knowledge: Knowledge, key: EntryKey, entry: Entry) -> None:
+        """Let a session know *entry*, and what its writers knew."""
+        for dot in entry.version.index_dots:
+            self._add_past(knowledge, dot)
+        learn(knowledge, key, entry)
+
+    def check_end(self, views: dict[str, StoreView], *, all_kept: bool) -> None:
+        """
+        Judge the quiet end: convergence, nothing lost, every loser accounted for.
+
+        Args:
+            views: The stores of all nodes.
+            all_kept: No node may have lost what it accepted (`fsync`).
+        """
+        names = sorted(views)
+        clocks = {name: views[name].state().clock for name in names}
+        held = {name: dict(held_by(views[name])) for name in names}
+        contents = {
+            name: {key: content(entry) for key, entry in held[name].items()}
+            for name in names
+        }
+        first = names[0]
+        for name in names[1:]:
+            if clocks[name] != clocks[first]:
+                message = f"end: clocks differ: {clocks}"
+                raise ViolationError(message)
+            if contents[name] != contents[first]:
+                message = f"end: entries differ: {contents[first]} {contents[name]}"
+                raise ViolationError(message)
+        expected: Knowledge = {}
+        for dot, (key, entry, _) in self.writes.items():
+            if clocks[first].covers(dot):
+                learn(expected, key, entry)
+            elif all_kept:
+                message = f"end: accepted write {dot} is lost"
+                raise ViolationError(message)
+        for key, entry in expected.items():
+            if not includes(held[first].get(key), entry):
+                message = f"end: {key.key!r} should hold {entry}"
+                raise ViolationError(message)
+        if all_kept:
+            self._check_losers(held[first])
+
+    def _check_losers(self, final: Knowledge) -> None:
+        newer: dict[EntryKey, list[Entry]] = {}
+        for key, entry, _ in self.writes.values():
+            newer.setdefault(key, []).append(entry)
+        for dot, (key, _, _) in self.writes.items():
+            known = [final[key], *self._losers.get(key, ())]
+            known += (e for e in newer[key] if e.version.dot != dot)
+            if not any(covers(e.version.key_clock, dot) for e in known):
+                message = f"R4: {dot} of {key.key!r} lost and is in no conflict log"
+                raise ViolationError(message)
+
+
+def held_by(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:
+    """Yield all entries of a store."""
+    for namespace in view.namespaces():
+        for key, entry in view.scan(namespace):
+            yield EntryKey(namespace, key), entry
