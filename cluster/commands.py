@@ -7,7 +7,7 @@ Nodes go on running after a command has ended; `status` finds them again and
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +18,13 @@ from rich.markup import escape
 from cluster.errors import ClusterError
 from cluster.local.state_directory import DEFAULT_DIRECTORY, StateDirectory
 from cluster.processes import ProcessCluster
-from cluster.status_table import link_table, refusals, reports, status_table
+from cluster.status_table import (
+    link_table,
+    refusals,
+    reports,
+    settled_reports,
+    status_table,
+)
 from cluster.topology import THREE_CITIES, Topology, parse_groups
 from kvnode.errors import KvError
 
@@ -28,6 +34,7 @@ app = typer.Typer(
     name="cluster",
     help="Run a cluster of three nodes on this machine, and do harm to it.",
     no_args_is_help=True,
+    add_completion=False,  # that is for programs, and this is a command of one
 )
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -90,22 +97,24 @@ def up(
             with console.status("starting"):
                 await cluster.start()
             await _show(cluster)
-            names = cluster.topology.names
-            console.print(_after_up(cluster, names), soft_wrap=True)
+            console.print(_advice(cluster, directory), soft_wrap=True)
 
     _run(work())
 
 
-def _after_up(cluster: ProcessCluster, names: Sequence[str]) -> str:
-    first, last = cluster.endpoint(names[0]), cluster.endpoint(names[-1])
-    return (
+def _advice(cluster: ProcessCluster, directory: Path) -> str:
+    """Return what to try next, as commands that can be copied."""
+    first, *_, last = cluster.topology.names
+    where = "" if directory == DEFAULT_DIRECTORY else f" -d {directory}"
+    return escape(
         "\nWrite in one place and read in another:\n"
-        f"  kvnode --endpoint {first} put greeting hello\n"
-        f"  kvnode --endpoint {last} get greeting\n"
-        "Then do some harm:\n"
-        f"  kvnode cluster partition {names[0]}\n"
-        f"  kvnode cluster kill {names[-1]}\n"
-        "  kvnode cluster heal; kvnode cluster up; kvnode cluster down"
+        f"  kvnode -e {cluster.endpoint(first)} put greeting hello\n"
+        f"  kvnode -e {cluster.endpoint(last)} get greeting\n"
+        "Then do some harm, and undo it:\n"
+        f"  kvnode cluster partition{where} {first}\n"
+        f"  kvnode cluster kill{where} {last}\n"
+        f"  kvnode cluster heal{where}\n"
+        f"  kvnode cluster up{where}"
     )
 
 
@@ -136,7 +145,7 @@ def status(
 
 
 async def _show(cluster: ProcessCluster) -> None:
-    found = await reports(cluster)
+    found = await settled_reports(cluster)
     console.print(status_table(found))
     console.print()
     console.print(link_table(cluster.topology, cluster.cuts, found))

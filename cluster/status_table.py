@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from time import monotonic
 
 from rich.table import Table
 
@@ -14,6 +16,9 @@ from kvnode.errors import KvError
 
 ANSWER_SECONDS = 2.0
 """A node that is up answers in milliseconds; a paused one never does."""
+
+SETTLE_SECONDS = 3.0
+POLL_SECONDS = 0.1
 
 _COLOURS = {
     ProcessState.RUNNING: "green",
@@ -75,6 +80,22 @@ async def reports(cluster: ProcessCluster) -> list[NodeReport]:
             *(_report(cluster, name) for name in cluster.topology.names)
         )
     )
+
+
+async def settled_reports(cluster: ProcessCluster) -> list[NodeReport]:
+    """As `reports`, but first give nodes that have just started 3 s to connect."""
+    deadline = monotonic() + SETTLE_SECONDS
+    while True:
+        found = await reports(cluster)
+        accounts = {report.name: report.account for report in found if report.account}
+        apart = [
+            (a, b)
+            for a, b in permutations(accounts, 2)
+            if frozenset((a, b)) not in cluster.cuts and not _connected(accounts[a], b)
+        ]
+        if not apart or monotonic() >= deadline:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _report(cluster: ProcessCluster, name: str) -> NodeReport:

@@ -27,7 +27,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from kvnode.address import split_address
@@ -65,10 +65,8 @@ _WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - never boun
 _KUBERNETES: Final = re.compile(r"KVNODE_(SERVICE_(HOST|PORT)\w*|PORT(_\d+_\w+)?)")
 
 
-class PeerConfig(BaseModel):
+class PeerConfig(BaseModel, frozen=True, extra="forbid"):
     """A node to connect to; `name` is empty until it has introduced itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: NameOrNothing = ""
     address: DialledAddress
@@ -85,28 +83,30 @@ class PeerConfig(BaseModel):
         return {"name": name.strip(), "address": address.strip()}
 
 
-class NodeConfig(BaseModel):
+class NodeConfig(BaseModel, frozen=True, extra="forbid"):
     """All that one node can be told; see each field's description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: Name = Field(
-        "kvnode", description="Label of this node; unique within the cluster."
+        default="kvnode", description="Label of this node; unique within the cluster."
     )
     region: NameOrNothing = Field(
-        "", description="Where the node is; one relay a region talks over the WAN (D7)."
+        default="",
+        description="Where the node is; one relay a region talks over the WAN (D7).",
     )
     cluster: Name = Field(
-        "kvnode", description="Nodes of different clusters refuse each other."
+        default="kvnode", description="Nodes of different clusters refuse each other."
     )
     data_directory: Path = Field(
-        Path("kvnode-data"), description="Made if missing; belongs to one process."
+        default=Path("kvnode-data"),
+        description="Made if missing; belongs to one process.",
     )
     listen: BoundAddress = Field(
-        "127.0.0.1:7400", description="host:port to serve on; port 0 takes a free one."
+        default="127.0.0.1:7400",
+        description="host:port to serve on; port 0 takes a free one.",
     )
     advertise: AddressOrNothing = Field(
-        "", description="host:port others reach this node at; the listen address."
+        default="",
+        description="host:port others reach this node at; the listen address.",
     )
     peers: Annotated[
         tuple[PeerConfig, ...],
@@ -119,40 +119,48 @@ class NodeConfig(BaseModel):
         Field(max_length=_PEERS_MAX, description="Nodes to learn the others from."),
     ] = ()
     durability: Literal["fsync", "relaxed"] = Field(
-        "fsync", description="Reply when on disk, or when in the page cache (W1)."
+        default="fsync",
+        description="Reply when on disk, or when in the page cache (W1).",
     )
     relaxed_sync_interval_ms: Annotated[int, millis(1, 60_000)] = Field(
-        100, description="What a power loss may cost in relaxed mode, in ms (W1)."
+        default=100,
+        description="What a power loss may cost in relaxed mode, in ms (W1).",
     )
     map_bytes: Annotated[int, size(16 * MIB)] = Field(
-        1 * TIB, description="Address space for the store; no disk is set aside."
+        default=1 * TIB,
+        description="Address space for the store; no disk is set aside.",
     )
     disk_reserve_bytes: SizeOrAutomatic = Field(
-        None, description="Room kept from client writes (W3); automatic if not set."
+        default=None,
+        description="Room kept from client writes (W3); automatic if not set.",
     )
     delta_interval_ms: Annotated[int, millis(10)] = Field(
-        1_000, description="How often to compare with a random peer (D8), in ms."
+        default=1_000,
+        description="How often to compare with a random peer (D8), in ms.",
     )
     gap_patience_ms: Annotated[int, millis(1, 60_000)] = Field(
-        100, description="How long a gap may last before it is asked for (D4), in ms."
+        default=100,
+        description="How long a gap may last before it is asked for (D4), in ms.",
     )
     outbox_bytes_max: Annotated[int, size(64 * KIB)] = Field(
-        8 * MIB, description="Memory for what a slow peer has yet to take (D5)."
+        default=8 * MIB, description="Memory for what a slow peer has yet to take (D5)."
     )
     delta_page_bytes: Annotated[int, size(4 * KIB, 4 * MIB)] = Field(
-        256 * KIB, description="Size of a page of a delta (D1)."
+        default=256 * KIB, description="Size of a page of a delta (D1)."
     )
     delta_sessions_max: Annotated[int, count(1, 1_000)] = Field(
-        3, description="Deltas and bootstraps served at once (D10)."
+        default=3, description="Deltas and bootstraps served at once (D10)."
     )
     inbox_operations_max: Annotated[int, count(1, 10_000_000)] = Field(
-        50_000, description="Operations that may wait for their turn."
+        default=50_000, description="Operations that may wait for their turn."
     )
     inbox_bytes_max: Annotated[int, size(1 * MIB)] = Field(
-        256 * MIB, description="Bytes of operations that may wait for their turn."
+        default=256 * MIB,
+        description="Bytes of operations that may wait for their turn.",
     )
     clock_offset_max_ms: Annotated[int, millis(1)] = Field(
-        500, description="Clock error past which writes are refused (C1), in ms."
+        default=500,
+        description="Clock error past which writes are refused (C1), in ms.",
     )
     fault_injection: bool = Field(
         default=False, description="Let links be cut and slowed; for tests and demos."
@@ -163,7 +171,7 @@ class NodeConfig(BaseModel):
         Field(description="One-way delay added to what is sent to a peer, in ms."),
     ] = {}
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least important message that is logged."
+        default="info", description="The least important message that is logged."
     )
     namespaces: Annotated[
         tuple[NamespaceName, ...],

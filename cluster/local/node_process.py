@@ -32,6 +32,8 @@ _COMMAND_LINE_SECONDS = 1.0
 
 _FREEZE_SECONDS = 5.0
 
+_MAIN = "from kvnode.cli.app import main; main()"
+
 
 class ProcessState(Enum):
     """What a node's process is doing."""
@@ -49,8 +51,13 @@ class NodeProcess(NamedTuple):
 
 
 def serve_command(config_file: Path) -> list[str]:
-    """Return the command that runs a node with the settings in *config_file*."""
-    return [sys.executable, "-m", "kvnode.cli.app", "serve", f"--config={config_file}"]
+    """
+    Return the command that runs a node with the settings in *config_file*.
+
+    It is `kvnode serve` of the very installation that this runs from, whatever
+    `kvnode` is on the path.
+    """
+    return [sys.executable, "-c", _MAIN, "serve", f"--config={config_file}"]
 
 
 def spawn(command: Sequence[str], log_file: Path) -> NodeProcess:

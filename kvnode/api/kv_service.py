@@ -121,10 +121,8 @@ class KvServicer(kv_pb2_grpc.KvServicer):
             msg = f"a frame has {count} operations; at most {FRAME_OPERATIONS_MAX}"
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, msg)
         queue.unanswered += count
-        run, add = self._operations.run, queue.add
         with self._node.snapshot() as view:
-            for operation in frame.operations:
-                run(operation, view, add, unary=False)
+            self._operations.run(frame.operations, view, queue.add, unary=False)
 
     async def Watch(  # noqa: N802 -- the name is the protocol's
         self, request: pb.WatchRequest, context: Context
@@ -148,7 +146,7 @@ class KvServicer(kv_pb2_grpc.KvServicer):
                 future.set_result(result)
 
         with self._node.snapshot() as view:
-            self._operations.run(operation, view, sink, unary=True)
+            self._operations.run((operation,), view, sink, unary=True)
         result = await future
         if result.HasField("error"):
             await abort(context, result.error)

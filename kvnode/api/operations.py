@@ -7,8 +7,8 @@ the session has seen (rules S2, S3).
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import assert_never
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, assert_never
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.limits import (
@@ -52,10 +52,17 @@ from kvnode.errors import (
 )
 from kvnode.limits import BATCH_BYTES_MAX, BATCH_STEPS_MAX
 
-NO_OPTIONS = pb.Options()
-
 Sink = Callable[[pb.OperationResult], None]
 """Takes a finished result; called once for each operation."""
+
+
+class _Call(NamedTuple):
+    """One operation on its way: what was asked, and where its result goes."""
+
+    request: DataRequest
+    options: pb.Options
+    result: pb.OperationResult
+    sink: Sink
 
 
 class Operations:
@@ -67,82 +74,83 @@ class Operations:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(
-        self, operation: pb.Operation, view: StoreView, sink: Sink, *, unary: bool
-    ) -> None:
-        """
-        Run *operation*; its result goes to *sink*, now or later.
-
-        Args:
-            operation: As the client sent it.
-            view: A snapshot that stays open during this call.
-            sink: Takes the result.
-            unary: Alone in its call: the reply always carries a token.
-        """
-        result = pb.OperationResult(id=operation.id)
-        try:
-            kind = operation.WhichOneof("kind")
-            if kind is None:
-                msg = f"operation {operation.id} says nothing to do"
-                raise InvalidArgumentError(msg)
-            if kind == "conflicts":
-                at = self._reading(view, NEW_SESSION, want_session=False, stale=False)
-                result.conflicts.SetInParent()
-                self._reader.conflicts(operation.conflicts, result.conflicts, at)
-                sink(result)
-                return
-            request: DataRequest = getattr(operation, kind)
-            options = request.options if request.HasField("options") else NO_OPTIONS
-            self._start(request, options, view, result, sink, unary=unary)
-        except KvError as error:
-            sink(_failed(result, error))
-
-    def _start(  # noqa: PLR0913 -- one operation's context, handed on whole
         self,
-        request: DataRequest,
-        options: pb.Options,
+        operations: Iterable[pb.Operation],
         view: StoreView,
-        result: pb.OperationResult,
         sink: Sink,
         *,
         unary: bool,
     ) -> None:
-        want_session = unary or options.want_session
-        session = decode_session(options.session)
-        behind = self._too_far_behind(options)
-        if (not session.seen or self._node.covers(session)) and not behind:
-            self._go(request, options, session, view, result, sink, want_session, False)  # noqa: FBT003 -- positional on the hot path
-        elif options.stale_ok:
-            self._go(request, options, session, view, result, sink, want_session, True)  # noqa: FBT003 -- positional on the hot path
-        else:
-            self._later(request, options, session, result, sink, want_session)
+        """
+        Run *operations* in order; each result goes to *sink*, now or later.
 
-    def _later(  # noqa: PLR0913, PLR0917 -- one operation's context, handed on whole
+        Args:
+            operations: As the client sent them.
+            view: A snapshot that stays open during this call.
+            sink: Takes each result.
+            unary: Alone in its call: the reply always carries a token.
+        """
+        # Most operations ask for nothing special and share one reading.
+        plain = self._reading(view, NEW_SESSION, want_session=unary, stale=False)
+        for operation in operations:
+            result = pb.OperationResult(id=operation.id)
+            try:
+                self._run_one(operation, plain, result, sink)
+            except KvError as error:
+                sink(_failed(result, error))
+
+    def _run_one(
         self,
-        request: DataRequest,
-        options: pb.Options,
-        session: Session,
+        operation: pb.Operation,
+        plain: Reading,
         result: pb.OperationResult,
         sink: Sink,
-        want_session: bool,  # noqa: FBT001 -- handed on
     ) -> None:
-        patience = checked_patience(options.deadline_ms)
+        kind = operation.WhichOneof("kind")
+        if kind is None:
+            msg = f"operation {operation.id} says nothing to do"
+            raise InvalidArgumentError(msg)
+        if kind == "conflicts":
+            result.conflicts.SetInParent()
+            self._reader.conflicts(operation.conflicts, result.conflicts, plain)
+            sink(result)
+            return
+        request: DataRequest = getattr(operation, kind)
+        options = request.options
+        call = _Call(request, options, result, sink)
+        if options.session or options.want_session or options.max_staleness_ms:
+            self._with_session(call, plain)
+        else:
+            self._go(call, plain)
+
+    def _with_session(self, call: _Call, plain: Reading) -> None:
+        """Run a call that asks for more than what is here now."""
+        options = call.options
+        want_session = plain.want_session or options.want_session
+        session = decode_session(options.session)
+        ready = self._node.covers(session) and not self._too_far_behind(options)
+        if ready or options.stale_ok:
+            at = self._reading(
+                plain.view, session, want_session=want_session, stale=not ready
+            )
+            self._go(call, at)
+        else:
+            self._later(call, session, want_session=want_session)
+
+    def _later(self, call: _Call, session: Session, *, want_session: bool) -> None:
+        """Run a call once this node has what its session has seen."""
+        patience = checked_patience(call.options.deadline_ms)
 
         async def wait() -> None:
             try:
-                await self._until_ready(options, session, patience / 1000)
+                await self._until_ready(call.options, session, patience / 1000)
                 with self._node.snapshot() as view:
-                    self._go(
-                        request,
-                        options,
-                        session,
-                        view,
-                        result,
-                        sink,
-                        want_session,
-                        False,  # noqa: FBT003 -- positional on the hot path
+                    at = self._reading(
+                        view, session, want_session=want_session, stale=False
                     )
+                    self._go(call, at)
             except KvError as error:
-                sink(_failed(result, error))
+                call.sink(_failed(call.result, error))
 
         task = asyncio.create_task(wait())
         self._tasks.add(task)
@@ -201,19 +209,9 @@ class Operations:
             stale,
         )
 
-    def _go(  # noqa: PLR0913, PLR0917 -- one operation's context, handed on whole
-        self,
-        request: DataRequest,
-        options: pb.Options,
-        session: Session,
-        view: StoreView,
-        result: pb.OperationResult,
-        sink: Sink,
-        want_session: bool,  # noqa: FBT001 -- handed on
-        stale: bool,  # noqa: FBT001 -- handed on
-    ) -> None:
+    def _go(self, call: _Call, at: Reading) -> None:
         """Answer a read, or queue a write."""
-        at = self._reading(view, session, want_session=want_session, stale=stale)
+        request, result = call.request, call.result
         reader = self._reader
         # An empty reply must still say which kind it is: hence SetInParent.
         match request:
@@ -233,20 +231,14 @@ class Operations:
                 result.document.SetInParent()
                 reader.document(request, result.document, at)
             case _:
-                self._write(request, options, at, result, sink)
+                self._write(call, at)
                 return
-        sink(result)
+        call.sink(result)
 
     # -- writes --------------------------------------------------------------
 
-    def _write(
-        self,
-        request: DataRequest,
-        options: pb.Options,
-        at: Reading,
-        result: pb.OperationResult,
-        sink: Sink,
-    ) -> None:
+    def _write(self, call: _Call, at: Reading) -> None:
+        request, options, result, sink = call
         commands = self._commands(request, at, result)
         replicas = LOCAL
         if options.w > 1 or options.w_each_region:

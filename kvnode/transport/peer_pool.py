@@ -8,10 +8,10 @@ or carries this node's own identity is turned away with the reason.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -119,9 +119,7 @@ class PeerPool:
 
     async def close(self) -> None:
         """End all links and stop dialing."""
-        for task in self._dialing.values():
-            task.cancel()
-        await asyncio.gather(*self._dialing.values(), return_exceptions=True)
+        await asyncio.gather(*map(_end, self._dialing.values()))
         for link in list(self._links.values()):
             link.close("this node is stopping")
 
@@ -196,13 +194,11 @@ class PeerPool:
             link.close(str(error))
         finally:
             link.close("the stream ended")
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError, grpc.RpcError):
-                await pump
             if self._links.get(peer.replica) is link:
                 del self._links[peer.replica]
                 await self._events.deliver(PeerDown(peer.replica))
                 logger.info("disconnected from %s: %s", peer.name, link.reason)
+            await _end(pump)
         return link.reason
 
     def _prefer(self, link: Link) -> bool:
@@ -226,9 +222,7 @@ class PeerPool:
                     (reading, closed, pump), return_when=asyncio.FIRST_COMPLETED
                 )
                 if not reading.done():
-                    reading.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, grpc.RpcError):
-                        await reading
+                    await _end(reading)
                     return
                 message = reading.result()
                 if message is None:
@@ -300,6 +294,18 @@ def _reader(call: grpc.aio.StreamStreamCall[pb.PeerMessage, pb.PeerMessage]) -> 
         return message if isinstance(message, pb.PeerMessage) else None
 
     return read
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """
+    Cancel *task* and wait for its end, however it ends.
+
+    Awaiting the task itself would mix up its cancellation with the caller's.
+    """
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # seen: asyncio need not report it
 
 
 def _said(error: Exception) -> str:

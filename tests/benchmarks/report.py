@@ -101,13 +101,14 @@ def _table(
     rivals = COMPARED_WITH if is_compared else ()
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("what", "operation"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("in\nflight", "per\nsecond", "p50\nus", "p99\nus"):
         table.add_column(heading, justify="right")
     for heading in ("client\nCPU us", "servers\nCPU us"):
         table.add_column(heading, justify="right")
     for rival in rivals:
-        table.add_column(f"against\n{rival.name}", justify="right")
+        heading = rival.name.replace(", ", ",\n")
+        table.add_column(f"against\n{heading}", justify="right")
     table.add_column("note")
     previous = ""
     for row in rows:

@@ -31,7 +31,7 @@ async def conflicts(
     call: Call,
     key: Annotated[
         str | None,
-        typer.Argument(metavar="[KEY]", help="Of this key; by default, of all."),
+        typer.Argument(metavar="KEY", help="Of this key; by default, of all."),
     ] = None,
 ) -> None:
     """

@@ -109,7 +109,7 @@ async def put(
     key: Key,
     value: Annotated[
         str | None,
-        typer.Argument(metavar="[VALUE]", help="The value; - reads standard input."),
+        typer.Argument(metavar="VALUE", help="The value; - reads standard input."),
     ] = None,
     file: Annotated[
         Path | None,

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 async def list_keys(
     call: Call,
     prefix: Annotated[
-        str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")
+        str, typer.Argument(metavar="PREFIX", help="Only keys that begin so.")
     ] = "",
     values: Annotated[
         bool, typer.Option("--values", metavar="", help="Show the values, too.")

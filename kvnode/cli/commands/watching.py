@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 async def watch(
     call: Call,
     prefix: Annotated[
-        str, typer.Argument(metavar="[PREFIX]", help="Only keys that begin so.")
+        str, typer.Argument(metavar="PREFIX", help="Only keys that begin so.")
     ] = "",
     from_start: Annotated[
         bool,
@@ -50,7 +50,7 @@ async def watch(
         ),
     ] = False,
     count: Annotated[
-        int | None, typer.Option(min=1, help="End after so many changes.")
+        int | None, typer.Option(min=1, help="End once so many changes have been shown.")
     ] = None,
 ) -> None:
     """

@@ -65,7 +65,13 @@ async def backup(
 
 def restore(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What `kvnode backup` wrote.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="What `kvnode backup` wrote.",
+            exists=True,
+            dir_okay=False,
+        ),
     ],
     directory: Annotated[
         Path,

@@ -39,7 +39,7 @@ from kvnode.cli.transfer.records import (
     write_csv,
     write_ndjson,
 )
-from kvnode.errors import RejectedError
+from kvnode.errors import IndeterminateError, RejectedError, UnavailableError
 
 if TYPE_CHECKING:
     from kvnode.client import Item
@@ -95,8 +95,12 @@ async def export_entries(
     if resume:
         job.take_up(await load_state(job.state_file), identity)
     await truncate(job.partial, job.size_bytes)
-    with ByteProgress(file.name, None, job.size_bytes) as bar:
-        await job.run(call.keys.key(prefix), identity, bar)
+    try:
+        with ByteProgress(file.name, None, job.size_bytes) as bar:
+            await job.run(call.keys.key(prefix), identity, bar)
+    except (UnavailableError, IndeterminateError):
+        note(f"{job.partial} holds what was exported; --resume goes on from there")
+        raise
     await publish(job.partial, file)
     await remove(job.state_file)
     job.tell(file)

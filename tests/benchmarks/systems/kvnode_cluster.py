@@ -8,12 +8,12 @@ after the measurement.  "relaxed" is there to stand beside Redis without fsync.
 """
 
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from cluster.local.node_process import serve_command
 from cluster.local.readiness import is_serving
 from kvnode.client import Client, Put
 from tests.benchmarks.systems.process import ServerError, ServerProcess, free_ports
@@ -70,13 +70,7 @@ class Node:
         """
         assert self._process is None, "a node that runs is not started"
         self._process = ServerProcess(
-            [
-                sys.executable,
-                "-m",
-                "kvnode.cli.app",
-                "serve",
-                f"--config={self._config}",
-            ],
+            serve_command(self._config),
             log=self._log,
             environment={
                 name: value

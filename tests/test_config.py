@@ -1,0 +1,233 @@
+"""Settings: which layer wins, and what a person reads who got one wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from kvnode.address import split_address
+from kvnode.config import NodeConfig, PeerConfig, load
+from kvnode.errors import ConfigError
+from kvnode.setting_types import SIZE_UNITS
+
+MIB = 1024 * 1024
+
+WRONG = {
+    "name": "no spaces",
+    "region": "x" * 65,
+    "cluster": "a/b",
+    "listen": "127.0.0.1",
+    "advertise": "host:0",
+    "peers": "tokyo=nowhere",
+    "seeds": "host:99999",
+    "durability": "hopeful",
+    "relaxed_sync_interval_ms": "0",
+    "map_bytes": "1 flob",
+    "disk_reserve_bytes": "-1",
+    "delta_interval_ms": "soon",
+    "gap_patience_ms": "1.5",
+    "outbox_bytes_max": "1",
+    "delta_page_bytes": "5MiB",
+    "delta_sessions_max": "0",
+    "inbox_operations_max": "99999999999",
+    "inbox_bytes_max": "1KiB",
+    "clock_offset_max_ms": "",
+    "fault_injection": "perhaps",
+    "link_delays_ms": "tokyo",
+    "log_level": "loud",
+    "namespaces": "_mine",
+}
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "kvnode.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_nothing_given_gives_the_defaults() -> None:
+    """A node starts with no settings at all."""
+    assert load(None, {}, {}) == NodeConfig()
+
+
+def test_later_layer_wins_field_by_field(tmp_path: Path) -> None:
+    """File, then environment, then flags; what a layer leaves out stays."""
+    file = _file(tmp_path, 'name = "file"\nregion = "file"\ncluster = "file"')
+
+    config = load(
+        file,
+        {"name": "flag", "region": None},
+        {"KVNODE_NAME": "env", "KVNODE_REGION": "env", "PATH": "/bin"},
+    )
+
+    assert (config.name, config.region, config.cluster) == ("flag", "env", "file")
+
+
+def test_file_can_be_named_by_the_environment(tmp_path: Path) -> None:
+    """KVNODE_CONFIG is used unless --config is there."""
+    file = _file(tmp_path, 'name = "tokyo"')
+
+    assert load(None, {}, {"KVNODE_CONFIG": str(file)}).name == "tokyo"
+
+
+def test_lists_mean_the_same_in_every_layer(tmp_path: Path) -> None:
+    """Strings, tables and comma separated text name the same peers."""
+    file = _file(
+        tmp_path,
+        'peers = ["tokyo=a:1", {name = "paris", address = "b:2"}, "[::1]:3"]\n'
+        'namespaces = ["x", "y"]\n[link_delays_ms]\ntokyo = 80\nparis = 12',
+    )
+
+    by_flags = load(
+        None,
+        {
+            "peers": "tokyo=a:1, paris=b:2, [::1]:3",
+            "namespaces": "x,y",
+            "link_delays_ms": "tokyo=80,paris=12",
+        },
+        {},
+    )
+
+    assert load(file, {}, {}) == by_flags
+    assert by_flags.peers[2] == PeerConfig(name="", address="[::1]:3")
+    assert by_flags.link_delays_ms == {"tokyo": 80, "paris": 12}
+
+
+@given(number=st.integers(16, 1024), unit=st.sampled_from(["MiB", "GiB"]))
+def test_size_with_a_unit_is_that_many_bytes(number: int, unit: str) -> None:
+    """Units are powers of 1,024, in any case, with or without a space."""
+    expected = number * SIZE_UNITS[unit.lower()]
+    for text in (f"{number}{unit}", f"{number} {unit.upper()}", str(expected)):
+        assert load(None, {"map_bytes": text}, {}).map_bytes == expected
+
+
+@given(text=st.text(max_size=30))
+def test_any_text_for_an_address_is_taken_or_refused_by_name(text: str) -> None:
+    """No text makes anything but a config or a complaint about `seeds`."""
+    try:
+        config = load(None, {"seeds": [text]}, {})
+    except ConfigError as error:
+        assert str(error).startswith("seeds = ")  # noqa: PT017 - either way is right
+    else:
+        host, port = split_address(config.seeds[0])
+        assert host
+        assert 0 < port <= 65535
+
+
+def test_every_field_has_a_wrong_value_below() -> None:
+    """A new setting joins the test of complaints by one line in WRONG."""
+    assert WRONG.keys() == NodeConfig.model_fields.keys() - {"data_directory"}
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG.items())
+def test_complaint_names_field_value_and_origin(field: str, value: str) -> None:
+    """Whatever is wrong, the line says which setting, what, and from where."""
+    with pytest.raises(ConfigError) as caught:
+        load(None, {field: value}, {})
+
+    line = str(caught.value)
+    assert line.startswith(f"{field} = ")
+    assert f"flag --{field.replace('_', '-')}" in line
+    assert "\n" not in line
+
+
+def test_complaints_come_all_at_once_each_with_its_origin(tmp_path: Path) -> None:
+    """Three wrong settings in three layers are three lines."""
+    file = _file(tmp_path, "delta_sessions_max = true")
+
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"log_level": "loud"}, {"KVNODE_LISTEN": "nowhere"})
+
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert any(f"(from file {file})" in line for line in lines)
+    assert any("environment variable KVNODE_LISTEN" in line for line in lines)
+    assert any("must be 'debug', 'info'" in line for line in lines)
+
+
+@pytest.mark.parametrize("layer", ["file", "environment", "flags"])
+def test_misspelt_setting_is_refused_in_every_layer(layer: str, tmp_path: Path) -> None:
+    """An ignored typing error would be found out in production."""
+    file = _file(tmp_path, "lisen = 'a:1'") if layer == "file" else None
+    environ = {"KVNODE_LISEN": "a:1"} if layer == "environment" else {}
+    flags = {"lisen": "a:1"} if layer == "flags" else {}
+
+    with pytest.raises(ConfigError, match=r"lisen: .* did you mean listen"):
+        load(file, flags, environ)
+
+
+def test_variables_of_kubernetes_and_of_the_client_are_no_settings() -> None:
+    """A service called kvnode must not keep its own pods from starting."""
+    environ = {
+        "KVNODE_SERVICE_HOST": "10.0.0.1",
+        "KVNODE_SERVICE_PORT_GRPC": "7400",
+        "KVNODE_PORT": "tcp://10.0.0.1:7400",
+        "KVNODE_PORT_7400_TCP_ADDR": "10.0.0.1",
+        "KVNODE_ENDPOINTS": "a:1",
+        "KVNODE_NAMESPACE": "x",
+        "KVNODE_SEEDS": "",
+    }
+
+    assert load(None, {}, environ) == NodeConfig()
+
+
+@pytest.mark.parametrize(
+    ("flags", "field"),
+    [
+        ({"seeds": "a:1,a:1"}, "seeds"),
+        ({"peers": "x=a:1,x=b:2"}, "peers"),
+        ({"peers": "x=a:1,y=a:1"}, "peers"),
+        ({"namespaces": "a,a"}, "namespaces"),
+        ({"map_bytes": "16MiB", "disk_reserve_bytes": "16MiB"}, "disk_reserve_bytes"),
+        ({"listen": "0.0.0.0:7400", "seeds": "a:1"}, "advertise"),
+    ],
+)
+def test_settings_that_contradict_each_other_blame_one(
+    flags: dict[str, str], field: str
+) -> None:
+    """What no field can know alone is said of the one to change."""
+    with pytest.raises(ConfigError, match=f"^{field} = "):
+        load(None, flags, {})
+
+
+@pytest.mark.parametrize("text", ["[broken", "\udcff"])
+def test_unreadable_file_is_named(text: str, tmp_path: Path) -> None:
+    """Neither broken TOML nor broken UTF-8 ends in a traceback."""
+    file = tmp_path / "kvnode.toml"
+    file.write_bytes(text.encode("utf-8", "surrogateescape"))
+
+    with pytest.raises(ConfigError, match=r"^config: .*kvnode\.toml"):
+        load(file, {}, {})
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    """A file that was asked for is never silently left out."""
+    with pytest.raises(ConfigError, match=r"nothing\.toml.*No such file"):
+        load(tmp_path / "nothing.toml", {}, {})
+
+
+def test_config_cannot_be_changed() -> None:
+    """What runs is what was checked."""
+    config = NodeConfig()
+
+    with pytest.raises(ValidationError, match="frozen"):
+        config.name = "other"  # type: ignore[misc]  # the point of the test
+
+
+@pytest.mark.parametrize(
+    ("listen", "advertise", "expected"),
+    [
+        ("127.0.0.1:0", "", "127.0.0.1:4711"),
+        ("[::1]:0", "", "[::1]:4711"),
+        ("0.0.0.0:7400", "tokyo.example:80", "tokyo.example:80"),
+    ],
+)
+def test_advertised_address_has_the_port_that_was_bound(
+    listen: str, advertise: str, expected: str
+) -> None:
+    """Port 0 is for the kernel to choose, not for others to dial."""
+    config = NodeConfig(listen=listen, advertise=advertise)
+
+    assert config.advertised(4711) == expected
