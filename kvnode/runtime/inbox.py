@@ -38,6 +38,7 @@ class Inbox:
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
+        self._woken = False
 
     def __len__(self) -> int:
         """Return how many events wait."""
@@ -61,8 +62,8 @@ class Inbox:
             raise OverloadedError(msg)
 
     async def room(self) -> None:
-        """Wait until less than the allowed bytes wait."""
-        while self._bytes > self._bytes_max:
+        """Wait until no more than the allowed bytes wait, or until `wake`."""
+        while self._bytes > self._bytes_max and not self._woken:
             self._taken.clear()
             await self._taken.wait()
 
@@ -74,7 +75,8 @@ class Inbox:
         self._arrived.set()
 
     def wake(self) -> None:
-        """Let `take` and `room` return whatever there is."""
+        """Let `take` return whatever there is, and `room` from now on at once."""
+        self._woken = True
         self._arrived.set()
         self._taken.set()
 

@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 from kvnode.cli.invocation import Setup, Target
 from kvnode.client import (
+    BatchResults,
     Change,
     Changes,
     Client,
@@ -16,6 +17,7 @@ from kvnode.client import (
     ConflictPage,
     Digest,
     Item,
+    JsonValue,
     Kind,
     NodeStatus,
     Page,
@@ -103,13 +105,22 @@ class FakeClient:
         self._node.writes.append(options)
         return self._node.values.get(key)
 
-    async def put(self, key: bytes, value: bytes, **options: Any) -> WriteResult:
+    async def put(
+        self,
+        key: bytes,
+        value: bytes,
+        *,
+        metadata: JsonValue,
+        ttl: float | None,
+        if_absent: bool,
+        if_version: str | None,
+        **options: object,
+    ) -> WriteResult:
         """Store a value, and note the options."""
         self._node.called()
-        self._node.writes.append(options)
-        names = ("metadata", "if_absent", "if_version")
+        self._node.writes.append({"ttl": ttl, **options})
         return self._node.store(
-            Put(key, value, **{name: options[name] for name in names})
+            Put(key, value, metadata, None, None, if_absent, if_version)
         )
 
     async def delete(
@@ -146,7 +157,7 @@ class FakeClient:
         last = items[-1].key if items else b""
         return Page(items, complete=end >= len(keys), cursor=last)
 
-    async def batch(self, steps: Sequence[Put]) -> list[WriteResult]:
+    async def batch(self, steps: Sequence[Put]) -> BatchResults:
         """Store all, or fail before storing any."""
         self._node.called()
         self._node.batches.append(list(steps))
@@ -264,17 +275,16 @@ class FakeSet:
         return len(self._members)
 
 
-def a_value(value: bytes = b"on", **fields: Any) -> Value:
-    """Return what a read of a register finds."""
-    plain = {
-        "metadata": None,
-        "version": "v1",
-        "expires_at": None,
-        "hlc": HlcTimestamp(7),
-        "stale": False,
-        "kind": Kind.REGISTER,
-    }
-    return Value(value, **{**plain, **fields})
+def a_value(
+    value: bytes = b"on",
+    *,
+    metadata: JsonValue = None,
+    expires_at: float | None = None,
+    kind: Kind = Kind.REGISTER,
+) -> Value:
+    """Return what a read finds."""
+    hlc = HlcTimestamp(7)
+    return Value(value, metadata, "v1", expires_at, hlc, stale=False, kind=kind)
 
 
 def a_conflict(key: bytes, kind: Kind = Kind.REGISTER) -> Conflict:
@@ -291,17 +301,17 @@ def a_change(key: bytes, value: Value | None) -> Changes:
 def a_status() -> NodeStatus:
     """Return the status of a node with one peer that is down."""
     peer = PeerStatus(
-        "paris",
-        "b:2",
-        REPLICA,
-        "eu",
-        False,
-        3,
-        0,
-        0,
-        80,
-        False,
-        None,
+        name="paris",
+        address="b:2",
+        replica=REPLICA,
+        region="eu",
+        connected=False,
+        missing_there=3,
+        missing_here=0,
+        outbox_bytes=0,
+        delay_ms=80,
+        blocked=False,
+        heard_seconds_ago=None,
     )
     return NodeStatus(
         name="tokyo",

@@ -10,7 +10,7 @@ Each is taken from the machine if it is there, and made if it is not:
     wheels      of kvnode's dependencies, for a build without an index; only for
                 a base image that was made here, and so for its Python
 
-What takes long to make is kept in KVNODE_TEST_COMPOSE_CACHE, by default
+What takes long to make is kept in COMPOSE_TEST_CACHE, by default
 kvnode-compose in the directory for temporary files.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 ROOT = Path(__file__).parents[2]
-CACHE_VARIABLE = "KVNODE_TEST_COMPOSE_CACHE"
+CACHE_VARIABLE = "COMPOSE_TEST_CACHE"
 PUBLIC_IMAGE = "python:3.12-slim-bookworm"
 LOCAL_IMAGE = "kvnode-test-base:bookworm"
 DEBIAN_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"

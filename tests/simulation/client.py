@@ -22,7 +22,7 @@ from kvnode.core.node.events import Reply
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.version import Entry
 from kvnode.types import EntryKey
-from tests.simulation.oracle import Knowledge, Oracle, held_by
+from tests.simulation.oracle import Knowledge, Oracle, held_by, learn
 from tests.simulation.site import Site
 
 
@@ -113,32 +113,43 @@ class Client:
                 if entry.version.dot.replica == own:
                     seen = self._request.session.seen
                     self.oracle.accepted(command.key, entry, seen, knowledge)
-                self.oracle.learn_read(knowledge, command.key, entry)
+                learn(knowledge, command.key, entry)
 
     def _own_replica(self) -> int:
         assert self.waits_at is not None, "a reply comes from a site"
         return self.waits_at.replica
 
     def answered(self, reply: Reply | None) -> None:
-        """Take in the reply; None = the request has not happened."""
+        """
+        Take in the reply; None = the request has not happened.
+
+        A request is one read, like a list: judged by what was known before it.
+        """
         assert self._request is not None, "a reply answers a request"
+        before = dict(self.knowledge)
         for command, outcome in zip(
             self._request.commands, reply.outcomes if reply else (), strict=False
         ):
             match outcome:
                 case Applied(entry):
-                    self.oracle.check_read(self.knowledge, command.key, entry)
+                    self._shown(before, command.key, entry)
                     self.session = self.token_after_write(
                         self.session, entry, self._covered, self._pending
                     )
                 case ConditionFailed(entry) if entry is not None:
-                    self.oracle.check_read(self.knowledge, command.key, entry)
+                    self._shown(before, command.key, entry)
                     self.session = self.session.saw_entry(
                         entry, covered=self._covered, pending=self._pending
                     )
                 case _:
                     pass
         self.gave_up()
+
+    def _shown(self, before: Knowledge, key: EntryKey, entry: Entry) -> None:
+        if key in before:
+            self.oracle.check_shown(before[key], entry)
+        learn(before, key, entry)
+        self.oracle.learn_read(self.knowledge, key, entry)
 
     def gave_up(self) -> None:
         """Nobody will answer: the site has crashed."""

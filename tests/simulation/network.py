@@ -135,6 +135,11 @@ class Network:
             self.crash(site)
         self.check(site)
 
+    def stage(self, site: Site) -> None:
+        """Let *site* stage a turn of what waits for it, and judge the last one."""
+        site.stage(self.now)
+        self.check(site)
+
     def crash(self, site: Site) -> None:
         """Stop a site as power loss does, and start it again."""
         for client in self.clients:
@@ -190,7 +195,7 @@ class Network:
                         moved = True
                     while self.deliver(other, site):
                         moved = True
-                if site.inbox:
+                if site.busy:
                     self.turn(site)
                     moved = True
 

@@ -36,6 +36,7 @@ WEIGHTS = {
     "list": 1,
     "deliver": 26,
     "page": 8,
+    "stage": 8,
     "turn": 6,
     "tick": 6,
     "pause": 3,
@@ -122,6 +123,8 @@ def _perform(network: Network, step: Step, number: int) -> None:
                 network.turn(site)
         case "page":
             site.serve_page(other.replica)
+        case "stage":
+            network.stage(site)
         case "turn":
             network.turn(site)
         case "tick":
@@ -135,7 +138,7 @@ def _perform(network: Network, step: Step, number: int) -> None:
             network.connect(site, other)
         case "crash":
             fates = (Fate.CRASH_BEFORE_COMMIT, Fate.CRASH_AFTER_COMMIT)
-            if site.inbox:
+            if site.busy:
                 network.turn(site, fates[picks.below(2)])
             else:
                 network.crash(site)

@@ -33,6 +33,7 @@ from kvnode.core.replication.messages import DeltaPage, Message
 from kvnode.core.versions.store_view import PeerAddress, StoreView
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
+from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
 
@@ -84,6 +85,11 @@ def one_snapshot(store: MemoryStore) -> Source:
     return Source(held.__enter__(), held)
 
 
+class _Turn(NamedTuple):
+    events: list[Event]
+    result: TurnResult
+
+
 @dataclass(slots=True)
 class _Serving:
     session: int
@@ -119,6 +125,7 @@ class Site:
         self.inbox: deque[Event] = deque()
         self.requests: dict[int, WriteRequest] = {}  # not answered yet
         self.serving: dict[ReplicaId, _Serving] = {}
+        self._under_way: deque[_Turn] = deque()
         self.skew = 0  # ms that this site's wall clock is ahead
         self._world = world
         self._practice = practice
@@ -151,30 +158,61 @@ class Site:
     @property
     def pending(self) -> VersionVector:
         """Return what a read of an uncovered entry joins, as the driver does."""
-        return self.store.state().pending.join(self.node.state.pending)
+        return self.store.state().pending.join(self.node.uncommitted_pending())
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether there is anything to make a turn of, or to end."""
+        return bool(self.inbox or self._under_way)
+
+    def stage(self, now: Millis) -> None:
+        """
+        Stage a turn of all that waits; the one under way becomes durable.
+
+        As in the driver: the new turn sees the one under way, which is on its
+        way to disk meanwhile.
+        """
+        self._step(now)
+        if len(self._under_way) > 1:
+            self._finish(Fate.DONE)
 
     def turn(self, now: Millis, fate: Fate = Fate.DONE) -> bool:
-        """Make one turn of all that waits; tell whether the site still stands."""
+        """Stage a turn of all that waits and end all; tell whether the site stands."""
+        self._step(now)
+        while self._under_way:
+            if not self._finish(fate):
+                return False
+        return True
+
+    def _step(self, now: Millis) -> None:
         events, self.inbox = list(self.inbox), deque()
         if not events:
-            return True
+            return
         for event in events:
             if isinstance(event, WriteRequest):
                 self.requests[event.number] = event
-        with self.store.snapshot() as view:
+        with self.store.snapshot() as snapshot:
+            before = self._under_way[-1].result.commit if self._under_way else None
+            view = StagedView(snapshot, before)
             result = self.node.step(events, Millis(now + self.skew), view)
+        self._under_way.append(_Turn(events, result))
         if self._practice.effects_before_commit:
             self._perform_all(result.effects)
+
+    def _finish(self, fate: Fate) -> bool:
+        """End the oldest turn under way; tell whether the site stands."""
         if fate is Fate.CRASH_BEFORE_COMMIT:
             return False
-        if result.commit:
+        commit = self._under_way[0].result.commit
+        if commit:
             if fate is Fate.STORE_FULL:
                 self.store.fail_next(StoreFullError("the disk is full"))
             try:
-                run(self.store.apply(result.commit))
+                run(self.store.apply(commit))
             except StoreFullError:
-                self._turn_failed(events, result)
+                self._fail_all()
                 return True
+        result = self._under_way.popleft().result
         self.node.committed()
         self._world.committed(self, result)
         if fate is Fate.CRASH_AFTER_COMMIT:
@@ -183,16 +221,19 @@ class Site:
             self._perform_all(result.effects)
         return True
 
-    def _turn_failed(self, events: list[Event], result: TurnResult) -> None:
+    def _fail_all(self) -> None:
         self.node.abort()
-        numbers = [e.number for e in events if isinstance(e, WriteRequest)]
-        for number in numbers:
-            del self.requests[number]
-            self._world.answered(self, number, None)
-        for effect in result.effects:
-            earlier = isinstance(effect, Reply) and effect.number not in numbers
-            if earlier or isinstance(effect, Disconnect):
-                self._perform(effect)
+        while self._under_way:
+            events, result = self._under_way.popleft()
+            for event in events:
+                if isinstance(event, WriteRequest):
+                    del self.requests[event.number]
+                    self._world.answered(self, event.number, None)
+            for effect in result.effects:
+                # A reply may be one to a write of an earlier turn.
+                earlier = isinstance(effect, Reply) and effect.number in self.requests
+                if earlier or isinstance(effect, Disconnect):
+                    self._perform(effect)
 
     def _perform_all(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -221,6 +262,7 @@ class Site:
         for peer in list(self.serving):
             self.end_serving(peer)
         self.inbox.clear()
+        self._under_way.clear()
         self.requests.clear()
         self.store.crash()
         self.node = self._started()

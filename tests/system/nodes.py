@@ -66,11 +66,14 @@ class ServedNode:
         return False
 
     @property
-    def resident_bytes(self) -> int:
-        """Memory of the process that is its own, without the mapped store."""
+    def own_bytes(self) -> int:
+        """
+        Memory that would be free if the process ended.
+
+        Pages of the mapped store count: nobody else has them mapped.
+        """
         assert self._process is not None, "the node was started"
-        memory = self._process.memory_full_info()
-        return int(memory.uss)
+        return int(self._process.memory_full_info().uss)
 
     def spawn(self) -> None:
         """Start the process; see `serving`."""

@@ -64,9 +64,7 @@ async def counter_get(call: Call, key: Key) -> None:
 async def counter_add(
     call: Call,
     key: Key,
-    delta: Annotated[
-        int, typer.Argument(metavar="DELTA", help="May be negative.")
-    ] = 1,
+    delta: Annotated[int, typer.Argument(metavar="DELTA", help="May be negative.")] = 1,
     w: Replicas = 1,
     each_region: EachRegion = False,
 ) -> None:

@@ -50,7 +50,8 @@ async def watch(
         ),
     ] = False,
     count: Annotated[
-        int | None, typer.Option(min=1, help="End once so many changes have been shown.")
+        int | None,
+        typer.Option(min=1, help="End once so many changes have been shown."),
     ] = None,
 ) -> None:
     """

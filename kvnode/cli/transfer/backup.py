@@ -11,7 +11,6 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
-import aiofiles
 import typer
 
 from kvnode.cli.failures import reported
@@ -44,6 +43,8 @@ async def backup(
     Example:
       kvnode backup monday.kvnode
     """
+    import aiofiles
+
     refuse_to_overwrite(file, overwrite=overwrite)
     status = await call.client.status()
     partial, size_bytes = beside(file, ".partial"), 0

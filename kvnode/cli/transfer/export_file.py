@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import aiofiles
 import typer
 
 from kvnode.cli.arguments import base64_bytes
@@ -141,6 +140,8 @@ class _Export:
         self, prefix: bytes, identity: dict[str, str], bar: ByteProgress
     ) -> None:
         """Write page after page to the partial file."""
+        import aiofiles
+
         async with aiofiles.open(self.partial, "ab") as target:
             if self.size_bytes == 0 and self.form is Format.CSV:
                 self.size_bytes += await target.write(csv_row(COLUMNS))

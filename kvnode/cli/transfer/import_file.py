@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import aiofiles
 import typer
 
 from kvnode.cli.invocation import Call, client_command
@@ -98,6 +97,8 @@ async def import_entries(
 
       kvnode import users.csv --namespace users --skip-bad
     """
+    import aiofiles
+
     form = Format.of(file, format_name)
     regular = file.is_file()
     state_file = state or beside(file, ".import-state")
@@ -258,6 +259,8 @@ class _Import:
             await save_state(self.state_file, self._state())
 
     async def _put_aside(self, rejects: Path, lines: list[Rejected]) -> None:
+        import aiofiles
+
         raw = b"".join(line.raw.rstrip(b"\r\n") + b"\n" for line in lines)
         async with aiofiles.open(rejects, "ab") as target:
             await target.write(raw)

@@ -170,9 +170,10 @@ def write_csv(record: Record) -> bytes:
 
 
 def csv_row(cells: Sequence[str]) -> bytes:
-    """Return *cells* as a row that ends in a newline."""
+    """Return *cells* as a row, ended as RFC 4180 wants it."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    # The writer quotes only line ends that its own terminator has.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
     return text.getvalue().encode()
 
 

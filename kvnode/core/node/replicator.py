@@ -49,9 +49,10 @@ from kvnode.core.replication.messages import (
     WireEntry,
 )
 from kvnode.core.replication.outbox import Outbox
+from kvnode.core.versions.merge import includes
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.store_view import PeerAddress
-from kvnode.core.versions.version import Entry
+from kvnode.core.versions.version import Entry, Version
 from kvnode.errors import CorruptRecordError, PeerProtocolError
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
@@ -114,12 +115,13 @@ class Replicator:
             turn.clock = self.waiting_batches.advance(turn.clock)
         if turn.pending and turn.clock.includes(turn.pending):
             turn.pending = EMPTY
-        turn.effects.extend(Send(*request) for request in self._fetches.start())
+        turn.effects.extend(Send(*request) for request in self._fetches.start(turn.now))
 
     def abort(self) -> None:
         """Forget what was on its way in or out: its turn has not happened."""
         self._catch_ups.clear()
-        self._fetches = Fetches()
+        self._fetches.forget()
+        self._served = ServedRecords()  # it may hold what has not happened
         self.waiting_batches = WaitingBatches()
         for peer in self.peers.values():
             peer.outbox.forget()
@@ -229,9 +231,9 @@ class Replicator:
 
     def _merge_entries(
         self, peer: ReplicaId, entries: Sequence[WireEntry], turn: Turn
-    ) -> tuple[set[EntryKey], tuple[Dot, ...]]:
-        """Merge what came in full; return what must be pulled, and what for."""
-        missing: set[EntryKey] = set()
+    ) -> tuple[dict[EntryKey, Version], tuple[Dot, ...]]:
+        """Merge what came in full; return what must be pulled, and dependencies."""
+        missing: dict[EntryKey, Version] = {}
         dependencies: set[Dot] = set()
         for key, record, value_bytes in entries:
             entry = decode(record, WIRE)
@@ -239,23 +241,13 @@ class Replicator:
             self._absorb(entry, turn)
             if not value_bytes:
                 turn.merge(key, entry)
-            elif self._lacks(key, entry, turn):
+            elif not includes(turn.entry(key), entry.version):
                 if self._fetches.want(peer, key, entry.version.dot):
-                    missing.add(key)
+                    missing[key] = entry.version
                 else:
                     msg = "more large values were announced than can be waited for"
                     raise PeerProtocolError(msg)
         return missing, tuple(sorted(dependencies))
-
-    def _lacks(self, key: EntryKey, announced: Entry, turn: Turn) -> bool:
-        stored = turn.entry(key)
-        if stored is None or stored.version.rank < announced.version.rank:
-            return True
-        # Of a CRDT's state every contribution counts, so its stamp says little.
-        return (
-            stored.version.rank == announced.version.rank
-            and stored.version != announced.version
-        )
 
     def _absorb(self, entry: Entry, turn: Turn) -> None:
         turn.hlc = absorb(
@@ -277,6 +269,8 @@ class Replicator:
     def _receive_report(self, peer: ReplicaId, report: Report, turn: Turn) -> None:
         known = self.peers[peer]
         known.clock = report.clock
+        if known.outbox.covered(report.clock):
+            self._report_to(peer, turn)
         self.staleness.heard(peer, report.clock.newest(peer), report.sent_at)
         self._learn(report.known, turn)
         if turn.clock.includes(report.clock):
@@ -293,7 +287,8 @@ class Replicator:
         """Ask *peer* for what we lack, one delta at a time."""
         if self._catch_ups:
             return
-        self._sessions += 1
+        # A number of before a restart must not come again: its pages may still come.
+        self._sessions = max(self._sessions + 1, turn.now)
         self._catch_ups[peer] = CatchUp(peer, self._sessions, turn.now)
         turn.effects.append(Send(peer, DeltaRequest(self._sessions, turn.clock)))
 
@@ -327,27 +322,39 @@ class Replicator:
     # -- large values (D6) ---------------------------------------------------
 
     def _receive_chunk(self, peer: ReplicaId, chunk: FetchChunk, turn: Turn) -> None:
-        result = self._fetches.chunk(peer, chunk)
+        if peer in self._catch_ups:
+            self._catch_ups[peer].heard_at = turn.now
+        result = self._fetches.chunk(peer, chunk, turn.now)
         if isinstance(result, FetchRequest):
             turn.effects.append(Send(peer, result))
         elif result is not None:
-            key, record = result
-            if record:
-                turn.merge(key, decode(record, WIRE))
-            for batch in self.waiting_batches.arrived(key):
-                self._acknowledge(batch, turn)
-            catch_up = self._catch_ups.get(peer)
-            if catch_up:
-                catch_up.heard_at = turn.now
-                if key in catch_up.missing:
-                    catch_up.missing.discard(key)
-                    self._pace(catch_up, turn)
+            self._pulled(*result, turn)
+
+    def _pulled(self, key: EntryKey, record: bytes, turn: Turn) -> None:
+        """Merge a pulled record; let go on what waited for it."""
+        if not record:
+            msg = f"it announced a value for {key.key!r} that it does not have"
+            raise PeerProtocolError(msg)
+        turn.merge(key, decode(record, WIRE))
+        stored = turn.entry(key)
+        assert stored is not None, "something was merged"
+        for batch in self.waiting_batches.arrived(key, stored):
+            self._acknowledge(batch, turn)
+        for catch_up in list(self._catch_ups.values()):
+            if catch_up.arrived(key, stored):
+                self._pace(catch_up, turn)
+            elif key in catch_up.missing:
+                self._fetches.want(catch_up.peer, key, catch_up.missing[key].dot)
+        # What was announced after the pull had begun needs another one.
+        for sender, dot in self.waiting_batches.waiting_for(key):
+            self._fetches.want(sender, key, dot)
 
     # -- time ----------------------------------------------------------------
 
     def _tick(self, turn: Turn) -> None:
         now = turn.now
         turn.effects.extend(self._acknowledgements.expire(self.peers, now))
+        turn.effects.extend(Send(*request) for request in self._fetches.repeat(now))
         for peer, catch_up in list(self._catch_ups.items()):
             if catch_up.silent_since(now):
                 del self._catch_ups[peer]

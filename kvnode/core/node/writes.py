@@ -130,13 +130,21 @@ class Writer:
                 stored.version.key_clock, dot, entries_max=KEY_CLOCK_ENTRIES_MAX
             )
             others = clock[:-1]
-        dependencies = self._dependencies
-        if stored and key in self._turn.originated:
-            # It travels instead of the turn's earlier write, and for it.
-            dependencies = join_sorted(stored.version.dependencies, dependencies)
+        dependencies = self._travelling_dependencies(key)
         entry = make(Version(kind, hlc, dot, others, dependencies))
         self._turn.originate(key, entry, stored)
         return Applied(entry)
+
+    def _travelling_dependencies(self, key: EntryKey) -> tuple[Dot, ...]:
+        """
+        Return the dependencies of the next write of *key*.
+
+        It travels instead of the turn's earlier write of the key, and for it.
+        """
+        earlier = self._turn.originated.get(key)
+        if earlier is None:
+            return self._dependencies
+        return join_sorted(earlier.entry.version.dependencies, self._dependencies)
 
     def _update(self, key: EntryKey, kind: Kind, update: Update) -> Outcome:
         stored = self._turn.entry(key)
@@ -165,8 +173,8 @@ class Writer:
         if stored is not None and state and next_state == state:
             self._take_back(before)
             return Applied(stored)
-        dependencies = self._dependencies
-        if stored and (stored.version.base == base or key in self._turn.originated):
+        dependencies = self._travelling_dependencies(key)
+        if stored and stored.version.base == base:
             dependencies = join_sorted(stored.version.dependencies, dependencies)
         version = Version(kind, hlc, dot, others, dependencies, NEVER, base)
         entry = Entry(version, next_state, metadata)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.messages import DeltaPage
+from kvnode.core.versions.merge import includes
+from kvnode.core.versions.version import Entry, Version
 from kvnode.errors import PeerProtocolError
 from kvnode.types import EntryKey, Millis, ReplicaId
 
@@ -28,7 +30,7 @@ class CatchUp:
     snapshot_clock: VersionVector = EMPTY
     pages: int = 0
     ended: bool = False  # the last page is here
-    missing: set[EntryKey] = field(default_factory=set)
+    missing: dict[EntryKey, Version] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -52,6 +54,13 @@ class CatchUp:
         self.pages += 1
         self.ended = page.last
         self.heard_at = now
+
+    def arrived(self, key: EntryKey, stored: Entry) -> bool:
+        """Note that *key* holds *stored*; tell whether the delta waited for it."""
+        if key in self.missing and includes(stored, self.missing[key]):
+            del self.missing[key]
+            return True
+        return False
 
     def silent_since(self, now: Millis) -> bool:
         """Tell whether the peer has gone quiet for too long."""

@@ -10,6 +10,8 @@ here, in memory and bounded: what is dropped comes back with a delta.
 from dataclasses import dataclass
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.merge import includes
+from kvnode.core.versions.version import Entry, Version
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
 WAITING_BATCHES_MAX = 4096
@@ -26,7 +28,7 @@ class WaitingBatch:
     dependencies: tuple[Dot, ...]
     sender: ReplicaId
     since: Millis
-    missing: set[EntryKey]  # announced values not pulled yet (D6)
+    missing: dict[EntryKey, Version]  # announced and not pulled yet (D6)
 
 
 class WaitingBatches:
@@ -44,15 +46,28 @@ class WaitingBatches:
         if len(self._batches) < WAITING_BATCHES_MAX:
             self._batches[batch.origin, batch.first] = batch
 
-    def arrived(self, key: EntryKey) -> list[WaitingBatch]:
-        """Note that the value of *key* was pulled; return batches now complete."""
+    def arrived(self, key: EntryKey, stored: Entry) -> list[WaitingBatch]:
+        """
+        Note that *key* holds *stored* after a pull; return batches now complete.
+
+        A batch goes on waiting if what it announced is not in there: the pull
+        may have begun before, or have been another peer's.
+        """
         complete = []
         for batch in self._batches.values():
-            if key in batch.missing:
-                batch.missing.discard(key)
+            if key in batch.missing and includes(stored, batch.missing[key]):
+                del batch.missing[key]
                 if not batch.missing:
                     complete.append(batch)
         return complete
+
+    def waiting_for(self, key: EntryKey) -> list[tuple[ReplicaId, Dot]]:
+        """Return who announced a value of *key* that batches still wait for."""
+        return [
+            (batch.sender, batch.missing[key].dot)
+            for batch in self._batches.values()
+            if key in batch.missing
+        ]
 
     def advance(self, clock: VersionVector) -> VersionVector:
         """Return *clock* with every batch that can be covered; forget those."""

@@ -2,7 +2,9 @@
 Pulling large values: one announced entry at a time, in chunks.
 
 A few pulls run at once and the rest wait in order, so that the memory they need
-is bounded by FETCHES_MAX values whatever a peer announces.
+is bounded by FETCHES_MAX values whatever a peer announces.  A pull that goes
+silent is asked for again from where it stopped: a peer whose turn failed for want
+of room has forgotten the request, and its connection stands.
 """
 
 from collections import deque
@@ -14,14 +16,18 @@ from kvnode.core.replication.messages import (
     FetchChunk,
     FetchRequest,
 )
+from kvnode.core.versions.version import NEVER
 from kvnode.errors import PeerProtocolError
 from kvnode.limits import METADATA_BYTES_MAX, VALUE_BYTES_MAX
-from kvnode.types import Dot, EntryKey, ReplicaId
+from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
 FETCHES_MAX = 4
 RECORD_BYTES_MAX = VALUE_BYTES_MAX + METADATA_BYTES_MAX + 64 * 1024
 WANTED_MAX = 4096
 """More announcements than this wait for a delta instead."""
+
+SILENCE_MAX = Millis(5000)
+"""A pull without a chunk for this long is asked for again."""
 
 
 @dataclass(slots=True)
@@ -29,7 +35,15 @@ class _Pull:
     key: EntryKey
     dot: Dot
     peer: ReplicaId
+    heard_at: Millis = NEVER
+    window_end: int = 0  # chunks up to here have been asked for
     data: bytearray = field(default_factory=bytearray)
+
+    def request(self, number: int, now: Millis) -> FetchRequest:
+        """Return the request for the next window."""
+        self.heard_at = now
+        self.window_end = len(self.data) + CHUNK_BYTES * FETCH_WINDOW_CHUNKS
+        return FetchRequest(number, self.key, self.dot, len(self.data))
 
 
 class Fetches:
@@ -51,19 +65,26 @@ class Fetches:
         self._waiting.append(_Pull(key, dot, peer))
         return True
 
-    def start(self) -> list[tuple[ReplicaId, FetchRequest]]:
+    def start(self, now: Millis) -> list[tuple[ReplicaId, FetchRequest]]:
         """Return requests for as many waiting pulls as may run now."""
         requests = []
         while self._waiting and len(self._running) < FETCHES_MAX:
             pull = self._waiting.popleft()
             self._next += 1
             self._running[self._next] = pull
-            request = FetchRequest(self._next, pull.key, pull.dot, 0)
-            requests.append((pull.peer, request))
+            requests.append((pull.peer, pull.request(self._next, now)))
         return requests
 
+    def repeat(self, now: Millis) -> list[tuple[ReplicaId, FetchRequest]]:
+        """Return the requests of pulls that have gone silent, to send again."""
+        return [
+            (pull.peer, pull.request(number, now))
+            for number, pull in self._running.items()
+            if abs(now - pull.heard_at) > SILENCE_MAX  # clocks may jump back
+        ]
+
     def chunk(
-        self, peer: ReplicaId, message: FetchChunk
+        self, peer: ReplicaId, message: FetchChunk, now: Millis
     ) -> FetchRequest | tuple[EntryKey, bytes] | None:
         """
         Take in one chunk.
@@ -85,16 +106,29 @@ class Fetches:
             # Superseded while it was being pulled: the newer one starts over.
             pull.dot = message.dot
             pull.data.clear()
+            pull.window_end = CHUNK_BYTES * FETCH_WINDOW_CHUNKS
         if message.offset != len(pull.data):
             return None  # a rest of the window before starting over
         pull.data += message.data
+        pull.heard_at = now
         if len(pull.data) >= message.total:
             del self._running[message.fetch]
             self._wanted.discard((peer, pull.key))
             return pull.key, bytes(pull.data)
-        if not len(pull.data) % (CHUNK_BYTES * FETCH_WINDOW_CHUNKS):
-            return FetchRequest(message.fetch, pull.key, pull.dot, len(pull.data))
+        if len(pull.data) >= pull.window_end:
+            return pull.request(message.fetch, now)
         return None
+
+    def forget(self) -> None:
+        """
+        Give up all pulls.
+
+        Their numbers are not used again: chunks on their way must not be taken
+        for another pull's.
+        """
+        self._running.clear()
+        self._waiting.clear()
+        self._wanted.clear()
 
     def drop_of(self, peer: ReplicaId) -> None:
         """Give up all pulls from *peer*: its connection is gone."""

@@ -49,6 +49,21 @@ class Outbox:
             message.origin, message.first, message.last
         )
         self.size_bytes -= self._in_flight.pop((message.origin, message.first), 0)
+        return self._resumes()
+
+    def covered(self, clock: VersionVector) -> bool:
+        """
+        Count as received what the peer's *clock* covers; tell as `acknowledge`.
+
+        A push that a delta overtook at the peer is never acknowledged.
+        """
+        for (origin, first), size in list(self._in_flight.items()):
+            if clock.covers(Dot(origin, first)):
+                del self._in_flight[origin, first]
+                self.size_bytes -= size
+        return self._resumes()
+
+    def _resumes(self) -> bool:
         if self.behind and self.size_bytes <= self._bytes_max // 2:
             self.behind = False
             return True

@@ -74,6 +74,21 @@ def merge(stored: Entry | None, incoming: Entry, join: Join) -> Merged:
     return Merged(stored, relation, changed=False, loser=loser)
 
 
+def includes(stored: Entry | None, version: Version) -> bool:
+    """
+    Tell whether *stored* is of *version*, or supersedes or contains it.
+
+    The full state of a CRDT always travels: one that has a replica's dot has all
+    that this replica had contributed by then.
+    """
+    if stored is None:
+        return False
+    mine = stored.version
+    if mine.rank != version.rank:
+        return mine.rank > version.rank
+    return mine.kind not in CRDT_KINDS or _builds_on(mine, version)
+
+
 def relate(stored: Version, incoming: Version) -> Relation:
     """Classify *incoming* against *stored* by their key clocks (R3)."""
     newer = _builds_on(incoming, stored)

@@ -1,0 +1,192 @@
+"""A delta is one snapshot, a few pages ahead of the peer, and ends with it (D1)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.replication.messages import DeltaPage
+from kvnode.core.versions.store_view import Commit, Write
+from kvnode.runtime import delta_server
+from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer
+from kvnode.types import ReplicaId
+from tests.runtime.nodes import (
+    PEER,
+    THIRD,
+    GatedStore,
+    RecordingTransport,
+    at,
+)
+from tests.storage.stores import covering, register
+
+ENTRIES = 3 * WINDOW_PAGES
+
+
+class Serving:
+    """A delta server over a store with ENTRIES entries, one a page."""
+
+    def __init__(self) -> None:
+        log: list[str] = []
+        self.store = GatedStore(log)
+        self.transport = RecordingTransport(log)
+        self.server = DeltaServer(
+            self.store, self.transport, page_bytes=1, sessions_max=2
+        )
+
+    async def fill(self) -> None:
+        """Put the entries."""
+        writes = (Write(at(b"%d" % n), register(n), None) for n in range(1, ENTRIES + 1))
+        await self.store.apply(Commit(covering(ENTRIES), tuple(writes)))
+
+    def pages(self, peer: ReplicaId = PEER) -> list[DeltaPage]:
+        """Return what was sent to *peer*."""
+        return [
+            m for p, m in self.transport.sent if p == peer and isinstance(m, DeltaPage)
+        ]
+
+    @property
+    def snapshots(self) -> int:
+        """Return how many snapshots are open."""
+        return self.store._image.holders
+
+    async def settled(self) -> None:
+        """Let everything happen that can."""
+        for _ in range(2 * ENTRIES):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[Serving]:
+    """A filled store and its server, closed in the end."""
+    serving = Serving()
+    await serving.fill()
+    yield serving
+    serving.server.close()
+    await serving.settled()
+
+
+async def test_server_sends_a_window_and_waits(serving: Serving) -> None:
+    """What is in flight is bounded whatever is lacking (D5)."""
+    serving.server.serve(PEER, 1, EMPTY)
+    await serving.settled()
+    assert len(serving.pages()) == WINDOW_PAGES
+
+    serving.server.pace(PEER, 1, 2, abandoned=False)
+    await serving.settled()
+
+    assert len(serving.pages()) == WINDOW_PAGES + 3
+
+
+async def test_server_sends_all_of_one_snapshot(serving: Serving) -> None:
+    """Also what was superseded meanwhile; with the clock of that snapshot."""
+    serving.server.serve(PEER, 1, EMPTY)
+    await serving.settled()
+    newer = register(ENTRIES + 1, hlc=1 << 41)
+    last = at(b"%d" % ENTRIES)
+    write = Write(last, newer, register(ENTRIES).version)
+    await serving.store.apply(Commit(covering(ENTRIES + 1), (write,)))
+
+    for number in range(ENTRIES):
+        serving.server.pace(PEER, 1, number, abandoned=False)
+        await serving.settled()
+
+    pages = serving.pages()
+    assert [page.number for page in pages] == list(range(ENTRIES))
+    assert [page.last for page in pages] == [False] * (ENTRIES - 1) + [True]
+    assert {e.key for page in pages for e in page.entries} == {
+        at(b"%d" % n) for n in range(1, ENTRIES + 1)
+    }
+    assert {page.snapshot_clock for page in pages} == {covering(ENTRIES).clock}
+    assert serving.snapshots == 0
+
+
+async def test_server_refuses_more_sessions_than_it_may_have(serving: Serving) -> None:
+    """D10: a mass restart is no storm; who is refused asks again."""
+    others = [ReplicaId(0x10), ReplicaId(0x11)]
+    for peer in others:
+        serving.server.serve(peer, 1, EMPTY)
+
+    serving.server.serve(PEER, 7, EMPTY)
+
+    (page,) = serving.pages()
+    assert page.session == 7
+    assert page.last
+    assert page.refused == "2 deltas are being served; ask again later"
+    assert serving.snapshots == 2
+    serving.server.end(others[0])
+    serving.server.serve(PEER, 8, EMPTY)
+    await serving.settled()
+    assert serving.pages()[-1].refused == ""
+
+
+async def test_newer_session_of_a_peer_replaces_its_older_one(serving: Serving) -> None:
+    """A peer asks again when it has given up: it must not use up two places."""
+    serving.server.serve(PEER, 1, EMPTY)
+    await serving.settled()
+    serving.server.serve(PEER, 2, EMPTY)
+    await serving.settled()
+
+    assert serving.snapshots == 1
+    serving.server.pace(PEER, 1, 99, abandoned=False)
+    serving.server.pace(PEER, 1, 0, abandoned=True)
+    await serving.settled()
+    assert [page.session for page in serving.pages()] == (
+        [1] * WINDOW_PAGES + [2] * WINDOW_PAGES
+    )
+
+
+async def test_abandoned_session_releases_its_snapshot(serving: Serving) -> None:
+    """An open snapshot keeps old pages of the store from reuse."""
+    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(THIRD, 1, EMPTY)
+    await serving.settled()
+
+    serving.server.pace(PEER, 1, 0, abandoned=True)
+
+    assert serving.snapshots == 1
+    sent = len(serving.pages())
+    await serving.settled()
+    assert len(serving.pages()) == sent
+
+
+async def test_peer_that_goes_quiet_loses_its_session(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may ask again; the snapshot is not kept for it."""
+    monkeypatch.setattr(delta_server, "QUIET_SECONDS_MAX", 0)
+    caplog.set_level(logging.INFO)
+    serving.server.serve(PEER, 1, EMPTY)
+
+    await serving.settled()
+
+    assert serving.snapshots == 0
+    assert "quiet" in caplog.text
+
+
+async def test_damaged_entry_ends_the_session_and_is_reported(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other peers are served on, and an operator learns of it."""
+    damaged = register(ENTRIES + 1)
+    image = serving.store._image
+    rows = image.index[damaged.version.dot.replica]
+    rows.put(0, at(b"not there"))
+
+    serving.server.serve(PEER, 1, EMPTY)
+    await serving.settled()
+
+    assert len(serving.pages()) <= WINDOW_PAGES
+    del caplog
+
+
+async def test_close_releases_everything(serving: Serving) -> None:
+    """The store can be closed after it."""
+    serving.server.serve(PEER, 1, EMPTY)
+    await serving.settled()
+    serving.server.serve(THIRD, 1, EMPTY)
+
+    serving.server.close()
+
+    assert serving.snapshots == 0
