@@ -20,6 +20,7 @@ COUNTER_ABS_MAX = 2**62  # a sum of two still fits a signed 64-bit integer
 FRAME_OPERATIONS_MAX = 10_000  # one batch's worth
 FRAME_BYTES_MAX = BATCH_BYTES_MAX + 8 * 1024 * 1024  # a full batch and its envelope
 SESSION_BYTES_MAX = 16 * 1024  # 256 replicas of 18 bytes, three times over
+SESSION_AHEAD_MILLIS_MAX = 24 * 3600 * 1000  # no clock is that wrong by itself
 KEY_CLOCK_ENTRIES_MAX = 64  # R3: pruning can only report a conflict that was none
 DEPENDENCIES_MAX = 256  # replicas; more than a full region has members
 CONFLICTS_PER_KEY_MAX = 4  # R4

@@ -48,7 +48,7 @@ def checked_namespace(name: str) -> Namespace:
     """Return *name* if a user may create or delete that namespace."""
     if not 1 <= len(name) <= NAMESPACE_CHARS_MAX or set(name) - _NAMESPACE_CHARACTERS:
         msg = (
-            f"{name!r} cannot name a namespace: use 1 to {NAMESPACE_CHARS_MAX}"
+            f"{name[: NAMESPACE_CHARS_MAX + 1]!r} cannot name a namespace: use 1 to {NAMESPACE_CHARS_MAX}"
             " characters of a-z A-Z 0-9 . _ -"
         )
         raise InvalidArgumentError(msg)
@@ -75,11 +75,17 @@ def checked_metadata(metadata: str) -> str:
         msg = f"the metadata has {size} bytes; at most {METADATA_BYTES_MAX} are allowed"
         raise InvalidArgumentError(msg)
     try:
-        json.loads(metadata)
-    except ValueError as error:
+        json.loads(metadata, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
         msg = f"the metadata is not JSON: {error}"
         raise InvalidArgumentError(msg) from error
     return metadata
+
+
+def _no_constant(name: str) -> None:
+    """Refuse what Python takes for JSON and nobody else does."""
+    msg = f"{name} is no JSON value"
+    raise ValueError(msg)
 
 
 def checked_deadline(ttl_ms: int, expires_at_ms: int, now: Millis) -> Millis:

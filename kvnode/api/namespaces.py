@@ -7,7 +7,8 @@ shows once the namespace is known.
 """
 
 from kvnode.core.versions.store_view import Commit, StoreView
-from kvnode.errors import NamespaceNotFoundError
+from kvnode.errors import InvalidArgumentError, NamespaceNotFoundError
+from kvnode.limits import NAMESPACE_CHARS_MAX
 from kvnode.types import (
     DEFAULT_NAMESPACE,
     SYSTEM_NAMESPACE,
@@ -48,9 +49,16 @@ class Namespaces:
         Do nothing if *namespace* is known.
 
         Raises:
+            InvalidArgumentError: It cannot be.
             NamespaceNotFoundError: It is not.
         """
         if namespace not in self._known:
+            if len(namespace) > NAMESPACE_CHARS_MAX:
+                msg = (
+                    f"the namespace has {len(namespace)} characters; at most"
+                    f" {NAMESPACE_CHARS_MAX} are allowed"
+                )
+                raise InvalidArgumentError(msg)
             raise NamespaceNotFoundError(namespace)
 
     def __contains__(self, namespace: Namespace) -> bool:

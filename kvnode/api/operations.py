@@ -127,7 +127,7 @@ class Operations:
         """Run a call that asks for more than what is here now."""
         options = call.options
         want_session = plain.want_session or options.want_session
-        session = decode_session(options.session)
+        session = decode_session(options.session, self._node.now())
         ready = self._node.covers(session) and not self._too_far_behind(options)
         if ready or options.stale_ok:
             at = self._reading(

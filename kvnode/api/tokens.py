@@ -4,13 +4,23 @@ Session tokens, version strings and cursors: opaque to clients, read here.
 Whatever comes back from a client is checked as if it were made up.
 """
 
+import re
+
 from google.protobuf.message import DecodeError
 
 from kvnode._pb import kv_pb2 as pb
+from kvnode.core.clocks.hybrid_logical_clock import millis_of
 from kvnode.core.versions.session import NEW_SESSION, Session
-from kvnode.errors import InvalidArgumentError
-from kvnode.limits import DEPENDENCIES_MAX, SESSION_BYTES_MAX
-from kvnode.types import Dot, HlcTimestamp, ReplicaId
+from kvnode.errors import InvalidArgumentError, UnavailableError
+from kvnode.limits import (
+    DEPENDENCIES_MAX,
+    SESSION_AHEAD_MILLIS_MAX,
+    SESSION_BYTES_MAX,
+)
+from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
+
+_VERSION = re.compile(r"([1-9][0-9]{0,18})@([0-9a-f]{16})")
+_SHOWN_CHARS_MAX = 40
 
 
 def encode_session(session: Session) -> bytes:
@@ -21,12 +31,14 @@ def encode_session(session: Session) -> bytes:
     return token.SerializeToString()
 
 
-def decode_session(token: bytes) -> Session:
+def decode_session(token: bytes, now: Millis) -> Session:
     """
     Return the session of *token*; an empty one has seen nothing.
 
     Raises:
         InvalidArgumentError: It is no token of any node, or too large.
+        UnavailableError: Its timestamp is from too far ahead of *now*.  A write
+            would be stamped after it, and so would all later ones of this node.
     """
     if not token:
         return NEW_SESSION
@@ -46,10 +58,19 @@ def decode_session(token: bytes) -> Session:
             " are allowed"
         )
         raise InvalidArgumentError(msg)
-    if len({dot.replica for dot in seen}) < len(seen) or any(d.seq < 1 for d in seen):
+    if len({dot.replica for dot in seen}) < len(seen) or any(
+        not dot.replica or not dot.seq for dot in seen
+    ):
         msg = "the session is not a token that a node made"
         raise InvalidArgumentError(msg)
-    return Session(seen, HlcTimestamp(message.hlc))
+    hlc = HlcTimestamp(message.hlc)
+    if (ahead := millis_of(hlc) - now) > SESSION_AHEAD_MILLIS_MAX:
+        msg = (
+            f"the session is {ahead} ms ahead of this node's clock; at most"
+            f" {SESSION_AHEAD_MILLIS_MAX} are allowed: is the clock right?"
+        )
+        raise UnavailableError(msg)
+    return Session(seen, hlc)
 
 
 def encode_version(dot: Dot) -> str:
@@ -66,11 +87,8 @@ def decode_version(version: str) -> Dot | None:
     """
     if not version:
         return None
-    seq, at, replica = version.partition("@")
-    try:
-        if at:
-            return Dot(ReplicaId(int(replica, 16)), int(seq))
-    except ValueError:
-        pass
-    msg = f"{version!r} is not a version that a node gave"
-    raise InvalidArgumentError(msg)
+    parts = _VERSION.fullmatch(version)
+    if parts is None:
+        msg = f"{version[:_SHOWN_CHARS_MAX]!r} is not a version that a node gave"
+        raise InvalidArgumentError(msg)
+    return Dot(ReplicaId(int(parts[2], 16)), int(parts[1]))

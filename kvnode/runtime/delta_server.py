@@ -15,6 +15,7 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.delta import delta_pages
 from kvnode.core.replication.messages import DeltaPage
 from kvnode.core.versions.store_view import StoreView
+from kvnode.errors import CorruptRecordError
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
 from kvnode.types import ReplicaId
@@ -103,6 +104,8 @@ class DeltaServer:
                         await serving.paced.wait()
         except TimeoutError:
             logger.info("delta %d: the peer went quiet", serving.session)
+        except CorruptRecordError:
+            logger.exception("delta %d cannot be read", serving.session)
         finally:
             if self._serving.get(peer) is serving:
                 self.end(peer)
