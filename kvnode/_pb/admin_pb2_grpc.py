@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from kvnode._pb import admin_pb2 as admin__pb2
+from kvnode._pb import admin_pb2 as kvnode_dot_v1_dot_admin__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in admin_pb2_grpc.py depends on'
+        + ' but the generated code in kvnode/v1/admin_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,38 +36,38 @@ class AdminStub:
         """
         self.Status = channel.unary_unary(
                 '/kvnode.v1.Admin/Status',
-                request_serializer=admin__pb2.StatusRequest.SerializeToString,
-                response_deserializer=admin__pb2.StatusReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.StatusRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.StatusReply.FromString,
                 _registered_method=True)
         self.CreateNamespace = channel.unary_unary(
                 '/kvnode.v1.Admin/CreateNamespace',
-                request_serializer=admin__pb2.NamespaceRequest.SerializeToString,
-                response_deserializer=admin__pb2.NamespaceReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.NamespaceRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.NamespaceReply.FromString,
                 _registered_method=True)
         self.DeleteNamespace = channel.unary_unary(
                 '/kvnode.v1.Admin/DeleteNamespace',
-                request_serializer=admin__pb2.NamespaceRequest.SerializeToString,
-                response_deserializer=admin__pb2.NamespaceReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.NamespaceRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.NamespaceReply.FromString,
                 _registered_method=True)
         self.ListNamespaces = channel.unary_unary(
                 '/kvnode.v1.Admin/ListNamespaces',
-                request_serializer=admin__pb2.ListNamespacesRequest.SerializeToString,
-                response_deserializer=admin__pb2.ListNamespacesReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.ListNamespacesRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.ListNamespacesReply.FromString,
                 _registered_method=True)
         self.Digest = channel.unary_unary(
                 '/kvnode.v1.Admin/Digest',
-                request_serializer=admin__pb2.DigestRequest.SerializeToString,
-                response_deserializer=admin__pb2.DigestReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.DigestRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.DigestReply.FromString,
                 _registered_method=True)
         self.Backup = channel.unary_stream(
                 '/kvnode.v1.Admin/Backup',
-                request_serializer=admin__pb2.BackupRequest.SerializeToString,
-                response_deserializer=admin__pb2.BackupChunk.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.BackupRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.BackupChunk.FromString,
                 _registered_method=True)
         self.SetLink = channel.unary_unary(
                 '/kvnode.v1.Admin/SetLink',
-                request_serializer=admin__pb2.SetLinkRequest.SerializeToString,
-                response_deserializer=admin__pb2.SetLinkReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.SetLinkRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.SetLinkReply.FromString,
                 _registered_method=True)
 
 
@@ -124,38 +124,38 @@ def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
-                    request_deserializer=admin__pb2.StatusRequest.FromString,
-                    response_serializer=admin__pb2.StatusReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.StatusRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.StatusReply.SerializeToString,
             ),
             'CreateNamespace': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateNamespace,
-                    request_deserializer=admin__pb2.NamespaceRequest.FromString,
-                    response_serializer=admin__pb2.NamespaceReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.NamespaceRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.NamespaceReply.SerializeToString,
             ),
             'DeleteNamespace': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteNamespace,
-                    request_deserializer=admin__pb2.NamespaceRequest.FromString,
-                    response_serializer=admin__pb2.NamespaceReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.NamespaceRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.NamespaceReply.SerializeToString,
             ),
             'ListNamespaces': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNamespaces,
-                    request_deserializer=admin__pb2.ListNamespacesRequest.FromString,
-                    response_serializer=admin__pb2.ListNamespacesReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.ListNamespacesRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.ListNamespacesReply.SerializeToString,
             ),
             'Digest': grpc.unary_unary_rpc_method_handler(
                     servicer.Digest,
-                    request_deserializer=admin__pb2.DigestRequest.FromString,
-                    response_serializer=admin__pb2.DigestReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.DigestRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.DigestReply.SerializeToString,
             ),
             'Backup': grpc.unary_stream_rpc_method_handler(
                     servicer.Backup,
-                    request_deserializer=admin__pb2.BackupRequest.FromString,
-                    response_serializer=admin__pb2.BackupChunk.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.BackupRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.BackupChunk.SerializeToString,
             ),
             'SetLink': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLink,
-                    request_deserializer=admin__pb2.SetLinkRequest.FromString,
-                    response_serializer=admin__pb2.SetLinkReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.SetLinkRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.SetLinkReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,8 +183,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/Status',
-            admin__pb2.StatusRequest.SerializeToString,
-            admin__pb2.StatusReply.FromString,
+            kvnode_dot_v1_dot_admin__pb2.StatusRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.StatusReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -210,8 +210,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/CreateNamespace',
-            admin__pb2.NamespaceRequest.SerializeToString,
-            admin__pb2.NamespaceReply.FromString,
+            kvnode_dot_v1_dot_admin__pb2.NamespaceRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.NamespaceReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -237,8 +237,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/DeleteNamespace',
-            admin__pb2.NamespaceRequest.SerializeToString,
-            admin__pb2.NamespaceReply.FromString,
+            kvnode_dot_v1_dot_admin__pb2.NamespaceRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.NamespaceReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -264,8 +264,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/ListNamespaces',
-            admin__pb2.ListNamespacesRequest.SerializeToString,
-            admin__pb2.ListNamespacesReply.FromString,
+            kvnode_dot_v1_dot_admin__pb2.ListNamespacesRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.ListNamespacesReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -291,8 +291,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/Digest',
-            admin__pb2.DigestRequest.SerializeToString,
-            admin__pb2.DigestReply.FromString,
+            kvnode_dot_v1_dot_admin__pb2.DigestRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.DigestReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -318,8 +318,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/Backup',
-            admin__pb2.BackupRequest.SerializeToString,
-            admin__pb2.BackupChunk.FromString,
+            kvnode_dot_v1_dot_admin__pb2.BackupRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.BackupChunk.FromString,
             options,
             channel_credentials,
             insecure,
@@ -345,8 +345,8 @@ class Admin:
             request,
             target,
             '/kvnode.v1.Admin/SetLink',
-            admin__pb2.SetLinkRequest.SerializeToString,
-            admin__pb2.SetLinkReply.FromString,
+            kvnode_dot_v1_dot_admin__pb2.SetLinkRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.SetLinkReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,8 +5,8 @@ What operators ask of a node."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-import abc as _abc_1
 from kvnode._pb import admin_pb2 as _admin_pb2
+import abc as _abc_1
 import grpc as _grpc
 import sys
 import typing as _typing

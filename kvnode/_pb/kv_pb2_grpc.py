@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from kvnode._pb import kv_pb2 as kv__pb2
+from kvnode._pb import kv_pb2 as kvnode_dot_v1_dot_kv__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in kv_pb2_grpc.py depends on'
+        + ' but the generated code in kvnode/v1/kv_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,58 +36,58 @@ class KvStub:
         """
         self.Get = channel.unary_unary(
                 '/kvnode.v1.Kv/Get',
-                request_serializer=kv__pb2.GetRequest.SerializeToString,
-                response_deserializer=kv__pb2.GetReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.GetRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.GetReply.FromString,
                 _registered_method=True)
         self.Put = channel.unary_unary(
                 '/kvnode.v1.Kv/Put',
-                request_serializer=kv__pb2.PutRequest.SerializeToString,
-                response_deserializer=kv__pb2.WriteReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.PutRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.WriteReply.FromString,
                 _registered_method=True)
         self.Delete = channel.unary_unary(
                 '/kvnode.v1.Kv/Delete',
-                request_serializer=kv__pb2.DeleteRequest.SerializeToString,
-                response_deserializer=kv__pb2.WriteReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.WriteReply.FromString,
                 _registered_method=True)
         self.List = channel.unary_unary(
                 '/kvnode.v1.Kv/List',
-                request_serializer=kv__pb2.ListRequest.SerializeToString,
-                response_deserializer=kv__pb2.ListReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.ListRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.ListReply.FromString,
                 _registered_method=True)
         self.Batch = channel.unary_unary(
                 '/kvnode.v1.Kv/Batch',
-                request_serializer=kv__pb2.BatchRequest.SerializeToString,
-                response_deserializer=kv__pb2.BatchReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.BatchRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.BatchReply.FromString,
                 _registered_method=True)
         self.Conflicts = channel.unary_unary(
                 '/kvnode.v1.Kv/Conflicts',
-                request_serializer=kv__pb2.ConflictsRequest.SerializeToString,
-                response_deserializer=kv__pb2.ConflictsReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.ConflictsRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.ConflictsReply.FromString,
                 _registered_method=True)
         self.Counter = channel.unary_unary(
                 '/kvnode.v1.Kv/Counter',
-                request_serializer=kv__pb2.CounterRequest.SerializeToString,
-                response_deserializer=kv__pb2.CounterReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.CounterRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.CounterReply.FromString,
                 _registered_method=True)
         self.Set = channel.unary_unary(
                 '/kvnode.v1.Kv/Set',
-                request_serializer=kv__pb2.SetRequest.SerializeToString,
-                response_deserializer=kv__pb2.SetReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.SetRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.SetReply.FromString,
                 _registered_method=True)
         self.Document = channel.unary_unary(
                 '/kvnode.v1.Kv/Document',
-                request_serializer=kv__pb2.DocumentRequest.SerializeToString,
-                response_deserializer=kv__pb2.DocumentReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.DocumentRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.DocumentReply.FromString,
                 _registered_method=True)
         self.Watch = channel.unary_stream(
                 '/kvnode.v1.Kv/Watch',
-                request_serializer=kv__pb2.WatchRequest.SerializeToString,
-                response_deserializer=kv__pb2.WatchReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.WatchRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.WatchReply.FromString,
                 _registered_method=True)
         self.Execute = channel.stream_stream(
                 '/kvnode.v1.Kv/Execute',
-                request_serializer=kv__pb2.Frame.SerializeToString,
-                response_deserializer=kv__pb2.FrameReply.FromString,
+                request_serializer=kvnode_dot_v1_dot_kv__pb2.Frame.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_kv__pb2.FrameReply.FromString,
                 _registered_method=True)
 
 
@@ -166,58 +166,58 @@ def add_KvServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Get': grpc.unary_unary_rpc_method_handler(
                     servicer.Get,
-                    request_deserializer=kv__pb2.GetRequest.FromString,
-                    response_serializer=kv__pb2.GetReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.GetRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.GetReply.SerializeToString,
             ),
             'Put': grpc.unary_unary_rpc_method_handler(
                     servicer.Put,
-                    request_deserializer=kv__pb2.PutRequest.FromString,
-                    response_serializer=kv__pb2.WriteReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.PutRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.WriteReply.SerializeToString,
             ),
             'Delete': grpc.unary_unary_rpc_method_handler(
                     servicer.Delete,
-                    request_deserializer=kv__pb2.DeleteRequest.FromString,
-                    response_serializer=kv__pb2.WriteReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.DeleteRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.WriteReply.SerializeToString,
             ),
             'List': grpc.unary_unary_rpc_method_handler(
                     servicer.List,
-                    request_deserializer=kv__pb2.ListRequest.FromString,
-                    response_serializer=kv__pb2.ListReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.ListRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.ListReply.SerializeToString,
             ),
             'Batch': grpc.unary_unary_rpc_method_handler(
                     servicer.Batch,
-                    request_deserializer=kv__pb2.BatchRequest.FromString,
-                    response_serializer=kv__pb2.BatchReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.BatchRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.BatchReply.SerializeToString,
             ),
             'Conflicts': grpc.unary_unary_rpc_method_handler(
                     servicer.Conflicts,
-                    request_deserializer=kv__pb2.ConflictsRequest.FromString,
-                    response_serializer=kv__pb2.ConflictsReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.ConflictsRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.ConflictsReply.SerializeToString,
             ),
             'Counter': grpc.unary_unary_rpc_method_handler(
                     servicer.Counter,
-                    request_deserializer=kv__pb2.CounterRequest.FromString,
-                    response_serializer=kv__pb2.CounterReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.CounterRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.CounterReply.SerializeToString,
             ),
             'Set': grpc.unary_unary_rpc_method_handler(
                     servicer.Set,
-                    request_deserializer=kv__pb2.SetRequest.FromString,
-                    response_serializer=kv__pb2.SetReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.SetRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.SetReply.SerializeToString,
             ),
             'Document': grpc.unary_unary_rpc_method_handler(
                     servicer.Document,
-                    request_deserializer=kv__pb2.DocumentRequest.FromString,
-                    response_serializer=kv__pb2.DocumentReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.DocumentRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.DocumentReply.SerializeToString,
             ),
             'Watch': grpc.unary_stream_rpc_method_handler(
                     servicer.Watch,
-                    request_deserializer=kv__pb2.WatchRequest.FromString,
-                    response_serializer=kv__pb2.WatchReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.WatchRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.WatchReply.SerializeToString,
             ),
             'Execute': grpc.stream_stream_rpc_method_handler(
                     servicer.Execute,
-                    request_deserializer=kv__pb2.Frame.FromString,
-                    response_serializer=kv__pb2.FrameReply.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_kv__pb2.Frame.FromString,
+                    response_serializer=kvnode_dot_v1_dot_kv__pb2.FrameReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -245,8 +245,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Get',
-            kv__pb2.GetRequest.SerializeToString,
-            kv__pb2.GetReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.GetRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.GetReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -272,8 +272,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Put',
-            kv__pb2.PutRequest.SerializeToString,
-            kv__pb2.WriteReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.PutRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.WriteReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -299,8 +299,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Delete',
-            kv__pb2.DeleteRequest.SerializeToString,
-            kv__pb2.WriteReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.DeleteRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.WriteReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -326,8 +326,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/List',
-            kv__pb2.ListRequest.SerializeToString,
-            kv__pb2.ListReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.ListRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.ListReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -353,8 +353,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Batch',
-            kv__pb2.BatchRequest.SerializeToString,
-            kv__pb2.BatchReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.BatchRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.BatchReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -380,8 +380,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Conflicts',
-            kv__pb2.ConflictsRequest.SerializeToString,
-            kv__pb2.ConflictsReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.ConflictsRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.ConflictsReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -407,8 +407,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Counter',
-            kv__pb2.CounterRequest.SerializeToString,
-            kv__pb2.CounterReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.CounterRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.CounterReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -434,8 +434,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Set',
-            kv__pb2.SetRequest.SerializeToString,
-            kv__pb2.SetReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.SetRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.SetReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -461,8 +461,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Document',
-            kv__pb2.DocumentRequest.SerializeToString,
-            kv__pb2.DocumentReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.DocumentRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.DocumentReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -488,8 +488,8 @@ class Kv:
             request,
             target,
             '/kvnode.v1.Kv/Watch',
-            kv__pb2.WatchRequest.SerializeToString,
-            kv__pb2.WatchReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.WatchRequest.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.WatchReply.FromString,
             options,
             channel_credentials,
             insecure,
@@ -515,8 +515,8 @@ class Kv:
             request_iterator,
             target,
             '/kvnode.v1.Kv/Execute',
-            kv__pb2.Frame.SerializeToString,
-            kv__pb2.FrameReply.FromString,
+            kvnode_dot_v1_dot_kv__pb2.Frame.SerializeToString,
+            kvnode_dot_v1_dot_kv__pb2.FrameReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,9 +11,9 @@ one operation.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from kvnode._pb import kv_pb2 as _kv_pb2
 import abc as _abc_1
 import grpc as _grpc
-from kvnode._pb import kv_pb2 as _kv_pb2
 import sys
 import typing as _typing
 

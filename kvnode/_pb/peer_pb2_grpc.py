@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from kvnode._pb import peer_pb2 as peer__pb2
+from kvnode._pb import peer_pb2 as kvnode_dot_v1_dot_peer__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,7 +18,7 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in peer_pb2_grpc.py depends on'
+        + ' but the generated code in kvnode/v1/peer_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
@@ -36,8 +36,8 @@ class PeerStub:
         """
         self.Connect = channel.stream_stream(
                 '/kvnode.v1.Peer/Connect',
-                request_serializer=peer__pb2.PeerMessage.SerializeToString,
-                response_deserializer=peer__pb2.PeerMessage.FromString,
+                request_serializer=kvnode_dot_v1_dot_peer__pb2.PeerMessage.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_peer__pb2.PeerMessage.FromString,
                 _registered_method=True)
 
 
@@ -55,8 +55,8 @@ def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Connect': grpc.stream_stream_rpc_method_handler(
                     servicer.Connect,
-                    request_deserializer=peer__pb2.PeerMessage.FromString,
-                    response_serializer=peer__pb2.PeerMessage.SerializeToString,
+                    request_deserializer=kvnode_dot_v1_dot_peer__pb2.PeerMessage.FromString,
+                    response_serializer=kvnode_dot_v1_dot_peer__pb2.PeerMessage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -84,8 +84,8 @@ class Peer:
             request_iterator,
             target,
             '/kvnode.v1.Peer/Connect',
-            peer__pb2.PeerMessage.SerializeToString,
-            peer__pb2.PeerMessage.FromString,
+            kvnode_dot_v1_dot_peer__pb2.PeerMessage.SerializeToString,
+            kvnode_dot_v1_dot_peer__pb2.PeerMessage.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,9 +5,9 @@ What nodes say to each other: one long-lived bidirectional stream a pair."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from kvnode._pb import peer_pb2 as _peer_pb2
 import abc as _abc_1
 import grpc as _grpc
-from kvnode._pb import peer_pb2 as _peer_pb2
 import sys
 import typing as _typing
 

@@ -176,16 +176,18 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             if name == DEFAULT_NAMESPACE:
                 msg = "the default namespace cannot be deleted"
                 raise InvalidArgumentError(msg)
-            if name not in self._namespaces:
-                return pb.NamespaceReply(changed=False)
-            await write_and_wait(self._node, (Delete(registration(name)),))
-            await self._delete_keys(name)
+            known = name in self._namespaces
+            if known:
+                await write_and_wait(self._node, (Delete(registration(name)),))
+            # Keys are left if an earlier call broke off, or came from elsewhere.
+            deleted = await self._delete_keys(name)
         except KvError as error:
             await abort(context, to_message(error))
-        return pb.NamespaceReply(changed=True)
+        return pb.NamespaceReply(changed=known or deleted)
 
-    async def _delete_keys(self, name: Namespace) -> None:
-        start = b""
+    async def _delete_keys(self, name: Namespace) -> bool:
+        """Delete all keys of a namespace; tell whether there were any."""
+        start, deleted = b"", False
         while True:
             commands: list[Command] = []
             with self._node.snapshot() as view:
@@ -196,8 +198,9 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
                     if len(commands) >= DELETES_PER_WRITE:
                         break
             if not commands:
-                return
+                return deleted
             await write_and_wait(self._node, tuple(commands))
+            deleted = True
 
     async def ListNamespaces(  # noqa: N802 -- the name is the protocol's
         self, request: pb.ListNamespacesRequest, context: Context

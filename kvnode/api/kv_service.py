@@ -2,12 +2,15 @@
 The Kv service: unary calls for other people's tools, Execute for the library.
 
 Both roads run the same operations.  An Execute stream holds at most a bounded
-number of unanswered operations: past that it is not read, and HTTP/2 flow
-control holds the client back.
+number of unanswered operations and bytes of results: past that nothing more is
+begun or read, and HTTP/2 flow control holds the client back.  Should the results
+of what was begun grow beyond all bounds nevertheless, the stream ends.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -15,18 +18,35 @@ import grpc.aio
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode._pb import kv_pb2_grpc
-from kvnode.api.operations import Operations
+from kvnode.api.operations import Operations, Waiting
 from kvnode.api.port import NodePort
 from kvnode.api.status_map import abort, to_message
 from kvnode.api.watch import Watches
-from kvnode.errors import KvError
-from kvnode.limits import FRAME_OPERATIONS_MAX
+from kvnode.errors import (
+    IndeterminateError,
+    InvalidArgumentError,
+    KvError,
+    OverloadedError,
+)
+from kvnode.limits import FRAME_BYTES_MAX, FRAME_OPERATIONS_MAX
 
 STREAM_OPERATIONS_MAX = 20_000
 """Unanswered operations of one stream: two full frames."""
 
+STREAM_BYTES_MAX = 64 * 1024 * 1024
+"""Results of one stream not written yet; past that no operation is begun."""
+
+STREAM_BYTES_END = 8 * STREAM_BYTES_MAX
+"""A stream with so many ends: many operations that waited came back at once."""
+
+RESULT_BYTES_MAX = FRAME_BYTES_MAX - 1024
+"""A larger result could not be sent, and would end the stream."""
+
 REPLY_BYTES = 4 * 1024 * 1024
 """A frame of results is closed at this size; one result may be larger."""
+
+WATCH_WRITE_SECONDS_MAX = 20.0
+"""A watcher that reads nothing holds a snapshot, and with it old pages."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -37,13 +57,28 @@ class _ReplyQueue:
     def __init__(self) -> None:
         self.unanswered = 0
         self._results: list[pb.OperationResult] = []
+        self._bytes = 0
         self._wakeup = asyncio.Event()
         self._answered = asyncio.Event()
         self._ended = False
 
+    @property
+    def full(self) -> bool:
+        """Tell whether nothing more should be begun for now."""
+        return (
+            self.unanswered >= STREAM_OPERATIONS_MAX or self._bytes >= STREAM_BYTES_MAX
+        )
+
     def add(self, result: pb.OperationResult) -> None:
         """Queue *result*."""
-        self._results.append(result)
+        size = result.ByteSize()
+        if size > RESULT_BYTES_MAX:
+            msg = f"the result has {size} bytes; at most {RESULT_BYTES_MAX} can be sent"
+            result.error.CopyFrom(to_message(InvalidArgumentError(msg)))
+            size = result.ByteSize()
+        self._bytes += size
+        if self._bytes <= STREAM_BYTES_END:
+            self._results.append(result)
         self._wakeup.set()
 
     def end(self) -> None:
@@ -51,26 +86,50 @@ class _ReplyQueue:
         self._ended = True
         self._wakeup.set()
 
+    def while_room(self, left: deque[pb.Operation]) -> Iterator[pb.Operation]:
+        """Take operations to begin from *left*, until there is no room for more."""
+        while left and not self.full:
+            self.unanswered += 1
+            yield left.popleft()
+
     async def room(self) -> None:
-        """Wait until another frame may be read."""
-        while self.unanswered >= STREAM_OPERATIONS_MAX:
-            self._answered.clear()
-            await self._answered.wait()
+        """Wait until more may be begun."""
+        while self.full:
+            await self._progress()
+
+    async def all_answered(self) -> None:
+        """Wait until nothing that was begun is unanswered."""
+        while self.unanswered:
+            await self._progress()
+
+    async def _progress(self) -> None:
+        self._answered.clear()
+        await self._answered.wait()
 
     async def write_all(
         self, write: Callable[[pb.FrameReply], Awaitable[None]]
     ) -> None:
-        """Write results in frames, until ended and all are answered."""
+        """
+        Write results in frames, until ended and all are answered.
+
+        Raises:
+            IndeterminateError: There were too many bytes of them.
+        """
         while not (self._ended and not self.unanswered):
+            if self._bytes > STREAM_BYTES_END:
+                msg = f"more than {STREAM_BYTES_END} bytes of results wait to be read"
+                raise IndeterminateError(msg)
             if not self._results:
                 self._wakeup.clear()
                 await self._wakeup.wait()
                 continue
             results, self._results = self._results, []
             for frame in _frames(results):
+                size = sum(result.ByteSize() for result in frame.results)
                 await write(frame)
-            self.unanswered -= len(results)
-            self._answered.set()
+                self._bytes -= size
+                self.unanswered -= len(frame.results)
+                self._answered.set()
 
 
 def _frames(results: list[pb.OperationResult]) -> list[pb.FrameReply]:
@@ -102,37 +161,57 @@ class KvServicer(kv_pb2_grpc.KvServicer):
         self, request_iterator: AsyncIterator[pb.Frame], context: Context
     ) -> None:
         """Run the frames of one stream until the client ends it."""
-        queue = _ReplyQueue()
+        queue, waiting = _ReplyQueue(), Waiting()
+        reading = asyncio.create_task(self._read_all(request_iterator, queue, waiting))
         writing = asyncio.create_task(queue.write_all(context.write))
         try:
-            async for frame in request_iterator:
-                await queue.room()
-                await self._run_frame(frame, queue, context)
-            queue.end()
-            await writing
-        finally:
-            writing.cancel()
-
-    async def _run_frame(
-        self, frame: pb.Frame, queue: _ReplyQueue, context: Context
-    ) -> None:
-        count = len(frame.operations)
-        if count > FRAME_OPERATIONS_MAX:
-            msg = f"a frame has {count} operations; at most {FRAME_OPERATIONS_MAX}"
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, msg)
-        queue.unanswered += count
-        with self._node.snapshot() as view:
-            self._operations.run(frame.operations, view, queue.add, unary=False)
-
-    async def Watch(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.WatchRequest, context: Context
-    ) -> AsyncIterator[pb.WatchReply]:
-        """Send changes until the client stops."""
-        try:
-            async for reply in self._watches.watch(request):
-                yield reply
+            await asyncio.gather(reading, writing)
         except KvError as error:
             await abort(context, to_message(error))
+        finally:
+            for task in (reading, writing, *waiting):
+                task.cancel()
+
+    async def _read_all(
+        self, frames: AsyncIterator[pb.Frame], queue: _ReplyQueue, waiting: Waiting
+    ) -> None:
+        """
+        Begin the operations of all *frames*; then end *queue*.
+
+        Raises:
+            InvalidArgumentError: A frame has too many operations.  None of its
+                own was begun, and all of earlier ones are answered.
+        """
+        async for frame in frames:
+            if (count := len(frame.operations)) > FRAME_OPERATIONS_MAX:
+                await queue.all_answered()
+                msg = f"a frame has {count} operations; at most {FRAME_OPERATIONS_MAX}"
+                raise InvalidArgumentError(msg)
+            left = deque(frame.operations)
+            while left:
+                await queue.room()
+                with self._node.snapshot() as view:
+                    begun = queue.while_room(left)
+                    self._operations.run(begun, view, queue.add, waiting, unary=False)
+        queue.end()
+
+    async def Watch(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
+        self, request: pb.WatchRequest, context: Context
+    ) -> None:
+        """Send changes until the client stops."""
+        try:
+            async with aclosing(self._watches.watch(request)) as replies:
+                async for reply in replies:
+                    async with asyncio.timeout(WATCH_WRITE_SECONDS_MAX):
+                        await context.write(reply)
+        except KvError as error:
+            await abort(context, to_message(error))
+        except TimeoutError:
+            msg = (
+                f"the watcher took nothing for {WATCH_WRITE_SECONDS_MAX} s; resume"
+                " from the last token"
+            )
+            await abort(context, to_message(OverloadedError(msg)))
 
     async def _unary(
         self, operation: pb.Operation, context: Context
@@ -145,9 +224,14 @@ class KvServicer(kv_pb2_grpc.KvServicer):
             if not future.done():
                 future.set_result(result)
 
+        waiting = Waiting()
         with self._node.snapshot() as view:
-            self._operations.run((operation,), view, sink, unary=True)
-        result = await future
+            self._operations.run((operation,), view, sink, waiting, unary=True)
+        try:
+            result = await future
+        finally:
+            for task in waiting:
+                task.cancel()
         if result.HasField("error"):
             await abort(context, result.error)
         return result

@@ -47,8 +47,9 @@ def checked_key(namespace: str, key: bytes) -> EntryKey:
 def checked_namespace(name: str) -> Namespace:
     """Return *name* if a user may create or delete that namespace."""
     if not 1 <= len(name) <= NAMESPACE_CHARS_MAX or set(name) - _NAMESPACE_CHARACTERS:
+        shown = name[: NAMESPACE_CHARS_MAX + 1]
         msg = (
-            f"{name[: NAMESPACE_CHARS_MAX + 1]!r} cannot name a namespace: use 1 to {NAMESPACE_CHARS_MAX}"
+            f"{shown!r} cannot name a namespace: use 1 to {NAMESPACE_CHARS_MAX}"
             " characters of a-z A-Z 0-9 . _ -"
         )
         raise InvalidArgumentError(msg)

@@ -8,19 +8,11 @@ the session has seen (rules S2, S3).
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from kvnode._pb import kv_pb2 as pb
-from kvnode.api.limits import (
-    checked_amount,
-    checked_deadline,
-    checked_members,
-    checked_metadata,
-    checked_patience,
-    checked_replicas,
-    checked_update,
-    checked_value,
-)
+from kvnode.api.commands import batch_of, command_of
+from kvnode.api.limits import checked_patience, checked_replicas
 from kvnode.api.port import NodePort
 from kvnode.api.reads import (
     Reader,
@@ -29,19 +21,11 @@ from kvnode.api.reads import (
 from kvnode.api.status_map import to_message
 from kvnode.api.tokens import (
     decode_session,
-    decode_version,
+    encode_session,
     encode_version,
 )
 from kvnode.api.write_replies import DataRequest, fill_write
-from kvnode.core.node.commands import (
-    LOCAL,
-    AddToCounter,
-    Command,
-    Delete,
-    Put,
-    UpdateDocument,
-    UpdateSet,
-)
+from kvnode.core.node.commands import LOCAL
 from kvnode.core.node.events import Reply
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import StoreView
@@ -50,10 +34,12 @@ from kvnode.errors import (
     KvError,
     NotCoveredError,
 )
-from kvnode.limits import BATCH_BYTES_MAX, BATCH_STEPS_MAX
 
 Sink = Callable[[pb.OperationResult], None]
 """Takes a finished result; called once for each operation."""
+
+Waiting = set[asyncio.Task[None]]
+"""Operations of one caller that wait; each leaves it by itself."""
 
 
 class _Call(NamedTuple):
@@ -63,6 +49,7 @@ class _Call(NamedTuple):
     options: pb.Options
     result: pb.OperationResult
     sink: Sink
+    waiting: Waiting
 
 
 class Operations:
@@ -71,13 +58,13 @@ class Operations:
     def __init__(self, node: NodePort, reader: Reader) -> None:
         self._node = node
         self._reader = reader
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def run(
         self,
         operations: Iterable[pb.Operation],
         view: StoreView,
         sink: Sink,
+        waiting: Waiting,
         *,
         unary: bool,
     ) -> None:
@@ -88,6 +75,8 @@ class Operations:
             operations: As the client sent them.
             view: A snapshot that stays open during this call.
             sink: Takes each result.
+            waiting: Holds operations that wait for what their session has seen;
+                the caller cancels them when nobody wants the results any more.
             unary: Alone in its call: the reply always carries a token.
         """
         # Most operations ask for nothing special and share one reading.
@@ -95,7 +84,7 @@ class Operations:
         for operation in operations:
             result = pb.OperationResult(id=operation.id)
             try:
-                self._run_one(operation, plain, result, sink)
+                self._run_one(operation, plain, result, sink, waiting)
             except KvError as error:
                 sink(_failed(result, error))
 
@@ -105,6 +94,7 @@ class Operations:
         plain: Reading,
         result: pb.OperationResult,
         sink: Sink,
+        waiting: Waiting,
     ) -> None:
         kind = operation.WhichOneof("kind")
         if kind is None:
@@ -117,7 +107,7 @@ class Operations:
             return
         request: DataRequest = getattr(operation, kind)
         options = request.options
-        call = _Call(request, options, result, sink)
+        call = _Call(request, options, result, sink, waiting)
         if options.session or options.want_session or options.max_staleness_ms:
             self._with_session(call, plain)
         else:
@@ -153,8 +143,8 @@ class Operations:
                 call.sink(_failed(call.result, error))
 
         task = asyncio.create_task(wait())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        call.waiting.add(task)
+        task.add_done_callback(call.waiting.discard)
 
     async def _until_ready(
         self, options: pb.Options, session: Session, patience_s: float
@@ -238,8 +228,13 @@ class Operations:
     # -- writes --------------------------------------------------------------
 
     def _write(self, call: _Call, at: Reading) -> None:
-        request, options, result, sink = call
-        commands = self._commands(request, at, result)
+        request, options, result, sink, _ = call
+        seen = NEW_SESSION
+        if isinstance(request, pb.BatchRequest):
+            commands, seen = batch_of(request, result.batch, self._reader, at)
+        else:
+            assert not isinstance(request, pb.GetRequest | pb.ListRequest), "reads"
+            commands = (command_of(request, self._reader, at.now),)
         replicas = LOCAL
         if options.w > 1 or options.w_each_region:
             replicas = checked_replicas(
@@ -247,111 +242,36 @@ class Operations:
                 each_region=options.w_each_region,
                 patience=checked_patience(options.deadline_ms),
             )
+        session = at.session.join(seen) if seen.seen else at.session
         if not commands:
             result.batch.SetInParent()
+            if at.want_session:
+                result.batch.session = encode_session(session)
             sink(result)
             return
         # What the node lacks of the session cannot be a dependency here (S2).
-        seen = at.session
+        known = at.session
         if at.stale:
-            seen = Session(
-                tuple(d for d in seen.seen if at.covered.covers(d)), seen.hlc
+            known = Session(
+                tuple(d for d in known.seen if at.covered.covers(d)), known.hlc
             )
 
         def on_reply(reply: Reply | KvError) -> None:
             try:
                 if isinstance(reply, KvError):
                     raise reply
-                fill_write(request, result, reply, at)
+                # The turn may have shown what came after the request did (D3).
+                then = at._replace(
+                    session=session,
+                    covered=self._node.clock(),
+                    pending=self._node.pending() if at.want_session else at.pending,
+                )
+                fill_write(request, result, reply, then)
                 sink(result)
             except KvError as error:
                 sink(_failed(result, error))
 
-        self._node.write(commands, on_reply, session=seen, replicas=replicas)
-
-    def _commands(
-        self, request: DataRequest, at: Reading, result: pb.OperationResult
-    ) -> tuple[Command, ...]:
-        key_of = self._reader.key_of
-        match request:
-            case pb.PutRequest():
-                return (self._put(request, at),)
-            case pb.DeleteRequest():
-                key = key_of(request.namespace, request.key)
-                return (Delete(key, decode_version(request.if_version)),)
-            case pb.CounterRequest():
-                amount = checked_amount(request.delta)
-                return (AddToCounter(key_of(request.namespace, request.key), amount),)
-            case pb.SetRequest():
-                key = key_of(request.namespace, request.key)
-                add = checked_members(list(request.add))
-                remove = checked_members(list(request.remove))
-                return (UpdateSet(key, add, remove),)
-            case pb.DocumentRequest():
-                key = key_of(request.namespace, request.key)
-                return (UpdateDocument(key, checked_update(request.update)),)
-            case pb.BatchRequest():
-                return self._batch(request, at, result.batch)
-            case pb.GetRequest() | pb.ListRequest():
-                msg = "reads do not get here"
-                raise AssertionError(msg)
-            case _:
-                assert_never(request)
-
-    def _put(self, request: pb.PutRequest, at: Reading) -> Put:
-        key = self._reader.key_of(request.namespace, request.key)
-        if request.if_absent and request.if_version:
-            msg = "give if_absent or if_version, not both"
-            raise InvalidArgumentError(msg)
-        return Put(
-            key,
-            checked_value(request.value),
-            checked_metadata(request.metadata),
-            checked_deadline(request.ttl_ms, request.expires_at_ms, at.now),
-            request.if_absent,
-            decode_version(request.if_version),
-        )
-
-    def _batch(
-        self, request: pb.BatchRequest, at: Reading, reply: pb.BatchReply
-    ) -> tuple[Command, ...]:
-        """Return the writes of a batch; its reads are answered here."""
-        if len(request.steps) > BATCH_STEPS_MAX:
-            msg = f"the batch has {len(request.steps)} steps; at most {BATCH_STEPS_MAX}"
-            raise InvalidArgumentError(msg)
-        if (size := request.ByteSize()) > BATCH_BYTES_MAX:
-            msg = f"the batch has {size} bytes; at most {BATCH_BYTES_MAX} are allowed"
-            raise InvalidArgumentError(msg)
-        commands: list[Command] = []
-        for number, step in enumerate(request.steps):
-            try:
-                command = self._step(step, reply.results.add(), at)
-            except InvalidArgumentError as error:
-                msg = f"step {number} of the batch: {error}"
-                raise InvalidArgumentError(msg) from error
-            if command:
-                commands.append(command)
-        return tuple(commands)
-
-    def _step(
-        self, step: pb.BatchRequest.Step, slot: pb.BatchReply.Result, at: Reading
-    ) -> Command | None:
-        """Return the write of one step, or answer its read."""
-        match step.WhichOneof("kind"):
-            case "put":
-                slot.write.SetInParent()
-                return self._put(step.put, at)
-            case "delete":
-                slot.write.SetInParent()
-                key = self._reader.key_of(step.delete.namespace, step.delete.key)
-                return Delete(key, decode_version(step.delete.if_version))
-            case "get":
-                slot.get.SetInParent()
-                self._reader.get(step.get, slot.get, at)
-                return None
-            case _:
-                msg = "says nothing to do"
-                raise InvalidArgumentError(msg)
+        self._node.write(commands, on_reply, session=known, replicas=replicas)
 
 
 def _failed(result: pb.OperationResult, error: KvError) -> pb.OperationResult:

@@ -56,10 +56,12 @@ class Reading(NamedTuple):
             return b""
         session = self.session
         if entry is not None:
-            session = session.saw_entry(
-                entry, covered=self.covered, pending=self.pending
-            )
+            session = self.saw(session, entry)
         return encode_session(session)
+
+    def saw(self, session: Session, entry: Entry) -> Session:
+        """Return *session* after reading *entry* here and now."""
+        return session.saw_entry(entry, covered=self.covered, pending=self.pending)
 
 
 def fill_entry(reply: pb.GetReply, entry: Entry, now: Millis) -> None:
@@ -97,8 +99,10 @@ class Reader:
         self._namespaces.check(name)
         return name
 
-    def get(self, request: pb.GetRequest, reply: pb.GetReply, at: Reading) -> None:
-        """Answer a get."""
+    def get(
+        self, request: pb.GetRequest, reply: pb.GetReply, at: Reading
+    ) -> Entry | None:
+        """Answer a get; return what is stored."""
         entry = at.view.entry(self.key_of(request.namespace, request.key))
         if entry is not None:
             fill_entry(reply, entry, at.now)
@@ -106,6 +110,7 @@ class Reader:
             reply.session = at.token(entry)
         if at.stale:
             reply.stale = True
+        return entry
 
     def list(self, request: pb.ListRequest, reply: pb.ListReply, at: Reading) -> None:
         """Answer one page of a list."""
@@ -114,7 +119,9 @@ class Reader:
         prefix = checked_prefix(request.prefix)
         cursor = checked_prefix(request.cursor, "cursor")
         start = cursor + b"\0" if cursor else prefix
-        session = at.session.saw_all_of(at.covered)
+        session = at.session
+        if at.want_session:  # what is not there has been seen, too
+            session = session.saw_all_of(at.covered)
         rows, size, last = 0, 0, b""
         for key, entry in at.view.scan(namespace, start=start, prefix=prefix):
             if (
@@ -126,9 +133,7 @@ class Reader:
                 break
             rows, last = rows + 1, key
             if at.want_session and not at.covered.covers_all(entry.version.index_dots):
-                session = session.saw_entry(
-                    entry, covered=at.covered, pending=at.pending
-                )
+                session = at.saw(session, entry)
             if entry.live(at.now):
                 size += self._add_item(reply, key, entry, values=request.with_values)
         else:
@@ -214,16 +219,16 @@ class Reader:
         limit = checked_page_size(request.limit)
         cursor = checked_prefix(request.cursor, "cursor")
         start = cursor + b"\0" if cursor else b""
-        keys, last = 0, b""
+        keys, size, last = 0, 0, b""
         for key, log in at.view.scan_conflicts(namespace, start=start):
-            if keys >= limit:
+            place = EntryKey(namespace, key)
+            messages = [conflict_message(place, r) for r in fresh(log, at.now)]
+            size += sum(len(m.value) for m in messages)
+            if keys and (keys >= limit or size > LIST_BYTES_MAX):
                 reply.cursor = last
                 return
             keys, last = keys + 1, key
-            place = EntryKey(namespace, key)
-            reply.conflicts.extend(
-                conflict_message(place, r) for r in fresh(log, at.now)
-            )
+            reply.conflicts.extend(messages)
         reply.complete = True
 
 

@@ -9,7 +9,8 @@ newest value, not the history.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.limits import checked_prefix
@@ -18,14 +19,30 @@ from kvnode.api.reads import Reader, conflict_message, fill_entry
 from kvnode.core.clocks.clock_codec import decode_clock, encode_clock
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.delta import lacking_entries
-from kvnode.core.versions.store_view import Commit
-from kvnode.core.versions.version import Entry, Version
+from kvnode.core.versions.store_view import Commit, ConflictRecord, StoreView
+from kvnode.core.versions.version import Version
 from kvnode.errors import CorruptRecordError, InvalidArgumentError, OverloadedError
-from kvnode.types import EntryKey
+from kvnode.types import Dot, EntryKey
 
 CHANGES_PER_REPLY = 500
 REPLY_BYTES = 1024 * 1024
 CONFLICTS_WAITING_MAX = 1000
+CONFLICT_BYTES_MAX = 4 * 1024 * 1024
+"""Conflicts beyond these are not reported; the conflict log may have them."""
+
+UNCOVERED_MAX = 10_000
+"""Uncovered entries told of; more of them are told of when they are covered."""
+
+ROWS_PER_SLICE = 500
+"""Rows looked at before other work gets its turn: about 5 ms."""
+
+ROW_PAUSE_SECONDS = 50e-6
+PAUSE_SECONDS_MAX = 5.0
+"""
+After each row looked at in vain, several times what it took: while a node
+catches up, every commit makes a watcher look at all that is uncovered.
+"""
+
 WATCHERS_MAX = 1000
 """Each watcher looks at every commit: this bounds what a write costs."""
 
@@ -38,11 +55,12 @@ class Watches:
         self._reader = reader
         self._count = 0
 
-    async def watch(self, request: pb.WatchRequest) -> AsyncIterator[pb.WatchReply]:
+    async def watch(self, request: pb.WatchRequest) -> AsyncGenerator[pb.WatchReply]:
         """
         Yield changes until the caller stops.
 
-        The first reply comes at once, with a token to resume from.
+        The first reply comes at once, with a token to resume from.  An open
+        snapshot may wait for the caller to come back: it must do so soon.
 
         Raises:
             InvalidArgumentError: The token or the prefix is wrong.
@@ -55,12 +73,18 @@ class Watches:
         if self._count >= WATCHERS_MAX:
             msg = f"{WATCHERS_MAX} watchers are served by this node; try another one"
             raise OverloadedError(msg)
-        watcher = _Watcher(self._node, EntryKey(namespace, prefix), clock)
+        watcher = _Watcher(
+            self._node,
+            EntryKey(namespace, prefix),
+            clock,
+            wants_conflicts=request.conflicts,
+        )
         self._count += 1
         stop = self._node.listen(watcher.on_commit)
         try:
-            async for reply in watcher.replies(conflicts=request.conflicts):
-                yield reply
+            async with aclosing(watcher.replies()) as replies:
+                async for reply in replies:
+                    yield reply
         finally:
             stop()
             self._count -= 1
@@ -83,41 +107,70 @@ class Watches:
 class _Watcher:
     """One watcher of the keys that begin with `prefix.key`."""
 
-    def __init__(self, node: NodePort, prefix: EntryKey, clock: VersionVector) -> None:
+    def __init__(
+        self,
+        node: NodePort,
+        prefix: EntryKey,
+        clock: VersionVector,
+        *,
+        wants_conflicts: bool,
+    ) -> None:
         self._node = node
         self._prefix = prefix
         self._clock = clock
         self._changed = asyncio.Event()
-        self._conflicts: deque[pb.Conflict] = deque(maxlen=CONFLICTS_WAITING_MAX)
+        self._wants_conflicts = wants_conflicts
+        self._conflicts: deque[tuple[EntryKey, ConflictRecord]] = deque()
+        self._conflict_bytes = 0
+        self._noticed: deque[tuple[EntryKey, Dot]] = deque(maxlen=CONFLICTS_WAITING_MAX)
         # Entries sent before the node covered them: they would be found again.
         self._uncovered: dict[bytes, Version] = {}
+        self._rows_in_vain = 0
 
     def on_commit(self, commit: Commit) -> None:
         """Wake up if *commit* touches the prefix."""
-        if any(map(self._matches, (write.key for write in commit.writes))):
+        if any(self._matches(write.key) for write in commit.writes):
             self._changed.set()
-        for key, log in commit.conflicts.items():
-            if self._matches(key) and log:
-                self._conflicts.append(conflict_message(key, log[-1]))
-                self._changed.set()
+        if self._wants_conflicts:
+            for key, log in commit.conflicts.items():
+                if self._matches(key) and log:
+                    self._note_conflicts(key, log)
+
+    def _note_conflicts(self, key: EntryKey, log: tuple[ConflictRecord, ...]) -> None:
+        """Keep what is new in *log*: one turn may have noticed several."""
+        for record in log:
+            place = (key, record.loser.version.dot)
+            if record.noticed_at == log[-1].noticed_at and place not in self._noticed:
+                self._noticed.append(place)
+                self._conflicts.append((key, record))
+                self._conflict_bytes += len(record.loser.value)
+        while len(self._conflicts) > CONFLICTS_WAITING_MAX or (
+            self._conflict_bytes > CONFLICT_BYTES_MAX and len(self._conflicts) > 1
+        ):
+            _, dropped = self._conflicts.popleft()
+            self._conflict_bytes -= len(dropped.loser.value)
+        self._changed.set()
 
     def _matches(self, key: EntryKey) -> bool:
         return key.namespace == self._prefix.namespace and key.key.startswith(
             self._prefix.key
         )
 
-    async def replies(self, *, conflicts: bool) -> AsyncIterator[pb.WatchReply]:
+    async def replies(self) -> AsyncGenerator[pb.WatchReply]:
         """Yield changes, round by round, for ever."""
         first = True
         while True:
             self._changed.clear()
-            async for reply in self._round(conflicts=conflicts):
-                if first or reply.changes or reply.conflicts:
-                    yield reply
-                first = False
+            async with aclosing(self._round()) as replies:
+                async for reply in replies:
+                    if first or reply.changes or reply.conflicts:
+                        yield reply
+                    first = False
+            pause = self._rows_in_vain * ROW_PAUSE_SECONDS
+            await asyncio.sleep(min(pause, PAUSE_SECONDS_MAX))
             await self._changed.wait()
 
-    async def _round(self, *, conflicts: bool) -> AsyncIterator[pb.WatchReply]:
+    async def _round(self) -> AsyncGenerator[pb.WatchReply]:
         """
         Yield all that has changed since the last round, from one snapshot.
 
@@ -127,7 +180,7 @@ class _Watcher:
         with self._node.snapshot() as view:
             covered = view.state().clock
             reply = pb.WatchReply(resume_token=encode_clock(self._clock))
-            for change in self._changes(lacking_entries(view, self._clock), covered):
+            async for change in self._changes(view, covered):
                 reply.changes.append(change)
                 if (
                     len(reply.changes) >= CHANGES_PER_REPLY
@@ -137,24 +190,41 @@ class _Watcher:
                     reply = pb.WatchReply(resume_token=reply.resume_token)
         self._clock = self._clock.join(covered)
         reply.resume_token = encode_clock(self._clock)
-        if conflicts:
-            reply.conflicts.extend(self._conflicts)
-            self._conflicts.clear()
+        noticed, self._conflict_bytes = tuple(self._conflicts), 0
+        self._conflicts.clear()
+        reply.conflicts.extend(conflict_message(*conflict) for conflict in noticed)
         yield reply
 
-    def _changes(
-        self, lacking: Iterator[tuple[EntryKey, Entry]], covered: VersionVector
-    ) -> Iterator[pb.WatchReply.Change]:
+    async def _changes(
+        self, view: StoreView, covered: VersionVector
+    ) -> AsyncIterator[pb.WatchReply.Change]:
         """Yield changes of the prefix, each uncovered version only once."""
         before, self._uncovered = self._uncovered, {}
+        self._rows_in_vain = 0
         now = self._node.now()
-        for key, entry in lacking:
-            if not self._matches(key):
-                continue
-            version = entry.version
-            if not covered.covers_all(version.index_dots):
-                self._uncovered[key.key] = version
-            if before.get(key.key) != version:
+        lacking = lacking_entries(view, self._clock)
+        for rows, (key, entry) in enumerate(lacking, 1):
+            if rows % ROWS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+            if self._is_news(key, entry.version, covered, before):
                 change = pb.WatchReply.Change(key=key.key)
                 fill_entry(change.entry, entry, now)
                 yield change
+            else:
+                self._rows_in_vain += 1
+
+    def _is_news(
+        self,
+        key: EntryKey,
+        version: Version,
+        covered: VersionVector,
+        before: dict[bytes, Version],
+    ) -> bool:
+        if not self._matches(key):
+            return False
+        told = before.get(key.key) == version
+        if not covered.covers_all(version.index_dots):
+            if len(self._uncovered) >= UNCOVERED_MAX:
+                return False
+            self._uncovered[key.key] = version
+        return not told

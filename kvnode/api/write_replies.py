@@ -6,6 +6,7 @@ from kvnode.api.tokens import encode_session, encode_version
 from kvnode.core.node.commands import Applied, ConditionFailed, Outcome, Refused
 from kvnode.core.node.events import Reply
 from kvnode.errors import (
+    IndeterminateError,
     InvalidArgumentError,
     ReplicasTimeoutError,
     WrongTypeError,
@@ -29,10 +30,14 @@ def _raise_failure(reply: Reply) -> None:
 
     Raises:
         RejectedError: It did not happen.
+        IndeterminateError: A part of it did.
         ReplicasTimeoutError: Fewer replicas than asked for have it.
     """
     for outcome in reply.outcomes:
         if isinstance(outcome, Refused):
+            if any(isinstance(other, Applied) for other in reply.outcomes):
+                msg = f"a step was refused and others were applied: {outcome.message}"
+                raise IndeterminateError(msg)
             kind = WrongTypeError if outcome.wrong_type else InvalidArgumentError
             raise kind(outcome.message)
     if reply.acknowledged < reply.needed:
@@ -58,13 +63,9 @@ def _token(reply: Reply, at: Reading) -> bytes:
                 others = version.index_dots
                 if not at.covered.covers_all(d for d in others if d != version.dot):
                     # A CRDT's state shows contributions that are not covered yet.
-                    session = session.saw_entry(
-                        entry, covered=at.covered, pending=at.pending
-                    )
+                    session = at.saw(session, entry)
             case ConditionFailed(entry) if entry is not None:
-                session = session.saw_entry(
-                    entry, covered=at.covered, pending=at.pending
-                )
+                session = at.saw(session, entry)
             case _:
                 pass
     return encode_session(session)
@@ -87,12 +88,15 @@ def fill_write(
         case pb.CounterRequest() if isinstance(outcome, Applied):
             fill_counter(result.counter, outcome.entry)
             result.counter.session = token
+            result.counter.stale = at.stale
         case pb.SetRequest() if isinstance(outcome, Applied):
             fill_set(result.set, outcome.entry, members=request.want_members)
             result.set.session = token
+            result.set.stale = at.stale
         case pb.DocumentRequest() if isinstance(outcome, Applied):
             fill_document(result.document, outcome.entry, request)
             result.document.session = token
+            result.document.stale = at.stale
         case _:
             _fill_outcome(result.write, outcome, reply, at, token)
 
@@ -112,5 +116,6 @@ def _fill_outcome(
         case Refused():
             msg = "a refused write has no reply"
             raise AssertionError(msg)
+    write.stale = at.stale
     if token:
         write.session = token

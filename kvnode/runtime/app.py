@@ -25,7 +25,6 @@ from kvnode._pb import (
     kv_pb2,
     kv_pb2_grpc,
     peer_pb2,
-    peer_pb2_grpc,
 )
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
@@ -47,7 +46,7 @@ from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.transport.link import Conditions
-from kvnode.transport.peer_pool import PeerPool, PeerServicer
+from kvnode.transport.peer_pool import PeerPool, add_peer_service
 from kvnode.types import Millis, Namespace, ReplicaId
 
 logger = logging.getLogger(__name__)
@@ -234,7 +233,7 @@ def _add_services(
     admin_pb2_grpc.add_AdminServicer_to_server(
         AdminServicer(driver, namespaces, pool, facts), server
     )
-    peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(pool), server)
+    add_peer_service(server, pool)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [
         module.DESCRIPTOR.services_by_name[name].full_name

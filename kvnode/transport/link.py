@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from kvnode._pb import peer_pb2 as pb
 from kvnode.core.versions.store_view import PeerAddress
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
@@ -37,7 +36,7 @@ class Link:
         self.closed = asyncio.Event()
         self.reason = ""
         self._conditions = conditions
-        self._queue: deque[tuple[float, pb.PeerMessage, int]] = deque()
+        self._queue: deque[tuple[float, bytes]] = deque()
         self._queued_bytes = 0
         self._wakeup = asyncio.Event()
 
@@ -46,17 +45,16 @@ class Link:
         """Tell whether messages are dropped."""
         return self._conditions.blocked
 
-    def send(self, message: pb.PeerMessage) -> None:
-        """Queue *message*; a full queue closes the link."""
+    def send(self, message: bytes) -> None:
+        """Queue an encoded message; a full queue closes the link."""
         if self._conditions.blocked or self.closed.is_set():
             return
-        size = message.ByteSize()
-        if self._queued_bytes + size > QUEUE_BYTES_MAX:
+        if self._queued_bytes + len(message) > QUEUE_BYTES_MAX:
             self.close(f"{QUEUE_BYTES_MAX} bytes wait: the peer has stopped reading")
             return
         due = asyncio.get_running_loop().time() + self._conditions.delay_ms / 1000
-        self._queue.append((due, message, size))
-        self._queued_bytes += size
+        self._queue.append((due, message))
+        self._queued_bytes += len(message)
         self._wakeup.set()
 
     def close(self, reason: str) -> None:
@@ -66,7 +64,7 @@ class Link:
             self.closed.set()
             self._wakeup.set()
 
-    async def pump(self, write: Callable[[pb.PeerMessage], Awaitable[None]]) -> None:
+    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
         """Write queued messages in order, each when due, until closed."""
         loop = asyncio.get_running_loop()
         while not self.closed.is_set():
@@ -74,9 +72,9 @@ class Link:
                 self._wakeup.clear()
                 await self._wakeup.wait()
                 continue
-            due, message, size = self._queue.popleft()
+            due, message = self._queue.popleft()
             if (wait := due - loop.time()) > 0:
                 await asyncio.sleep(wait)
-            self._queued_bytes -= size
+            self._queued_bytes -= len(message)
             if not self._conditions.blocked:
                 await write(message)

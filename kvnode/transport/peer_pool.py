@@ -17,7 +17,6 @@ import grpc
 import grpc.aio
 
 from kvnode._pb import peer_pb2 as pb
-from kvnode._pb import peer_pb2_grpc
 from kvnode.core.node.events import PeerDown, PeerUp, Received
 from kvnode.core.replication.messages import Message
 from kvnode.core.versions.store_view import PeerAddress
@@ -40,6 +39,13 @@ logger = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """Pages and pushes are under 1 MiB; the rest is room for what comes later."""
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Peer"].full_name
+CONNECT_METHOD = f"/{SERVICE}/Connect"
+"""
+Called without the generated stub: messages are handed over in bytes, because a
+push goes to every peer and is encoded once.
+"""
 
 HELLO_SECONDS_MAX = 10.0
 REDIAL_SECONDS_MIN = 0.2
@@ -80,6 +86,7 @@ class PeerPool:
         self._links: dict[ReplicaId, Link] = {}
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._events: PeerEvents | None = None
+        self._last_sent: tuple[Message | None, bytes] = (None, b"")
 
     def attach(self, events: PeerEvents) -> None:
         """Say where events go; comes before any dialing or meeting."""
@@ -91,7 +98,13 @@ class PeerPool:
         """Queue *message*; dropped if the peer is not connected."""
         link = self._links.get(peer)
         if link:
-            link.send(encode_message(message))
+            link.send(self._encoded(message))
+
+    def _encoded(self, message: Message) -> bytes:
+        """Return *message* in bytes; the same one for several peers only once."""
+        if message is not self._last_sent[0]:
+            self._last_sent = (message, encode_message(message).SerializeToString())
+        return self._last_sent[1]
 
     def dial(self, address: PeerAddress) -> None:
         """Keep a connection to *address* from now on, redialing as needed."""
@@ -125,10 +138,10 @@ class PeerPool:
 
     # -- meeting -------------------------------------------------------------
 
-    def hello(self) -> pb.PeerMessage:
+    def hello(self) -> bytes:
         """Return what this node says first on every stream."""
         assert self._events is not None, "attach comes first"
-        return pb.PeerMessage(
+        hello = pb.PeerMessage(
             hello=pb.Hello(
                 protocol=PROTOCOL,
                 protocol_min=PROTOCOL_MIN,
@@ -138,6 +151,7 @@ class PeerPool:
                 clock=encode_clock(self._events.clock()),
             )
         )
+        return hello.SerializeToString()
 
     def check_hello(self, message: pb.PeerMessage | None) -> pb.Hello:
         """
@@ -172,7 +186,7 @@ class PeerPool:
         self,
         hello: pb.Hello,
         read: Read,
-        write: Callable[[pb.PeerMessage], Awaitable[None]],
+        write: Callable[[bytes], Awaitable[None]],
         *,
         dialed: bool,
     ) -> str:
@@ -271,7 +285,11 @@ class PeerPool:
         async with grpc.aio.insecure_channel(
             target.address, options=CHANNEL_OPTIONS
         ) as channel:
-            call = peer_pb2_grpc.PeerStub(channel).Connect()
+            connect: grpc.aio.StreamStreamMultiCallable[bytes, pb.PeerMessage]
+            connect = channel.stream_stream(
+                CONNECT_METHOD, response_deserializer=pb.PeerMessage.FromString
+            )
+            call = connect()
             read = _reader(call)
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 await call.write(self.hello())
@@ -288,7 +306,7 @@ class PeerPool:
             return ReplicaId(hello.self.replica), True
 
 
-def _reader(call: grpc.aio.StreamStreamCall[pb.PeerMessage, pb.PeerMessage]) -> Read:
+def _reader(call: grpc.aio.StreamStreamCall[bytes, pb.PeerMessage]) -> Read:
     async def read() -> pb.PeerMessage | None:
         message = await call.read()
         return message if isinstance(message, pb.PeerMessage) else None
@@ -314,16 +332,27 @@ def _said(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-class PeerServicer(peer_pb2_grpc.PeerServicer):
+def add_peer_service(server: grpc.aio.Server, pool: PeerPool) -> None:
+    """Let peers dial *pool* at *server*."""
+    handler: grpc.RpcMethodHandler[pb.PeerMessage, bytes]
+    handler = grpc.stream_stream_rpc_method_handler(
+        _Meetings(pool).connect, request_deserializer=pb.PeerMessage.FromString
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(SERVICE, {"Connect": handler}),)
+    )
+
+
+class _Meetings:
     """Takes connections that peers dial."""
 
     def __init__(self, pool: PeerPool) -> None:
         self._pool = pool
 
-    async def Connect(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
+    async def connect(
         self,
         request_iterator: AsyncIterator[pb.PeerMessage],
-        context: grpc.aio.ServicerContext[pb.PeerMessage, pb.PeerMessage],
+        context: grpc.aio.ServicerContext[pb.PeerMessage, bytes],
     ) -> None:
         """Serve one stream until either side ends it."""
         del request_iterator  # reading through the context allows cancelling a read

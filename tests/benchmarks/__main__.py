@@ -18,7 +18,7 @@ import asyncio
 import cProfile
 import signal
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -189,7 +189,11 @@ def _add_names(
     parser: ArgumentParser, flag: str, names: type[Section | Family], what: str
 ) -> None:
     def chosen(text: str) -> frozenset[Section | Family]:
-        return frozenset(names(part.strip()) for part in text.split(","))
+        parts = {part.strip() for part in text.split(",")}
+        if unknown := sorted(parts - set(names)):
+            msg = f"{unknown[0]!r} is not among {everything}"
+            raise ArgumentTypeError(msg)
+        return frozenset(map(names, parts))
 
     everything = ",".join(names)
     parser.add_argument(

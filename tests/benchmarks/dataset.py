@@ -35,7 +35,7 @@ class Dataset:
         assert 0 <= caller < callers <= len(self.keys), "every caller has a key"
         rng = Random(SEED + caller)
         own = range(caller, len(self.keys), callers)
-        return tuple(rng.choice(own) for _ in range(ORDER_LENGTH))
+        return tuple(rng.choices(own, k=ORDER_LENGTH))
 
     def sample(self, count: int) -> list[int]:
         """Return *count* different indexes, or all if there are fewer."""

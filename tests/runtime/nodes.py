@@ -209,9 +209,7 @@ def foreign(
 ) -> Entry:
     """Return the entry that PEER's write number *seq* made."""
     hlc = HlcTimestamp((NOW << 16) + seq)
-    version = Version(
-        Kind.REGISTER, hlc, Dot(PEER, seq), dependencies=dependencies
-    )
+    version = Version(Kind.REGISTER, hlc, Dot(PEER, seq), dependencies=dependencies)
     return Entry(version, value)
 
 

@@ -37,7 +37,9 @@ class Serving:
 
     async def fill(self) -> None:
         """Put the entries."""
-        writes = (Write(at(b"%d" % n), register(n), None) for n in range(1, ENTRIES + 1))
+        writes = (
+            Write(at(b"%d" % n), register(n), None) for n in range(1, ENTRIES + 1)
+        )
         await self.store.apply(Commit(covering(ENTRIES), tuple(writes)))
 
     def pages(self, peer: ReplicaId = PEER) -> list[DeltaPage]:

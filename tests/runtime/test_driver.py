@@ -259,10 +259,12 @@ async def test_disk_failure_leaves_no_delivery_hanging() -> None:
         node.store.fail_next(OSError("disk is gone"))
         node.queue(Put(at(b"k"), b"v"))
         await node.store.applying.wait()
-        for seq in range(1, 4):
-            message = Received(PEER, push_of(b"m", foreign(seq)))
-            delivery = asyncio.create_task(node.driver.deliver(message))
-            await node.settled()
+        await node.driver.deliver(Received(PEER, push_of(b"m", foreign(1))))
+        await node.settled()
+        await node.driver.deliver(Received(PEER, push_of(b"m", foreign(2))))
+        message = Received(PEER, push_of(b"m", foreign(3)))
+        delivery = asyncio.create_task(node.driver.deliver(message))
+        await node.settled()
         assert not delivery.done()
 
         node.store.gate.set()
@@ -456,5 +458,3 @@ async def test_large_value_of_a_client_is_only_announced_to_peers() -> None:
         (push,) = node.transport.messages(Push)
         assert push.entries[0].value_bytes == INLINE_VALUE_BYTES_MAX + 1
         assert push.size_bytes < 1000
-
-

@@ -68,7 +68,7 @@ async def test_request_beyond_a_bound_is_refused_with_the_numbers(
     inbox = Inbox(operations_max=10, bytes_max=100)
     inbox.put(Tick(), 8, 90)
 
-    with pytest.raises(OverloadedError, match="8 operations of 90 bytes.*10 of 100"):
+    with pytest.raises(OverloadedError, match=r"8 operations of 90 bytes.*10 of 100"):
         inbox.check_room(operations, size)
     inbox.check_room(2, 10)
 

@@ -6,7 +6,6 @@ token is not covered, sends the token along with its writes, and takes from ever
 reply what the reply shows.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvnode.core.clocks.version_vector import VersionVector
@@ -23,19 +22,8 @@ from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.version import Entry
 from kvnode.types import EntryKey
 from tests.simulation.oracle import Knowledge, Oracle, held_by, learn
+from tests.simulation.practice import TokenAfterWrite, token_after_write
 from tests.simulation.site import Site
-
-
-def token_after_write(
-    session: Session, entry: Entry, covered: VersionVector, pending: VersionVector
-) -> Session:
-    """Return the token in the reply to a write that left *entry* behind."""
-    version = entry.version
-    session = session.saw(version.index_dots, version.hlc)
-    others = (dot for dot in version.index_dots if dot != version.dot)
-    if covered.covers_all(others):
-        return session
-    return session.saw_entry(entry, covered=covered, pending=pending)
 
 
 @dataclass(slots=True)
@@ -43,9 +31,7 @@ class Client:
     """One session; does one thing at a time."""
 
     oracle: Oracle
-    token_after_write: Callable[
-        [Session, Entry, VersionVector, VersionVector], Session
-    ] = token_after_write
+    token_after_write: TokenAfterWrite = token_after_write
     session: Session = NEW_SESSION
     knowledge: Knowledge = field(default_factory=dict)
     waits_at: Site | None = None

@@ -21,7 +21,7 @@ def small_limits() -> Iterator[None]:
         patch.setattr(fetch, "CHUNK_BYTES", CHUNK_BYTES)
         patch.setattr(fetch, "FETCH_WINDOW_CHUNKS", WINDOW_CHUNKS)
         patch.setattr(fetch, "FETCHES_MAX", 2)
-        patch.setattr(delta, "PAGE_ENTRIES_MAX", 2)
+        patch.setattr(delta, "PAGE_ENTRIES_MAX", 1)
         patch.setattr(pushes, "PUSH_ENTRIES_MAX", 2)
         patch.setattr(coverage, "WAITING_BATCHES_MAX", 6)
         yield

@@ -18,7 +18,8 @@ from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
 from tests.simulation.client import Client
 from tests.simulation.oracle import Oracle, ViolationError
-from tests.simulation.site import GOOD_PRACTICE, Fate, Practice, Site
+from tests.simulation.practice import GOOD_PRACTICE, Practice
+from tests.simulation.site import Fate, Site
 
 START = Millis(1_700_000_000_000)
 HEALING_ROUNDS_MAX = 300
@@ -52,7 +53,9 @@ class Network:
             )
             for n in range(site_count)
         ]
-        self.clients = [Client(self.oracle) for _ in range(client_count)]
+        self.clients = [
+            Client(self.oracle, practice.token_after_write) for _ in range(client_count)
+        ]
         self._queues: dict[tuple[str, str], deque[Message]] = {}
         for a, b in combinations(self.sites, 2):
             self.connect(a, b)
@@ -76,7 +79,7 @@ class Network:
         """Note that a turn is durable, and what was accepted in it."""
         self.oracle.committed(site.replica, result.commit)
         for effect in result.effects:
-            if isinstance(effect, Reply):
+            if isinstance(effect, Reply) and effect.number in self._owners:
                 self._owners[effect.number].note_accepted(effect)
 
     def answered(self, site: Site, number: int, reply: Reply | None) -> None:
@@ -141,7 +144,8 @@ class Network:
         self.check(site)
 
     def crash(self, site: Site) -> None:
-        """Stop a site as power loss does, and start it again."""
+        """Stop a site as power loss does, and start it again a little later."""
+        self.now = Millis(self.now + 1)
         for client in self.clients:
             if client.waits_at is site:
                 client.gave_up()

@@ -8,8 +8,7 @@ time and only when told to, so that anything may happen between two pages.
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import AbstractContextManager
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple, Protocol, assert_never
@@ -36,6 +35,7 @@ from kvnode.runtime.delta_server import WINDOW_PAGES
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
+from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
 
 PAGE_BYTES = 200
 """A few entries a page, so that a delta has several."""
@@ -72,19 +72,6 @@ class World(Protocol):
         """Note that a node blames another one."""
 
 
-class Source(NamedTuple):
-    """What a delta is read from, and how to let go of it."""
-
-    view: StoreView
-    held: AbstractContextManager[StoreView]
-
-
-def one_snapshot(store: MemoryStore) -> Source:
-    """Return the source that rule D1 asks for."""
-    held = store.snapshot()
-    return Source(held.__enter__(), held)
-
-
 class _Turn(NamedTuple):
     events: list[Event]
     result: TurnResult
@@ -97,17 +84,6 @@ class _Serving:
     pages: Generator[DeltaPage]
     acknowledged: int = -1
     sent: int = 0
-
-
-@dataclass(slots=True)
-class Practice:
-    """How sites work; a test makes them work badly by changing it."""
-
-    open_source: Callable[[MemoryStore], Source] = one_snapshot
-    effects_before_commit: bool = False
-
-
-GOOD_PRACTICE = Practice()
 
 
 class Site:

@@ -357,7 +357,9 @@ async def test_operation_of_no_known_kind_is_refused(road: Road) -> None:
     """What a newer client may send, and what a broken one may."""
     empty = pb.Operation(id=7)
     # Field 99, length-delimited, which no version of the protocol has yet.
-    newer = pb.Operation.FromString(pb.Operation(id=8).SerializeToString() + b"\x9a\x06\x01x")
+    newer = pb.Operation.FromString(
+        pb.Operation(id=8).SerializeToString() + b"\x9a\x06\x01x"
+    )
 
     results = await road.ask(empty, newer)
 

@@ -13,7 +13,9 @@ def _history(*attempts: tuple[bytes | None, Ended]) -> History:
 def test_acknowledged_state_is_the_only_one_allowed() -> None:
     """Older states, indeterminate ones too, are gone for good."""
     history = _history(
-        (b"1", Ended.ACKNOWLEDGED), (b"2", Ended.INDETERMINATE), (b"3", Ended.ACKNOWLEDGED)
+        (b"1", Ended.ACKNOWLEDGED),
+        (b"2", Ended.INDETERMINATE),
+        (b"3", Ended.ACKNOWLEDGED),
     )
 
     assert history.allowed() == {b"3"}

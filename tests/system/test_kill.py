@@ -55,8 +55,12 @@ async def _overwrite(
         number = chance.randrange(KEYS_PER_WRITER)
         value += 1
         ended = await _try_register(
-            client, b"%s/%d" % (name.encode(), number), b"%d" % value, chance
-        , histories[number])
+            client,
+            b"%s/%d" % (name.encode(), number),
+            b"%d" % value,
+            chance,
+            histories[number],
+        )
         account.endings[ended] += 1
 
 
@@ -69,9 +73,7 @@ async def _try_register(
 ) -> Ended:
     """Put *value*, or delete the key; note how it ended."""
     state: State = None if chance.random() < DELETE_SHARE else value
-    ended = await ending(
-        store.delete(key) if state is None else store.put(key, state)
-    )
+    ended = await ending(store.delete(key) if state is None else store.put(key, state))
     history.note(state, ended)
     return ended
 

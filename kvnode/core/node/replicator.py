@@ -107,7 +107,9 @@ class Replicator:
         if turn.seq > turn.seq_before:
             first = turn.seq_before + 1
             turn.clock = turn.clock.with_range(own, first, turn.seq)
-            for push in pushes(own, first, turn.seq, turn.originated):
+            for push in (
+                pushes(own, first, turn.seq, turn.originated) if self.peers else ()
+            ):
                 for replica, peer in self.peers.items():
                     if peer.outbox.offer(push):
                         turn.effects.append(Send(replica, push))

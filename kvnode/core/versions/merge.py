@@ -66,10 +66,13 @@ def merge(stored: Entry | None, incoming: Entry, join: Join) -> Merged:
         if mine.kind not in CRDT_KINDS:
             return Merged(stored, Relation.SAME, changed=False)
         return _joined(stored, incoming, join)
-    relation = relate(mine, theirs)
     if theirs.rank > mine.rank:
+        if _builds_on(theirs, mine):  # by R1 the common case
+            return Merged(incoming, Relation.NEWER, changed=True)
+        relation = relate(mine, theirs)
         loser = stored if relation is Relation.CONCURRENT else None
         return Merged(incoming, relation, changed=True, loser=loser)
+    relation = relate(mine, theirs)
     loser = incoming if relation is Relation.CONCURRENT else None
     return Merged(stored, relation, changed=False, loser=loser)
 
@@ -101,6 +104,8 @@ def relate(stored: Version, incoming: Version) -> Relation:
 
 
 def _builds_on(later: Version, earlier: Version) -> bool:
+    if earlier.kind not in CRDT_KINDS:
+        return covers((later.dot,), earlier.dot) or covers(later.others, earlier.dot)
     clock = later.key_clock
     return all(covers(clock, dot) for dot in earlier.index_dots)
 

@@ -53,6 +53,11 @@ class Batch:
     conflicts_gone: list[bytes] = field(default_factory=list)
     long_conflicts_gone: list[bytes] = field(default_factory=list)
 
+    @property
+    def row_count(self) -> int:
+        """Return about how many rows are put and deleted."""
+        return len(self.entries) + len(self.index) + len(self.index_gone)
+
     def write(self, txn: "Transaction", databases: Databases) -> None:
         """Put and delete all rows within *txn*; deletions first."""
         for gone, database in (

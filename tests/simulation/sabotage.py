@@ -1,0 +1,215 @@
+"""
+Nodes broken on purpose: each breaks one rule, as a programmer might.
+
+A harness that does not notice them proves nothing by its silence.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import pytest
+
+from kvnode.core.clocks.hybrid_logical_clock import from_millis
+from kvnode.core.node import pushes, replicator, writes
+from kvnode.core.replication import catch_up, coverage, delta, fetch, outbox
+from kvnode.core.replication.messages import Push, wire_entry
+from kvnode.core.versions.session import Session
+from kvnode.core.versions.store_view import Commit, DurableState, StoreView
+from kvnode.core.versions.version import Entry
+from kvnode.storage.memory_store import MemorySnapshot, MemoryStore
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
+from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
+
+
+class _LatestView:
+    """A view that looks at a new snapshot for each range of the index."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._held: MemorySnapshot = store.snapshot().__enter__()
+
+    def _renew(self) -> None:
+        self._held.__exit__(None, None, None)
+        self._held = self._store.snapshot().__enter__()
+
+    def state(self) -> DurableState:
+        return self._held.state()
+
+    def indexed_replicas(self) -> Iterable[ReplicaId]:
+        return self._held.indexed_replicas()
+
+    def index(
+        self, replica: ReplicaId, first: int, last: int | None
+    ) -> Iterator[tuple[Dot, EntryKey]]:
+        self._renew()
+        return iter(list(self._held.index(replica, first, last)))
+
+    def entry(self, key: EntryKey) -> Entry | None:
+        return self._held.entry(key)
+
+    def __enter__(self) -> "_LatestView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.__exit__(None, None, None)
+
+
+def _delta_of_many_snapshots(patch: pytest.MonkeyPatch) -> Practice:
+    """D1: an entry superseded between two snapshots is in neither part."""
+
+    def open_source(store: MemoryStore) -> Source:
+        view = _LatestView(store)
+        held: AbstractContextManager[StoreView] = view  # type: ignore[assignment]  # a delta needs no more of a view than it has
+        return Source(view, held)  # type: ignore[arg-type]  # the same
+
+    del patch
+    return Practice(open_source=open_source)
+
+
+def _clock_joined_with_the_first_page(patch: pytest.MonkeyPatch) -> Practice:
+    """D2: the pages after it may never come."""
+    patch.setattr(
+        catch_up.CatchUp, "complete", property(lambda delta: not delta.missing)
+    )
+    return GOOD_PRACTICE
+
+
+def _batch_covered_without_its_dependencies(patch: pytest.MonkeyPatch) -> Practice:
+    """D4."""
+    covered = coverage._coverable
+
+    def coverable(batch: coverage.WaitingBatch, clock: coverage.VersionVector) -> bool:
+        dependencies, batch.dependencies = batch.dependencies, ()
+        answer = covered(batch, clock)
+        batch.dependencies = dependencies
+        return answer
+
+    patch.setattr(coverage, "_coverable", coverable)
+    return GOOD_PRACTICE
+
+
+def _index_rows_never_deleted(patch: pytest.MonkeyPatch) -> Practice:
+    """Section 3: the rows of what a write supersedes go in its transaction."""
+    apply = MemoryStore.apply
+
+    async def careless(store: MemoryStore, commit: Commit) -> None:
+        writes = tuple(write._replace(replaced=None) for write in commit.writes)
+        await apply(store, Commit(commit.state, writes, commit.conflicts))
+
+    patch.setattr(MemoryStore, "apply", careless)
+    return GOOD_PRACTICE
+
+
+def _entry_sent_only_at_its_newest_dot(patch: pytest.MonkeyPatch) -> Practice:
+    """D1: a peer may have a CRDT's newest contribution and lack an older one."""
+    patch.setattr(delta, "_first_lacking", lambda entry, _: entry.version.dot)
+    return GOOD_PRACTICE
+
+
+def _stamp_below_what_it_overwrites(patch: pytest.MonkeyPatch) -> Practice:
+    """R1: only the node's own clock is looked at, not the stored stamp."""
+
+    def tick(last: HlcTimestamp, *_: HlcTimestamp, now: Millis) -> HlcTimestamp:
+        return HlcTimestamp(max(from_millis(now), last + 1))
+
+    patch.setattr(writes, "tick", tick)
+    return GOOD_PRACTICE
+
+
+def _effects_before_the_commit(patch: pytest.MonkeyPatch) -> Practice:
+    """W2: told, and then lost in a crash."""
+    del patch
+    return Practice(effects_before_commit=True)
+
+
+def _any_pull_of_the_key_will_do(patch: pytest.MonkeyPatch) -> Practice:
+    """D6: the record that arrives may be older than the one announced."""
+    patch.setattr(coverage, "includes", lambda *_: True)
+    patch.setattr(catch_up, "includes", lambda *_: True)
+    return GOOD_PRACTICE
+
+
+def _values_never_pulled(patch: pytest.MonkeyPatch) -> Practice:
+    """D6: an announced value is taken for one that is here."""
+    patch.setattr(replicator, "includes", lambda *_: True)
+    return GOOD_PRACTICE
+
+
+def _silent_pulls_not_repeated(patch: pytest.MonkeyPatch) -> Practice:
+    """A request lost in a failed turn of the peer leaves the pull hanging."""
+    patch.setattr(fetch.Fetches, "repeat", lambda *_: [])
+    return GOOD_PRACTICE
+
+
+def _overtaken_pushes_stay_in_flight(patch: pytest.MonkeyPatch) -> Practice:
+    """D5: a push that a delta overtook is never acknowledged."""
+    patch.setattr(outbox.Outbox, "covered", lambda *_: False)
+    return GOOD_PRACTICE
+
+
+def _push_cut_by_newest_seq(patch: pytest.MonkeyPatch) -> Practice:
+    """D4: a range is covered though its key comes with the next push."""
+
+    def newest_first(
+        origin: ReplicaId,
+        first: int,
+        last: int,
+        written: dict[EntryKey, pushes.Originated],
+    ) -> Iterator[Push]:
+        by_newest = sorted(written.items(), key=lambda item: item[1].entry.version.dot)
+        start = first
+        for key, (_, entry) in by_newest:
+            seq = entry.version.dot.seq
+            yield Push(origin, start, seq, (wire_entry(key, entry),))
+            start = seq + 1
+        assert start == last + 1, "the last write is the newest of its key"
+
+    patch.setattr(replicator, "pushes", newest_first)
+    return GOOD_PRACTICE
+
+
+def _dependencies_lost_with_a_superseded_write(
+    patch: pytest.MonkeyPatch,
+) -> Practice:
+    """D4: the newest entry of a turn travels for the earlier ones too."""
+    patch.setattr(writes, "join_sorted", lambda _, own: own)
+    return GOOD_PRACTICE
+
+
+def _token_without_what_a_write_showed(patch: pytest.MonkeyPatch) -> Practice:
+    """S1: the reply to a CRDT's update shows other contributions too."""
+    del patch
+
+    def forgetful(session: Session, entry: Entry, *_: object) -> Session:
+        return session.saw((entry.version.dot,), entry.version.hlc)
+
+    return Practice(token_after_write=forgetful)
+
+
+class Sabotage(NamedTuple):
+    """How to break a node, and by which rules it may be noticed."""
+
+    apply: Callable[[pytest.MonkeyPatch], Practice]
+    noticed_by: tuple[str, ...]
+
+
+SABOTAGES = {
+    sabotage.apply.__name__.strip("_"): sabotage
+    for sabotage in (
+        Sabotage(_delta_of_many_snapshots, ("I1", "end")),
+        Sabotage(_clock_joined_with_the_first_page, ("I1", "I2")),
+        Sabotage(_batch_covered_without_its_dependencies, ("I2",)),
+        Sabotage(_index_rows_never_deleted, ("index",)),
+        Sabotage(_entry_sent_only_at_its_newest_dot, ("I1",)),
+        Sabotage(_stamp_below_what_it_overwrites, ("I1", "S1")),
+        Sabotage(_effects_before_the_commit, ("W2", "dots", "S1")),
+        Sabotage(_any_pull_of_the_key_will_do, ("I1",)),
+        Sabotage(_values_never_pulled, ("I1",)),
+        Sabotage(_silent_pulls_not_repeated, ("end",)),
+        Sabotage(_overtaken_pushes_stay_in_flight, ("end",)),
+        Sabotage(_push_cut_by_newest_seq, ("I1",)),
+        Sabotage(_dependencies_lost_with_a_superseded_write, ("I2",)),
+        Sabotage(_token_without_what_a_write_showed, ("S1",)),
+    )
+}
