@@ -149,15 +149,22 @@ class Driver:
         )
 
     async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
-        """Queue what a peer caused; returns when there is room for the next."""
-        if isinstance(event, PeerDown):
-            self._deltas.end(event.peer)
-        if not self._stopping:
-            await self._inbox.room()
+        """
+        Queue what a peer caused; a message waits for room first.
+
+        Connections do not wait: an end that came late would be taken for the
+        end of the connection after it.
+        """
         size = 0
-        if isinstance(event, Received):
-            self._heard[event.peer] = self.now()
-            size = getattr(event.message, "size_bytes", 256 * 1024)
+        match event:
+            case Received(peer, message):
+                await self._inbox.room()
+                self._heard[peer] = self.now()
+                size = getattr(message, "size_bytes", 256 * 1024)
+            case PeerDown(peer):
+                self._deltas.end(peer)
+            case PeerUp():
+                pass
         self._inbox.put(event, 1, size)
 
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
@@ -274,6 +281,7 @@ class Driver:
             raise
         finally:
             ticking.cancel()
+            self._inbox.wake()  # whoever waits for room would wait for ever
             self._abandon_replies()
 
     def stop(self) -> None:

@@ -15,7 +15,12 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Put, Replicas
 from kvnode.core.node.events import PeerDown, PeerUp, Received, Reply
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.replication.messages import Message, Push, wire_entry
+from kvnode.core.replication.messages import (
+    Message,
+    Push,
+    PushAcknowledgement,
+    wire_entry,
+)
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, PeerAddress
 from kvnode.core.versions.version import Entry, Kind, Version
@@ -150,6 +155,10 @@ class RunningNode:
         """Let *message* come from PEER."""
         await self.driver.deliver(Received(PEER, message))
         await self.settled()
+
+    async def acknowledge(self, seq: int) -> None:
+        """Let PEER acknowledge this node's write number *seq*."""
+        await self.receive(PushAcknowledgement(OWN, seq, seq))
 
     async def settled(self) -> None:
         """Return when all that was queued before has been done."""
