@@ -42,6 +42,13 @@ STREAM_BYTES_END = 8 * STREAM_BYTES_MAX
 RESULT_BYTES_MAX = FRAME_BYTES_MAX - 1024
 """A larger result could not be sent, and would end the stream."""
 
+SLICE_OPERATIONS = 32
+"""
+Operations of a frame that are begun before replies leave.  With all 64 callers
+of a client in one frame, node and client took turns; in two halves both work at
+once, which measured a quarter more reads a second.
+"""
+
 REPLY_BYTES = 4 * 1024 * 1024
 """A frame of results is closed at this size; one result may be larger."""
 
@@ -87,8 +94,10 @@ class _ReplyQueue:
         self._wakeup.set()
 
     def while_room(self, left: deque[pb.Operation]) -> Iterator[pb.Operation]:
-        """Take operations to begin from *left*, until there is no room for more."""
-        while left and not self.full:
+        """Take a slice of operations to begin from *left*, while there is room."""
+        for _ in range(min(len(left), SLICE_OPERATIONS)):
+            if self.full:
+                return
             self.unanswered += 1
             yield left.popleft()
 
@@ -193,6 +202,8 @@ class KvServicer(kv_pb2_grpc.KvServicer):
                 with self._node.snapshot() as view:
                     begun = queue.while_room(left)
                     self._operations.run(begun, view, queue.add, waiting, unary=False)
+                if left:
+                    await asyncio.sleep(0)  # the slice's replies leave now
         queue.end()
 
     async def Watch(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out

@@ -68,6 +68,14 @@ def to_message(error: KvError) -> pb.Error:
     return message
 
 
+def status_of(error: pb.Error) -> grpc.StatusCode:
+    """Return the status that says *error* to any tool."""
+    return next(
+        (status for _, code, status in _CODES if code == error.code),
+        grpc.StatusCode.INTERNAL,
+    )
+
+
 async def abort(context: Context, error: pb.Error) -> NoReturn:
     """
     End a unary call or a watch with *error*.
@@ -76,8 +84,4 @@ async def abort(context: Context, error: pb.Error) -> NoReturn:
     that reads `kvnode.v1.Error`.
     """
     context.set_trailing_metadata(((ERROR_TRAILER, error.SerializeToString()),))
-    status = next(
-        (status for _, code, status in _CODES if code == error.code),
-        grpc.StatusCode.INTERNAL,
-    )
-    await context.abort(status, error.message)
+    await context.abort(status_of(error), error.message)

@@ -77,9 +77,7 @@ class Api:
         """Store *value*."""
         return await self.put(pb.PutRequest(key=key, value=value))
 
-    async def get(
-        self, key: bytes, options: pb.Options | None = None
-    ) -> pb.GetReply:
+    async def get(self, key: bytes, options: pb.Options | None = None) -> pb.GetReply:
         """Read *key*."""
         result = await self.ask(pb.GetRequest(key=key, options=options))
         assert result.WhichOneof("kind") == "get", result
@@ -103,6 +101,8 @@ class Api:
 
     async def hear(self, name: bytes, entry: Entry) -> None:
         """Let PEER push *entry*; it is covered if all before it is."""
+        if PEER not in self.node.driver.peers():
+            await self.node.peer_up()
         await self.node.receive(push_of(name, entry))
 
     async def hear_uncovered(
@@ -110,10 +110,15 @@ class Api:
     ) -> None:
         """Let the first page of a delta bring *entry*; the last one never comes."""
         await self.node.peer_up(snapshot)
+        await self.node.receive(self.first_page(name, entry, snapshot))
+
+    def first_page(
+        self, name: bytes, entry: Entry, snapshot: VersionVector
+    ) -> DeltaPage:
+        """Return the first page of the delta that the node has asked for."""
         request = self.node.transport.messages(DeltaRequest)[-1]
         entries = (wire_entry(at(name), entry),)
-        page = DeltaPage(request.session, 0, snapshot, entries, last=False)
-        await self.node.receive(page)
+        return DeltaPage(request.session, 0, snapshot, entries, last=False)
 
 
 @asynccontextmanager
@@ -125,9 +130,7 @@ async def running_api(**bounds: int) -> AsyncIterator[Api]:
         node.driver.listen(namespaces.on_commit)
         reader = Reader(node.driver, namespaces)
         operations = Operations(node.driver, reader)
-        api = Api(
-            node, namespaces, reader, operations, Watches(node.driver, reader)
-        )
+        api = Api(node, namespaces, reader, operations, Watches(node.driver, reader))
         yield api
         for task in api.waiting:
             task.cancel()

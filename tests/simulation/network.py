@@ -26,7 +26,6 @@ HEALING_ROUNDS_MAX = 300
 HEALING_STEP = Millis(200)
 
 
-
 class Network:
     """Sites, the links between them, and clients."""
 
@@ -221,4 +220,3 @@ class Network:
             f" in flight {[p.outbox.size_bytes for p in site.node.peers.values()]}"
             for site in self.sites
         )
-

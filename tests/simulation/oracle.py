@@ -15,7 +15,7 @@ about delivery, coverage, crashes and sessions is judged by comparison:
     R4    a write that nobody overwrote knowingly is in the end, or in some log
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from kvnode.core.clocks.key_clock import covers
@@ -152,7 +152,7 @@ class Oracle:
             self._add_past(knowledge, dot)
         learn(knowledge, key, entry)
 
-    def check_end(self, views: dict[str, StoreView], *, all_kept: bool) -> None:
+    def check_end(self, views: Mapping[str, StoreView], *, all_kept: bool) -> None:
         """
         Judge the quiet end: convergence, nothing lost, every loser accounted for.
 
@@ -163,11 +163,17 @@ class Oracle:
         names = sorted(views)
         clocks = {name: views[name].state().clock for name in names}
         held = {name: dict(held_by(views[name])) for name in names}
+        first = names[0]
+        # What a node lost for good may be held elsewhere and be covered by nobody.
+        limbo = set() if all_kept else set(_uncovered(held, clocks))
         contents = {
-            name: {key: content(entry) for key, entry in held[name].items()}
+            name: {
+                key: content(entry)
+                for key, entry in held[name].items()
+                if key not in limbo
+            }
             for name in names
         }
-        first = names[0]
         for name in names[1:]:
             if clocks[name] != clocks[first]:
                 message = f"end: clocks differ: {clocks}"
@@ -199,6 +205,15 @@ class Oracle:
             if not any(covers(e.version.key_clock, dot) for e in known):
                 message = f"R4: {dot} of {key.key!r} lost and is in no conflict log"
                 raise ViolationError(message)
+
+
+def _uncovered(
+    held: dict[str, Knowledge], clocks: dict[str, VersionVector]
+) -> Iterator[EntryKey]:
+    for name, entries in held.items():
+        for key, entry in entries.items():
+            if not clocks[name].covers_all(entry.version.index_dots):
+                yield key
 
 
 def held_by(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:

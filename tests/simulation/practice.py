@@ -15,7 +15,6 @@ from kvnode.core.versions.store_view import StoreView
 from kvnode.core.versions.version import Entry
 from kvnode.storage.memory_store import MemoryStore
 
-
 TokenAfterWrite = Callable[[Session, Entry, VersionVector, VersionVector], Session]
 """Takes the session, what the write left, and what is covered and pending."""
 

@@ -4,13 +4,14 @@ Nodes broken on purpose: each breaks one rule, as a programmer might.
 A harness that does not notice them proves nothing by its silence.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
+from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node import pushes, replicator, writes
 from kvnode.core.replication import catch_up, coverage, delta, fetch, outbox
 from kvnode.core.replication.messages import Push, wire_entry
@@ -20,6 +21,7 @@ from kvnode.core.versions.version import Entry
 from kvnode.storage.memory_store import MemorySnapshot, MemoryStore
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
+from tests.simulation.schedule import PAGE_BY_PAGE
 
 
 class _LatestView:
@@ -48,7 +50,7 @@ class _LatestView:
     def entry(self, key: EntryKey) -> Entry | None:
         return self._held.entry(key)
 
-    def __enter__(self) -> "_LatestView":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,7 +81,7 @@ def _batch_covered_without_its_dependencies(patch: pytest.MonkeyPatch) -> Practi
     """D4."""
     covered = coverage._coverable
 
-    def coverable(batch: coverage.WaitingBatch, clock: coverage.VersionVector) -> bool:
+    def coverable(batch: coverage.WaitingBatch, clock: VersionVector) -> bool:
         dependencies, batch.dependencies = batch.dependencies, ()
         answer = covered(batch, clock)
         batch.dependencies = dependencies
@@ -192,24 +194,26 @@ class Sabotage(NamedTuple):
 
     apply: Callable[[pytest.MonkeyPatch], Practice]
     noticed_by: tuple[str, ...]
+    seed: int = 0  # where to begin: one that found it once
+    weights: Mapping[str, int] | None = None  # of the schedules; None = any
 
 
 SABOTAGES = {
     sabotage.apply.__name__.strip("_"): sabotage
     for sabotage in (
-        Sabotage(_delta_of_many_snapshots, ("I1", "end")),
+        Sabotage(_delta_of_many_snapshots, ("I1",), weights=PAGE_BY_PAGE),
         Sabotage(_clock_joined_with_the_first_page, ("I1", "I2")),
         Sabotage(_batch_covered_without_its_dependencies, ("I2",)),
         Sabotage(_index_rows_never_deleted, ("index",)),
         Sabotage(_entry_sent_only_at_its_newest_dot, ("I1",)),
-        Sabotage(_stamp_below_what_it_overwrites, ("I1", "S1")),
-        Sabotage(_effects_before_the_commit, ("W2", "dots", "S1")),
-        Sabotage(_any_pull_of_the_key_will_do, ("I1",)),
+        Sabotage(_stamp_below_what_it_overwrites, ("I1", "R4", "S1"), 150),
+        Sabotage(_effects_before_the_commit, ("W2",)),
+        Sabotage(_any_pull_of_the_key_will_do, ("I1",), 535),
         Sabotage(_values_never_pulled, ("I1",)),
-        Sabotage(_silent_pulls_not_repeated, ("end",)),
+        Sabotage(_silent_pulls_not_repeated, ("end",), 229),
         Sabotage(_overtaken_pushes_stay_in_flight, ("end",)),
-        Sabotage(_push_cut_by_newest_seq, ("I1",)),
-        Sabotage(_dependencies_lost_with_a_superseded_write, ("I2",)),
-        Sabotage(_token_without_what_a_write_showed, ("S1",)),
+        Sabotage(_push_cut_by_newest_seq, ("I1",), 333),
+        Sabotage(_dependencies_lost_with_a_superseded_write, ("I1", "I2", "S1")),
+        Sabotage(_token_without_what_a_write_showed, ("S1",), 334),
     )
 }

@@ -6,28 +6,16 @@ list of steps is a valid schedule, so that Hypothesis may cut one down, and one
 made from a seed can be cut down too (`shrunk`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from kvnode.core.node.commands import (
-    LOCAL,
-    AddToCounter,
-    Command,
-    Delete,
-    Put,
-    Replicas,
-    UpdateDocument,
-    UpdateSet,
-)
-from kvnode.core.versions.version import NEVER
-from kvnode.types import DEFAULT_NAMESPACE, Dot, EntryKey, Millis
-from tests.simulation.client import Client
+from kvnode.types import Millis
 from tests.simulation.network import Network
 from tests.simulation.site import Fate, Site
-from tests.strategies import YJS_UPDATES
+from tests.simulation.workload import Picks, list_all, read, write
 
 WEIGHTS = {
     "idle": 1,
@@ -47,11 +35,21 @@ WEIGHTS = {
     "skew": 1,
     "sync": 1,
 }
+PAGE_BY_PAGE = {
+    "write": 10,
+    "deliver": 10,
+    "page": 20,
+    "drop": 2,
+    "connect": 3,
+    "turn": 3,
+    "tick": 1,
+}
+"""A mix in which much happens between two pages of a delta."""
+
 NAMES = tuple(name for name, weight in WEIGHTS.items() for _ in range(weight))
 PICK_MAX = 2**24
 SWARM = (0, 1, 1, 1, 4)
 
-MEMBERS = (b"a", b"b", b"c" * 40, b"d" * 90)
 PAUSES = (10, 60, 150, 600, 1100, 11_000)
 SKEWS = (0, -400, 300, -5000, 60_000)
 
@@ -74,32 +72,23 @@ def schedules(size: int) -> st.SearchStrategy[list[Step]]:
     return st.lists(steps, min_size=size, max_size=size)
 
 
-def schedule_of(seed: int, size: int) -> list[Step]:
+def schedule_of(
+    seed: int, size: int, weights: Mapping[str, int] | None = None
+) -> list[Step]:
     """
     Return the schedule that *seed* stands for.
 
-    Each seed leaves some kinds of steps out and favours others: runs that all
-    look alike miss what needs many of one kind.
+    Each seed leaves some kinds of steps out and favours others, if *weights* are
+    not given: runs that all look alike miss what needs many of one kind.
 
     Source:
         Groce et al., 2012.  Swarm testing.
     """
     rng = Random(seed)
-    weights = [weight * rng.choice(SWARM) for weight in WEIGHTS.values()]
-    names = rng.choices(tuple(WEIGHTS), weights, k=size)
+    if weights is None:
+        weights = {name: w * rng.choice(SWARM) for name, w in WEIGHTS.items()}
+    names = rng.choices(tuple(weights), tuple(weights.values()), k=size)
     return [Step(name, rng.randrange(8), rng.randrange(PICK_MAX)) for name in names]
-
-
-class Picks:
-    """One number as a row of small choices."""
-
-    def __init__(self, value: int) -> None:
-        self._value = value
-
-    def below(self, count: int) -> int:
-        """Return a choice from 0 to *count* - 1."""
-        self._value, choice = divmod(self._value, count)
-        return choice
 
 
 def perform(network: Network, schedule: Sequence[Step]) -> None:
@@ -113,143 +102,74 @@ def _perform(network: Network, step: Step, number: int) -> None:
     picks = Picks(step.pick)
     site = network.sites[step.at % len(network.sites)]
     other = network.sites[(step.at + 1 + picks.below(2)) % len(network.sites)]
-    match step.name:
-        case "write":
-            turn_now = picks.below(3) > 0
-            _write(network, site, picks, number)
-            if turn_now:
-                network.turn(site)
-        case "read":
-            client = network.clients[picks.below(len(network.clients))]
-            if client.may_use(site):
-                client.read(site, _key(picks))
-        case "list":
-            client = network.clients[picks.below(len(network.clients))]
-            if client.may_use(site):
-                client.list(site)
-        case "deliver":
-            for _ in range(1 + picks.below(3)):
-                network.deliver(other, site)
-            if picks.below(4):
-                network.turn(site)
-        case "page":
-            site.serve_page(other.replica)
-        case "stage":
-            network.stage(site)
-        case "turn":
+    if step.name in _AT_ONE_SITE:
+        _AT_ONE_SITE[step.name](network, site, picks)
+    elif step.name in _BETWEEN_TWO:
+        _BETWEEN_TWO[step.name](network, site, other, picks)
+    elif step.name == "write":
+        turn_now = picks.below(3) > 0
+        write(network, site, picks, number)
+        if turn_now:
             network.turn(site)
-        case "tick":
-            network.tick(site)
-            network.turn(site)
-        case "pause":
-            network.now = Millis(network.now + PAUSES[picks.below(len(PAUSES))])
-        case "drop":
-            network.drop(site, other)
-        case "connect":
-            network.connect(site, other)
-        case "crash":
-            fates = (Fate.CRASH_BEFORE_COMMIT, Fate.CRASH_AFTER_COMMIT)
-            if site.busy:
-                network.turn(site, fates[picks.below(2)])
-            else:
-                network.crash(site)
-        case "full":
-            network.deliver(other, site)
-            network.deliver(other, site)
-            _write(network, site, picks, number)  # or there may be nothing to store
-            network.turn(site, Fate.STORE_FULL)
-        case "skew":
-            site.skew = SKEWS[picks.below(len(SKEWS))]
-        case "sync":
-            site.sync()
-        case _:
-            assert step.name == "idle", step.name
+    elif step.name == "full":
+        network.deliver(other, site)
+        network.deliver(other, site)
+        write(network, site, picks, number)  # or there may be nothing to store
+        network.turn(site, Fate.STORE_FULL)
+    else:
+        assert step.name == "idle", step.name
 
 
-# -- what clients write ------------------------------------------------------
+def _tick(network: Network, site: Site, _: Picks) -> None:
+    network.tick(site)
+    network.turn(site)
 
 
-def _at(name: bytes) -> EntryKey:
-    return EntryKey(DEFAULT_NAMESPACE, name)
+def _pause(network: Network, _: Site, picks: Picks) -> None:
+    network.now = Millis(network.now + PAUSES[picks.below(len(PAUSES))])
 
 
-REGISTERS = (_at(b"r0"), _at(b"r1"), _at(b"r2"))
-COUNTER = _at(b"counter")
-SET = _at(b"set")
-DOCUMENT = _at(b"document")
-MIXED = _at(b"mixed")
-KEYS = (*REGISTERS, COUNTER, SET, DOCUMENT, MIXED)
+def _crash(network: Network, site: Site, picks: Picks) -> None:
+    fates = (Fate.CRASH_BEFORE_COMMIT, Fate.CRASH_AFTER_COMMIT)
+    if site.busy:
+        network.turn(site, fates[picks.below(2)])
+    else:
+        network.crash(site)
 
 
-def _key(picks: Picks) -> EntryKey:
-    return KEYS[picks.below(len(KEYS))]
+def _skew(_: Network, site: Site, picks: Picks) -> None:
+    site.skew = SKEWS[picks.below(len(SKEWS))]
 
 
-def _write(network: Network, site: Site, picks: Picks, number: int) -> None:
-    client = network.clients[picks.below(len(network.clients))]
-    if not client.may_use(site):
-        return
-    waits = picks.below(8) == 0
-    count = 1 + (picks.below(4) == 0) + 2 * (picks.below(8) == 0)
-    commands = tuple(
-        _command(client, picks, number * 10 + n, network.now, only_puts=waits)
-        for n in range(count)
-    )
-    replicas = Replicas(2, patience=Millis(500)) if waits else LOCAL
-    client.write(site, network.write_number(client), commands, replicas)
+def _deliver(network: Network, site: Site, other: Site, picks: Picks) -> None:
+    for _ in range(1 + picks.below(3)):
+        network.deliver(other, site)
+    if picks.below(4):
+        network.turn(site)
 
 
-def _command(
-    client: Client, picks: Picks, number: int, now: Millis, *, only_puts: bool
-) -> Command:
-    key = REGISTERS[picks.below(3)] if only_puts else _key(picks)
-    if key == COUNTER:
-        return AddToCounter(key, 1 + picks.below(5))
-    if key == SET:
-        return _update_set(key, picks)
-    if key == DOCUMENT:
-        return UpdateDocument(key, YJS_UPDATES[picks.below(len(YJS_UPDATES))])
-    makers: tuple[Callable[[], Command], ...] = (
-        lambda: _put(client, key, picks, number, now),
-        lambda: _put(client, key, picks, number, now),
-        lambda: _delete(client, key, picks),
-    )
-    if key == MIXED:
-        makers += (
-            lambda: AddToCounter(key, 1 + picks.below(5)),
-            lambda: _update_set(key, picks),
-        )
-    return makers[picks.below(len(makers))]()
+def _page(_: Network, site: Site, other: Site, __: Picks) -> None:
+    site.serve_page(other.replica)
 
 
-def _update_set(key: EntryKey, picks: Picks) -> UpdateSet:
-    member = MEMBERS[picks.below(len(MEMBERS))]
-    if picks.below(3):
-        return UpdateSet(key, (member,), ())
-    return UpdateSet(key, (), (member,))
+_AT_ONE_SITE: dict[str, Callable[[Network, Site, Picks], None]] = {
+    "read": read,
+    "list": list_all,
+    "stage": lambda network, site, _: network.stage(site),
+    "turn": lambda network, site, _: network.turn(site),
+    "tick": _tick,
+    "pause": _pause,
+    "crash": _crash,
+    "skew": _skew,
+    "sync": lambda _, site, __: site.sync(),
+}
 
-
-def _put(
-    client: Client, key: EntryKey, picks: Picks, number: int, now: Millis
-) -> Command:
-    sizes = (0, 0, 0, 100, 300)  # inline; announced; of several windows
-    value = b"value %d " % number + b"." * sizes[picks.below(len(sizes))]
-    deadline = Millis(now + 500) if picks.below(8) == 0 else NEVER
-    condition = picks.below(8)
-    if condition == 0:
-        return Put(key, value, deadline=deadline, if_absent=True)
-    if condition == 1:
-        return Put(key, value, deadline=deadline, if_dot=_known_dot(client, key))
-    return Put(key, value, deadline=deadline)
-
-
-def _delete(client: Client, key: EntryKey, picks: Picks) -> Command:
-    return Delete(key, _known_dot(client, key) if picks.below(4) == 0 else None)
-
-
-def _known_dot(client: Client, key: EntryKey) -> Dot | None:
-    known = client.knowledge.get(key)
-    return known.version.dot if known else None
+_BETWEEN_TWO: dict[str, Callable[[Network, Site, Site, Picks], None]] = {
+    "deliver": _deliver,
+    "page": _page,
+    "drop": lambda network, site, other, _: network.drop(site, other),
+    "connect": lambda network, site, other, _: network.connect(site, other),
+}
 
 
 # -- making failures small ---------------------------------------------------

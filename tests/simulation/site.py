@@ -29,7 +29,7 @@ from kvnode.core.node.events import (
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
 from kvnode.core.replication.messages import DeltaPage, Message
-from kvnode.core.versions.store_view import PeerAddress, StoreView
+from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
 from kvnode.runtime.staged_view import StagedView

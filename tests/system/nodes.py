@@ -219,6 +219,16 @@ async def connected(*nodes: ServedNode) -> None:
                     await asyncio.sleep(0.05)
 
 
+async def logged(text: str, *nodes: ServedNode) -> None:
+    """Wait until each of *nodes* has written *text* into its log."""
+    async with asyncio.timeout(CONVERGED_SECONDS):
+        for node in nodes:
+            while True:
+                if text in node.log:
+                    break
+                await asyncio.sleep(0.05)
+
+
 async def cut_off(
     node: ServedNode, others: Sequence[ServedNode], *, blocked: bool = True
 ) -> None:

@@ -13,20 +13,16 @@ pytestmark = pytest.mark.system
 
 PATIENCE_SECONDS = 1.0
 
-Write = Callable[[Client, int, bool, float], Awaitable[object]]
+Write = Callable[[Client, int, float], Awaitable[object]]
 
 WRITES: dict[str, Write] = {
-    "put": lambda c, w, each, s: c.put("k", b"v", w=w, w_each_region=each, deadline=s),
-    "delete": lambda c, w, each, s: c.delete("k", w=w, w_each_region=each, deadline=s),
-    "batch": lambda c, w, each, s: c.batch(
-        [Put("k", b"v"), Put("l", b"v")], w=w, w_each_region=each, deadline=s
+    "put": lambda c, w, seconds: c.put("k", b"v", w=w, deadline=seconds),
+    "delete": lambda c, w, seconds: c.delete("k", w=w, deadline=seconds),
+    "batch": lambda c, w, seconds: c.batch(
+        [Put("k", b"v"), Put("l", b"v")], w=w, deadline=seconds
     ),
-    "counter": lambda c, w, each, s: c.counter("n").increment(
-        1, w=w, w_each_region=each, deadline=s
-    ),
-    "set": lambda c, w, each, s: c.set("s").add(
-        b"m", w=w, w_each_region=each, deadline=s
-    ),
+    "counter": lambda c, w, seconds: c.counter("n").increment(1, w=w, deadline=seconds),
+    "set": lambda c, w, seconds: c.set("s").add(b"m", w=w, deadline=seconds),
 }
 
 
@@ -69,11 +65,11 @@ async def test_cut_off_replica_is_missing_in_the_error(
     here = await fleet.client(trio[0])
     await cut_off(trio[2], trio[:2])
     write = WRITES[kind]
-    await write(here, 2, False, 10.0)
+    await write(here, 2, 10.0)
     began = monotonic()
 
     with pytest.raises(ReplicasTimeoutError, match="will still spread") as missed:
-        await write(here, 3, False, PATIENCE_SECONDS)
+        await write(here, 3, PATIENCE_SECONDS)
 
     assert monotonic() - began < PATIENCE_SECONDS + 0.5
     assert (missed.value.acknowledged, missed.value.needed) == (2, 3)
@@ -144,7 +140,7 @@ async def test_more_replicas_than_there_are_is_refused_before_anything_happens(
     began = monotonic()
 
     with pytest.raises(RejectedError, match="w is 4, but this node knows of 3"):
-        await WRITES[kind](here, 4, False, 10.0)
+        await WRITES[kind](here, 4, 10.0)
 
     assert monotonic() - began < 2.0
     await converged(*trio)

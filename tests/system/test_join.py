@@ -1,6 +1,4 @@
-"""
-Nodes that join, are cut off and come back; and one that must be kept out.
-"""
+"""Nodes that join, are cut off and come back; and some that must be kept out."""
 
 import asyncio
 import random
@@ -9,7 +7,7 @@ from time import monotonic
 
 import pytest
 
-from kvnode.client import Kind, Put
+from kvnode.client import Conflict, Kind, Put
 from kvnode.errors import KvError
 from tests.system.nodes import (
     Fleet,
@@ -18,6 +16,7 @@ from tests.system.nodes import (
     converged,
     cut_off,
     everything,
+    logged,
 )
 
 pytestmark = pytest.mark.system
@@ -176,7 +175,7 @@ async def test_concurrent_puts_leave_a_conflict_that_is_shown(
     await cut_off(one, trio[1:], blocked=False)
     await converged(*trio)
 
-    conflicts = []
+    conflicts: list[Conflict] = []
     for node in trio:
         async with node.client() as client:
             found = await client.get("k")
@@ -220,11 +219,8 @@ async def test_node_of_another_cluster_is_turned_away(
     async with stranger.client() as client:
         await client.put("strange", b"v")
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while (
-            "not 'other'" not in trio[0].log or "not 'system-test'" not in stranger.log
-        ):
-            await asyncio.sleep(0.05)
+    await logged("not 'other'", trio[0])
+    await logged("not 'system-test'", stranger)
 
     async with trio[0].client() as client:
         assert await client.get("strange") is None
@@ -251,9 +247,7 @@ async def test_copied_data_directory_is_kept_out(
 
     copy.spawn()
 
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while "copied" not in copy.log + original.log:
-            await asyncio.sleep(0.05)
+    await logged("copied", copy)
     for number in range(20):
         await _put_if_up(copy, f"only-here/{number}")
         async with original.client() as client:

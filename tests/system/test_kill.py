@@ -137,8 +137,10 @@ def _begin(
 
     works = [_roam(clients, account, f"roaming-{i}", own()) for i in range(3)]
     for place, client in enumerate(clients):
-        for i in range(WRITERS_PER_NODE):
-            works.append(_overwrite(client, account, f"fixed-{place}-{i}", own()))
+        works.extend(
+            _overwrite(client, account, f"fixed-{place}-{i}", own())
+            for i in range(WRITERS_PER_NODE)
+        )
         works.append(_count(client, account, own()))
         works.append(_collect(client, account, f"member-{place}", own()))
     return [asyncio.create_task(work) for work in works]

@@ -1,0 +1,326 @@
+"""Sessions: tokens hold what was seen, and nodes honour them (rules S1 to S3, D3)."""
+
+import asyncio
+
+import pytest
+
+from kvnode._pb import kv_pb2 as pb
+from kvnode.api.tokens import encode_session
+from kvnode.api.write_replies import DataRequest
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.crdt.counter import PnCounter
+from kvnode.core.replication.messages import Push, Report
+from kvnode.core.versions.record import WIRE, decode
+from kvnode.core.versions.session import Session
+from kvnode.core.versions.version import Kind
+from kvnode.types import Dot, HlcTimestamp, Millis
+from tests.api.services import Api, own_dot, peer_dot
+from tests.runtime.nodes import NOW, PEER, THIRD, foreign
+
+OTHER_DOT = Dot(THIRD, 9)
+
+
+def _token(*dots: Dot, hlc: int = 0) -> bytes:
+    return encode_session(Session(tuple(sorted(dots)), HlcTimestamp(hlc)))
+
+
+# -- what a token holds (S1, D3) ---------------------------------------------------
+
+
+async def test_write_goes_into_the_session(api: Api) -> None:
+    """Its dot and its time, on top of what was there before."""
+    await api.hear(b"theirs", foreign(1))
+    options = pb.Options(session=_token(peer_dot(1)))
+
+    reply = await api.put(pb.PutRequest(key=b"k", options=options))
+
+    session = api.session(reply.session)
+    assert session.seen == (own_dot(1), peer_dot(1))
+    assert session.hlc == (await api.get(b"k")).hlc
+
+
+async def test_read_goes_into_the_session(api: Api) -> None:
+    """A value, and a deletion as well: it must not come back to life."""
+    await api.write(b"k")
+    assert api.session((await api.get(b"k")).session).seen == (own_dot(1),)
+
+    await api.ask(pb.DeleteRequest(key=b"k"))
+
+    assert api.session((await api.get(b"k")).session).seen == (own_dot(2),)
+    assert api.session((await api.get(b"never")).session).seen == ()
+
+
+async def test_expired_entry_goes_into_the_session(api: Api) -> None:
+    """Reading its absence means having seen it."""
+    await api.put(pb.PutRequest(key=b"k", ttl_ms=1))
+    api.node.clock.now = Millis(NOW + 1)
+
+    assert api.session((await api.get(b"k")).session).seen == (own_dot(1),)
+
+
+async def test_refused_condition_goes_into_the_session(api: Api) -> None:
+    """The caller was told of the version in the way."""
+    await api.write(b"k")
+
+    reply = await api.put(pb.PutRequest(key=b"k", if_absent=True))
+
+    assert api.session(reply.session).seen == (own_dot(1),)
+
+
+async def test_list_has_seen_all_that_is_covered(api: Api) -> None:
+    """What is not on the page has been seen not to be there."""
+    await api.write(b"k")
+    await api.hear(b"theirs", foreign(1))
+
+    page = await api.list(pb.ListRequest(prefix=b"nothing"))
+
+    assert api.session(page.session).seen == (own_dot(1), peer_dot(1))
+
+
+async def test_pushed_entry_that_is_not_covered_brings_its_dependencies(
+    api: Api,
+) -> None:
+    """D4: effect must not be seen without cause."""
+    await api.node.peer_up()
+    await api.hear(b"k", foreign(1, dependencies=(OTHER_DOT,)))
+
+    reply = await api.get(b"k")
+
+    assert reply.value == b"theirs"
+    assert api.session(reply.session).seen == (peer_dot(1), OTHER_DOT)
+
+
+async def test_entry_of_an_unfinished_delta_brings_its_snapshot_clock(api: Api) -> None:
+    """D3: all that it may depend on came with the same snapshot."""
+    snapshot = VersionVector.of({PEER: 7, THIRD: 9})
+    await api.hear_uncovered(b"k", foreign(5), snapshot)
+
+    reply = await api.get(b"k")
+    page = await api.list(pb.ListRequest())
+
+    for token in (reply.session, page.session):
+        assert api.session(token).seen == (peer_dot(7), OTHER_DOT)
+    assert api.node.driver.clock().newest(PEER) == 0
+
+
+async def test_write_upon_an_uncovered_contribution_brings_its_cause(api: Api) -> None:
+    """A counter's reply shows what the peer added, which is not covered."""
+    snapshot = VersionVector.of({PEER: 7, THIRD: 9})
+    entry = foreign(5, PnCounter().add(PEER, 40).encode())
+    entry = entry._replace(version=entry.version._replace(kind=Kind.COUNTER))
+    waiting = api.ask(pb.CounterRequest(key=b"n", delta=2))
+    await api.hear_uncovered(b"n", entry, snapshot)
+    await waiting
+
+    result = await api.ask(pb.CounterRequest(key=b"n", delta=2))
+
+    assert result.counter.value == 44
+    seen = api.session(result.counter.session).seen
+    assert seen == (own_dot(2), peer_dot(7), OTHER_DOT)
+
+
+async def test_contribution_that_came_after_the_request_counts(api: Api) -> None:
+    """What is pending is asked when the reply is made, not when the request came."""
+    snapshot = VersionVector.of({PEER: 7, THIRD: 9})
+    entry = foreign(5, PnCounter().add(PEER, 40).encode())
+    entry = entry._replace(version=entry.version._replace(kind=Kind.COUNTER))
+    await api.node.peer_up(snapshot)
+    api.node.store.hold()
+    for _ in range(2):  # one turn on its way to disk, and one staged upon it
+        api.ask(pb.PutRequest(key=b"other"))
+        await api.node.settled()
+    await api.node.receive(api.first_page(b"n", entry, snapshot))
+    adding = api.ask(pb.CounterRequest(key=b"n", delta=2))
+    assert api.node.driver.pending() == VersionVector()
+
+    api.node.store.gate.set()
+    result = await adding
+
+    assert result.counter.value == 42
+    assert OTHER_DOT in api.session(result.counter.session).seen
+
+
+async def test_tokens_are_not_made_unless_wanted(api: Api) -> None:
+    """In frames they cost more than the operation; unary replies carry one."""
+    await api.write(b"k")
+    requests: list[DataRequest] = [
+        pb.GetRequest(key=b"k"),
+        pb.PutRequest(key=b"k"),
+        pb.DeleteRequest(key=b"k"),
+        pb.ListRequest(),
+        pb.CounterRequest(key=b"n", delta=1),
+        pb.CounterRequest(key=b"n"),
+        pb.SetRequest(key=b"s", add=[b"a"]),
+        pb.SetRequest(key=b"s"),
+        pb.DocumentRequest(key=b"d"),
+        pb.BatchRequest(),
+        pb.BatchRequest(steps=[pb.BatchRequest.Step(get=pb.GetRequest(key=b"k"))]),
+    ]
+    for request in requests:
+        for unary, wanted in ((False, False), (False, True), (True, False)):
+            request.options.want_session = wanted
+            result = await api.ask(request, unary=unary)
+            kind = result.WhichOneof("kind")
+            assert kind not in {None, "error"}
+            token = getattr(result, kind or "").session
+            assert bool(token) == (unary or wanted) or not api.session(token).seen
+
+
+# -- honouring a token (S2) --------------------------------------------------------
+
+
+async def test_request_waits_for_what_its_session_has_seen(api: Api) -> None:
+    """Reads and writes alike; then the answer is not stale."""
+    await api.node.peer_up()
+    options = pb.Options(session=_token(peer_dot(1)), deadline_ms=60_000)
+    reading = api.ask(pb.GetRequest(key=b"k", options=options))
+    writing = api.ask(pb.PutRequest(key=b"mine", options=options))
+    await api.node.settled()
+    assert not reading.done()
+    assert not writing.done()
+
+    await api.hear(b"k", foreign(1))
+
+    assert (await reading).get.value == b"theirs"
+    assert not (await reading).get.stale
+    assert (await writing).write.applied
+    assert api.waiting == set()
+
+
+async def test_writes_of_a_session_keep_their_order_when_they_waited(api: Api) -> None:
+    """Writes of one frame are applied in order."""
+    await api.node.peer_up()
+    options = pb.Options(session=_token(peer_dot(1)), deadline_ms=60_000)
+    replies = [
+        api.ask(pb.PutRequest(key=b"k", value=b"%d" % n, options=options))
+        for n in range(5)
+    ]
+    await api.node.settled()
+
+    await api.hear(b"other", foreign(1))
+
+    versions = [(await reply).write.version.partition("@")[0] for reply in replies]
+    assert versions == ["1", "2", "3", "4", "5"]
+
+
+async def test_request_that_waited_too_long_says_what_is_lacking(api: Api) -> None:
+    """S2: nothing was done, and another node may be able to."""
+    await api.write(b"k")
+    options = pb.Options(session=_token(own_dot(4), peer_dot(3)), deadline_ms=1)
+
+    error = await api.error(pb.PutRequest(key=b"k", value=b"w", options=options))
+
+    assert error.code == pb.ERROR_CODE_NOT_COVERED
+    assert not error.may_have_happened
+    assert "lacks 2" in error.message
+    assert "4@000000000000000a (has 1)" in error.message
+    assert "3@000000000000000b (has 0)" in error.message
+    assert (await api.get(b"k")).value == b"value"
+
+
+async def test_stale_ok_answers_at_once_and_says_so(api: Api) -> None:
+    """With what is here; the session keeps what it had seen."""
+    await api.write(b"k")
+    options = pb.Options(session=_token(peer_dot(3)), stale_ok=True)
+
+    reply = await api.get(b"k", options)
+    page = await api.list(pb.ListRequest(options=options))
+    counter = await api.ask(pb.CounterRequest(key=b"n", options=options))
+
+    assert reply.value == b"value"
+    assert reply.stale
+    assert page.stale
+    assert counter.counter.stale
+    assert api.session(reply.session).seen == (own_dot(1), peer_dot(3))
+
+
+async def test_stale_write_says_so_and_does_not_depend_on_what_is_not_here(
+    api: Api,
+) -> None:
+    """S2: the token goes on, the dependency cannot."""
+    await api.node.peer_up()
+    await api.hear(b"theirs", foreign(1))
+    token = _token(peer_dot(1), OTHER_DOT, hlc=(NOW + 50) << 16)
+    options = pb.Options(session=token, stale_ok=True)
+
+    reply = await api.put(pb.PutRequest(key=b"k", options=options))
+    counter = await api.ask(pb.CounterRequest(key=b"n", delta=1, options=options))
+    members = await api.ask(pb.SetRequest(key=b"s", add=[b"a"], options=options))
+
+    assert reply.stale
+    assert counter.counter.stale
+    assert members.set.stale
+    assert api.session(reply.session).seen == (own_dot(1), peer_dot(1), OTHER_DOT)
+    push = api.node.transport.messages(Push)[0]
+    version = decode(push.entries[0].record, WIRE).version
+    assert version.dependencies == (peer_dot(1),)
+    assert version.hlc > (NOW + 50) << 16
+
+
+async def test_covered_session_is_not_stale(api: Api) -> None:
+    """Not even if that would have been all right."""
+    await api.write(b"k")
+    options = pb.Options(session=_token(own_dot(1)), stale_ok=True)
+    assert not (await api.get(b"k", options)).stale
+
+
+async def test_waiting_operations_end_with_their_caller(api: Api) -> None:
+    """Nobody waits for an hour for a client that has gone."""
+    options = pb.Options(session=_token(peer_dot(1)), deadline_ms=3_600_000)
+    api.ask(pb.PutRequest(key=b"k", options=options))
+    await api.node.settled()
+    (task,) = api.waiting
+
+    task.cancel()
+    await api.node.settled()
+
+    assert api.waiting == set()
+    assert api.node.driver._covering == []
+
+
+# -- bounded staleness (S3) --------------------------------------------------------
+
+
+async def test_bound_needs_news_from_every_peer(api: Api) -> None:
+    """Who has not been heard may have written anything."""
+    await api.write(b"k")
+    bounded = pb.Options(max_staleness_ms=2000, deadline_ms=1)
+    assert (await api.get(b"k", bounded)).value == b"value"
+
+    await api.node.peer_up()
+    error = await api.error(pb.GetRequest(key=b"k", options=bounded))
+    assert error.code == pb.ERROR_CODE_NOT_COVERED
+    assert "not heard from tokyo" in error.message
+
+    await api.node.receive(Report(VersionVector(), NOW))
+    assert (await api.get(b"k", bounded)).value == b"value"
+
+    api.node.clock.now = Millis(NOW + 2001)
+    error = await api.error(pb.GetRequest(key=b"k", options=bounded))
+    assert "2001 ms behind tokyo" in error.message
+
+
+async def test_report_counts_once_it_is_covered(api: Api) -> None:
+    """What the peer had written by then must be here."""
+    await api.node.peer_up()
+    bounded = pb.Options(max_staleness_ms=2000, deadline_ms=1)
+    await api.node.receive(Report(VersionVector.of({PEER: 1}), NOW))
+    assert (await api.error(pb.GetRequest(key=b"k", options=bounded))).code
+
+    await api.hear(b"k", foreign(1))
+
+    assert (await api.get(b"k", bounded)).value == b"theirs"
+
+
+@pytest.mark.parametrize("deadline_ms", [60_000])
+async def test_bounded_read_waits_or_answers_stale(api: Api, deadline_ms: int) -> None:
+    """As with a token: wait, or say that it is stale."""
+    await api.node.peer_up()
+    bounded = pb.Options(max_staleness_ms=2000, deadline_ms=deadline_ms)
+    waiting = api.ask(pb.GetRequest(key=b"k", options=bounded))
+    bounded.stale_ok = True
+    assert (await api.get(b"k", bounded)).stale
+
+    await api.node.receive(Report(VersionVector(), NOW))
+
+    assert not (await asyncio.wait_for(waiting, 5)).get.stale

@@ -1,0 +1,66 @@
+"""Staleness: a report counts from when what it tells of is covered (S3)."""
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.staleness import UNCONFIRMED_MAX, Staleness
+from kvnode.types import Millis
+from tests.core.replication.entries import A, B
+
+
+def test_origin_never_heard_of_is_unknown() -> None:
+    """None is not zero: nobody knows how far behind we are."""
+    assert Staleness().behind(A, Millis(5)) is None
+
+
+def test_report_counts_only_once_it_is_covered() -> None:
+    """Until then something that the origin had written may be missing."""
+    staleness = Staleness()
+    staleness.heard(A, 3, Millis(1000))
+
+    staleness.advance(VersionVector.of({A: 2}))
+    assert staleness.behind(A, Millis(1500)) is None
+
+    staleness.advance(VersionVector.of({A: 3}))
+    assert staleness.behind(A, Millis(1500)) == 500
+
+
+def test_newest_confirmed_report_counts() -> None:
+    """Reports are confirmed in the order in which they came."""
+    staleness = Staleness()
+    for seq, sent_at in ((1, 100), (2, 200), (9, 300)):
+        staleness.heard(A, seq, Millis(sent_at))
+
+    staleness.advance(VersionVector.of({A: 5}))
+
+    assert staleness.behind(A, Millis(1000)) == 800
+
+
+def test_origin_that_has_written_nothing_is_confirmed_at_once() -> None:
+    """There is nothing to wait for."""
+    staleness = Staleness()
+    staleness.heard(A, 0, Millis(100))
+
+    staleness.advance(EMPTY)
+
+    assert staleness.behind(A, Millis(100)) == 0
+
+
+def test_clock_of_the_origin_may_be_ahead_of_ours() -> None:
+    """Nobody is less than 0 ms behind."""
+    staleness = Staleness()
+    staleness.heard(A, 0, Millis(900))
+    staleness.advance(EMPTY)
+
+    assert staleness.behind(A, Millis(100)) == 0
+
+
+def test_reports_that_wait_have_a_bound_and_the_oldest_stay() -> None:
+    """The oldest is the first that will be covered."""
+    staleness = Staleness()
+    for seq in range(1, 3 * UNCONFIRMED_MAX):
+        staleness.heard(A, seq, Millis(seq))
+    staleness.heard(B, 0, Millis(7))
+
+    staleness.advance(VersionVector.of({A: 10**6}))
+
+    assert staleness.behind(A, Millis(1000)) == 1000 - UNCONFIRMED_MAX
+    assert staleness.behind(B, Millis(1000)) == 993

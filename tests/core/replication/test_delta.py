@@ -1,0 +1,126 @@
+"""Deltas: everything lacking, once, from one snapshot, in bounded pages (D1)."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.replication import delta
+from kvnode.core.replication.delta import delta_pages, lacking_entries
+from kvnode.core.replication.messages import DeltaPage
+from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
+from kvnode.core.versions.version import Entry
+from kvnode.storage.memory_store import MemoryStore
+from kvnode.types import Dot, EntryKey
+from tests.core.replication.entries import A, B, C, at, counter, register
+from tests.simulation.site import run
+from tests.strategies import version_vectors
+
+CLOCK = VersionVector.of({A: 20, B: 20, C: 20})
+
+
+def store_of(entries: Iterable[Entry], clock: VersionVector = CLOCK) -> MemoryStore:
+    """Return a store that holds each of *entries* under a key of its own."""
+    store = MemoryStore(A)
+    writes = tuple(
+        Write(at(b"%04d" % n), entry, None) for n, entry in enumerate(entries)
+    )
+    run(store.apply(Commit(DurableState(A, clock, seq=20), writes)))
+    return store
+
+
+@st.composite
+def entry_lists(draw: st.DrawFn) -> list[Entry]:
+    """Registers, and counters with several contributors; each dot once."""
+    dots = draw(st.permutations([Dot(r, s) for r in (A, B, C) for s in range(1, 7)]))
+    entries, left = [], list(dots)
+    while left:
+        taken = {dot.replica: dot for dot in left[: draw(st.integers(1, 3))]}
+        left = [dot for dot in left if dot not in taken.values()]
+        chosen = tuple(taken.values())
+        entries.append(register(*chosen) if len(chosen) == 1 else counter(*chosen))
+    return entries
+
+
+@given(entries=entry_lists(), clock=version_vectors())
+def test_delta_holds_exactly_what_a_scan_of_everything_finds_lacking(
+    entries: list[Entry], clock: VersionVector
+) -> None:
+    """Each entry once, however many of its dots are lacking, gaps and all."""
+    with store_of(entries).snapshot() as view:
+        found = sorted(key for key, _ in lacking_entries(view, clock))
+
+    expected = [
+        at(b"%04d" % n)
+        for n, entry in enumerate(entries)
+        if not clock.covers_all(entry.version.index_dots)
+    ]
+    assert found == expected
+
+
+def pages_of(view: StoreView, clock: VersionVector, page_bytes: int) -> list[DeltaPage]:
+    """Return the pages of a delta."""
+    return list(delta_pages(view, clock, session=7, page_bytes=page_bytes))
+
+
+@given(count=st.integers(0, 30), page_bytes=st.integers(1, 900))
+def test_pages_are_numbered_bounded_and_end_with_the_last(
+    count: int, page_bytes: int
+) -> None:
+    """A page is closed once it is full; it may be larger by one entry."""
+    entries = [register(Dot(A, n), bytes(50)) for n in range(1, count + 1)]
+    with store_of(entries).snapshot() as view:
+        pages = pages_of(view, EMPTY, page_bytes)
+
+    assert [page.number for page in pages] == list(range(len(pages)))
+    assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
+    assert {page.snapshot_clock for page in pages} == {CLOCK}
+    assert sum(len(page.entries) for page in pages) == count
+    for page in pages:
+        but_last = sum(entry.size_bytes for entry in page.entries[:-1])
+        assert but_last < page_bytes
+
+
+def test_page_has_a_bound_of_entries_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many tiny entries take time as well."""
+    monkeypatch.setattr(delta, "PAGE_ENTRIES_MAX", 4)
+    with store_of(register(Dot(A, n)) for n in range(1, 11)).snapshot() as view:
+        pages = pages_of(view, EMPTY, 10**6)
+
+    assert [len(page.entries) for page in pages] == [4, 4, 2]
+
+
+def test_delta_for_an_equal_peer_is_one_empty_last_page() -> None:
+    """The clock alone tells it that there is nothing."""
+    with store_of([register(Dot(A, 1))]).snapshot() as view:
+        pages = pages_of(view, CLOCK, 100)
+
+    assert pages == [DeltaPage(7, 0, CLOCK, (), last=True)]
+
+
+def test_entry_that_the_node_does_not_cover_itself_is_sent() -> None:
+    """It is under another entry that the clock covers, and may supersede it (I1)."""
+    store = store_of([register(Dot(C, 9))], VersionVector.of({A: 1}))
+    with store.snapshot() as view:
+        assert [key for key, _ in lacking_entries(view, EMPTY)] == [at(b"0000")]
+
+
+def test_what_is_written_while_pages_are_sent_is_not_in_them() -> None:
+    """D1: all of it comes from one snapshot."""
+    store = store_of(register(Dot(A, n)) for n in range(1, 4))
+    key: EntryKey = at(b"0002")
+    with store.snapshot() as view:
+        pages = delta_pages(view, EMPTY, session=1, page_bytes=1)
+        sent = [next(pages)]
+        newer = register(Dot(A, 21))
+        replaced = Write(key, newer, register(Dot(A, 3)).version)
+        run(store.apply(Commit(DurableState(A, CLOCK, seq=21), (replaced,))))
+        sent += pages
+
+    assert [entry.key for page in sent for entry in page.entries] == [
+        at(b"0000"),
+        at(b"0001"),
+        key,
+    ]

@@ -1,0 +1,89 @@
+"""
+Whatever happens between three cores, the rules of replication hold.
+
+After every step I1, I2, W2, the index and every session's view are judged; at
+the end the network heals, and the cores must agree and have lost nothing.
+
+KVNODE_SIMULATION_EXAMPLES sets how many schedules are tried; the default takes
+about twenty seconds, 100,000 an hour.
+"""
+
+import os
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+
+from kvnode.storage.durability import Durability
+from tests.simulation.network import Network
+from tests.simulation.oracle import ViolationError
+from tests.simulation.schedule import (
+    PAGE_BY_PAGE,
+    Step,
+    perform,
+    schedule_of,
+    schedules,
+    shrunk,
+)
+
+EXAMPLES = int(os.environ.get("KVNODE_SIMULATION_EXAMPLES", "240"))
+
+
+def run(schedule: Sequence[Step], durability: Durability = Durability.FSYNC) -> None:
+    """Perform *schedule* on a new network."""
+    perform(Network(durability=durability), schedule)
+
+
+def run_seeds(seeds: range, durability: Durability, *, mixed: bool = True) -> None:
+    """Perform the schedules of *seeds*; cut down and show the first that fails."""
+    weights = None if mixed else PAGE_BY_PAGE
+    for seed in seeds:
+        schedule = schedule_of(seed, 200, weights)
+        try:
+            run(schedule, durability)
+        except ViolationError as error:
+            rule = str(error).split()[0]
+
+            def fails(part: Sequence[Step], rule: str = rule) -> bool:
+                try:
+                    run(part, durability)
+                except ViolationError as other:
+                    return str(other).startswith(rule)
+                return False
+
+            steps = "\n".join(map(repr, shrunk(schedule, fails)))
+            pytest.fail(f"seed {seed} ({durability.name}): {error}\n{steps}")
+
+
+@settings(max_examples=max(1, EXAMPLES // 3), deadline=None)
+@given(schedule=schedules(80))
+def test_any_schedule_keeps_the_rules_and_converges(schedule: list[Step]) -> None:
+    """Hypothesis chooses the steps, and cuts them down if it must."""
+    run(schedule)
+
+
+def test_schedules_of_seeds_keep_the_rules_and_converge() -> None:
+    """Longer schedules, each with a mix of its own."""
+    run_seeds(range(EXAMPLES), Durability.FSYNC)
+
+
+def test_steps_between_the_pages_of_deltas_keep_the_rules() -> None:
+    """Deltas that take long, while everything changes at their source."""
+    run_seeds(range(EXAMPLES // 4), Durability.FSYNC, mixed=False)
+
+
+def test_losing_the_unsynced_tail_keeps_the_rules() -> None:
+    """In relaxed mode a crash loses commits, and the node becomes another one."""
+    run_seeds(range(EXAMPLES // 3), Durability.RELAXED)
+
+
+def test_same_schedule_gives_the_same_run() -> None:
+    """A seed is worth nothing if it does not repeat."""
+    runs = []
+    for _ in range(2):
+        network = Network()
+        perform(network, schedule_of(7, 300))
+        runs.append((repr(network), network.oracle.writes))
+
+    assert runs[0] == runs[1]
+    assert len(runs[0][1]) > 10
