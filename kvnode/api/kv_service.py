@@ -88,6 +88,11 @@ class _ReplyQueue:
             self._results.append(result)
         self._wakeup.set()
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether results wait to be written."""
+        return bool(self._results)
+
     def end(self) -> None:
         """Nothing more is asked; `write_all` returns after the last answer."""
         self._ended = True
@@ -202,8 +207,8 @@ class KvServicer(kv_pb2_grpc.KvServicer):
                 with self._node.snapshot() as view:
                     begun = queue.while_room(left)
                     self._operations.run(begun, view, queue.add, waiting, unary=False)
-                if left:
-                    await asyncio.sleep(0)  # the slice's replies leave now
+                if left and queue.ready:
+                    await asyncio.sleep(0)  # reads are answered now, not after all
         queue.end()
 
     async def Watch(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
