@@ -64,7 +64,8 @@ class _ReplyQueue:
     def __init__(self) -> None:
         self.unanswered = 0
         self._results: list[pb.OperationResult] = []
-        self._bytes = 0
+        self._bytes = 0  # queued, and being written
+        self._queued_bytes = 0
         self._wakeup = asyncio.Event()
         self._answered = asyncio.Event()
         self._ended = False
@@ -85,6 +86,7 @@ class _ReplyQueue:
             size = result.ByteSize()
         self._bytes += size
         if self._bytes <= STREAM_BYTES_END:
+            self._queued_bytes += size
             self._results.append(result)
         self._wakeup.set()
 
@@ -138,8 +140,12 @@ class _ReplyQueue:
                 await self._wakeup.wait()
                 continue
             results, self._results = self._results, []
-            for frame in _frames(results):
-                size = sum(result.ByteSize() for result in frame.results)
+            queued, self._queued_bytes = self._queued_bytes, 0
+            frames = _frames(results)
+            for frame in frames:
+                size = queued
+                if len(frames) > 1:
+                    size = sum(result.ByteSize() for result in frame.results)
                 await write(frame)
                 self._bytes -= size
                 self.unanswered -= len(frame.results)

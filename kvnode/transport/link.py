@@ -4,7 +4,9 @@ One connection to one peer: a queue out, a stream in.
 The queue is bounded in bytes: pushes and deltas have their own, lower bounds, so
 that only a peer that has stopped reading reaches it, and is then cut off.  For
 tests and demonstrations a link can be given a distance, which delays what goes
-out, or be blocked, which drops messages both ways as a cut cable would.
+out, or be blocked, which drops messages both ways as a cut cable would.  A link
+that lost a message in a cut ends when the road is open again, because both sides
+count on an order without gaps.
 """
 
 import asyncio
@@ -39,15 +41,19 @@ class Link:
         self._queue: deque[tuple[float, bytes]] = deque()
         self._queued_bytes = 0
         self._wakeup = asyncio.Event()
+        self._torn = False
 
-    @property
-    def blocked(self) -> bool:
-        """Tell whether messages are dropped."""
-        return self._conditions.blocked
+    def carries(self) -> bool:
+        """Tell whether a message passes now, either way; note if it is lost."""
+        if self._conditions.blocked:
+            self._torn = True
+        elif self._torn:
+            self.close("messages were lost while the road was cut")
+        return not self._torn
 
     def send(self, message: bytes) -> None:
         """Queue an encoded message; a full queue closes the link."""
-        if self._conditions.blocked or self.closed.is_set():
+        if self.closed.is_set() or not self.carries():
             return
         if self._queued_bytes + len(message) > QUEUE_BYTES_MAX:
             self.close(f"{QUEUE_BYTES_MAX} bytes wait: the peer has stopped reading")
@@ -76,5 +82,5 @@ class Link:
             if (wait := due - loop.time()) > 0:
                 await asyncio.sleep(wait)
             self._queued_bytes -= len(message)
-            if not self._conditions.blocked:
+            if self.carries():
                 await write(message)

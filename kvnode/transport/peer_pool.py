@@ -62,6 +62,17 @@ CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 
+CUT = "the road is cut"
+
+FAILURES = (
+    TimeoutError,
+    asyncio.InvalidStateError,  # of a call that ended before it was used
+    grpc.RpcError,
+    grpc.aio.BaseError,
+    PeerProtocolError,
+)
+"""What may come of dialing; another attempt may do better."""
+
 Read = Callable[[], Awaitable[pb.PeerMessage | None]]
 """Returns the next message, or None at the end of the stream."""
 
@@ -86,6 +97,7 @@ class PeerPool:
         self._links: dict[ReplicaId, Link] = {}
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._events: PeerEvents | None = None
+        self._closing = False
         self._last_sent: tuple[Message | None, bytes] = (None, b"")
 
     def attach(self, events: PeerEvents) -> None:
@@ -108,7 +120,7 @@ class PeerPool:
 
     def dial(self, address: PeerAddress) -> None:
         """Keep a connection to *address* from now on, redialing as needed."""
-        if address.address not in self._dialing:
+        if address.address not in self._dialing and not self._closing:
             self._dialing[address.address] = asyncio.create_task(
                 self._keep_dialing(address), name=f"dial {address.address}"
             )
@@ -131,7 +143,8 @@ class PeerPool:
         return frozenset(self._links)
 
     async def close(self) -> None:
-        """End all links and stop dialing."""
+        """End all links, stop dialing, and meet nobody any more."""
+        self._closing = True
         await asyncio.gather(*map(_end, self._dialing.values()))
         for link in list(self._links.values()):
             link.close("this node is stopping")
@@ -152,6 +165,18 @@ class PeerPool:
             )
         )
         return hello.SerializeToString()
+
+    def is_own(self, message: pb.PeerMessage | None) -> bool:
+        """Tell whether *message* is a hello of this node itself."""
+        if message is None:
+            return False
+        said = message.hello.self
+        return said.replica == self._own.replica and said.name == self._own.name
+
+    def is_cut(self, name: str) -> bool:
+        """Tell whether the road to the peer called *name* is cut for now."""
+        conditions = self._conditions.get(name)
+        return conditions is not None and conditions.blocked
 
     def check_hello(self, message: pb.PeerMessage | None) -> pb.Hello:
         """
@@ -193,6 +218,12 @@ class PeerPool:
         """Run one connection from its hello to its end; return why it ended."""
         assert self._events is not None, "attach comes first"
         peer = decode_address(hello.self)
+        if self._closing or self.is_cut(peer.name):
+            return "this node is stopping" if self._closing else CUT
+        try:
+            clock = decode_clock(hello.clock)
+        except PeerProtocolError as error:
+            return str(error)
         link = Link(peer, self.conditions(peer.name), dialed=dialed)
         if not self._prefer(link):
             return "there is a connection already"
@@ -201,7 +232,6 @@ class PeerPool:
         known = tuple(map(decode_address, hello.known))
         pump = asyncio.create_task(link.pump(write))
         try:
-            clock = decode_clock(hello.clock)
             await self._events.deliver(PeerUp(peer, clock, known))
             await self._receive(link, read, pump)
         except PeerProtocolError as error:
@@ -241,7 +271,7 @@ class PeerPool:
                 message = reading.result()
                 if message is None:
                     return
-                if link.blocked:
+                if not link.carries():
                     continue
                 event = Received(link.peer.replica, decode_message(message))
                 await self._events.deliver(event)
@@ -262,14 +292,14 @@ class PeerPool:
             pause = min(REDIAL_SECONDS_MAX, REDIAL_SECONDS_MIN * 2**failures)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter
             link = self._links.get(replica) if replica else self._link_to(target)
-            if link:
+            if link or self.is_cut(target.name):
                 continue
             try:
                 replica, stay = await self._dial_once(target)
                 failures = 0
                 if not stay:
                     return
-            except (TimeoutError, grpc.RpcError, PeerProtocolError) as error:
+            except FAILURES as error:
                 failures = min(failures + 1, 8)
                 level = logging.WARNING if failures == 1 else logging.DEBUG
                 logger.log(level, "cannot reach %s: %s", target.address, _said(error))
@@ -294,11 +324,7 @@ class PeerPool:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 await call.write(self.hello())
                 first = await read()
-            if (
-                first is not None
-                and first.hello.self.replica == self._own.replica
-                and first.hello.self.name == self._own.name
-            ):
+            if self.is_own(first):
                 logger.debug("%s is this node itself", target.address)
                 return self._own.replica, False
             hello = self.check_hello(first)
@@ -365,7 +391,13 @@ class _Meetings:
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 first = await read()
+            if first is not None and self._pool.is_cut(first.hello.self.name):
+                await context.abort(grpc.StatusCode.UNAVAILABLE, CUT)
             await context.write(self._pool.hello())
+            if self._pool.is_own(first):
+                await context.abort(
+                    grpc.StatusCode.FAILED_PRECONDITION, "this is the node itself"
+                )
             hello = self._pool.check_hello(first)
         except (TimeoutError, PeerProtocolError) as error:
             if first is not None:

@@ -47,10 +47,16 @@ def decode_clock(message: pb.Clock) -> VersionVector:
     Return the clock of *message*.
 
     Raises:
-        PeerProtocolError: Intervals are empty, touch, or are out of order.
+        PeerProtocolError: Replicas or intervals are out of order, or intervals
+            are empty or touch.
     """
     spans: dict[ReplicaId, Spans] = {}
+    before = -1
     for entry in message.entries:
+        if entry.replica <= before:
+            msg = f"clock entry {entry.replica:016x} follows {before:016x}"
+            raise PeerProtocolError(msg)
+        before = entry.replica
         found = [(1, entry.covered)] if entry.covered else []
         found.extend((i.first, i.last) for i in entry.beyond)
         edge = -1

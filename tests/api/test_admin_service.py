@@ -6,8 +6,10 @@ import pytest
 from kvnode._pb import admin_pb2
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api import admin_service
+from kvnode.api.port import NodePort
+from kvnode.api.writing import write_and_wait
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node.commands import Delete
+from kvnode.core.node.commands import Command
 from kvnode.core.replication.messages import Report
 from kvnode.errors import OverloadedError
 from kvnode.types import DEFAULT_NAMESPACE, Millis
@@ -98,15 +100,14 @@ async def test_deletion_that_broke_off_is_finished_by_the_next_call(
     for n in range(5):
         await node.kv.Put(pb.PutRequest(namespace="shop", key=b"%d" % n))
     monkeypatch.setattr(admin_service, "DELETES_PER_WRITE", 2)
-    intact, calls = admin_service.write_and_wait, []
+    calls: list[tuple[Command, ...]] = []
 
-    async def failing(port: object, commands: tuple[Delete, ...]) -> None:
+    async def failing(port: NodePort, commands: tuple[Command, ...]) -> None:
         calls.append(commands)
         if len(calls) == 3:
             message = "too much to do"
             raise OverloadedError(message)
-        await intact(node.api.node.driver, commands)
-        del port
+        await write_and_wait(port, commands)
 
     monkeypatch.setattr(admin_service, "write_and_wait", failing)
     with pytest.raises(grpc.aio.AioRpcError) as caught:

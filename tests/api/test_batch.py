@@ -14,8 +14,8 @@ from tests.runtime.nodes import at, foreign
 Step = pb.BatchRequest.Step
 
 
-def _put(key: bytes, value: bytes = b"v", **fields: bool) -> Step:
-    return Step(put=pb.PutRequest(key=key, value=value, **fields))
+def _put(key: bytes, value: bytes = b"v", *, if_absent: bool = False) -> Step:
+    return Step(put=pb.PutRequest(key=key, value=value, if_absent=if_absent))
 
 
 def _get(key: bytes) -> Step:
@@ -126,7 +126,7 @@ async def test_refused_step_beside_applied_ones_is_indeterminate(
     image = type(api.node.store._image)
     intact = image.entry
 
-    def damaged(self: object, key: EntryKey) -> Entry | None:
+    def damaged(_: object, key: EntryKey) -> Entry | None:
         if key == at(b"k"):
             message = "the record fails its checksum"
             raise CorruptRecordError(message)

@@ -10,7 +10,7 @@ from kvnode._pb import kv_pb2 as pb
 from kvnode.api import kv_service
 from kvnode.limits import FRAME_OPERATIONS_MAX
 from tests.api.server import Served, trailer_of
-from tests.runtime.nodes import PEER, foreign
+from tests.runtime.nodes import PEER, foreign, until
 
 Execute = grpc.aio.StreamStreamCall[pb.Frame, pb.FrameReply]
 
@@ -19,8 +19,11 @@ def _frame(*requests: pb.Operation) -> pb.Frame:
     return pb.Frame(operations=requests)
 
 
-def _get(number: int, key: bytes = b"k", **options: bytes | int) -> pb.Operation:
-    request = pb.GetRequest(key=key, options=pb.Options(**options))
+def _get(
+    number: int, key: bytes = b"k", *, session: bytes = b"", deadline_ms: int = 0
+) -> pb.Operation:
+    options = pb.Options(session=session, deadline_ms=deadline_ms)
+    request = pb.GetRequest(key=key, options=options)
     return pb.Operation(id=number, get=request)
 
 
@@ -44,22 +47,22 @@ async def _read(call: Execute, count: int) -> dict[int, pb.OperationResult]:
     return results
 
 
+async def _read_to_the_end(call: grpc.aio.Call) -> None:
+    while True:
+        await call.read()  # type: ignore[attr-defined]  # every streaming call has it
+
+
 async def _until_idle() -> None:
     """Let cancelled calls end on the server."""
     for _ in range(20):
         await asyncio.sleep(0.005)
 
 
-def _server_tasks() -> set[str]:
-    return {
-        task.get_coro().__qualname__
-        for task in asyncio.all_tasks()
-        if task is not asyncio.current_task()
-        and any(
-            part in repr(task.get_coro())
-            for part in ("_ReplyQueue", "KvServicer", "_later")
-        )
-    }
+def _server_tasks() -> list[str]:
+    """Return what runs on behalf of streams."""
+    running = [repr(task.get_coro()) for task in asyncio.all_tasks()]
+    ours = ("_ReplyQueue", "KvServicer", "Operations._later")
+    return [name for name in running if any(part in name for part in ours)]
 
 
 # -- unary -------------------------------------------------------------------------
@@ -109,8 +112,7 @@ async def test_cancelled_unary_call_leaves_nothing_behind(node: Served) -> None:
     """Though it would have waited for an hour."""
     options = pb.Options(session=_session(1), deadline_ms=3_600_000)
     call = node.kv.Get(pb.GetRequest(key=b"k", options=options))
-    while not node.api.node.driver._covering:
-        await asyncio.sleep(0.002)
+    await until(lambda: bool(node.api.node.driver._covering))
 
     call.cancel()
     await _until_idle()
@@ -201,7 +203,7 @@ async def test_large_results_come_in_several_frames(node: Served) -> None:
     call = node.kv.Execute()
     await call.write(_frame(_get(1), _get(2), _get(3, b"large"), _get(4)))
 
-    frames = []
+    frames: list[pb.FrameReply] = []
     while sum(len(frame.results) for frame in frames) < 4:
         frame = await call.read()
         assert isinstance(frame, pb.FrameReply)
@@ -247,14 +249,12 @@ async def test_stream_with_too_many_waiting_results_ends(
     await call.write(
         _frame(*(_get(n, b"large", session=_session(1)) for n in range(3)))
     )
-    while len(node.api.node.driver._covering) < 3:
-        await asyncio.sleep(0.002)
+    await until(lambda: len(node.api.node.driver._covering) == 3)
 
     await node.api.hear(b"k", foreign(1))
 
     with pytest.raises(grpc.aio.AioRpcError, match="1000 bytes of results wait"):
-        while True:
-            await call.read()
+        await _read_to_the_end(call)
 
 
 async def test_result_that_cannot_be_sent_is_an_error(
@@ -296,8 +296,7 @@ async def test_client_that_leaves_takes_everything_with_it(node: Served) -> None
     await call.write(
         _frame(*(_get(n, session=_session(1), deadline_ms=3_600_000) for n in range(5)))
     )
-    while len(node.api.node.driver._covering) < 5:
-        await asyncio.sleep(0.002)
+    await until(lambda: len(node.api.node.driver._covering) == 5)
     node.api.node.store.hold()
     await call.write(_frame(_put(9)))
     await node.api.node.store.applying.wait()
@@ -309,7 +308,7 @@ async def test_client_that_leaves_takes_everything_with_it(node: Served) -> None
     gc.collect()
 
     assert node.api.node.driver._covering == []
-    assert _server_tasks() == set()
+    assert _server_tasks() == []
     assert (await node.api.get(b"k")).value == b"v"
     assert node.api.node.store._image.holders == 0
 
@@ -348,13 +347,10 @@ async def test_watcher_that_reads_nothing_loses_its_snapshot(
     for n in range(30):
         await node.api.write(b"%d" % n, bytes(1024 * 1024))
     call = node.kv.Watch(pb.WatchRequest(from_start=True))
-    for _ in range(200):
-        await asyncio.sleep(0.005)
-        if node.api.watches._count == 0 and _ > 20:
-            break
+    await until(lambda: node.api.watches._count == 1)
 
-    assert node.api.watches._count == 0
+    await until(lambda: node.api.watches._count == 0)
+
     assert node.api.node.store._image.holders == 0
     with pytest.raises(grpc.aio.AioRpcError, match="took nothing"):
-        while True:
-            await call.read()
+        await _read_to_the_end(call)

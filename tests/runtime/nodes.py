@@ -6,7 +6,7 @@ both write into one log, so that a test can say what must come before what.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -200,6 +200,13 @@ async def running_node(
         driver.stop()
         await asyncio.gather(running, return_exceptions=True)
         deltas.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when *condition* holds: for what happens on real connections."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 -- what is waited for sets no event
+            await asyncio.sleep(0.002)
 
 
 async def no_backup() -> AsyncIterator[bytes]:

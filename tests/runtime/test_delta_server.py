@@ -9,9 +9,12 @@ import pytest
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.replication.messages import DeltaPage
 from kvnode.core.versions.store_view import Commit, Write
+from kvnode.core.versions.version import Entry
+from kvnode.errors import CorruptRecordError
 from kvnode.runtime import delta_server
 from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer
-from kvnode.types import ReplicaId
+from kvnode.storage.memory_store import MemorySnapshot
+from kvnode.types import EntryKey, ReplicaId
 from tests.runtime.nodes import (
     PEER,
     THIRD,
@@ -168,19 +171,24 @@ async def test_peer_that_goes_quiet_loses_its_session(
 
 
 async def test_damaged_entry_ends_the_session_and_is_reported(
-    serving: Serving, caplog: pytest.LogCaptureFixture
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The other peers are served on, and an operator learns of it."""
-    damaged = register(ENTRIES + 1)
-    image = serving.store._image
-    rows = image.index[damaged.version.dot.replica]
-    rows.put(0, at(b"not there"))
+    """The snapshot is released, other peers are served on, an operator learns of it."""
+    entry = MemorySnapshot.entry
 
+    def damaged(snapshot: MemorySnapshot, key: EntryKey) -> Entry | None:
+        if key == at(b"3"):
+            message = "the record fails its checksum"
+            raise CorruptRecordError(message)
+        return entry(snapshot, key)
+
+    monkeypatch.setattr(MemorySnapshot, "entry", damaged)
     serving.server.serve(PEER, 1, EMPTY)
     await serving.settled()
 
-    assert len(serving.pages()) <= WINDOW_PAGES
-    del caplog
+    assert not any(page.last for page in serving.pages())
+    assert serving.snapshots == 0
+    assert "fails its checksum" in caplog.text
 
 
 async def test_close_releases_everything(serving: Serving) -> None:

@@ -8,6 +8,7 @@ that others may have are not given again.
 
 import asyncio
 import random
+from time import monotonic
 
 import pytest
 
@@ -118,3 +119,24 @@ async def test_session_goes_on_across_a_kill(
 
         assert found is not None
         assert found.value == b"%d" % number
+
+
+async def test_new_identity_replaces_the_old_one_in_everyones_view(
+    fleet: Fleet,
+) -> None:
+    """Hearsay of others, who may not know yet, does not bring the old one back."""
+    nodes = fleet.add_peers("a", "b", "c", durability="relaxed")
+    await fleet.start(nodes)
+    await connected(*nodes)
+    for _ in range(3):
+        await nodes[0].kill()
+        await nodes[0].start()
+        await connected(*nodes)
+        mine = (await (await fleet.client(nodes[0])).status()).replica
+        until = monotonic() + 2.0  # two rounds of reports, each with hearsay
+        while monotonic() < until:
+            for other in nodes[1:]:
+                status = await (await fleet.client(other)).status()
+                (seen,) = [peer for peer in status.peers if peer.name == "a"]
+                assert (seen.replica, seen.connected) == (mine, True)
+            await asyncio.sleep(0.02)

@@ -37,18 +37,20 @@ class Waiting:
     dots: tuple[Dot, Dot]
     regions: frozenset[str]
     deadline: Millis
-    holders: set[ReplicaId] = field(default_factory=set)
+    holders: dict[ReplicaId, str] = field(default_factory=dict)  # and their regions
 
     def note(self, peers: Mapping[ReplicaId, Listener]) -> None:
         """Take in what peers have acknowledged and reported."""
-        self.holders.update(r for r, p in peers.items() if has(p, self.dots))
+        for replica, peer in peers.items():
+            if has(peer, self.dots):
+                self.holders[replica] = peer.address.region
 
-    def reply(self, peers: Mapping[ReplicaId, Listener]) -> Reply:
+    def reply(self) -> Reply:
         """Return the reply as of now."""
         holders, needed = len(self.holders), self.request.replicas.needed
         if self.request.replicas.each_region:
-            reached = {p.address.region for r, p in peers.items() if r in self.holders}
-            holders, needed = len(self.regions & reached), 1 + len(self.regions)
+            reached = self.regions.intersection(self.holders.values())
+            holders, needed = len(reached), 1 + len(self.regions)
         return Reply(self.request.number, self.outcomes, 1 + holders, needed)
 
 
@@ -73,7 +75,7 @@ class Acknowledgements:
         """Yield replies of requests that have reached enough replicas."""
         for number, waiting in list(self._waiting.items()):
             waiting.note(peers)
-            reply = waiting.reply(peers)
+            reply = waiting.reply()
             if reply.acknowledged >= reply.needed:
                 del self._waiting[number]
                 yield reply
@@ -84,8 +86,14 @@ class Acknowledgements:
         """Yield replies of requests whose patience has ended."""
         for number, waiting in list(self._waiting.items()):
             if now >= waiting.deadline:
+                waiting.note(peers)
                 del self._waiting[number]
-                yield waiting.reply(peers)
+                yield waiting.reply()
+
+    def clock_stepped_back(self, span: Millis) -> None:
+        """Keep the patience that is left when the wall clock goes back."""
+        for waiting in self._waiting.values():
+            waiting.deadline = Millis(waiting.deadline - span)
 
 
 def has(peer: Listener, dots: tuple[Dot, Dot]) -> bool:

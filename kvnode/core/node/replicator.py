@@ -101,6 +101,7 @@ class Replicator:
         self._sessions = 0
         self._report_due = Millis(0)
         self._delta_after = Millis(0)
+        self._ticked_at = Millis(0)
 
     def finish(self, turn: Turn, own: ReplicaId) -> None:
         """Cover what can be covered now, and push what originated here."""
@@ -355,6 +356,9 @@ class Replicator:
 
     def _tick(self, turn: Turn) -> None:
         now = turn.now
+        if now < self._ticked_at:
+            self._clock_stepped_back(now)
+        self._ticked_at = now
         turn.effects.extend(self._acknowledgements.expire(self.peers, now))
         turn.effects.extend(Send(*request) for request in self._fetches.repeat(now))
         for peer, catch_up in list(self._catch_ups.items()):
@@ -372,12 +376,19 @@ class Replicator:
         for replica in sorted(stuck | lacking):
             if replica in self.peers and now >= self._delta_after:
                 self._ask_again(replica, turn)
-        if now >= self._report_due or self._report_due - now > 2 * (
-            self._settings.report_interval
-        ):
+        if now >= self._report_due:
             self._report_due = Millis(now + self._settings.report_interval)
             for replica in self.peers:
                 self._report_to(replica, turn)
+
+    def _clock_stepped_back(self, now: Millis) -> None:
+        """Move what is timed by the wall clock, which was set back, to *now*."""
+        self._acknowledgements.clock_stepped_back(Millis(self._ticked_at - now))
+        self.waiting_batches.clock_stepped_back(now)
+        self._delta_after = self._report_due = now
+        for peer in self.peers.values():
+            if peer.lacking_since is not None:
+                peer.lacking_since = min(peer.lacking_since, now)
 
     def _ask_again(self, replica: ReplicaId, turn: Turn) -> None:
         peer = self.peers[replica]

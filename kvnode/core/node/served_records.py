@@ -29,6 +29,8 @@ class ServedRecords:
         place = (peer, request.fetch)
         if place not in self._records or request.offset == 0:
             self._keep(place, request, turn)
+            # What was sent before may be of another state: begin again.
+            request = request._replace(offset=0)
         dot, record = self._records[place]
         chunks = serve(request, dot, record)
         last = chunks[-1] if chunks else None

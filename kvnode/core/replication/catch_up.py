@@ -64,4 +64,4 @@ class CatchUp:
 
     def silent_since(self, now: Millis) -> bool:
         """Tell whether the peer has gone quiet for too long."""
-        return now - self.heard_at > SILENCE_MAX
+        return abs(now - self.heard_at) > SILENCE_MAX  # clocks may jump back

@@ -87,6 +87,11 @@ class WaitingBatches:
         """Return who sent batches that have waited since before *oldest*."""
         return {b.sender for b in self._batches.values() if b.since <= oldest}
 
+    def clock_stepped_back(self, now: Millis) -> None:
+        """Let no batch have waited since a moment that is still to come."""
+        for batch in self._batches.values():
+            batch.since = min(batch.since, now)
+
     def drop_of(self, sender: ReplicaId) -> None:
         """Forget what *sender* sent: its connection is gone."""
         self._batches = {

@@ -102,8 +102,9 @@ class Fetches:
         if message.total > RECORD_BYTES_MAX:
             msg = f"a record of {message.total} bytes is over {RECORD_BYTES_MAX}"
             raise PeerProtocolError(msg)
-        if message.dot != pull.dot:
-            # Superseded while it was being pulled: the newer one starts over.
+        if message.dot != pull.dot or (pull.data and not message.offset):
+            # Superseded while it was being pulled: the newer one starts over.  A
+            # CRDT's state may have changed under the same dot.
             pull.dot = message.dot
             pull.data.clear()
             pull.window_end = CHUNK_BYTES * FETCH_WINDOW_CHUNKS

@@ -79,3 +79,10 @@ def test_silence_is_counted_from_the_last_page() -> None:
 
     assert not catch_up.silent_since(Millis(500 + SILENCE_MAX))
     assert catch_up.silent_since(Millis(501 + SILENCE_MAX))
+
+
+def test_clock_that_jumps_back_does_not_make_a_silent_peer_be_waited_for() -> None:
+    """A lost request would be waited for as long as the jump was (seed 20094)."""
+    catch_up = CatchUp(A, 1, Millis(60_000))
+
+    assert catch_up.silent_since(Millis(59_999 - SILENCE_MAX))

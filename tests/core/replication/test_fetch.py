@@ -86,6 +86,20 @@ def test_superseded_record_starts_over(old: bytes, new: bytes) -> None:
     assert pulled(fetches, answer, Dot(A, 2), new) == (KEY, new)
 
 
+def test_record_that_changed_under_its_dot_starts_over() -> None:
+    """A CRDT's newest dot says nothing of its other contributions (seed 20832)."""
+    fetches, request = started()
+    *_, answer = [
+        fetches.chunk(A, c, NOW) for c in serve(request, Dot(A, 1), bytes(30))
+    ]
+    assert isinstance(answer, FetchRequest)
+
+    changed = b"another state" * 3
+    from_zero = answer._replace(offset=0)
+
+    assert pulled(fetches, from_zero, Dot(A, 1), changed) == (KEY, changed)
+
+
 @given(lost=st.integers(0, WINDOW - 1), record=st.binary(min_size=60, max_size=90))
 def test_silent_pull_goes_on_from_where_it_stopped(lost: int, record: bytes) -> None:
     """The peer forgot the rest of a window when its turn failed."""

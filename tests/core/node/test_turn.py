@@ -1,0 +1,97 @@
+"""Turns: what is staged is seen, and becomes one commit or nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from kvnode.core.node.turn import Turn
+from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
+from kvnode.storage.memory_store import MemoryStore
+from kvnode.types import Dot, Millis
+from tests.core.replication.entries import A, B, C, at, register
+from tests.simulation.site import run
+
+KEY = at(b"k")
+NOW = Millis(5000)
+STORED = register(Dot(B, 1), b"stored", hlc=100)
+
+
+@pytest.fixture(name="view")
+def _view() -> Iterator[StoreView]:
+    store = MemoryStore(A)
+    run(store.apply(Commit(DurableState(A), (Write(KEY, STORED, None),))))
+    with store.snapshot() as view:
+        yield view
+
+
+def turn_on(view: StoreView) -> Turn:
+    """Return a turn on what the store holds."""
+    return Turn(view.state(), view, NOW)
+
+
+def test_turn_without_change_commits_nothing(view: StoreView) -> None:
+    """A turn of reads and old news must not cost a sync."""
+    turn = turn_on(view)
+    turn.merge(KEY, STORED)
+
+    assert turn.commit(turn.state()) is None
+
+
+def test_staged_entry_is_what_the_turn_sees(view: StoreView) -> None:
+    """Events of one turn see each other's writes."""
+    turn, newer = turn_on(view), register(Dot(B, 2), hlc=101)
+    assert turn.entry(KEY) == STORED
+
+    turn.put(KEY, newer, STORED)
+
+    assert turn.entry(KEY) == newer
+
+
+def test_several_writes_of_a_key_replace_what_the_store_held(view: StoreView) -> None:
+    """The index rows to delete are the stored version's, not a staged one's."""
+    turn = turn_on(view)
+    for seq in (2, 3):
+        turn.put(KEY, register(Dot(B, seq), hlc=100 + seq), turn.entry(KEY))
+
+    commit = turn.commit(turn.state())
+
+    assert commit is not None
+    [write] = commit.writes
+    assert write.entry.version.dot == Dot(B, 3)
+    assert write.replaced == STORED.version
+
+
+@pytest.mark.parametrize("hlc", [99, 101])
+def test_concurrent_loser_is_logged_whichever_side_it_comes_from(
+    view: StoreView, hlc: int
+) -> None:
+    """R4: nobody's write goes silently; the same loser is counted once."""
+    turn = turn_on(view)
+    incoming = register(Dot(C, 1), hlc=hlc)
+
+    turn.merge(KEY, incoming)
+    turn.merge(KEY, incoming)
+
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    [record] = commit.conflicts[KEY]
+    winner, loser = (incoming, STORED) if hlc > 100 else (STORED, incoming)
+    assert (record.loser, record.winner) == (loser, winner.version.dot)
+    assert record.noticed_at == NOW
+    assert commit.state.conflicts_ever == 1
+
+
+def test_originated_entries_keep_the_place_of_their_first_write(
+    view: StoreView,
+) -> None:
+    """Pushes are cut by first seqs."""
+    turn = turn_on(view)
+    for seq, key in enumerate((b"x", b"y", b"x"), start=1):
+        turn.seq = seq
+        turn.originate(at(key), register(Dot(A, seq)), None)
+
+    places = [
+        (key.key, o.first_seq, o.entry.version.dot.seq)
+        for key, o in turn.originated.items()
+    ]
+    assert places == [(b"x", 1, 3), (b"y", 2, 2)]

@@ -1,0 +1,173 @@
+"""Peer messages come out as they went in; what no correct peer sends is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode._pb import peer_pb2 as pb
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.replication.messages import (
+    DeltaAcknowledgement,
+    DeltaPage,
+    DeltaRequest,
+    FetchChunk,
+    FetchRequest,
+    Message,
+    Push,
+    PushAcknowledgement,
+    Report,
+    WireEntry,
+)
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.errors import PeerProtocolError
+from kvnode.transport.wire import (
+    decode_address,
+    decode_clock,
+    decode_message,
+    encode_address,
+    encode_clock,
+    encode_message,
+)
+from kvnode.types import EntryKey, Millis, Namespace, ReplicaId
+from tests import strategies
+
+numbers = st.integers(0, 2**64 - 1)
+page_numbers = st.integers(0, 2**63)
+seqs = st.integers(1, 2**48)
+clocks = strategies.version_vectors()
+names = st.text(st.characters(codec="utf-8"), max_size=8)
+keys = st.builds(EntryKey, names.map(Namespace), st.binary(min_size=1, max_size=8))
+entries = st.lists(
+    st.builds(WireEntry, keys, st.binary(max_size=20), st.integers(0, 2**40)),
+    max_size=4,
+).map(tuple)
+addresses = st.builds(PeerAddress, names, names, numbers.map(ReplicaId), names)
+ranges = st.tuples(seqs, seqs).map(sorted)
+
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(
+        Report,
+        clocks,
+        numbers.map(Millis),
+        st.lists(addresses, max_size=3).map(tuple),
+    ),
+    st.builds(
+        lambda origin, seq, found: Push(origin, seq[0], seq[1], found),
+        strategies.replica_ids,
+        ranges,
+        entries,
+    ),
+    st.builds(
+        lambda origin, seq: PushAcknowledgement(origin, seq[0], seq[1]),
+        strategies.replica_ids,
+        ranges,
+    ),
+    st.builds(DeltaRequest, numbers, clocks),
+    st.builds(
+        DeltaPage, numbers, page_numbers, clocks, entries, last=st.booleans(),
+        refused=names,
+    ),
+    st.builds(DeltaAcknowledgement, numbers, page_numbers, abandoned=st.booleans()),
+    st.builds(FetchRequest, numbers, keys, strategies.dots(), numbers),
+    st.builds(
+        FetchChunk, numbers, strategies.dots(), numbers, numbers, st.binary(max_size=20)
+    ),
+)  # fmt: skip
+
+
+@given(message=messages)
+def test_message_survives_the_round_trip(message: Message) -> None:
+    """Through the bytes that go over the network."""
+    envelope = pb.PeerMessage.FromString(encode_message(message).SerializeToString())
+    assert decode_message(envelope) == message
+
+
+def test_every_kind_of_message_is_tried() -> None:
+    """All that an envelope can hold, but for the hello, which begins a stream."""
+    kinds = {field.name for field in pb.PeerMessage.DESCRIPTOR.oneofs[0].fields}
+    assert len(kinds - {"hello"}) == len(Message.__args__)
+
+
+@given(clock=clocks)
+def test_clock_survives_the_round_trip(clock: VersionVector) -> None:
+    """With its gaps, one of which may come first."""
+    assert decode_clock(encode_clock(clock)) == clock
+
+
+@given(address=addresses)
+def test_address_survives_the_round_trip(address: PeerAddress) -> None:
+    """Known to this node or not."""
+    assert decode_address(encode_address(address)) == address
+
+
+@given(
+    covered=st.integers(0, 5),
+    beyond=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=3),
+)
+def test_any_intervals_are_a_clock_or_refused(
+    covered: int, beyond: list[tuple[int, int]]
+) -> None:
+    """What is taken covers exactly those dots, and its form is canonical."""
+    message = pb.Clock()
+    entry = message.entries.add(replica=7, covered=covered)
+    for first, last in beyond:
+        entry.beyond.add(first=first, last=last)
+    try:
+        clock = decode_clock(message)
+    except PeerProtocolError:
+        return
+    expected = VersionVector()
+    for first, last in [(1, covered)] * bool(covered) + beyond:
+        expected = expected.with_range(ReplicaId(7), first, last)
+    assert clock == expected
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        [(4, 6)],  # touches 1..3
+        [(3, 6)],  # overlaps
+        [(7, 6)],  # empty
+        [(7, 8), (5, 5)],  # not ascending
+        [(7, 8), (9, 9)],  # touching
+        [(0, 0)],
+    ],
+)
+def test_malformed_clock_is_refused(beyond: list[tuple[int, int]]) -> None:
+    """Two forms of one clock would be unequal."""
+    message = pb.Clock()
+    entry = message.entries.add(replica=7, covered=3)
+    for first, last in beyond:
+        entry.beyond.add(first=first, last=last)
+
+    with pytest.raises(PeerProtocolError, match="intervals"):
+        decode_clock(message)
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        pb.PeerMessage(),
+        pb.PeerMessage(hello=pb.Hello()),
+        pb.PeerMessage(
+            push_acknowledgement=pb.PushAcknowledgement(origin=1, first=0, last=3)
+        ),
+        pb.PeerMessage(
+            push_acknowledgement=pb.PushAcknowledgement(origin=1, first=4, last=3)
+        ),
+        pb.PeerMessage(
+            report=pb.Report(
+                clock=pb.Clock(
+                    entries=[
+                        pb.Clock.Entry(replica=1, covered=2),
+                        pb.Clock.Entry(replica=1, covered=3),
+                    ]
+                )
+            )
+        ),
+    ],
+)
+def test_malformed_envelope_is_refused(envelope: pb.PeerMessage) -> None:
+    """Empty, a second hello, an acknowledgement of nothing, a replica twice."""
+    with pytest.raises(PeerProtocolError):
+        decode_message(envelope)
