@@ -161,11 +161,14 @@ class _Watcher:
         first = True
         while True:
             self._changed.clear()
+            tells = first
             async with aclosing(self._round()) as replies:
                 async for reply in replies:
-                    if first or reply.changes or reply.conflicts:
+                    # The last reply may be empty and still move the token.
+                    tells = tells or bool(reply.changes or reply.conflicts)
+                    if tells:
                         yield reply
-                    first = False
+            first = False
             pause = self._rows_in_vain * ROW_PAUSE_SECONDS
             await asyncio.sleep(min(pause, PAUSE_SECONDS_MAX))
             await self._changed.wait()

@@ -13,8 +13,12 @@ library never applies anything twice.  A read does no harm twice.
     StoreFullError, some endpoint  again           again
       untried
     StoreFullError, all tried      give up         give up
+    NotCoveredError, the same      as above        as above
     other UnavailableError         again           again
     any other                      give up         give up
+
+A node that answers NotCoveredError has waited for nearly all of the time there was
+(S2); asking it again would only turn its reason into a DeadlineError.
 
 "Again" is at once while some endpoint has not been tried, and after a pause from
 then on.  Pauses grow with powers of two and are jittered over their whole length
@@ -30,6 +34,7 @@ from enum import Enum
 from kvnode.errors import (
     ConnectionLostError,
     KvError,
+    NotCoveredError,
     StoreFullError,
     UnavailableError,
 )
@@ -71,7 +76,7 @@ def decide(
     match failure:
         case _ if remaining <= 0:
             return Decision.GIVE_UP
-        case StoreFullError() if not untried:
+        case StoreFullError() | NotCoveredError() if not untried:
             return Decision.GIVE_UP
         case ConnectionLostError() if writes:
             return Decision.GIVE_UP

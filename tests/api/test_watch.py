@@ -135,6 +135,25 @@ async def test_large_round_comes_in_parts_and_only_the_last_moves_the_token(
     assert api.node.store._image.holders == 0
 
 
+async def test_token_moves_although_the_last_part_is_empty(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the changes fill their parts exactly, resuming must not repeat them."""
+    monkeypatch.setattr(watch, "CHANGES_PER_REPLY", 2)
+    await api.write(b"a")
+    await api.write(b"b")
+    watching = Watching(api, pb.WatchRequest(from_start=True))
+    assert len((await watching.next()).changes) == 2
+
+    last = await watching.next()
+
+    assert not last.changes
+    resumed = Watching(api, pb.WatchRequest(resume_token=last.resume_token))
+    assert not (await resumed.next()).changes
+    for ended in (watching, resumed):
+        await ended.replies.aclose()
+
+
 async def test_uncovered_entry_is_told_once(api: Api) -> None:
     """It is found again with every commit until the node covers it."""
     watching = Watching(api, pb.WatchRequest())

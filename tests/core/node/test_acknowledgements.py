@@ -1,9 +1,15 @@
 """Waiting for replicas: enough of them, in every region, or patience ends (S4)."""
 
+from collections.abc import Sequence
+
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node.commands import Put, Refused, Replicas
+from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
+from kvnode.core.node.commands import Put, Refused, Replicas, WriteRequest
 from kvnode.core.node.events import Effect, PeerDown, Reply, Tick
+from kvnode.core.node.replicator import Peer
 from kvnode.core.replication.messages import PushAcknowledgement, Report
+from kvnode.core.replication.outbox import Outbox
+from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import Dot, Millis
 from tests.core.node.bench import START, Bench
 from tests.core.replication.entries import A, B, C, at
@@ -21,7 +27,7 @@ def connected() -> Bench:
     return bench
 
 
-def replies(effects: list[Effect]) -> list[tuple[int, int]]:
+def replies(effects: Sequence[Effect]) -> list[tuple[int, int]]:
     """Return how many replicas have it, and how many were asked for."""
     return [(e.acknowledged, e.needed) for e in effects if isinstance(e, Reply)]
 
@@ -111,3 +117,36 @@ def test_request_of_a_failed_turn_is_forgotten() -> None:
     bench.write(PUT)
 
     assert replies(bench.hear(B, ACKNOWLEDGED)) == []
+
+
+def test_region_of_a_holder_that_went_away_is_reached() -> None:
+    """Its disk has the write, whether it is connected now or not."""
+    request = WriteRequest(1, (PUT,), replicas=Replicas(1, each_region=True))
+    dots = (Dot(A, 1), Dot(A, 1))
+    regions = frozenset({"west", "south"})
+    acknowledgements = Acknowledgements()
+    waiting = Waiting(request, (), dots, regions, Millis(START + PATIENCE))
+
+    assert not list(acknowledgements.admit(waiting, {C: holder("west")}))
+
+    assert replies(list(acknowledgements.heard({B: holder("south")}))) == [(3, 3)]
+
+
+def holder(region: str) -> Peer:
+    """Return a peer in *region* that has acknowledged A's first write."""
+    outbox = Outbox(1000)
+    outbox.acknowledge(ACKNOWLEDGED)
+    return Peer(PeerAddress("peer", "", B, region), VersionVector(), outbox)
+
+
+def test_clock_set_back_does_not_lengthen_patience() -> None:
+    """What is left of it when the clock goes back is left of it after that."""
+    bench = connected()
+    bench.turn(Tick())
+    bench.turn(bench.request(PUT, replicas=Replicas(3, patience=PATIENCE)))
+
+    bench.now = Millis(START - 60_000)
+    assert replies(bench.turn(Tick())) == []
+    bench.now = Millis(bench.now + PATIENCE)
+
+    assert replies(bench.turn(Tick())) == [(1, 3)]

@@ -27,7 +27,8 @@ from kvnode.core.replication.messages import (
     Report,
     wire_entry,
 )
-from kvnode.core.versions.record import WIRE, encode
+from kvnode.core.versions.record import WIRE, decode, encode
+from kvnode.core.versions.session import Session
 from kvnode.core.versions.version import Entry
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 from tests.core.node.bench import START, Bench, sent
@@ -118,6 +119,20 @@ def test_gap_that_lasts_is_asked_for_as_a_delta() -> None:
 
     assert peer == B
     assert sent(bench.turn(Tick()), DeltaRequest) == [], "one delta at a time"
+
+
+def test_gap_is_asked_for_in_time_although_the_clock_was_set_back() -> None:
+    """The wall clock going back an hour must not stop replication for one."""
+    bench = Bench()
+    bench.connect(B)
+    bench.hear(B, push_of(register(Dot(B, 2))))
+    bench.turn(Tick())
+
+    bench.now = Millis(START - 3_600_000)
+    bench.turn(Tick())
+    bench.now = Millis(bench.now + 100)
+
+    assert [peer for peer, _ in sent(bench.turn(Tick()), DeltaRequest)] == [B]
 
 
 def test_empty_push_is_a_breach_of_the_protocol() -> None:
@@ -300,6 +315,40 @@ def test_record_of_a_failed_turn_is_not_served() -> None:
 
     assert isinstance(chunk, FetchChunk)
     assert chunk.dot == Dot(A, 1)
+
+
+def test_record_encoded_anew_is_sent_from_its_beginning() -> None:
+    """A CRDT may differ under the same dot: two halves would not fit (seed 20832)."""
+    bench = Bench()
+    bench.connect(B)
+    bench.write(Put(KEY, LARGE))
+    request = FetchRequest(1, KEY, Dot(A, 1), 64)
+
+    [(_, chunk)] = sent(bench.hear(B, request), FetchChunk)
+
+    assert isinstance(chunk, FetchChunk)
+    assert chunk.offset == 0
+
+
+def test_push_carries_the_dependencies_of_the_write_it_stands_for() -> None:
+    """Also when a peer's entry won the key between the turn's two writes."""
+    bench = Bench()
+    bench.connect(B)
+    bench.connect(C)
+    bench.hear(C, push_of(register(Dot(C, 1)), at(b"cause")))
+    seen = Session((Dot(C, 1),))
+    winner = register(Dot(B, 1), hlc=(START + 400) << 16)
+
+    effects = bench.turn(
+        bench.request(Put(KEY, b"first"), session=seen),
+        Received(B, push_of(winner)),
+        bench.request(Put(KEY, b"second")),
+    )
+
+    pushes = [message for _, message in sent(effects, Push)]
+    assert isinstance(pushes[0], Push)
+    [(_, record, _)] = pushes[0].entries
+    assert decode(record, WIRE).version.dependencies == (Dot(C, 1),)
 
 
 # -- turns that fail ---------------------------------------------------------
