@@ -34,7 +34,7 @@ REPLICAS = tuple(ReplicaId(n) for n in (3, 2**63 + 5, 0x0123_4567_89AB_CDEF))
 MEMBERS = (b"a", b"b", b"\x00\xff", b"m" * 300)
 
 replica_ids = st.integers(1, 2**64 - 1).map(ReplicaId)
-hlc_timestamps = st.integers(0, 2**64 - 1).map(HlcTimestamp)
+hlc_timestamps = st.integers(0, 2**63 - 1).map(HlcTimestamp)
 
 
 def dots(seq_max: int = 2**48 - 1) -> st.SearchStrategy[Dot]:

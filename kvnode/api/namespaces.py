@@ -32,13 +32,15 @@ class Namespaces:
     def __init__(self, view: StoreView) -> None:
         self._known = {DEFAULT_NAMESPACE}
         for key, entry in view.scan(SYSTEM_NAMESPACE, prefix=_PREFIX):
-            if entry.live(_FOREVER):
+            if key.isascii() and entry.live(_FOREVER):
                 self._known.add(_name(key))
 
     def on_commit(self, commit: Commit) -> None:
         """Take in registrations that came with *commit*."""
         for (namespace, key), entry, _ in commit.writes:
             if namespace == SYSTEM_NAMESPACE and key.startswith(_PREFIX):
+                if not key.isascii():
+                    continue  # no node of ours registers such a name
                 if entry.live(_FOREVER):
                     self._known.add(_name(key))
                 elif _name(key) != DEFAULT_NAMESPACE:

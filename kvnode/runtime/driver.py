@@ -59,6 +59,7 @@ from kvnode.errors import (
     KvError,
     OverloadedError,
     StoreFullError,
+    UnavailableError,
 )
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
@@ -68,6 +69,10 @@ from kvnode.transport.port import Transport
 from kvnode.types import Millis, ReplicaId
 
 logger = logging.getLogger(__name__)
+
+
+COVERING_MAX = 10_000
+"""Requests that may wait to be covered: each is looked at after every commit."""
 
 
 class _Turn(NamedTuple):
@@ -102,7 +107,7 @@ class Driver:
         self._inbox = inbox
         self._replies: dict[int, OnReply] = {}
         self._numbers = 0
-        self._covering: list[tuple[Session, asyncio.Future[None]]] = []
+        self._covering: dict[asyncio.Future[None], Session] = {}
         self._listeners: list[Callable[[Commit], None]] = []
         self._heard: dict[ReplicaId, Millis] = {}
         self._committing: Commit | None = None
@@ -128,7 +133,7 @@ class Driver:
         """
         if self.failed or self._stopping:
             msg = f"this node is stopping: {self.failed or 'asked to'}"
-            raise OverloadedError(msg)
+            raise UnavailableError(msg)
         size = sum(map(command_bytes, commands))
         self._inbox.check_room(len(commands), size)
         if not self.store.usage().accepts_client_writes and not all(
@@ -239,20 +244,26 @@ class Driver:
         return self.committed_state.clock.covers_all(session.seen)
 
     async def wait_covered(self, session: Session, patience_s: float) -> bool:
-        """Wait until *session* is covered; tell whether that came in time."""
+        """
+        Wait until *session* is covered; tell whether that came in time.
+
+        Raises:
+            OverloadedError: Too many wait already.
+        """
         if self.covers(session):
             return True
-        future = asyncio.get_running_loop().create_future()
-        waiter = (session, future)
-        self._covering.append(waiter)
+        if len(self._covering) >= COVERING_MAX:
+            msg = f"{COVERING_MAX} requests wait for what their sessions have seen"
+            raise OverloadedError(msg)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._covering[future] = session
         try:
             async with asyncio.timeout(patience_s):
                 await future
         except TimeoutError:
             return self.covers(session)
         finally:
-            if waiter in self._covering:
-                self._covering.remove(waiter)
+            self._covering.pop(future, None)
         return True
 
     def listen(self, listener: Callable[[Commit], None]) -> Callable[[], None]:
@@ -373,11 +384,11 @@ class Driver:
             on_reply(outcome)
 
     def _announce(self, commit: Commit) -> None:
-        covered = [w for w in self._covering if self.covers(w[0])]
-        for waiter in covered:
-            self._covering.remove(waiter)
-            if not waiter[1].done():
-                waiter[1].set_result(None)
+        for future, session in tuple(self._covering.items()):
+            if self.covers(session):
+                del self._covering[future]
+                if not future.done():
+                    future.set_result(None)
         for listener in tuple(self._listeners):
             listener(commit)
 

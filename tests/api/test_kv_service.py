@@ -117,7 +117,7 @@ async def test_cancelled_unary_call_leaves_nothing_behind(node: Served) -> None:
     call.cancel()
     await _until_idle()
 
-    assert node.api.node.driver._covering == []
+    assert node.api.node.driver._covering == {}
 
 
 # -- frames ------------------------------------------------------------------------
@@ -307,7 +307,7 @@ async def test_client_that_leaves_takes_everything_with_it(node: Served) -> None
     await _until_idle()
     gc.collect()
 
-    assert node.api.node.driver._covering == []
+    assert node.api.node.driver._covering == {}
     assert _server_tasks() == []
     assert (await node.api.get(b"k")).value == b"v"
     assert node.api.node.store._image.holders == 0

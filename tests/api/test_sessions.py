@@ -275,7 +275,7 @@ async def test_waiting_operations_end_with_their_caller(api: Api) -> None:
     await api.node.settled()
 
     assert api.waiting == set()
-    assert api.node.driver._covering == []
+    assert api.node.driver._covering == {}
 
 
 # -- bounded staleness (S3) --------------------------------------------------------

@@ -159,7 +159,12 @@ class Node:
             )
             refused = Refused(wrong_type=False, message=message)
             return (refused,) * len(request.commands)
-        writer = Writer(self.state.replica, turn, request.session)
+        writer = Writer(
+            self.state.replica,
+            turn,
+            request.session,
+            ahead_max=self._settings.clock_ahead_max,
+        )
         return tuple(map(writer.apply, request.commands))
 
 

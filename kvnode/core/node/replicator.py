@@ -76,6 +76,10 @@ class Settings(NamedTuple):
     clock_ahead_max: Millis = Millis(500)
 
 
+PEERS_MAX = 256
+"""As many as a write may depend on (kvnode.limits.DEPENDENCIES_MAX)."""
+
+
 @dataclass(slots=True)
 class Peer:
     """What is known of a connected peer."""
@@ -178,6 +182,8 @@ class Replicator:
             if peer.name == self._settings.own.name or known.get(peer.name) == peer:
                 continue
             before = known.get(peer.name)
+            if before is None and len(known) >= PEERS_MAX:
+                continue
             if before and not peer.replica:
                 continue  # hearsay knows less than we do
             known[peer.name] = peer

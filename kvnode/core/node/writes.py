@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
-from kvnode.core.clocks.hybrid_logical_clock import tick
+from kvnode.core.clocks.hybrid_logical_clock import absorb, tick
 from kvnode.core.clocks.key_clock import KeyClock, extend, join_sorted
 from kvnode.core.crdt.counter import PnCounter
 from kvnode.core.crdt.document import Document
@@ -39,7 +39,7 @@ from kvnode.core.versions.version import (
 )
 from kvnode.errors import CorruptRecordError, InvalidArgumentError
 from kvnode.limits import KEY_CLOCK_ENTRIES_MAX
-from kvnode.types import ZERO_HLC, Dot, EntryKey, HlcTimestamp, ReplicaId
+from kvnode.types import ZERO_HLC, Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 
 Update = Callable[[bytes, Dot], bytes]
 """Returns a CRDT's next state from its last (empty: none) and the write's dot."""
@@ -48,8 +48,11 @@ Update = Callable[[bytes, Dot], bytes]
 class Writer:
     """Makes versions in the name of *replica* for one session, in one turn."""
 
-    def __init__(self, replica: ReplicaId, turn: Turn, session: Session) -> None:
+    def __init__(
+        self, replica: ReplicaId, turn: Turn, session: Session, *, ahead_max: Millis
+    ) -> None:
         self._replica = replica
+        self._ahead_max = ahead_max
         self._turn = turn
         self._session = session
         # The own earlier writes need no mention: a push is covered in order.
@@ -112,9 +115,13 @@ class Writer:
     def _next_stamp(self, stored: Entry | None) -> tuple[HlcTimestamp, Dot]:
         turn = self._turn
         above = stored.version.hlc if stored else ZERO_HLC
-        turn.hlc = tick(turn.hlc, above, self._session.hlc, now=turn.now)
+        stamp = tick(turn.hlc, above, self._session.hlc, now=turn.now)
+        # Overwriting a version from the future must not take the clock there (C2).
+        turn.hlc = absorb(
+            tick(turn.hlc, now=turn.now), stamp, now=turn.now, ahead_max=self._ahead_max
+        )
         turn.seq += 1
-        return turn.hlc, Dot(self._replica, turn.seq)
+        return stamp, Dot(self._replica, turn.seq)
 
     def _store(
         self,

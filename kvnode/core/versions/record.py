@@ -54,6 +54,12 @@ _KINDS = {int(kind): kind for kind in Kind}
 SEQ_BITS = 48
 """A replica that takes a million writes a second lasts nine years."""
 
+HLC_END = 1 << 63
+"""
+Timestamps are below: the year 6429.  A stamp is made above all that was seen,
+so without this one forged record would leave no room for the next.
+"""
+
 _SEQ_MASK = (1 << SEQ_BITS) - 1
 
 
@@ -180,6 +186,9 @@ def decode(data: bytes, dots: DotCodec) -> Entry:
             raise CorruptRecordError(msg)
         if form != FORMAT:
             msg = f"record format {form} is unknown; this version reads {FORMAT}"
+            raise CorruptRecordError(msg)
+        if hlc >= HLC_END:
+            msg = f"record is stamped {hlc}, which no clock reaches"
             raise CorruptRecordError(msg)
         return _decode_body(data, flags, HlcTimestamp(hlc), dots)
     except (StructError, IndexError, KeyError, UnicodeDecodeError) as error:

@@ -50,7 +50,8 @@ class DurableState:
         pending: Join of the snapshot clocks of deltas begun and not finished;
             a read of an uncovered entry joins it into its token (D3).
         seq: The last sequence number given to a write of `replica`.
-        hlc: The largest timestamp this node has given.
+        hlc: The node's clock: above all stamps it gave, save those that had to
+            be above a version from the future.
         conflicts_ever: Conflicts noticed here so far.
         peers: Peers known, by configuration or by hearsay; sorted by name.
     """

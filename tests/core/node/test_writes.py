@@ -209,3 +209,19 @@ def test_overwriting_in_one_turn_keeps_the_dependencies_of_both() -> None:
     assert entry is not None
     assert entry.value == b"2"
     assert entry.version.dependencies == (Dot(B, 4),)
+
+
+def test_overwriting_a_version_from_the_future_leaves_the_clock_alone() -> None:
+    """C2, C3: the overwrite wins, and no other key is stamped ahead."""
+    bench = Bench()
+    bench.connect(B)
+    theirs = register(Dot(B, 1), hlc=from_millis(Millis(START + FUTURE)))
+    bench.hear(B, Push(B, 1, 1, (wire_entry(KEY, theirs),)))
+
+    [overwrite] = bench.write(Put(KEY, b"mine"))
+    [other] = bench.write(Put(at(b"other"), b""))
+
+    assert isinstance(overwrite, Applied)
+    assert isinstance(other, Applied)
+    assert bench.entry(KEY) == overwrite.entry
+    assert other.entry.version.hlc < from_millis(Millis(START + 1000))

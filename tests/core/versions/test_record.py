@@ -27,7 +27,7 @@ A, B, C = ReplicaId(7), ReplicaId(2**64 - 1), ReplicaId(9)
 FULL = Entry(
     Version(
         kind=Kind.SET,
-        hlc=HlcTimestamp(2**64 - 1),
+        hlc=HlcTimestamp(2**63 - 1),
         dot=Dot(A, 2**SEQ_BITS - 1),
         others=(Dot(B, 1), Dot(C, 70_000)),
         dependencies=(Dot(C, 5),),
@@ -186,3 +186,11 @@ def test_encoded_dots_of_a_replica_sort_by_seq(a: Dot, b: Dot) -> None:
         b.seq,
     )
     assert (numbered.encode_dot(a) < numbered.encode_dot(b)) == by_number
+
+
+def test_timestamp_that_leaves_no_room_above_is_refused() -> None:
+    """The next write of the key must be stamped above it."""
+    version = PLAIN.version._replace(hlc=HlcTimestamp(2**63))
+
+    with pytest.raises(CorruptRecordError, match="no clock reaches"):
+        decode(encode(PLAIN._replace(version=version), WIRE), WIRE)
