@@ -82,19 +82,22 @@ def random_replica() -> ReplicaId:
 
 @dataclass(slots=True)
 class RunningNode:
-    """The parts of a node that runs."""
+    """
+    The parts of a node that runs.
+
+    `background` are its turns and, in relaxed mode, its syncs: the node is
+    finished when any of them ends.
+    """
 
     config: NodeConfig
     store: LmdbStore
     pool: PeerPool
     driver: Driver
     deltas: DeltaServer
-    namespaces: Namespaces
     server: grpc.aio.Server
     health: health.aio.HealthServicer
     port: int
-    running: asyncio.Task[None]
-    syncing: asyncio.Task[None] | None
+    background: list[asyncio.Task[None]]
 
 
 async def start(config: NodeConfig) -> RunningNode:
@@ -131,7 +134,27 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
     own = PeerAddress(
         config.name, config.advertised(port), state.replica, config.region
     )
-    relaxed = store.durability is Durability.RELAXED
+    driver, pool, deltas = _make_driver(store, own, state, config)
+    with store.snapshot() as view:
+        namespaces = Namespaces(view)
+    driver.listen(namespaces.on_commit)
+    healthy = _add_services(server, driver, namespaces, pool, config)
+    background = [asyncio.create_task(driver.run(), name="turns")]
+    if store.durability is Durability.RELAXED:
+        syncing = _sync_forever(store, config.relaxed_sync_interval_ms)
+        background.append(asyncio.create_task(syncing, name="syncs"))
+    await _make_namespaces(driver, namespaces, config)
+    await server.start()
+    _dial_peers(driver, pool, config)
+    return RunningNode(
+        config, store, pool, driver, deltas, server, healthy, port, background
+    )
+
+
+def _make_driver(
+    store: LmdbStore, own: PeerAddress, state: DurableState, config: NodeConfig
+) -> tuple[Driver, PeerPool, DeltaServer]:
+    """Return the node's loop, with its connections to peers attached."""
     settings = Settings(
         own,
         report_interval=Millis(config.delta_interval_ms),
@@ -162,32 +185,7 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
         backup=lambda: back_up(store, now=wall_clock()),
     )
     pool.attach(driver)
-    with store.snapshot() as view:
-        namespaces = Namespaces(view)
-    driver.listen(namespaces.on_commit)
-    healthy = _add_services(server, driver, namespaces, pool, config)
-    running = asyncio.create_task(driver.run(), name="turns")
-    syncing = (
-        asyncio.create_task(_sync_forever(store, config.relaxed_sync_interval_ms))
-        if relaxed
-        else None
-    )
-    await _make_namespaces(driver, namespaces, config)
-    await server.start()
-    _dial_peers(driver, pool, config)
-    return RunningNode(
-        config,
-        store,
-        pool,
-        driver,
-        deltas,
-        namespaces,
-        server,
-        healthy,
-        port,
-        running,
-        syncing,
-    )
+    return driver, pool, deltas
 
 
 async def _initial_state(store: LmdbStore) -> DurableState:
@@ -277,11 +275,11 @@ async def stop(node: RunningNode) -> None:
     await node.pool.close()
     await node.server.stop(STOP_GRACE_SECONDS)
     node.driver.stop()
-    await asyncio.gather(node.running, return_exceptions=True)
+    turns, *syncs = node.background
+    for task in syncs:
+        task.cancel()
+    await asyncio.gather(turns, *syncs, return_exceptions=True)
     node.deltas.close()
-    if node.syncing:
-        node.syncing.cancel()
-        await asyncio.gather(node.syncing, return_exceptions=True)
     node.store.close()
 
 
@@ -301,12 +299,13 @@ async def serve(config: NodeConfig) -> None:
         node.config.advertised(node.port),
     )
     asked = asyncio.create_task(stopping.wait())
-    await asyncio.wait((asked, node.running), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((asked, *node.background), return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
     logger.info("%s is stopping", config.name)
     await stop(node)
-    if not stopping.is_set():
-        node.running.result()
+    for task in node.background:
+        if not task.cancelled():
+            task.result()  # raises what ended the node, if it was not asked to end
 
 
 def run(config: NodeConfig) -> None:
