@@ -166,7 +166,7 @@ class Operations:
         while behind := self._too_far_behind(options):
             if loop.time() >= deadline:
                 raise NotCoveredError(behind)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(min(0.05, deadline - loop.time()))
 
     def _too_far_behind(self, options: pb.Options) -> str:
         """Return why the node is staler than allowed; empty if it is not (S3)."""

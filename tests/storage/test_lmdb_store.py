@@ -18,7 +18,13 @@ from kvnode.errors import (
     StoreFullError,
     UnavailableError,
 )
-from kvnode.storage.disk.layout import READERS_MAX, open_databases, open_environment
+from kvnode.storage.disk.founding import home_row, put_meta
+from kvnode.storage.disk.layout import (
+    HOME_ROW,
+    READERS_MAX,
+    open_databases,
+    open_environment,
+)
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.storage.meta_codec import seal
@@ -38,10 +44,50 @@ LONG = b"h" * 511
 
 
 def _killed(directory: Path, copy: Path) -> Path:
-    """Return a copy of the files as they are now: what SIGKILL would leave."""
+    """
+    Return a copy of the files as they are now: what SIGKILL would leave.
+
+    A copy is known as one by its file, so it is told that it is at home.
+    """
     copy.mkdir()
     shutil.copy(directory / "data.mdb", copy)
+    environment = open_environment(copy, map_bytes=1 << 24)
+    put_meta(environment, open_databases(environment), {HOME_ROW: home_row(copy)})
+    environment.close()
     return copy
+
+
+async def test_copied_store_is_a_new_replica(tmp_path: Path) -> None:
+    """Two nodes with one identity would give two writes the same number."""
+    store = open_lmdb(tmp_path / "a")
+    await store.apply(put(b"k", 1))
+    store.close()
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a" / "data.mdb", tmp_path / "b")
+
+    copy, original = open_lmdb(tmp_path / "b", first=77), open_lmdb(tmp_path / "a")
+
+    assert original.state() == covering(1)
+    assert copy.state().replica == 77
+    assert (copy.state().seq, copy.state().clock) == (0, covering(1).clock)
+    copy.close()
+    original.close()
+    again = open_lmdb(tmp_path / "b")
+    assert again.state() == copy.state(), "once is enough"
+    again.close()
+
+
+async def test_store_that_was_moved_is_the_same_replica(tmp_path: Path) -> None:
+    """Within a file system the file stays the same one."""
+    store = open_lmdb(tmp_path / "a")
+    await store.apply(put(b"k", 1))
+    store.close()
+
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved = open_lmdb(tmp_path / "b")
+
+    assert moved.state() == covering(1)
+    moved.close()
 
 
 async def test_identity_is_drawn_once_for_a_directory(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class Replicator:
         match event:
             case PeersConfigured(peers):
                 turn.effects.extend(Dial(p) for p in turn.peers if p.address)
-                self._learn(peers, turn)
+                self._learn(peers, turn, first_hand=True)
             case PeerUp():
                 self._peer_up(event, turn)
             case PeerDown(peer):
@@ -164,7 +164,8 @@ class Replicator:
         self._peer_down(replica)
         outbox = Outbox(self._settings.outbox_bytes_max)
         self.peers[replica] = Peer(event.peer, event.clock, outbox)
-        self._learn((event.peer, *event.known), turn)
+        self._learn((event.peer,), turn, first_hand=True)
+        self._learn(event.known, turn)
         if not turn.clock.includes(event.clock):
             self._ask_for_delta(replica, turn)
 
@@ -175,17 +176,32 @@ class Replicator:
         self.waiting_batches.drop_of(replica)
         self._served.drop_of(replica)
 
-    def _learn(self, addresses: Sequence[PeerAddress], turn: Turn) -> None:
-        """Remember peers heard of, and dial those that are new."""
+    def _learn(
+        self,
+        addresses: Sequence[PeerAddress],
+        turn: Turn,
+        *,
+        first_hand: bool = False,
+    ) -> None:
+        """
+        Remember peers heard of, and dial those that are new.
+
+        Only the operator and a peer itself change what is known of it: hearsay
+        may be of an identity or an address that it had before.
+        """
         known = {peer.name: peer for peer in turn.peers}
         for peer in addresses:
-            if peer.name == self._settings.own.name or known.get(peer.name) == peer:
-                continue
             before = known.get(peer.name)
+            if peer.name == self._settings.own.name or before == peer:
+                continue
             if before is None and len(known) >= PEERS_MAX:
                 continue
-            if before and not peer.replica:
-                continue  # hearsay knows less than we do
+            if before and not first_hand:
+                if before.replica or not peer.replica:
+                    continue
+                peer = before._replace(replica=peer.replica, region=peer.region)  # noqa: PLW2901 -- the rest of it is known
+            elif before and not peer.replica:
+                peer = before._replace(address=peer.address)  # noqa: PLW2901 -- configured: only where it is
             known[peer.name] = peer
             if peer.address and (before is None or before.address != peer.address):
                 turn.effects.append(Dial(peer))

@@ -1,11 +1,12 @@
 """
 Making a store, marking that it is in use, and giving a copy a new identity.
 
-The mark matters in relaxed mode alone.  There the numbers of recent writes may
-be lost with the page cache although others have seen them, so a store that was
-not closed must tell the node not to use the reserved ones (kvnode.types.Dot).
+The mark matters in relaxed mode alone.  There recent writes may be lost with the
+page cache although others have seen them, so a store that was not closed must
+tell the node to go on as a new replica (docs/decisions/0002).
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,9 @@ import lmdb
 from kvnode.core.versions.store_view import DurableState
 from kvnode.errors import CorruptRecordError
 from kvnode.storage.disk.layout import (
+    DATA_NAME,
     FORMAT_ROW,
+    HOME_ROW,
     MAP_BYTES,
     SESSION_ROW,
     STATE_ROW,
@@ -31,6 +34,8 @@ from kvnode.storage.disk.room import translated
 from kvnode.storage.meta_codec import encode_state, seal, unseal
 from kvnode.types import ReplicaId
 
+logger = logging.getLogger(__name__)
+
 IN_USE = seal(b"relaxed")
 CLEAN = seal(b"clean")
 
@@ -41,19 +46,41 @@ def read_or_found(
     directory: Path,
     random_replica: Callable[[], ReplicaId],
 ) -> Committed:
-    """Return what is committed, after making the first commit if need be."""
+    """
+    Return what is committed, after making the first commit if need be.
+
+    A store that is not in the file it was made in has been copied.  Whether the
+    original is still used cannot be known, so the copy becomes a new replica.
+    """
     with environment.begin() as txn:
         committed = read_committed(txn, databases)
-    if committed is not None:
+        stored_home = txn.get(HOME_ROW, None, databases.meta)
+    home = home_row(directory)
+    if committed is not None and stored_home == home:
         return committed
-    state = DurableState(_draw(random_replica))
-    form = format_row()
-    put_meta(environment, databases, {FORMAT_ROW: form, STATE_ROW: encode_state(state)})
+    rows = {HOME_ROW: home}
+    if committed is None:
+        rows[FORMAT_ROW] = format_row()
+        rows[STATE_ROW] = encode_state(DurableState(_draw(random_replica)))
+    else:
+        logger.warning(
+            "%s was copied or moved: it goes on as a new replica, since two with one"
+            " identity would lose writes",
+            directory,
+        )
+        state = replace(committed.state, replica=_draw(random_replica), seq=0)
+        rows[STATE_ROW] = encode_state(state)
+    put_meta(environment, databases, rows)
     sync_directory(directory)
     with environment.begin() as txn:
         committed = read_committed(txn, databases)
     assert committed is not None, "the store has just been founded"
     return committed
+
+
+def home_row(directory: Path) -> bytes:
+    """Return what tells the store's file from a copy of it."""
+    return seal(str((directory / DATA_NAME).stat().st_ino).encode())
 
 
 def begin_session(
@@ -108,6 +135,7 @@ def adopt(
         with environment.begin(databases.meta, write=True) as txn:
             txn.put(STATE_ROW, encode_state(state))
             txn.put(SESSION_ROW, CLEAN)
+            txn.put(HOME_ROW, home_row(directory))
     except lmdb.Error as error:
         raise translated(error, directory) from error
     finally:

@@ -59,6 +59,7 @@ STORE_FORMAT = 1
 FORMAT_ROW = b"format"
 STATE_ROW = b"state"
 SESSION_ROW = b"session"
+HOME_ROW = b"home"
 NAMESPACE_ROWS = b"namespace/"
 REPLICA_ROWS = b"replica/"
 
