@@ -1,5 +1,6 @@
 """The program `kvnode`: global options, and all commands."""
 
+import os
 from importlib.metadata import version as installed_version
 from typing import Annotated, Final
 
@@ -96,4 +97,6 @@ plugins.register(app, plugins.installed(), panel=_ADDED)
 
 def main() -> None:
     """Run the program; the process ends with its exit code."""
+    # grpc reports every connection that ends; people want what kvnode says of it.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     app(prog_name="kvnode")
