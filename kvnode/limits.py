@@ -11,7 +11,6 @@ METADATA_BYTES_MAX = 1024  # Cloudflare KV
 LIST_PAGE_MAX = 1000  # Cloudflare KV
 BATCH_STEPS_MAX = 10_000  # Cloudflare KV's bulk write
 BATCH_BYTES_MAX = 100 * 1000 * 1000  # Cloudflare KV's bulk write
-TTL_MILLIS_MIN = 1
 NAMESPACE_CHARS_MAX = 64
 SET_MEMBER_BYTES_MAX = 512  # a member is a key of its own kind
 DOCUMENT_BYTES_MAX = VALUE_BYTES_MAX  # a document travels as one value

@@ -215,15 +215,13 @@ Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
 class Report(_message.Message):
-    """Anti-entropy (D8): what the sender covers. `wants_reply` asks for the same."""
+    """Anti-entropy (D8): what the sender covers, at its time `sent_at_ms`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CLOCK_FIELD_NUMBER: _builtins.int
-    WANTS_REPLY_FIELD_NUMBER: _builtins.int
     SENT_AT_MS_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
-    wants_reply: _builtins.bool
     sent_at_ms: _builtins.int
     @_builtins.property
     def clock(self) -> Global___Clock: ...
@@ -233,13 +231,12 @@ class Report(_message.Message):
         self,
         *,
         clock: Global___Clock | None = ...,
-        wants_reply: _builtins.bool = ...,
         sent_at_ms: _builtins.int = ...,
         known: _abc.Iterable[Global___Address] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "known", b"known", "sent_at_ms", b"sent_at_ms", "wants_reply", b"wants_reply"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "known", b"known", "sent_at_ms", b"sent_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,7 +371,7 @@ class DeltaPage(_message.Message):
     """not empty: no session; why"""
     @_builtins.property
     def snapshot_clock(self) -> Global___Clock:
-        """on the first and the last page"""
+        """the same on every page"""
 
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryRecord]: ...

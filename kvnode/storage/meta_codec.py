@@ -6,8 +6,7 @@ so that damage is noticed and never taken for data.
 
     state      format u8, replica u64, seq u64, hlc u64,
                conflicts_ever u64, clock V, pending V, peers P
-    V          u32 n, then n x u64: for each replica, ascending, its id, how
-               many intervals, and first and last of each
+    V          u32 n, then n bytes of kvnode.core.clocks.clock_codec
     P          u16 n, then for each peer: replica u64 and three texts, name,
                address and region, each as u16 n and n bytes of UTF-8
     conflicts  format u8, u8 n, then for each, oldest first: noticed_at u64,
@@ -17,12 +16,12 @@ All numbers are big-endian.  D is a dot with a numbered replica; records are
 those of kvnode.core.versions.record.
 """
 
-from itertools import chain
-from struct import Struct, pack, unpack_from
+from struct import Struct
 from struct import error as StructError  # noqa: N812 -- its name is lower case
 from zlib import crc32
 
-from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.clocks.clock_codec import decode_clock, encode_clock
+from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions import record
 from kvnode.core.versions.record import NumberedDots
 from kvnode.core.versions.store_view import (
@@ -156,28 +155,14 @@ def _check_format(subject: str, found: int, known: int) -> None:
 
 
 def _encode_vector(vector: VersionVector) -> bytes:
-    numbers: list[int] = []
-    for replica, spans in vector.items():
-        numbers += (replica, len(spans))
-        numbers += chain.from_iterable(spans)
-    return pack(f">I{len(numbers)}Q", len(numbers), *numbers)
+    encoded = encode_clock(vector)
+    return _U32.pack(len(encoded)) + encoded
 
 
 def _decode_vector(data: bytes, at: int) -> tuple[VersionVector, int]:
-    (count,) = _U32.unpack_from(data, at)
-    at += _U32.size
-    if not count:
-        return EMPTY, at
-    numbers = unpack_from(f">{count}Q", data, at)
-    spans, i = {}, 0
-    while i < count:
-        replica, bounds = ReplicaId(numbers[i]), 2 * numbers[i + 1]
-        i += 2
-        spans[replica] = tuple(
-            (numbers[j], numbers[j + 1]) for j in range(i, i + bounds, 2)
-        )
-        i += bounds
-    return VersionVector(spans), at + count * _U64.size
+    (size,) = _U32.unpack_from(data, at)
+    start = at + _U32.size
+    return decode_clock(data[start : start + size]), start + size
 
 
 def _encode_peers(peers: tuple[PeerAddress, ...]) -> bytes:

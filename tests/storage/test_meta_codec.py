@@ -32,7 +32,7 @@ intervals = st.lists(st.integers(1, 2**48), max_size=6, unique=True).map(
 )
 vectors = st.builds(
     VersionVector, st.dictionaries(replicas, intervals.filter(bool), max_size=4)
-)
+).map(VersionVector().join)  # which fuses intervals that touch
 texts = st.text(max_size=70)
 states = st.builds(
     DurableState,

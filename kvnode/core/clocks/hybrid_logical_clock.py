@@ -48,6 +48,6 @@ def absorb(
     A stamp further ahead of *now* than *ahead_max* leaves the clock alone, so
     that one node's wrong clock does not become everyone's (rule C2).
     """
-    if remote > (now + ahead_max) << COUNTER_BITS:
+    if remote > from_millis(Millis(now + ahead_max)):
         return last
     return max(last, remote)

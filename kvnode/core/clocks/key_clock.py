@@ -38,14 +38,6 @@ def extend(clock: KeyClock, dot: Dot, *, entries_max: int) -> KeyClock:
     return tuple(kept[-entries_max:])
 
 
-def join_recent(older: KeyClock, newer: KeyClock) -> KeyClock:
-    """Return the pointwise maximum, entries of *newer* after those of *older*."""
-    best = pointwise_maximum(older, newer)
-    order = dict.fromkeys(r for r, _ in older if r not in {n for n, _ in newer})
-    order.update(dict.fromkeys(r for r, _ in newer))
-    return tuple(Dot(replica, best[replica]) for replica in order)
-
-
 def join_sorted(a: KeyClock, b: KeyClock) -> KeyClock:
     """Return the pointwise maximum, sorted by replica; in whatever order they are."""
     if not a and not b:

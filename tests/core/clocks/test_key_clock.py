@@ -7,7 +7,6 @@ from kvnode.core.clocks.key_clock import (
     KeyClock,
     covers,
     extend,
-    join_recent,
     join_sorted,
     pointwise_maximum,
 )
@@ -31,14 +30,12 @@ def test_a_clock_covers_what_its_entry_of_the_replica_reaches(
 
 @given(a=clocks, b=clocks)
 def test_joins_are_pointwise_maxima(a: KeyClock, b: KeyClock) -> None:
-    """Both orders hold the same entries; one is canonical."""
+    """Sorted by replica, so equal joins are equal clocks."""
     both = {A, B, C} & ({r for r, _ in a} | {r for r, _ in b})
     expected = {r: max(dict(a).get(r, 0), dict(b).get(r, 0)) for r in both}
 
     assert pointwise_maximum(a, b) == expected
     assert join_sorted(a, b) == tuple(sorted(expected.items()))
-    assert dict(join_recent(a, b)) == expected
-    assert len(join_recent(a, b)) == len(expected)
 
 
 @given(a=clocks, b=clocks, c=clocks)
@@ -49,19 +46,6 @@ def test_sorted_join_is_a_semilattice(a: KeyClock, b: KeyClock, c: KeyClock) -> 
     assert join_sorted(a, a) == a
     assert join_sorted(a, b) == join_sorted(b, a)
     assert join_sorted(join_sorted(a, b), c) == join_sorted(a, join_sorted(b, c))
-
-
-@given(older=clocks, newer=clocks)
-def test_recent_join_puts_the_newer_clock_last_in_its_order(
-    older: KeyClock, newer: KeyClock
-) -> None:
-    """So that pruning from the front drops what is oldest."""
-    joined = [replica for replica, _ in join_recent(older, newer)]
-
-    recent = [replica for replica, _ in newer]
-    assert joined[len(joined) - len(recent) :] == recent
-    rest = [replica for replica, _ in older if replica not in recent]
-    assert joined[: len(joined) - len(recent)] == rest
 
 
 @given(clock=clocks, seq=st.integers(6, 9), entries_max=st.integers(1, 4))
