@@ -1,0 +1,1 @@
+"""How fast the checkers are, each with its sizes; see `jepsen_like bench`."""

@@ -1,0 +1,1 @@
+"""Faults, and plans of when they come."""
