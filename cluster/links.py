@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from cluster.errors import NodeDownError
 from cluster.topology import Topology
 from kvnode.client import Client
-from kvnode.errors import KvError
+from kvnode.errors import InvalidArgumentError, KvError
 from kvnode.types import Millis
 
 ANSWER_SECONDS = 5.0
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,21 @@ async def _tell(node: str, endpoint: str, ends: list[LinkEnd]) -> None:
     try:
         async with asyncio.timeout(ANSWER_SECONDS), Client(endpoint) as client:
             for end in ends:
-                await client.set_link(
-                    end.peer, delay=end.delay / 1000, blocked=end.blocked
-                )
+                await _set_end(client, end)
     except (KvError, TimeoutError) as error:
         reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
         msg = f"{node} at {endpoint} did not set its links: {reason}"
         raise NodeDownError(msg) from error
+
+
+async def _set_end(client: Client, end: LinkEnd) -> None:
+    """Set one end; a node that has just begun may take a moment to know its peers."""
+    while True:
+        try:
+            await client.set_link(end.peer, delay=end.delay / 1000, blocked=end.blocked)
+        except InvalidArgumentError:
+            if end.peer in {peer.name for peer in (await client.status()).peers}:
+                raise
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            return

@@ -46,6 +46,7 @@ class ProcessCluster:
     def __init__(self, directory: Path) -> None:
         self.directory = StateDirectory(directory.resolve())
         self._state = self.directory.load()
+        self._overrides: dict[str, Mapping[str, object]] = {}
 
     @classmethod
     def create(
@@ -108,6 +109,20 @@ class ProcessCluster:
             self.directory.config_file(site.name),
         )
 
+    def override(self, name: str, settings: Mapping[str, object]) -> None:
+        """
+        Give a node *settings* of its own, from its next start on.
+
+        They go before what follows from the topology, and are known to this
+        object alone: a later one starts the node without them.
+        """
+        self._overrides[self.topology.site(name).name] = settings
+
+    def data_directory(self, name: str) -> Path:
+        """Return where the node keeps its store."""
+        usual = self.directory.data_directory(self.topology.site(name).name)
+        return Path(str(self._overrides.get(name, {}).get("data_directory", usual)))
+
     async def start(self, *names: str) -> None:
         """
         Start those of the named nodes, or of all, that are down; wait for them.
@@ -165,7 +180,7 @@ class ProcessCluster:
         """
         await self.kill(*names)
         for name in self._chosen(names):
-            shutil.rmtree(self.directory.data_directory(name), ignore_errors=True)
+            shutil.rmtree(self.data_directory(name), ignore_errors=True)
         if not names:
             self.directory.remove()
 
@@ -224,7 +239,7 @@ class ProcessCluster:
                 "name": name,
                 "region": topology.site(name).region,
                 "cluster": CLUSTER_NAME,
-                "data_directory": str(self.directory.data_directory(name)),
+                "data_directory": str(self.data_directory(name)),
                 "listen": self.endpoint(name),
                 "peers": [
                     f"{peer}={self.endpoint(peer)}" for peer in topology.others(name)
@@ -235,6 +250,7 @@ class ProcessCluster:
                     peer: int(topology.delay(name, peer))
                     for peer in topology.others(name)
                 },
+                **self._overrides.get(name, {}),
             }
         )
 

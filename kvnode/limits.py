@@ -25,5 +25,7 @@ DEPENDENCIES_MAX = 256  # replicas; more than a full region has members
 CONFLICTS_PER_KEY_MAX = 4  # R4
 CONFLICT_AGE_MILLIS_MAX = 24 * 3600 * 1000  # R4
 INLINE_VALUE_BYTES_MAX = 64 * 1024  # D6: above, announce and let it be pulled
+CLOCK_BEND_MILLIS_MAX = 10 * 365 * 24 * 3600 * 1000  # ten years: for tests only
+CLOCK_BEND_PPM_MAX = 1_000_000  # a clock that stands still, or goes twice as fast
 KEEPALIVE_MILLIS = 10_000  # pings on a quiet connection; servers must allow half of it
 KEEPALIVE_TIMEOUT_MILLIS = 5000  # no pong for so long: the connection is dead

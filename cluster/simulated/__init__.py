@@ -1,0 +1,1 @@
+"""A whole cluster of real nodes, in one thread, on virtual time, from one seed."""

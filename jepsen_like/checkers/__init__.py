@@ -1,0 +1,1 @@
+"""Judges of histories; each names the paper that it follows."""

@@ -1,6 +1,7 @@
 """Histories: operations, the faults they met, and their form on disk."""
 
 from jepsen_like.history.history import FaultSpan, Header, History
+from jepsen_like.history.malformed import MalformedHistoryError
 from jepsen_like.history.operation import (
     FOREVER,
     Key,
@@ -9,6 +10,7 @@ from jepsen_like.history.operation import (
     Scalar,
     Value,
 )
+from jepsen_like.history.recorder import Recorder, RecorderFullError
 
 __all__ = [
     "FOREVER",
@@ -16,8 +18,11 @@ __all__ = [
     "Header",
     "History",
     "Key",
+    "MalformedHistoryError",
     "Operation",
     "Outcome",
+    "Recorder",
+    "RecorderFullError",
     "Scalar",
     "Value",
 ]

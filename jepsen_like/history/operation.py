@@ -12,7 +12,7 @@ Reference:
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-Scalar: TypeAlias = None | bool | int | float | str
+Scalar: TypeAlias = bool | int | float | str | None
 Value: TypeAlias = "Scalar | tuple[Value, ...]"
 """What a JSON document can say, with tuples for lists: hashable, never changed."""
 

@@ -34,11 +34,21 @@ class Extent(NamedTuple):
 
 
 class Final(NamedTuple):
-    """A question asked of every node at the quiet end."""
+    """
+    A question asked of every node at the quiet end.
+
+    Attributes:
+        f: What is asked.
+        key: Of what.
+        argument: With what.
+        alike: All nodes must come to give the same answer; False for what a node
+            answers from what it has gone through itself.
+    """
 
     f: str
     key: Key
     argument: Value = None
+    alike: bool = True
 
 
 class Workload(Protocol):

@@ -399,3 +399,42 @@ class SetLinkReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetLinkReply: _TypeAlias = SetLinkReply  # noqa: Y015
+
+@_typing.final
+class SetClockRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_MS_FIELD_NUMBER: _builtins.int
+    DRIFT_PPM_FIELD_NUMBER: _builtins.int
+    offset_ms: _builtins.int
+    """ahead of true time from now on; at most ten years either way"""
+    drift_ppm: _builtins.int
+    """microseconds gained each second; at most 1,000,000 either way"""
+    def __init__(
+        self,
+        *,
+        offset_ms: _builtins.int = ...,
+        drift_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift_ppm", b"drift_ppm", "offset_ms", b"offset_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetClockRequest: _TypeAlias = SetClockRequest  # noqa: Y015
+
+@_typing.final
+class SetClockReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetClockReply: _TypeAlias = SetClockReply  # noqa: Y015

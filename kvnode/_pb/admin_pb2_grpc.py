@@ -69,6 +69,11 @@ class AdminStub:
                 request_serializer=kvnode_dot_v1_dot_admin__pb2.SetLinkRequest.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_admin__pb2.SetLinkReply.FromString,
                 _registered_method=True)
+        self.SetClock = channel.unary_unary(
+                '/kvnode.v1.Admin/SetClock',
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.SetClockRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.SetClockReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -119,6 +124,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetClock(self, request, context):
+        """Puts the node's wall clock wrong; refused unless fault_injection is on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -156,6 +168,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.SetLink,
                     request_deserializer=kvnode_dot_v1_dot_admin__pb2.SetLinkRequest.FromString,
                     response_serializer=kvnode_dot_v1_dot_admin__pb2.SetLinkReply.SerializeToString,
+            ),
+            'SetClock': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetClock,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.SetClockRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.SetClockReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -347,6 +364,33 @@ class Admin:
             '/kvnode.v1.Admin/SetLink',
             kvnode_dot_v1_dot_admin__pb2.SetLinkRequest.SerializeToString,
             kvnode_dot_v1_dot_admin__pb2.SetLinkReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetClock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Admin/SetClock',
+            kvnode_dot_v1_dot_admin__pb2.SetClockRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.SetClockReply.FromString,
             options,
             channel_credentials,
             insecure,

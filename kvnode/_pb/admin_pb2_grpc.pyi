@@ -41,6 +41,8 @@ class AdminStub:
     """A consistent snapshot taken while serving, as a sequence of file chunks."""
     SetLink: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetLinkRequest, _admin_pb2.SetLinkReply]
     """Emulates distance or a cut to a peer; refused unless fault_injection is on."""
+    SetClock: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetClockRequest, _admin_pb2.SetClockReply]
+    """Puts the node's wall clock wrong; refused unless fault_injection is on."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -55,6 +57,8 @@ class AdminAsyncStub(AdminStub):
     """A consistent snapshot taken while serving, as a sequence of file chunks."""
     SetLink: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetLinkRequest, _admin_pb2.SetLinkReply]  # type: ignore[assignment]
     """Emulates distance or a cut to a peer; refused unless fault_injection is on."""
+    SetClock: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetClockRequest, _admin_pb2.SetClockReply]  # type: ignore[assignment]
+    """Puts the node's wall clock wrong; refused unless fault_injection is on."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -108,5 +112,13 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.SetLinkReply, _abc.Awaitable[_admin_pb2.SetLinkReply]]:
         """Emulates distance or a cut to a peer; refused unless fault_injection is on."""
+
+    @_abc_1.abstractmethod
+    def SetClock(
+        self,
+        request: _admin_pb2.SetClockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SetClockReply, _abc.Awaitable[_admin_pb2.SetClockReply]]:
+        """Puts the node's wall clock wrong; refused unless fault_injection is on."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -309,6 +309,7 @@ class WriteReply(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
     """false: the condition did not hold; see `current_version`"""
     version: _builtins.str
@@ -318,6 +319,8 @@ class WriteReply(_message.Message):
     replicas: _builtins.int
     """known to have it when the reply left"""
     stale: _builtins.bool
+    hlc: _builtins.int
+    """of the write, if applied: ms << 16 | counter"""
     def __init__(
         self,
         *,
@@ -327,10 +330,11 @@ class WriteReply(_message.Message):
         session: _builtins.bytes = ...,
         replicas: _builtins.int = ...,
         stale: _builtins.bool = ...,
+        hlc: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "current_version", b"current_version", "replicas", b"replicas", "session", b"session", "stale", b"stale", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "current_version", b"current_version", "hlc", b"hlc", "replicas", b"replicas", "session", b"session", "stale", b"stale", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

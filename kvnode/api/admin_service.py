@@ -48,6 +48,13 @@ class Links(Protocol):
         """Return the emulated conditions toward the peer called *name*."""
 
 
+class AdjustableClock(Protocol):
+    """The node's clock, as far as tests may put it wrong."""
+
+    def bend(self, *, offset_ms: int, drift_ppm: int) -> None:
+        """Be wrong by so much from now on; ValueError if it is out of range."""
+
+
 class AdminPort(NodePort, Protocol):
     """What operators may see of the node, beyond what clients may."""
 
@@ -94,11 +101,17 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
     """Serves operators."""
 
     def __init__(
-        self, node: AdminPort, namespaces: Namespaces, links: Links, facts: Facts
+        self,
+        node: AdminPort,
+        namespaces: Namespaces,
+        links: Links,
+        clock: AdjustableClock,
+        facts: Facts,
     ) -> None:
         self._node = node
         self._namespaces = namespaces
         self._links = links
+        self._clock = clock
         self._facts = facts
         self._process = psutil.Process()
 
@@ -243,11 +256,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         self, request: pb.SetLinkRequest, context: Context
     ) -> pb.SetLinkReply:
         """Emulate distance or a cut to a peer."""
-        if not self._facts.fault_injection:
-            await context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                "this node was not started with fault_injection = true",
-            )
+        await self._refuse_unless_injecting(context)
         known = {peer.name for peer in self._node.known_peers()}
         if request.peer not in known:
             await context.abort(
@@ -259,6 +268,24 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         conditions.delay_ms = request.delay_ms
         conditions.blocked = request.blocked
         return pb.SetLinkReply()
+
+    async def SetClock(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.SetClockRequest, context: Context
+    ) -> pb.SetClockReply:
+        """Put the node's wall clock wrong, or right again."""
+        await self._refuse_unless_injecting(context)
+        try:
+            self._clock.bend(offset_ms=request.offset_ms, drift_ppm=request.drift_ppm)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return pb.SetClockReply()
+
+    async def _refuse_unless_injecting(self, context: Context) -> None:
+        if not self._facts.fault_injection:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "this node was not started with fault_injection = true",
+            )
 
 
 def _clock_entries(clock: VersionVector) -> list[pb.ClockEntry]:

@@ -108,6 +108,7 @@ def _fill_outcome(
         case Applied(entry):
             write.applied = True
             write.version = encode_version(entry.version.dot)
+            write.hlc = entry.version.hlc
             write.replicas = reply.acknowledged
         case ConditionFailed(entry):
             if entry is not None and entry.live(at.now):

@@ -13,6 +13,7 @@ from kvnode.client.replies import digest_of, status_of
 from kvnode.client.store import Store
 from kvnode.client.values import Digest, NodeStatus
 from kvnode.errors import InvalidArgumentError
+from kvnode.limits import CLOCK_BEND_MILLIS_MAX, CLOCK_BEND_PPM_MAX
 
 Reply = TypeVar("Reply")
 
@@ -25,6 +26,10 @@ class AdminStore(Store):
 
     The latter go to the endpoint in use: a client of one endpoint asks that node.
     """
+
+    def _dispatcher(self) -> Dispatcher:
+        """Return the road to the nodes, which also does unary calls."""
+        raise NotImplementedError
 
     async def status(self, *, deadline: float | None = None) -> NodeStatus:
         """Return the node's account of itself."""
@@ -108,6 +113,38 @@ class AdminStore(Store):
             writes=True,
         )
 
+    async def set_clock(
+        self,
+        *,
+        offset: float = 0.0,
+        drift_ppm: int = 0,
+        deadline: float | None = None,
+    ) -> None:
+        """
+        Make the node's wall clock wrong, or right again (no arguments).
+
+        Args:
+            offset: Seconds ahead of true time from now on; negative = behind.
+            drift_ppm: Microseconds gained each second.
+            deadline: Seconds, >= 0.001.
+        """
+        offset_max = CLOCK_BEND_MILLIS_MAX // 1000
+        if not abs(offset) <= offset_max or abs(drift_ppm) > CLOCK_BEND_PPM_MAX:
+            msg = (
+                f"offset is {offset} s and drift_ppm {drift_ppm}: they must be within"
+                f" {offset_max} s and {CLOCK_BEND_PPM_MAX} either way"
+            )
+            raise InvalidArgumentError(msg)
+        await self._admin(
+            "SetClock",
+            admin_pb2.SetClockRequest(
+                offset_ms=round(offset * 1000), drift_ppm=drift_ppm
+            ),
+            admin_pb2.SetClockReply.FromString,
+            deadline=deadline,
+            writes=True,
+        )
+
     async def backup(
         self, *, deadline: float | None = None
     ) -> AsyncGenerator[bytes, None]:
@@ -156,7 +193,7 @@ class AdminStore(Store):
             )(request, timeout=remaining)
             return await call
 
-        dispatcher: Dispatcher = self._dispatcher()
+        dispatcher = self._dispatcher()
         return await dispatcher.unary(
             invoke,
             namespace=namespace or "",

@@ -33,6 +33,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
     ("grpc.keepalive_time_ms", KEEPALIVE_MILLIS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),  # else a minute
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.use_local_subchannel_pool", 1),  # another client's backoff is not ours
     ("grpc.enable_http_proxy", 0),  # nodes are addressed directly

@@ -41,11 +41,13 @@ class Exchange:
         """Return a request for all that the node has."""
         return kv_pb2.DocumentRequest(want_update=True)
 
-    def loaded(self, reply: kv_pb2.DocumentReply) -> "Doc[Any]":
-        """Return a new document with what the node has."""
+    def loaded(
+        self, reply: kv_pb2.DocumentReply, author: int | None = None
+    ) -> "Doc[Any]":
+        """Return a new document with what the node has, to be edited by *author*."""
         from pycrdt import Doc  # noqa: PLC0415 - most users need no documents
 
-        document: Doc[Any] = Doc()
+        document: Doc[Any] = Doc(client_id=author)
         if reply.update:
             document.apply_update(reply.update)
         self._seen = document.get_state()
@@ -103,18 +105,28 @@ class DocumentHandle:
     async def load(
         self,
         *,
+        author: int | None = None,
         stale_ok: bool = False,
         max_staleness: float | None = None,
         deadline: float | None = None,
     ) -> "Doc[Any]":
-        """Return a new pycrdt document with all that the node has."""
+        """
+        Return a new pycrdt document with all that the node has.
+
+        Args:
+            author: The Yjs client number of its edits, below 2**53 and never used
+                before; drawn by chance if None.
+            stale_ok: As for all reads.
+            max_staleness: As for all reads.
+            deadline: Seconds, >= 0.001.
+        """
         reply = await self.send(
             self.exchange.load_request(),
             stale_ok=stale_ok,
             max_staleness=max_staleness,
             deadline=deadline,
         )
-        return self.exchange.loaded(reply)
+        return self.exchange.loaded(reply, author)
 
     async def save(
         self,

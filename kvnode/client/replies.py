@@ -73,7 +73,11 @@ def value_of(reply: kv_pb2.GetReply) -> Value | None:
 def write_result_of(reply: kv_pb2.WriteReply) -> WriteResult:
     """Return what became of a write."""
     return WriteResult(
-        reply.applied, reply.version, reply.current_version, reply.replicas
+        reply.applied,
+        reply.version,
+        reply.current_version,
+        reply.replicas,
+        HlcTimestamp(reply.hlc),
     )
 
 

@@ -10,16 +10,15 @@ The token can be handed on: to a later session in another process, or to another
 user who must see what this one did.
 """
 
-from kvnode.client.dispatcher import Dispatcher
 from kvnode.client.session_token import Token
-from kvnode.client.store import Store
+from kvnode.client.store import Dispatching, Store
 
 
 class Session(Store):
     """The data methods, with a token; made by `Client.session`."""
 
     def __init__(
-        self, dispatcher: Dispatcher, namespace: str, deadline: float, token: bytes
+        self, dispatcher: Dispatching, namespace: str, deadline: float, token: bytes
     ) -> None:
         self._session_token = Token(token)
         super().__init__(namespace, deadline, self._session_token)
@@ -30,5 +29,5 @@ class Session(Store):
         """What the session has seen so far; at most a few KiB."""
         return self._session_token.current
 
-    def _dispatcher(self) -> Dispatcher:
+    def _dispatcher(self) -> Dispatching:
         return self._shared_dispatcher

@@ -31,7 +31,6 @@ from kvnode.client.batch import (
     fill_delete,
     fill_put,
 )
-from kvnode.client.dispatcher import Dispatcher
 from kvnode.client.documents import DocumentHandle
 from kvnode.client.handles import CounterHandle, SetHandle
 from kvnode.client.replies import (
@@ -63,6 +62,21 @@ class SessionReply(Protocol):
         """The token, empty if none was asked for."""
 
 
+class Dispatching(Protocol):
+    """The road to the nodes; kvnode.client.dispatcher has the one over gRPC."""
+
+    async def run(
+        self,
+        operation: kv_pb2.Operation,
+        options: kv_pb2.Options | None,
+        *,
+        expect: str,
+        writes: bool,
+        deadline: float,
+    ) -> kv_pb2.OperationResult:
+        """Send *operation* until it is answered, or must be given up."""
+
+
 class Store:
     """Data methods on one namespace, with or without a session."""
 
@@ -72,7 +86,7 @@ class Store:
         self._deadline = deadline_seconds(deadline)
         self._token = token
 
-    def _dispatcher(self) -> Dispatcher:
+    def _dispatcher(self) -> Dispatching:
         """Return the road to the nodes."""
         raise NotImplementedError
 

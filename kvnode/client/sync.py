@@ -208,6 +208,7 @@ class SyncClient(SyncStore):
     create_namespace = _blocking(Client.create_namespace)
     delete_namespace = _blocking(Client.delete_namespace)
     set_link = _blocking(Client.set_link)
+    set_clock = _blocking(Client.set_clock)
     backup = _iterating(Client.backup)
     watch = _iterating(Client.watch)
 

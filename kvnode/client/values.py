@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from kvnode.types import HlcTimestamp, ReplicaId
+from kvnode.types import ZERO_HLC, HlcTimestamp, ReplicaId
 
 JsonValue = (
     None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
@@ -57,13 +57,15 @@ class WriteResult(NamedTuple):
 
     `applied` is false if its condition did not hold, and then `current_version`
     is the version that stood in the way, or empty if there was none.  `replicas`
-    is how many were known to have it when the reply left.
+    is how many were known to have it when the reply left.  `hlc` is the write's
+    timestamp, by which versions of a key are ordered (R1); 0 if not applied.
     """
 
     applied: bool
     version: str
     current_version: str
     replicas: int
+    hlc: HlcTimestamp = ZERO_HLC
 
 
 BatchResults = list[WriteResult | Value | None]

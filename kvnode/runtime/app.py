@@ -11,8 +11,9 @@ import secrets
 import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
+from random import Random
 
 import grpc
 import grpc.aio
@@ -28,26 +29,27 @@ from kvnode._pb import (
 )
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
-from kvnode.api.namespaces import Namespaces, registration
-from kvnode.api.operations import Operations
-from kvnode.api.reads import Reader
-from kvnode.api.watch import Watches
-from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
-from kvnode.core.node.commands import Put
-from kvnode.core.node.node import Node, Settings
-from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.errors import ConfigError
-from kvnode.limits import FRAME_BYTES_MAX
-from kvnode.runtime.delta_server import DeltaServer
-from kvnode.runtime.driver import Driver
-from kvnode.runtime.inbox import Inbox
+from kvnode.limits import (
+    FRAME_BYTES_MAX,
+    KEEPALIVE_MILLIS,
+    KEEPALIVE_TIMEOUT_MILLIS,
+)
+from kvnode.runtime.assembly import (
+    Assembly,
+    Surroundings,
+    assemble,
+    dial_peers,
+    end_turns,
+    run_turns,
+)
+from kvnode.runtime.clock import NodeClock
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
-from kvnode.transport.link import Conditions
-from kvnode.transport.peer_pool import PeerPool, add_peer_service
-from kvnode.types import Millis, Namespace, ReplicaId
+from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
+from kvnode.types import Millis, ReplicaId
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,10 @@ SERVER_OPTIONS = [
     ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
     ("grpc.max_send_message_length", FRAME_BYTES_MAX),
     ("grpc.so_reuseport", 0),
+    # A silent cut tells neither side: the one that was dialed must ask, too.
+    ("grpc.keepalive_time_ms", KEEPALIVE_MILLIS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),  # else a minute
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
@@ -83,17 +89,13 @@ def random_replica() -> ReplicaId:
 @dataclass(slots=True)
 class RunningNode:
     """
-    The parts of a node that runs.
+    A node that runs, and what it is reached by.
 
     `background` are its turns and, in relaxed mode, its syncs: the node is
     finished when any of them ends.
     """
 
-    config: NodeConfig
-    store: LmdbStore
-    pool: PeerPool
-    driver: Driver
-    deltas: DeltaServer
+    assembly: Assembly
     server: grpc.aio.Server
     health: health.aio.HealthServicer
     port: int
@@ -130,90 +132,27 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
     except RuntimeError as error:
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
-    state = await _initial_state(store)
-    own = PeerAddress(
-        config.name, config.advertised(port), state.replica, config.region
+    clock = NodeClock(wall_clock)
+    surroundings = Surroundings(
+        store,
+        GrpcRoad(),
+        clock,
+        Random().uniform,  # noqa: S311 -- jitter
+        random_replica,
+        lambda: back_up(store, now=clock()),
     )
-    driver, pool, deltas = _make_driver(store, own, state, config)
-    with store.snapshot() as view:
-        namespaces = Namespaces(view)
-    driver.listen(namespaces.on_commit)
-    healthy = _add_services(server, driver, namespaces, pool, config)
-    background = [asyncio.create_task(driver.run(), name="turns")]
-    if store.durability is Durability.RELAXED:
-        syncing = _sync_forever(store, config.relaxed_sync_interval_ms)
-        background.append(asyncio.create_task(syncing, name="syncs"))
-    await _make_namespaces(driver, namespaces, config)
+    node = await assemble(config, surroundings, address=config.advertised(port))
+    healthy = _add_services(server, node, clock)
+    background = await run_turns(node)
     await server.start()
-    _dial_peers(driver, pool, config)
-    return RunningNode(
-        config, store, pool, driver, deltas, server, healthy, port, background
-    )
-
-
-def _make_driver(
-    store: LmdbStore, own: PeerAddress, state: DurableState, config: NodeConfig
-) -> tuple[Driver, PeerPool, DeltaServer]:
-    """Return the node's loop, with its connections to peers attached."""
-    settings = Settings(
-        own,
-        report_interval=Millis(config.delta_interval_ms),
-        gap_patience=Millis(config.gap_patience_ms),
-        outbox_bytes_max=config.outbox_bytes_max,
-        clock_ahead_max=Millis(config.clock_offset_max_ms),
-    )
-    conditions = {
-        name: Conditions(delay) for name, delay in config.link_delays_ms.items()
-    }
-    pool = PeerPool(own, config.cluster, conditions)
-    deltas = DeltaServer(
-        store,
-        pool,
-        page_bytes=config.delta_page_bytes,
-        sessions_max=config.delta_sessions_max,
-    )
-    driver = Driver(
-        Node(state, settings),
-        store,
-        pool,
-        clock=wall_clock,
-        deltas=deltas,
-        inbox=Inbox(
-            operations_max=config.inbox_operations_max,
-            bytes_max=config.inbox_bytes_max,
-        ),
-        backup=lambda: back_up(store, now=wall_clock()),
-    )
-    pool.attach(driver)
-    return driver, pool, deltas
-
-
-async def _initial_state(store: LmdbStore) -> DurableState:
-    """
-    Return the state to start from.
-
-    A relaxed store that was not closed may lack writes that peers already have
-    from us.  Going on under the same identity would give their numbers to other
-    writes, and let an older counter sum stand for a newer one; so the node
-    becomes a new replica, which pulls what the old one wrote like anyone's
-    (docs/decisions/0002).
-    """
-    state = store.state()
-    if store.unclean:
-        logger.warning("not closed in relaxed mode: taking a new identity")
-        state = replace(state, replica=random_replica(), seq=0)
-        await store.reserve(state)
-    return state
+    dial_peers(node)
+    return RunningNode(node, server, healthy, port, background)
 
 
 def _add_services(
-    server: grpc.aio.Server,
-    driver: Driver,
-    namespaces: Namespaces,
-    pool: PeerPool,
-    config: NodeConfig,
+    server: grpc.aio.Server, node: Assembly, clock: NodeClock
 ) -> health.aio.HealthServicer:
-    reader = Reader(driver, namespaces)
+    config, driver = node.config, node.driver
     facts = Facts(
         name=config.name,
         region=config.region,
@@ -221,17 +160,17 @@ def _add_services(
         version=version("kvnode"),
         durability=config.durability,
         data_directory=str(config.data_directory.absolute()),
-        started_at_ms=wall_clock(),
+        started_at_ms=clock(),
         fault_injection=config.fault_injection,
     )
     healthy = health.aio.HealthServicer()
     kv_pb2_grpc.add_KvServicer_to_server(
-        KvServicer(driver, Operations(driver, reader), Watches(driver, reader)), server
+        KvServicer(driver, node.operations, node.watches), server
     )
     admin_pb2_grpc.add_AdminServicer_to_server(
-        AdminServicer(driver, namespaces, pool, facts), server
+        AdminServicer(driver, node.namespaces, node.pool, clock, facts), server
     )
-    add_peer_service(server, pool)
+    add_peer_service(server, node.pool)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [
         module.DESCRIPTOR.services_by_name[name].full_name
@@ -246,41 +185,12 @@ def _add_services(
     return healthy
 
 
-def _dial_peers(driver: Driver, pool: PeerPool, config: NodeConfig) -> None:
-    named = tuple(PeerAddress(p.name, p.address) for p in config.peers if p.name)
-    driver.configure(named)
-    for address in (*(p.address for p in config.peers if not p.name), *config.seeds):
-        pool.dial(PeerAddress("", address))
-
-
-async def _make_namespaces(
-    driver: Driver, namespaces: Namespaces, config: NodeConfig
-) -> None:
-    missing = [n for n in map(Namespace, config.namespaces) if n not in namespaces]
-    if missing:
-        await write_and_wait(
-            driver, tuple(Put(registration(name), b"{}") for name in missing)
-        )
-
-
-async def _sync_forever(store: LmdbStore, interval_ms: int) -> None:
-    while True:
-        await asyncio.sleep(interval_ms / 1000)
-        await store.sync()
-
-
 async def stop(node: RunningNode) -> None:
     """Stop *node*: what was accepted is finished, what was told stays true."""
     await node.health.enter_graceful_shutdown()
-    await node.pool.close()
+    await node.assembly.pool.close()
     await node.server.stop(STOP_GRACE_SECONDS)
-    node.driver.stop()
-    turns, *syncs = node.background
-    for task in syncs:
-        task.cancel()
-    await asyncio.gather(turns, *syncs, return_exceptions=True)
-    node.deltas.close()
-    node.store.close()
+    await end_turns(node.assembly, node.background)
 
 
 async def serve(config: NodeConfig) -> None:
@@ -295,8 +205,8 @@ async def serve(config: NodeConfig) -> None:
     logger.info(
         "%s (%016x) serves on %s",
         config.name,
-        node.driver.replica(),
-        node.config.advertised(node.port),
+        node.assembly.driver.replica(),
+        config.advertised(node.port),
     )
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait((asked, *node.background), return_when=asyncio.FIRST_COMPLETED)

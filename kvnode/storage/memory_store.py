@@ -11,6 +11,7 @@ in `fsync` mode, and one image for each sync in `relaxed` mode.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -202,16 +203,20 @@ class MemoryStore:
 
     async def apply(self, commit: Commit) -> None:
         """Apply *commit* as one transaction; see the port."""
-        self._commit(commit)
+        self.commit(commit)
 
     async def reserve(self, state: DurableState) -> None:
         """Make *state* durable whatever the durability mode."""
-        self._commit(Commit(state))
+        self.commit(Commit(state))
         self._synced = None
         self.unclean = False
 
     async def sync(self) -> None:
         """Make all that was applied survive `crash`."""
+        self.settle()
+
+    def settle(self) -> None:
+        """Make at once all that was applied survive `crash`."""
         self._synced = None
 
     def usage(self) -> Usage:
@@ -233,11 +238,24 @@ class MemoryStore:
         self._image, self._synced = self._synced or self._image, None
         self.unclean = self.unclean or self.durability is Durability.RELAXED
 
+    def copied(self, replica: ReplicaId) -> "MemoryStore":
+        """Return the store of a new *replica* with what this one has applied."""
+        twin = MemoryStore(
+            replica,
+            durability=self.durability,
+            capacity_bytes=self.capacity_bytes,
+            reserve_bytes=self.reserve_bytes,
+        )
+        twin._image = self._image.copy()
+        twin._image.state = replace(self._image.state, replica=replica, seq=0)
+        return twin
+
     def fail_next(self, error: Exception) -> None:
         """Let the next commit raise *error*, leaving nothing behind."""
         self._failure = error
 
-    def _commit(self, commit: Commit) -> None:
+    def commit(self, commit: Commit) -> None:
+        """Apply *commit* at once; see `apply`."""
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure

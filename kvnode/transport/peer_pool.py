@@ -9,12 +9,8 @@ or carries this node's own identity is turned away with the reason.
 
 import asyncio
 import logging
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
-
-import grpc
-import grpc.aio
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.node.events import PeerDown, PeerUp, Received
@@ -23,6 +19,7 @@ from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.link import Conditions, Link
 from kvnode.transport.port import PeerEvents
+from kvnode.transport.road import Ending, Farewell, Road, RoadError, Stream
 from kvnode.transport.wire import (
     PROTOCOL,
     PROTOCOL_MIN,
@@ -37,51 +34,30 @@ from kvnode.types import ReplicaId
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_BYTES_MAX = 8 * 1024 * 1024
-"""Pages and pushes are under 1 MiB; the rest is room for what comes later."""
-
-SERVICE = pb.DESCRIPTOR.services_by_name["Peer"].full_name
-CONNECT_METHOD = f"/{SERVICE}/Connect"
-"""
-Called without the generated stub: messages are handed over in bytes, because a
-push goes to every peer and is encoded once.
-"""
-
 HELLO_SECONDS_MAX = 10.0
 REDIAL_SECONDS_MIN = 0.2
 REDIAL_SECONDS_MAX = 3.0
 
-CHANNEL_OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-]
-
 CUT = "the road is cut"
 
-FAILURES = (
-    TimeoutError,
-    asyncio.InvalidStateError,  # of a call that ended before it was used
-    grpc.RpcError,
-    grpc.aio.BaseError,
-    PeerProtocolError,
-)
+FAILURES = (TimeoutError, RoadError, PeerProtocolError)
 """What may come of dialing; another attempt may do better."""
 
-Read = Callable[[], Awaitable[pb.PeerMessage | None]]
-"""Returns the next message, or None at the end of the stream."""
+Uniform = Callable[[float, float], float]
+"""Draws a number between two others."""
 
 
 class PeerPool:
     """The links of one node; an implementation of the transport port."""
 
     def __init__(
-        self, own: PeerAddress, cluster: str, conditions: dict[str, Conditions]
+        self,
+        own: PeerAddress,
+        cluster: str,
+        conditions: dict[str, Conditions],
+        *,
+        road: Road,
+        uniform: Uniform,
     ) -> None:
         """
         Make a pool without links.
@@ -90,10 +66,14 @@ class PeerPool:
             own: This node, its identity included.
             cluster: Peers of another cluster are turned away.
             conditions: Emulated distances by peer name.
+            road: What streams are opened on.
+            uniform: Draws how long to wait before dialing again.
         """
         self._own = own
         self._cluster = cluster
         self._conditions = conditions
+        self._road = road
+        self._uniform = uniform
         self._links: dict[ReplicaId, Link] = {}
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._events: PeerEvents | None = None
@@ -207,14 +187,31 @@ class PeerPool:
             raise PeerProtocolError(msg)
         return hello
 
-    async def meet(
-        self,
-        hello: pb.Hello,
-        read: Read,
-        write: Callable[[bytes], Awaitable[None]],
-        *,
-        dialed: bool,
-    ) -> str:
+    async def accept(self, stream: Stream, origin: str) -> Farewell:
+        """
+        Run a stream that somebody has dialed; return why it is over.
+
+        Args:
+            stream: What was dialed.
+            origin: Where it comes from, for the log.
+        """
+        first: pb.PeerMessage | None = None
+        try:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                first = await stream.read()
+            if first is not None and self.is_cut(first.hello.self.name):
+                return Farewell(Ending.CUT, CUT)
+            await stream.write(self.hello())
+            if self.is_own(first):
+                return Farewell(Ending.REFUSED, "this is the node itself")
+            hello = self.check_hello(first)
+        except (TimeoutError, PeerProtocolError) as error:
+            if first is not None:
+                logger.warning("turned away %s: %s", origin, error)
+            return Farewell(Ending.REFUSED, str(error))
+        return Farewell(Ending.OVER, await self.meet(hello, stream, dialed=False))
+
+    async def meet(self, hello: pb.Hello, stream: Stream, *, dialed: bool) -> str:
         """Run one connection from its hello to its end; return why it ended."""
         assert self._events is not None, "attach comes first"
         peer = decode_address(hello.self)
@@ -230,10 +227,10 @@ class PeerPool:
         self._links[peer.replica] = link
         logger.info("connected to %s (%016x)", peer.name, peer.replica)
         known = tuple(map(decode_address, hello.known))
-        pump = asyncio.create_task(link.pump(write))
+        pump = asyncio.create_task(link.pump(stream.write))
         try:
             await self._events.deliver(PeerUp(peer, clock, known))
-            await self._receive(link, read, pump)
+            await self._receive(link, stream, pump)
         except PeerProtocolError as error:
             link.close(str(error))
         finally:
@@ -256,12 +253,14 @@ class PeerPool:
         before.close("replaced by a newer connection")
         return True
 
-    async def _receive(self, link: Link, read: Read, pump: asyncio.Task[None]) -> None:
+    async def _receive(
+        self, link: Link, stream: Stream, pump: asyncio.Task[None]
+    ) -> None:
         assert self._events is not None, "attach comes first"
         closed = asyncio.create_task(link.closed.wait())
         try:
             while not link.closed.is_set():
-                reading = asyncio.ensure_future(read())
+                reading = asyncio.ensure_future(stream.read())
                 await asyncio.wait(
                     (reading, closed, pump), return_when=asyncio.FIRST_COMPLETED
                 )
@@ -290,7 +289,7 @@ class PeerPool:
                 await link.closed.wait()
             # Jitter keeps restarted clusters from dialing in step.
             pause = min(REDIAL_SECONDS_MAX, REDIAL_SECONDS_MIN * 2**failures)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- jitter
+            await asyncio.sleep(pause * self._uniform(0.5, 1.0))
             link = self._links.get(replica) if replica else self._link_to(target)
             if link or self.is_cut(target.name):
                 continue
@@ -302,7 +301,8 @@ class PeerPool:
             except FAILURES as error:
                 failures = min(failures + 1, 8)
                 level = logging.WARNING if failures == 1 else logging.DEBUG
-                logger.log(level, "cannot reach %s: %s", target.address, _said(error))
+                reason = str(error) or type(error).__name__
+                logger.log(level, "cannot reach %s: %s", target.address, reason)
 
     def _link_to(self, target: PeerAddress) -> Link | None:
         for link in self._links.values():
@@ -312,32 +312,16 @@ class PeerPool:
 
     async def _dial_once(self, target: PeerAddress) -> tuple[ReplicaId, bool]:
         """Return who answered, and whether to go on dialing the address."""
-        async with grpc.aio.insecure_channel(
-            target.address, options=CHANNEL_OPTIONS
-        ) as channel:
-            connect: grpc.aio.StreamStreamMultiCallable[bytes, pb.PeerMessage]
-            connect = channel.stream_stream(
-                CONNECT_METHOD, response_deserializer=pb.PeerMessage.FromString
-            )
-            call = connect()
-            read = _reader(call)
+        async with self._road.open(target.address) as stream:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
-                await call.write(self.hello())
-                first = await read()
+                await stream.write(self.hello())
+                first = await stream.read()
             if self.is_own(first):
                 logger.debug("%s is this node itself", target.address)
                 return self._own.replica, False
             hello = self.check_hello(first)
-            await self.meet(hello, read, call.write, dialed=True)
+            await self.meet(hello, stream, dialed=True)
             return ReplicaId(hello.self.replica), True
-
-
-def _reader(call: grpc.aio.StreamStreamCall[bytes, pb.PeerMessage]) -> Read:
-    async def read() -> pb.PeerMessage | None:
-        message = await call.read()
-        return message if isinstance(message, pb.PeerMessage) else None
-
-    return read
 
 
 async def _end(task: asyncio.Future[Any]) -> None:
@@ -350,58 +334,3 @@ async def _end(task: asyncio.Future[Any]) -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()  # seen: asyncio need not report it
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, grpc.aio.AioRpcError):
-        return error.details() or error.code().name
-    return str(error) or type(error).__name__
-
-
-def add_peer_service(server: grpc.aio.Server, pool: PeerPool) -> None:
-    """Let peers dial *pool* at *server*."""
-    handler: grpc.RpcMethodHandler[pb.PeerMessage, bytes]
-    handler = grpc.stream_stream_rpc_method_handler(
-        _Meetings(pool).connect, request_deserializer=pb.PeerMessage.FromString
-    )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE, {"Connect": handler}),)
-    )
-
-
-class _Meetings:
-    """Takes connections that peers dial."""
-
-    def __init__(self, pool: PeerPool) -> None:
-        self._pool = pool
-
-    async def connect(
-        self,
-        request_iterator: AsyncIterator[pb.PeerMessage],
-        context: grpc.aio.ServicerContext[pb.PeerMessage, bytes],
-    ) -> None:
-        """Serve one stream until either side ends it."""
-        del request_iterator  # reading through the context allows cancelling a read
-
-        async def read() -> pb.PeerMessage | None:
-            message: object = await context.read()  # or EOF, which no type tells
-            return message if isinstance(message, pb.PeerMessage) else None
-
-        first: pb.PeerMessage | None = None
-        try:
-            async with asyncio.timeout(HELLO_SECONDS_MAX):
-                first = await read()
-            if first is not None and self._pool.is_cut(first.hello.self.name):
-                await context.abort(grpc.StatusCode.UNAVAILABLE, CUT)
-            await context.write(self._pool.hello())
-            if self._pool.is_own(first):
-                await context.abort(
-                    grpc.StatusCode.FAILED_PRECONDITION, "this is the node itself"
-                )
-            hello = self._pool.check_hello(first)
-        except (TimeoutError, PeerProtocolError) as error:
-            if first is not None:
-                logger.warning("turned away %s: %s", context.peer(), error)
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        reason = await self._pool.meet(hello, read, context.write, dialed=False)
-        await context.abort(grpc.StatusCode.CANCELLED, reason)

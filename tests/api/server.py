@@ -12,7 +12,7 @@ from kvnode._pb import kv_pb2 as pb
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
 from kvnode.errors import ERROR_TRAILER
-from kvnode.limits import FRAME_BYTES_MAX
+from kvnode.limits import CLOCK_BEND_PPM_MAX, FRAME_BYTES_MAX
 from kvnode.transport.link import Conditions
 from tests.api.services import Api, running_api
 from tests.runtime.nodes import NOW
@@ -35,12 +35,27 @@ class FakeLinks:
         return self.by_name.setdefault(name, Conditions())
 
 
+class FakeClock:
+    """How an operator bent the clock."""
+
+    def __init__(self) -> None:
+        self.bends: list[tuple[int, int]] = []
+
+    def bend(self, *, offset_ms: int, drift_ppm: int) -> None:
+        """Note it, and refuse what no clock can be."""
+        if drift_ppm > CLOCK_BEND_PPM_MAX:
+            msg = f"drift_ppm is {drift_ppm}"
+            raise ValueError(msg)
+        self.bends.append((offset_ms, drift_ppm))
+
+
 @dataclass(slots=True)
 class Served:
     """A node and ways to call it."""
 
     api: Api
     links: FakeLinks
+    clock: FakeClock
     kv: "kv_pb2_grpc.KvAsyncStub"
     admin: "admin_pb2_grpc.AdminAsyncStub"
     channel: grpc.aio.Channel
@@ -51,7 +66,7 @@ async def served(*, fault_injection: bool = True) -> AsyncIterator[Served]:
     """Yield a served node; the server stops in the end."""
     async with running_api() as api:
         server = grpc.aio.server(options=OPTIONS)
-        links = FakeLinks()
+        links, clock = FakeLinks(), FakeClock()
         facts = Facts(
             name="home",
             region="europe",
@@ -65,7 +80,7 @@ async def served(*, fault_injection: bool = True) -> AsyncIterator[Served]:
         servicer = KvServicer(api.node.driver, api.operations, api.watches)
         kv_pb2_grpc.add_KvServicer_to_server(servicer, server)
         admin_pb2_grpc.add_AdminServicer_to_server(
-            AdminServicer(api.node.driver, api.namespaces, links, facts), server
+            AdminServicer(api.node.driver, api.namespaces, links, clock, facts), server
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -74,6 +89,7 @@ async def served(*, fault_injection: bool = True) -> AsyncIterator[Served]:
             yield Served(
                 api,
                 links,
+                clock,
                 kv_pb2_grpc.KvStub(channel),
                 admin_pb2_grpc.AdminStub(channel),
                 channel,

@@ -195,6 +195,24 @@ async def test_links_cannot_be_harmed_unless_that_was_allowed() -> None:
         assert node.links.by_name == {}
 
 
+async def test_clock_is_bent_as_asked(node: Served) -> None:
+    """And what no clock can be is refused with the clock's own words."""
+    await node.admin.SetClock(admin_pb2.SetClockRequest(offset_ms=-9, drift_ppm=7))
+    with pytest.raises(grpc.aio.AioRpcError, match="drift_ppm is 2000000") as caught:
+        await node.admin.SetClock(admin_pb2.SetClockRequest(drift_ppm=2_000_000))
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert node.clock.bends == [(-9, 7)]
+
+
+async def test_clock_cannot_be_bent_unless_that_was_allowed() -> None:
+    """Wrong stamps of a production node would outlive the call."""
+    async with served(fault_injection=False) as node:
+        with pytest.raises(grpc.aio.AioRpcError, match="fault_injection"):
+            await node.admin.SetClock(admin_pb2.SetClockRequest(offset_ms=9))
+        assert node.clock.bends == []
+
+
 async def test_uncovered_batches_and_conflicts_are_counted(node: Served) -> None:
     """What an alarm would look at."""
     await node.api.write(b"k")

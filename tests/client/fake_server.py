@@ -45,6 +45,7 @@ class FakeNode:
         self.watches: list[kv_pb2.WatchRequest] = []
         self.frame_arrived = asyncio.Event()
         self.watch_arrived = asyncio.Event()
+        self.clock_settings: list[tuple[int, int]] = []
         self.stream_count = 0
         self.address = "127.0.0.1:0"
         self._server: grpc.aio.Server | None = None
@@ -111,6 +112,7 @@ class FakeNode:
             "CreateNamespace": (admin_pb2.NamespaceRequest, self._create_namespace),
             "DeleteNamespace": (admin_pb2.NamespaceRequest, self._delete_namespace),
             "SetLink": (admin_pb2.SetLinkRequest, lambda _: admin_pb2.SetLinkReply()),
+            "SetClock": (admin_pb2.SetClockRequest, self._set_clock),
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -194,6 +196,10 @@ class FakeNode:
     def _digest(self, request: admin_pb2.DigestRequest) -> admin_pb2.DigestReply:
         digest = request.namespace.encode().ljust(32, b".")
         return admin_pb2.DigestReply(digest=digest, entry_count=2, live_count=1)
+
+    def _set_clock(self, request: admin_pb2.SetClockRequest) -> admin_pb2.SetClockReply:
+        self.clock_settings.append((request.offset_ms, request.drift_ppm))
+        return admin_pb2.SetClockReply()
 
     def _list_namespaces(
         self, _: admin_pb2.ListNamespacesRequest

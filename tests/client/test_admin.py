@@ -42,6 +42,18 @@ async def test_link_is_set(client: Client) -> None:
         await client.set_link("other", delay=-1)
 
 
+async def test_clock_is_set_in_milliseconds(node: FakeNode, client: Client) -> None:
+    """No arguments make it right again, and what no clock can be is refused here."""
+    await client.set_clock(offset=-1.5, drift_ppm=200)
+    await client.set_clock()
+    with pytest.raises(RejectedError, match="offset is 1000000000000"):
+        await client.set_clock(offset=1e12)
+    with pytest.raises(RejectedError, match="drift_ppm 1000001"):
+        await client.set_clock(drift_ppm=1_000_001)
+
+    assert node.clock_settings == [(-1500, 200), (0, 0)]
+
+
 async def test_write_without_a_precise_error_is_in_doubt(
     node: FakeNode, client: Client
 ) -> None:

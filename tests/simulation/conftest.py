@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation.limits import small_limits
+from cluster.simulated.knobs import small_limits
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -24,7 +24,7 @@ from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
 from tests.simulation.schedule import PAGE_BY_PAGE
 
 
-class _LatestView:
+class LatestView:
     """A view that looks at a new snapshot for each range of the index."""
 
     def __init__(self, store: MemoryStore) -> None:
@@ -61,7 +61,7 @@ def _delta_of_many_snapshots(patch: pytest.MonkeyPatch) -> Practice:
     """D1: an entry superseded between two snapshots is in neither part."""
 
     def open_source(store: MemoryStore) -> Source:
-        view = _LatestView(store)
+        view = LatestView(store)
         held: AbstractContextManager[StoreView] = view  # type: ignore[assignment]  # a delta needs no more of a view than it has
         return Source(view, held)  # type: ignore[arg-type]  # the same
 

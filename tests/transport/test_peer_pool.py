@@ -20,7 +20,8 @@ from kvnode.core.node.events import PeerDown, PeerUp, Received
 from kvnode.core.replication.messages import DeltaAcknowledgement
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.transport import peer_pool
-from kvnode.transport.peer_pool import PeerPool, add_peer_service
+from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
+from kvnode.transport.peer_pool import PeerPool
 from kvnode.types import ReplicaId
 from tests.runtime.nodes import until
 
@@ -36,10 +37,18 @@ class PoolNode:
     ) -> None:
         self.address = PeerAddress(name, f"127.0.0.1:{port}", replica, "somewhere")
         self.events: list[Event] = []
-        self.pool = PeerPool(self.address, cluster, {})
+        self.pauses: list[float] = []
+        self.pool = PeerPool(
+            self.address, cluster, {}, road=GrpcRoad(), uniform=self.uniform
+        )
         self.pool.attach(self)
         self.server = grpc.aio.server()
         self._clock = VersionVector.of({replica: 3})
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return the middle; keep that there was a pause."""
+        self.pauses.append(low)
+        return (low + high) / 2
 
     async def deliver(self, event: Event) -> None:
         """Keep *event*."""
@@ -318,18 +327,11 @@ async def test_unreachable_address_is_dialed_again_and_again_at_a_bounded_pace(
     """Slower each time up to the bound, and logged once as a warning."""
     caplog.set_level(logging.WARNING)
     monkeypatch.setattr(peer_pool, "REDIAL_SECONDS_MAX", 0.04)
-    pauses: list[float] = []
-
-    def middle(low: float, high: float) -> float:
-        pauses.append(low)
-        return (low + high) / 2
-
-    monkeypatch.setattr("random.uniform", middle)
     a, b = await start("a", SMALL), await start("b", LARGE)
     await b.server.stop(0)
     a.dial(b)
 
-    await until(lambda: len(pauses) >= 5)
+    await until(lambda: len(a.pauses) >= 5)
 
     assert len(caplog.records) == 1
     assert b.address.address in caplog.text

@@ -1,0 +1,274 @@
+"""
+The judge: what must be true of every node's disk at every instant.
+
+It sees each commit when it has happened, and each disk when a node starts, and
+looks at nothing else.  What merging means it takes from kvnode's one merge
+function; the rest it judges by comparison:
+
+    I1      what a node covers is stored there, or something that supersedes it
+    I2      with a write, all that it depends on is covered
+    W2      a write is known elsewhere only when it is durable at home
+    dots    no two writes have the same dot
+    back    an entry never goes back to an older one
+    index   the rows are exactly the dots of the entries
+    equal   nodes that cover the same, and hold nothing beyond, hold the same
+    kept    a restart loses nothing that was durable
+
+All is judged commit by commit at the cost of what the commit holds.
+"""
+
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
+
+from cluster.simulated.disk import Disk
+from kvnode.api.digest import entry_fingerprint
+from kvnode.core.clocks.key_clock import covers
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.crdt.kinds import join
+from kvnode.core.versions.merge import merge
+from kvnode.core.versions.store_view import Commit, DurableState, StoreView
+from kvnode.core.versions.version import CRDT_KINDS, Entry
+from kvnode.storage.durability import Durability
+from kvnode.types import Dot, EntryKey, ReplicaId
+
+VIOLATIONS_MAX = 50
+
+_WORD = 1 << 64
+
+
+class _Site:
+    """One node's disk as it was judged last."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.replica = ReplicaId(0)
+        self.clock: VersionVector = EMPTY
+        self.entries: dict[EntryKey, Entry] = {}
+        self.uncovered: dict[EntryKey, None] = {}
+        self.digest = 0
+
+    def put(self, key: EntryKey, entry: Entry) -> None:
+        """Hold *entry* from now on."""
+        before = self.entries.get(key)
+        if before is not None:
+            self.digest -= _word(key, before)
+        self.entries[key] = entry
+        self.digest = (self.digest + _word(key, entry)) % _WORD
+
+
+def _word(key: EntryKey, entry: Entry) -> int:
+    parts = (key.namespace.encode(), key.key, entry_fingerprint(entry))
+    digest = blake2b(b"\0".join(parts), digest_size=8).digest()
+    return int.from_bytes(digest)
+
+
+def contains(held: Entry | None, entry: Entry) -> bool:
+    """Tell whether *held* is *entry*, or supersedes or contains it."""
+    if held is None:
+        return False
+    if held is entry or held == entry:
+        return True
+    merged = merge(held, entry, join)
+    return not merged.changed or entry_fingerprint(merged.entry) == entry_fingerprint(
+        held
+    )
+
+
+def includes_write(held: Entry | None, entry: Entry) -> bool:
+    """Tell whether *held* has the write that first made *entry*."""
+    if held is None or entry.version.kind not in CRDT_KINDS:
+        return contains(held, entry)
+    mine, theirs = held.version, entry.version
+    if mine.rank != theirs.rank:
+        return mine.rank > theirs.rank
+    return covers(mine.key_clock, theirs.dot)
+
+
+class Judge:
+    """Judges the disks of a cluster, and keeps what it finds wrong."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        """Make a judge; *now* tells virtual seconds."""
+        self._now = now
+        self._sites: dict[str, _Site] = {}
+        self._written: dict[Dot, tuple[EntryKey, Entry]] = {}
+        self._durable: dict[ReplicaId, int] = {}
+        self._violations: list[str] = []
+
+    def violations(self) -> tuple[str, ...]:
+        """Return what was wrong so far, oldest first."""
+        return tuple(self._violations)
+
+    def complain(self, rule: str, what: str) -> None:
+        """Note that *rule* does not hold."""
+        if len(self._violations) < VIOLATIONS_MAX:
+            self._violations.append(f"{rule}: at {self._now():.6f} s, {what}")
+
+    # -- when a node starts ---------------------------------------------------
+
+    def opened(self, name: str, disk: Disk) -> None:
+        """Judge all that node *name* finds on its disk."""
+        before = self._sites.get(name)
+        site = self._sites[name] = _Site(disk)
+        with disk.undamaged() as view:
+            state = view.state()
+            site.replica = state.replica
+            self._note_durable(state)
+            for key, entry in _held(view):
+                site.put(key, entry)
+                site.uncovered[key] = None
+                self._note_own(name, site.replica, key, entry)
+            self._judge_index(name, view)
+        self._judge_coverage(name, site, state.clock)
+        self._judge_uncovered(site)
+        kept = disk.durability is Durability.FSYNC
+        if kept and before is not None and before.replica == site.replica:
+            self._judge_kept(name, before, site)
+
+    def _note_durable(self, state: DurableState) -> None:
+        """Note how far the writes of a node itself are durable at home."""
+        before = self._durable.get(state.replica, 0)
+        self._durable[state.replica] = max(before, state.seq)
+
+    def _judge_kept(self, name: str, before: _Site, after: _Site) -> None:
+        if not after.clock.includes(before.clock):
+            self.complain(
+                "kept", f"{name} covered {before.clock}, now only {after.clock}"
+            )
+        for key, entry in before.entries.items():
+            if not contains(after.entries.get(key), entry):
+                self.complain("kept", f"{name} has lost what it held of {key.key!r}")
+
+    # -- after every commit ---------------------------------------------------
+
+    def applied(self, name: str, commit: Commit) -> None:
+        """Judge what *commit* has made of the disk of node *name*."""
+        site, state = self._sites[name], commit.state
+        site.replica = state.replica  # in relaxed mode it may have taken a new one
+        self._note_durable(state)
+        with site.disk.undamaged() as view:
+            last = {write.key: None for write in commit.writes}
+            for key in last:
+                entry = view.entry(key)
+                assert entry is not None, "it has just been written"
+                self._judge_write(name, site, view, key, entry)
+        if not state.clock.includes(site.clock):
+            self.complain("kept", f"{name} uncovers what it covered: {state.clock}")
+        if state.clock != site.clock:
+            self._judge_coverage(name, site, state.clock)
+        for key in last:
+            site.uncovered[key] = None
+        self._judge_uncovered(site)
+        self._judge_equality(name, site)
+
+    def _judge_write(
+        self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
+    ) -> None:
+        before = site.entries.get(key)
+        if before is not None and not contains(entry, before):
+            self.complain("back", f"{name}: {key.key!r} went from {before} to {entry}")
+        dots = entry.version.index_dots
+        for dot in dots:
+            rows = tuple(view.index(dot.replica, dot.seq, dot.seq))
+            if rows != ((dot, key),):
+                self.complain("index", f"{name}: {dot} of {key.key!r} has rows {rows}")
+            if dot.seq > self._durable.get(dot.replica, dot.seq):
+                self.complain("W2", f"{name} holds {dot}, not durable at home")
+        for dot in before.version.index_dots if before is not None else ():
+            if dot not in dots and any(view.index(dot.replica, dot.seq, dot.seq)):
+                self.complain("index", f"{name}: a row of {dot} was left behind")
+        self._note_own(name, site.replica, key, entry)
+        site.put(key, entry)
+
+    def _note_own(
+        self, name: str, replica: ReplicaId, key: EntryKey, entry: Entry
+    ) -> None:
+        """Note a write of node *name* itself; its dot must be new."""
+        dot = entry.version.dot
+        if dot.replica != replica:
+            return
+        known = self._written.get(dot)
+        if known is None:
+            self._written[dot] = (key, entry)
+        elif known[0] != key or not (
+            contains(entry, known[1]) or contains(known[1], entry)
+        ):
+            self.complain("dots", f"{name} gave {dot} to {key.key!r} and {known[0]}")
+
+    def _judge_coverage(self, name: str, site: _Site, clock: VersionVector) -> None:
+        """Judge what is covered now and was not before (I1, I2)."""
+        for dot in _newly(site.clock, clock):
+            written = self._written.get(dot)
+            if written is None:
+                continue
+            key, entry = written
+            if not includes_write(site.entries.get(key), entry):
+                self.complain("I1", f"{name} covers {dot} of {key.key!r} and lacks it")
+            needed = entry.version.dependencies
+            # A value that merges may have been joined, in the turn that wrote it,
+            # with one that the push of the write does not have.
+            joins = entry.version.kind in CRDT_KINDS
+            if not joins and not clock.covers_all(needed):
+                self.complain("I2", f"{name} covers {dot} without all of {needed}")
+        site.clock = clock
+
+    @staticmethod
+    def _judge_uncovered(site: _Site) -> None:
+        """Find which of the entries that may be uncovered are."""
+        for key in tuple(site.uncovered):
+            if site.clock.covers_all(site.entries[key].version.index_dots):
+                del site.uncovered[key]
+
+    def _judge_equality(self, name: str, site: _Site) -> None:
+        if site.uncovered:
+            return
+        for other_name, other in self._sites.items():
+            if (
+                other is not site
+                and not other.uncovered
+                and other.digest != site.digest
+                and other.clock == site.clock
+            ):
+                self.complain(
+                    "equal", f"{name} and {other_name} cover the same, hold different"
+                )
+
+    # -- at the end -----------------------------------------------------------
+
+    def judge_all(self) -> None:
+        """Judge every disk from beginning to end once more."""
+        for name, site in self._sites.items():
+            with site.disk.undamaged() as view:
+                self._judge_index(name, view)
+                if dict(_held(view)) != site.entries:
+                    self.complain("kept", f"{name} holds what it never committed")
+
+    def _judge_index(self, name: str, view: StoreView) -> None:
+        rows = sorted(
+            row
+            for replica in view.indexed_replicas()
+            for row in view.index(replica, 1, None)
+        )
+        due = sorted((dot, k) for k, e in _held(view) for dot in e.version.index_dots)
+        if rows != due:
+            wrong = sorted(set(rows) ^ set(due))
+            self.complain("index", f"{name} has rows and entries that differ: {wrong}")
+
+
+def _held(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:
+    for namespace in view.namespaces():
+        for key, entry in view.scan(namespace):
+            yield EntryKey(namespace, key), entry
+
+
+def _newly(before: VersionVector, after: VersionVector) -> Iterator[Dot]:
+    """Yield the dots that *after* covers and *before* does not."""
+    for replica, spans in after.items():
+        if before.spans(replica) == spans:
+            continue
+        prefix = before.prefix(replica)
+        for first, last in spans:
+            for seq in range(max(first, prefix + 1), last + 1):
+                dot = Dot(replica, seq)
+                if not before.covers(dot):
+                    yield dot

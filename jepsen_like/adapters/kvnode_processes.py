@@ -1,0 +1,356 @@
+"""
+kvnode as real processes of this machine, and what can be done to them.
+
+The nodes reach each other through a proxy in this process, which cuts and slows
+what passes between them; clients reach each node directly.  A node advertises an
+address that leads nowhere, since a peer that learned its real one would dial
+around the proxy.
+
+| fault | how |
+| --- | --- |
+| Cut, Disturb, Heal | the proxy |
+| Kill, Start, Pause, Resume | signals |
+| SetClock | the node's own clock, again after each start |
+| FillDisk, FreeDisk | a file system of the node's own, if we may mount one |
+| TakeBackup, RestoreBackup, Wipe | as the manual says to |
+| Flood, Garble | somebody who claims to be a peer |
+| SlowDisk, FlipBits | not possible |
+"""
+
+import asyncio
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+from typing import assert_never
+
+import aiofiles
+
+from cluster.fault_proxy import Conditions, FaultProxy, Passage
+from cluster.fault_proxy.proxy import HOST
+from cluster.local.node_process import ProcessState
+from cluster.local.small_disk import SmallDisk
+from cluster.processes import CLUSTER_NAME, ProcessCluster
+from cluster.topology import Site, Topology
+from jepsen_like.adapters import kvnode_hostile
+from jepsen_like.adapters.kvnode_client import KvnodeClient, Memory
+from jepsen_like.adapters.links import change_links
+from jepsen_like.nemesis.faults import (
+    Cut,
+    Disturb,
+    Fault,
+    FillDisk,
+    FlipBits,
+    Flood,
+    FreeDisk,
+    Garble,
+    Heal,
+    Kill,
+    Pause,
+    RestoreBackup,
+    Resume,
+    SetClock,
+    SlowDisk,
+    Start,
+    TakeBackup,
+    Wipe,
+)
+from jepsen_like.system import NotPossibleError
+from kvnode._pb import peer_pb2
+from kvnode.client import Client, PeerStatus
+from kvnode.errors import KvError
+from kvnode.runtime.app import random_replica
+from kvnode.storage.backup import restore
+
+OPERATION_SECONDS = 5.0
+"""How long an operation may take: the client library's own default."""
+
+POLL_SECONDS = 0.05
+
+HANDOVER_SECONDS = 10.0
+"""How long a node may take to see that a connection was reset."""
+
+
+class KvnodeProcesses:
+    """A cluster of real nodes; a `jepsen_like.system.System`."""
+
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        *,
+        seed: int = 0,
+        durability: str = "fsync",
+        disk_bytes: int = 0,
+        operation_seconds: float = OPERATION_SECONDS,
+    ) -> None:
+        """
+        Describe a cluster; `set_up` starts it.
+
+        Args:
+            nodes: Their names; each is a region of its own.
+            seed: What jitter and loss are drawn from.
+            durability: `fsync` or `relaxed`.
+            disk_bytes: Give each node a file system of that size, in memory, so
+                that it can be filled; needs root.  0 = the usual disk.
+            operation_seconds: How long an operation may take.
+        """
+        self._topology = Topology(tuple(Site(name, name) for name in nodes), ())
+        self._random = Random(seed)  # noqa: S311 -- faults, no secrets
+        self._durability = durability
+        self._disk_bytes = disk_bytes
+        self._operation_seconds = operation_seconds
+        self._memories: dict[int, Memory] = {}
+        self._clocks: dict[str, SetClock] = {}
+        self._disks: dict[str, SmallDisk] = {}
+        self._home: Path | None = None
+        self._proxy: FaultProxy | None = None
+        self._cluster: ProcessCluster | None = None
+
+    @property
+    def name(self) -> str:
+        """What is tested."""
+        return f"kvnode, {len(self.nodes)} processes, {self._durability}"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes."""
+        return self._topology.names
+
+    @property
+    def cluster(self) -> ProcessCluster:
+        """The processes, from `set_up` on."""
+        assert self._cluster is not None, "set_up comes first"
+        return self._cluster
+
+    @property
+    def proxy(self) -> FaultProxy:
+        """What is between the nodes, from `set_up` on."""
+        assert self._proxy is not None, "set_up comes first"
+        return self._proxy
+
+    async def set_up(self) -> None:
+        """
+        Start all nodes, empty, and wait until they serve.
+
+        Raises:
+            MountError: A disk was asked for and cannot be mounted.
+            NodeStartError: A node did not come up.
+        """
+        self._home = Path(await asyncio.to_thread(mkdtemp, prefix="kvnode-test-"))
+        self._proxy = FaultProxy(self._random)
+        self._cluster = ProcessCluster.create(
+            self._home / "cluster", self._topology, durability=self._durability
+        )
+        for name in self.nodes:
+            self._cluster.override(name, await self._settings(name))
+        await self._cluster.start()
+
+    async def _settings(self, name: str) -> Mapping[str, object]:
+        """Return what has the node live behind the proxy, on a disk of its own."""
+        assert self._home is not None, "set_up makes it"
+        peers = []
+        for peer in self._topology.others(name):
+            host, _, port = self.cluster.endpoint(peer).rpartition(":")
+            at = await self.proxy.listen(name, peer, host, int(port))
+            peers.append(f"{peer}={HOST}:{at}")
+        settings: dict[str, object] = {
+            "peers": peers,
+            "advertise": f"{HOST}:{await self.proxy.refusing()}",
+        }
+        if self._disk_bytes:
+            disk = SmallDisk(self._home / f"disk-{name}", self._disk_bytes)
+            await asyncio.to_thread(disk.mount)
+            self._disks[name] = disk
+            settings["data_directory"] = str(disk.place / "data")
+        return settings
+
+    async def connect(self, process: int, node: str) -> KvnodeClient:
+        """Return a client of *node*, in the session of *process*."""
+        memory = self._memories.setdefault(process, Memory(process))
+        client = Client(self.cluster.endpoint(node), deadline=self._operation_seconds)
+        return KvnodeClient(client.session, client.watch, memory, client.close)
+
+    async def recover(self) -> None:
+        """End all faults."""
+        self.proxy.heal()
+        for disk in self._disks.values():
+            await asyncio.to_thread(disk.free)
+        await self.cluster.resume()
+        await self.cluster.start()
+        for name in list(self._clocks):
+            await self._set_clock(SetClock(name))
+        self._clocks.clear()
+
+    async def tear_down(self) -> None:
+        """End all processes and remove what was made, as far as it was."""
+        if self._cluster is not None:
+            await self._cluster.erase()
+        if self._proxy is not None:
+            await self._proxy.close()
+        for disk in self._disks.values():
+            await asyncio.to_thread(disk.unmount)
+        self._disks.clear()
+        if self._home is not None:
+            await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+        self._cluster = self._proxy = self._home = None
+
+    # -- faults --------------------------------------------------------------
+
+    async def inject(self, fault: Fault) -> None:
+        """
+        Do *fault*; return when it is there.
+
+        Raises:
+            NotPossibleError: Real processes cannot suffer it, or not now.
+        """
+        match fault:
+            case Cut() | Disturb() | Heal():
+                change_links(self.proxy, fault)
+            case Kill() | Start() | Pause() | Resume():
+                await self._signal(fault)
+            case SetClock():
+                await self._set_clock(fault)
+            case FillDisk() | FreeDisk():
+                await self._change_disk(fault)
+            case TakeBackup() | RestoreBackup() | Wipe():
+                await self._change_data(fault)
+            case Flood() | Garble():
+                await self._pose_as_peer(fault)
+            case SlowDisk():
+                msg = "a real disk cannot be slowed down from here"
+                raise NotPossibleError(msg)
+            case FlipBits():
+                msg = "a real store's records cannot be told from its other pages"
+                raise NotPossibleError(msg)
+            case _:
+                assert_never(fault)
+
+    async def _signal(self, fault: Kill | Start | Pause | Resume) -> None:
+        match fault:
+            case Kill(nodes):
+                await self.cluster.kill(*nodes)
+            case Start(nodes):
+                await self.cluster.start(*nodes)
+                await self._set_clocks_again(nodes)
+            case Pause(nodes):
+                await self.cluster.pause(*nodes)
+            case Resume(nodes):
+                await self.cluster.resume(*nodes)
+                await self._set_clocks_again(nodes)
+            case _:
+                assert_never(fault)
+
+    async def _set_clocks_again(self, nodes: Sequence[str]) -> None:
+        """Make the clocks of *nodes* wrong that were, before they were gone."""
+        for node in nodes:
+            if node in self._clocks:
+                await self._set_clock(self._clocks[node])
+
+    async def _set_clock(self, fault: SetClock) -> None:
+        """Set a clock; that of a node that cannot hear it now, when it can."""
+        self._clocks[fault.node] = fault
+        if self.cluster.state(fault.node) is ProcessState.RUNNING:
+            async with Client(self.cluster.endpoint(fault.node)) as client:
+                await client.set_clock(
+                    offset=fault.offset_ms / 1000, drift_ppm=fault.drift_ppm
+                )
+
+    async def _change_disk(self, fault: FillDisk | FreeDisk) -> None:
+        disk = self._disks.get(fault.node)
+        if disk is None:
+            msg = "the node shares the disk of this machine, which must not be filled"
+            raise NotPossibleError(msg)
+        change = disk.fill if isinstance(fault, FillDisk) else disk.free
+        await asyncio.to_thread(change)
+
+    # -- what is stored ------------------------------------------------------
+
+    async def _change_data(self, fault: TakeBackup | RestoreBackup | Wipe) -> None:
+        match fault:
+            case TakeBackup(node):
+                await self._take_backup(node)
+            case RestoreBackup(node):
+                if not self._backup_of(node).exists():
+                    msg = f"no backup was taken of {node}"
+                    raise NotPossibleError(msg)
+                await self.cluster.erase(node)
+                await restore(
+                    self._backup_of(node),
+                    self.cluster.data_directory(node),
+                    random_replica=random_replica,
+                )
+                await self._signal(Start((node,)))
+            case Wipe(node):
+                await self.cluster.erase(node)
+                await self._signal(Start((node,)))
+            case _:
+                assert_never(fault)
+
+    def _backup_of(self, node: str) -> Path:
+        assert self._home is not None, "set_up makes it"
+        return self._home / f"{node}.backup"
+
+    async def _take_backup(self, node: str) -> None:
+        if self.cluster.state(node) is not ProcessState.RUNNING:
+            msg = f"{node} does not run, so it cannot be asked for a backup"
+            raise NotPossibleError(msg)
+        fresh = self._backup_of(node).with_suffix(".new")
+        async with (
+            Client(self.cluster.endpoint(node)) as client,
+            aiofiles.open(fresh, "wb") as file,
+        ):
+            async for chunk in client.backup():
+                await file.write(chunk)
+        await asyncio.to_thread(fresh.replace, self._backup_of(node))
+
+    # -- messages ------------------------------------------------------------
+
+    async def _pose_as_peer(self, fault: Flood | Garble) -> None:
+        """Take the place of one of the node's peers, and send what is asked for."""
+        address = self.cluster.endpoint(fault.node)
+        async with Client(address, deadline=self._operation_seconds) as client:
+            try:
+                peers = [p for p in (await client.status()).peers if p.replica]
+            except KvError as error:
+                msg = f"{fault.node} does not answer: {error}"
+                raise NotPossibleError(msg) from error
+            if not peers:
+                msg = f"{fault.node} has not met a peer yet whom one could pose as"
+                raise NotPossibleError(msg)
+            peer = peers[0]
+            links = ((fault.node, peer.name), (peer.name, fault.node))
+            before = [self.proxy.conditions(link) for link in links]
+            for link in links:
+                self.proxy.set(link, Conditions(Passage.RESET))
+            try:
+                await self._parted(client, peer.name)
+                send = (
+                    kvnode_hostile.flood
+                    if isinstance(fault, Flood)
+                    else kvnode_hostile.garble
+                )
+                await send(address, CLUSTER_NAME, _claim(peer), fault.messages)
+            finally:
+                for link, conditions in zip(links, before, strict=True):
+                    self.proxy.set(link, conditions)
+
+    @staticmethod
+    async def _parted(client: Client, peer: str) -> None:
+        """Wait until the node knows that its connection to *peer* is gone."""
+        async with asyncio.timeout(HANDOVER_SECONDS):
+            while True:
+                status = await client.status()
+                if not any(p.connected for p in status.peers if p.name == peer):
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+
+
+def _claim(peer: PeerStatus) -> peer_pb2.Address:
+    """Return what *peer* says of itself."""
+    return peer_pb2.Address(
+        name=peer.name,
+        address=peer.address,
+        replica=peer.replica,
+        region=peer.region,
+    )

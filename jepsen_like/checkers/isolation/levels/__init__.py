@@ -1,0 +1,1 @@
+"""What each isolation level says that a reader had seen."""

@@ -1,0 +1,209 @@
+"""
+The dispatcher: which way each part of a history is judged.
+
+A part is what nothing else in the history depends on; with most models, a key.  A
+register whose observed values are unique is judged by zones.  Everything else is
+searched.  All searches take turns, each turn longer than the one before: so one part
+whose search explodes cannot hide that another is wrong, and costs no more than the
+others together times a small factor.
+"""
+
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from jepsen_like.checkers.budget import Budget
+from jepsen_like.checkers.linearizable.bound_part import BoundPart, bind
+from jepsen_like.checkers.linearizable.contradiction import Contradiction
+from jepsen_like.checkers.linearizable.search import Dead, Overflow, Search
+from jepsen_like.checkers.linearizable.witness import witness_of
+from jepsen_like.checkers.linearizable.zones import NotDecided, judge_by_zones
+from jepsen_like.history.history import History
+from jepsen_like.history.operation import Outcome
+from jepsen_like.models import model_named
+from jepsen_like.models.model import Part, exact
+from jepsen_like.verdict import Judgement, Verdict, Witness
+
+CHECKER: Final = "linearizable"
+
+_FIRST_TURN: Final = 2_000
+"""Configurations visited in the first turn: enough for a key of a usual test."""
+
+_TURN_GROWTH: Final = 4
+"""How much longer each turn is than the one before."""
+
+_SLICE: Final = 2_000
+"""Configurations visited between two looks at the budget."""
+
+_ZONE_OPERATIONS: Final = frozenset({"read", "write", "get", "put", "cas", "differs"})
+_ZONE_MODELS: Final = frozenset({"register", "cas-register", "key-value"})
+
+
+class _Check:
+    """One check of a history, and what it has counted so far."""
+
+    def __init__(self, history: History, model_name: str, budget: Budget) -> None:
+        self._model = model_named(model_name)
+        self._initial = history.header.initial
+        self._budget = budget
+        self._operations = [
+            operation
+            for operation in history.operations
+            if operation.outcome is not Outcome.FAIL
+        ]
+        self._keys = 0
+        self._zones = 0
+        self._searches = 0
+        self._visited = 0
+
+    def judge(self) -> Judgement:
+        """Return the verdict of all parts."""
+        parts = self._model.parts(self._operations)
+        self._keys = len({part.key for part in parts})
+        with _collector_paused():
+            hard, judgement = self._by_zones(parts)
+        return self._by_search(hard) if judgement is None else judgement
+
+    def _by_zones(
+        self, parts: Sequence[Part]
+    ) -> tuple[list[BoundPart], Judgement | None]:
+        """Return what zones cannot judge, and the judgement if it is final."""
+        hard: list[BoundPart] = []
+        for part in parts:
+            bound = bind(self._model, part, self._initial)
+            found = _by_zones(bound)
+            if isinstance(found, NotDecided):
+                hard.append(bound)
+                continue
+            self._zones += 1
+            if found is not None:
+                return hard, self._invalid(bound, found)
+            if not self._budget.spend(len(bound.operations)):
+                return hard, self._unknown([self._budget.reason])
+        return hard, None
+
+    def _by_search(self, parts: Sequence[BoundPart]) -> Judgement:
+        """Let the searches of *parts* take turns."""
+        self._searches = len(parts)
+        running: list[tuple[BoundPart, Search | None]] = [
+            (part, None) for part in parts
+        ]
+        reasons: list[str] = []
+        allowance = _FIRST_TURN
+        while running:
+            unfinished: list[tuple[BoundPart, Search | None]] = []
+            for part, begun in running:
+                search = begun or part.search()
+                if not self._turn(search, allowance):
+                    unfinished.append((part, search))
+                    if self._budget.spent:
+                        return self._unknown([*reasons, self._budget.reason])
+                elif isinstance(search.outcome, Dead):
+                    return self._invalid(part, witness_of(part, search.outcome))
+                elif isinstance(search.outcome, Overflow):
+                    reasons.append(_overflow_reason(part, search.outcome))
+            running = unfinished
+            allowance *= _TURN_GROWTH
+        return self._unknown(reasons) if reasons else self._valid()
+
+    def _turn(self, search: Search, allowance: int) -> bool:
+        """Let *search* visit some configurations; return whether it has finished."""
+        end = search.visited + allowance
+        finished = False
+        while not finished and search.visited < end:
+            before = search.visited
+            finished = search.run(_SLICE)
+            self._visited += search.visited - before
+            if not self._budget.spend(search.visited - before):
+                break
+        return finished
+
+    def _figures(self) -> dict[str, int | float | str]:
+        methods = {"zones": self._zones, "search": self._searches}
+        used = [f"{name} ({count})" for name, count in methods.items() if count]
+        return {
+            "operations": len(self._operations),
+            "keys": self._keys,
+            "parts": self._zones + self._searches,
+            "states visited": self._visited,
+            "method": " and ".join(used) or "nothing to do",
+        }
+
+    def _valid(self) -> Judgement:
+        return Judgement(CHECKER, Verdict.VALID, figures=self._figures())
+
+    def _invalid(self, part: BoundPart, found: Contradiction) -> Judgement:
+        operations = tuple(part.operations[position] for position in found.positions)
+        witness = Witness("not linearizable", found.explanation, operations, part.key)
+        about = "" if part.key is None else f" on key {part.key!r}"
+        reason = f"{len(operations)} operations{about} fit into no order"
+        figures = self._figures()
+        return Judgement(CHECKER, Verdict.INVALID, reason, (witness,), figures)
+
+    def _unknown(self, reasons: Iterable[str]) -> Judgement:
+        reason = "; ".join(reasons)
+        return Judgement(CHECKER, Verdict.UNKNOWN, reason, figures=self._figures())
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """
+    Let the garbage collector rest.
+
+    It would go through the operations of a large history again and again, and find
+    nothing: what zones make refers to nothing that refers back.  That is half of the
+    time for a million operations.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _by_zones(part: BoundPart) -> Contradiction | NotDecided | None:
+    """Judge *part* by zones, if it is a register."""
+    if part.model.name not in _ZONE_MODELS:
+        return NotDecided("the model is no register")
+    if any(action.f not in _ZONE_OPERATIONS for action in part.actions):
+        return NotDecided("the register is not only read and overwritten")
+    return judge_by_zones(part.operations, part.actions, exact(part.initial))
+
+
+def _overflow_reason(part: BoundPart, overflow: Overflow) -> str:
+    about = "" if part.key is None else f"key {part.key!r}: "
+    return (
+        f"{about}more than {overflow.configurations:,} configurations were possible at "
+        "one moment; judge fewer clients at once, or write values that are unique"
+    )
+
+
+def check(
+    history: History, model_name: str, *, budget: Budget | None = None
+) -> Judgement:
+    """
+    Judge whether *history* is linearizable.
+
+    Every operation must seem to take effect at one moment between its call and its
+    return, on one object as the model says.  Operations that failed are left out;
+    those that were never answered may have taken effect, at any time since.  Two
+    operations that meet in one instant are concurrent.
+
+    Args:
+        history: `header.initial` is what each key holds in the beginning.
+        model_name: A name of `jepsen_like.models`.
+        budget: What may be spent; a default one if None.
+
+    Returns:
+        UNKNOWN if the budget did not suffice.
+
+    Raises:
+        ModelError: There is no such model, or an operation is none of it.
+
+    Source:
+        Herlihy & Wing (1990); see `zones` and `search` for how.
+    """
+    return _Check(history, model_name, budget or Budget()).judge()

@@ -1,0 +1,240 @@
+"""
+Search for a linearization, for any model.
+
+Wing and Gong try operations one after another and take back what leads nowhere;
+Lowe remembers what has been tried: two attempts that have put the same operations
+in order and left the same state behind have the same future.  We go through the
+history once, in time, and keep the set of all such *configurations*; an operation
+is put in order no earlier than some return makes it necessary (Lowe's just-in-time
+linearization).  A history that is wrong is found so at the first return that leaves
+no configuration over, as fast as a good one is found good, and what is remembered
+goes no further back than the operations that are open.
+
+A configuration is a state and, for each open operation, one of
+
+    OWED    it has not been put in order, and must be before it returns
+    SPARE   it need not be put in order any more, but still may be
+    USED    it has been put in order
+
+An operation that never returns is SPARE from its call.  Others become SPARE by two
+prunings, both exact:
+
+- an operation that is legal and changes nothing in the present state can be put in
+  order right here.  (An observation is then done with.)
+- when an operation that erases the state is put in order, every open operation
+  that is always legal can have been put before it, and nobody can tell.
+
+SPARE is never worse than OWED or USED, so a configuration that differs from another
+of the same state in that only is dropped.  Two bits for each operation, 00 for
+SPARE, make that a subset test of integers.  Of open operations that do the same and
+are alike OWED or SPARE, only the one that returns first is tried: what the others
+could do, they still can.
+
+Between quiescent points nothing is open, so the set collapses to the states that
+are possible there.  Different parts take turns (see `dovetail`).
+
+References:
+    Wing & Gong, 1993.  Testing and verifying concurrent objects.
+    Lowe, 2017.  Testing for linearizability.  Sections 3 and 5.
+    Horn & Kroening, 2015.  Faster linearizability checking via P-compositionality.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from jepsen_like.checkers.linearizable.automaton import Automaton
+from jepsen_like.checkers.linearizable.open_operations import (
+    OpenOperations,
+    events_of,
+)
+from jepsen_like.history.operation import FOREVER, Operation, Outcome
+from jepsen_like.models.model import State
+
+FRONTIER_MAX: Final = 1_000_000
+"""Configurations remembered at once; some 200 MB."""
+
+_TURN: Final = 256
+"""Configurations visited between two looks at the budget."""
+
+Frontier: TypeAlias = dict[int, list[int]]
+"""The configurations: for each state its masks, none a subset of another."""
+
+
+class Dead(NamedTuple):
+    """
+    No configuration survived.
+
+    Attributes:
+        position: Of the operation whose return none survived.
+        states: All that were possible by then, whatever was put in order; the
+            operation is legal in none of them.
+        restart: How many operations had been called by the last moment at which
+            all that must return had returned, no other need have happened, and
+            the state could only be the initial one.
+    """
+
+    position: int
+    states: tuple[State, ...]
+    restart: int
+
+
+class Overflow(NamedTuple):
+    """More configurations at once than can be remembered."""
+
+    configurations: int
+
+
+class Search:
+    """
+    The search of one part, which can be interrupted.
+
+    Attributes:
+        visited: Configurations so far.
+        outcome: None if a linearization exists, once `run` has returned True.
+    """
+
+    def __init__(
+        self,
+        automaton: Automaton,
+        operations: Sequence[Operation],
+        frontier_max: int = FRONTIER_MAX,
+    ) -> None:
+        """
+        Prepare to search.
+
+        Args:
+            automaton: Its `action_of` are those of *operations*.
+            operations: In order of their calls; each binds somebody.
+            frontier_max: Configurations to remember at once.
+        """
+        self.visited = 0
+        self.outcome: Dead | Overflow | None = None
+        self._automaton = automaton
+        self._frontier_max = frontier_max
+        self._returns = [
+            FOREVER if operation.outcome is Outcome.INFO else operation.returned
+            for operation in operations
+        ]
+        self._events = events_of(operations)
+        self._open = OpenOperations(automaton)
+        self._called = 0
+        self._restart = 0
+        self._run = self._advance()
+
+    def run(self, allowance: int) -> bool:
+        """Visit some *allowance* configurations more; return True when finished."""
+        limit = self.visited + allowance
+        return all(self.visited < limit for _ in self._run)
+
+    def _advance(self) -> Iterator[None]:
+        """Go through the events; yield now and then."""
+        frontier: Frontier = {self._automaton.initial: [0]}
+        for turn, (position, is_return) in enumerate(self._events, 1):
+            if is_return:
+                survivors: Frontier = {}
+                yield from self._close(position, frontier, survivors)
+                if self.outcome is not None:
+                    return
+                frontier = survivors
+                self._note_restart(frontier)
+            else:
+                self._call(position, frontier)
+            self.visited += 1
+            if not turn % _TURN:
+                yield
+
+    def _note_restart(self, frontier: Frontier) -> None:
+        quiet = not self._open.owing
+        if quiet and frontier == {self._automaton.initial: [0]}:
+            self._restart = self._called
+
+    def _call(self, position: int, frontier: Frontier) -> None:
+        """Let the operation at *position* begin: OWED where it is not SPARE."""
+        action = self._automaton.action_of[position]
+        owed = self._open.add(position, action, self._returns[position])
+        self._called += 1
+        if owed:
+            step = self._automaton.step
+            for state, masks in frontier.items():
+                if step(state, action) != state:
+                    frontier[state] = [mask | owed for mask in masks]
+
+    def _close(
+        self, position: int, frontier: Frontier, survivors: Frontier
+    ) -> Iterator[None]:
+        """Fill *survivors* with the configurations in which *position* is done."""
+        closing = self._closing(position, survivors)
+        for state, masks in frontier.items():
+            for mask in masks:
+                closing.reach(state, mask)
+        turn = 0
+        while closing.untried:
+            for after, mask in self._open.steps(*closing.untried.pop()):
+                closing.reach(after, mask)
+            turn += 1
+            if not turn % _TURN:
+                self.visited += _TURN
+                if turn > self._frontier_max:
+                    self.outcome = Overflow(turn)
+                    return
+                yield
+        self.visited += turn % _TURN
+        if not survivors:
+            states = tuple(self._automaton.state(number) for number in closing.tried)
+            self.outcome = Dead(position, states, self._restart)
+        self._open.remove(position)
+
+    def _closing(self, position: int, survivors: Frontier) -> "_Closing":
+        used, owed = self._open.bits(position)
+        observes = self._automaton.observes[self._automaton.action_of[position]]
+        return _Closing(survivors, used, owed, observes=observes)
+
+
+class _Closing:
+    """
+    One return: which configurations have it done, and which must go on.
+
+    One in which the operation is SPARE survives, and also goes on, since the
+    operation may be put in order after all; if it only observes, that is of no use.
+    """
+
+    def __init__(
+        self, survivors: Frontier, used: int, owed: int, *, observes: bool
+    ) -> None:
+        self.tried: Frontier = {}
+        self.untried: list[tuple[int, int]] = []
+        self._survivors = survivors
+        self._owed = owed
+        self._used = used
+        self._kept = ~(used | owed)
+        self._observes = observes
+
+    def reach(self, state: int, mask: int) -> None:
+        """Sort a configuration in, unless one as good was reached before."""
+        if not mask & self._owed:
+            add_configuration(self._survivors, state, mask & self._kept)
+            if self._observes or mask & self._used:
+                return
+        if add_configuration(self.tried, state, mask):
+            self.untried.append((state, mask))
+
+
+def add_configuration(frontier: Frontier, state: int, mask: int) -> bool:
+    """
+    Add a configuration unless one that is as good is there.
+
+    Those that it is better than are dropped.
+
+    Returns:
+        Whether it was added.
+    """
+    masks = frontier.get(state)
+    if masks is None:
+        frontier[state] = [mask]
+        return True
+    for other in masks:
+        if other & mask == other:
+            return False
+    masks[:] = [other for other in masks if other & mask != mask]
+    masks.append(mask)
+    return True

@@ -1,0 +1,238 @@
+"""What run, replay and explore have in common: which plans, how shown, how ended."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from jepsen_like.cli.check import Checked, ExitCode, document
+from kvnode.cli.output import Json, complain, console, print_json, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jepsen_like.history.history import History
+    from jepsen_like.runner.exploring import Sweep
+    from jepsen_like.verdict import Judgement, Verdict
+
+EXIT_CODES_TOLD: Final = (
+    "Exit codes: 0 valid; 1 invalid; 2 wrong request or unreadable file;"
+    " 3 unknown, which is no success."
+)
+_EXIT_CODES: Final = {
+    "valid": ExitCode.VALID,
+    "invalid": ExitCode.INVALID,
+    "unknown": ExitCode.UNKNOWN,
+}
+
+WorkloadName = Annotated[
+    str, typer.Option("--workload", "-w", metavar="W", help="What clients ask for.")
+]
+NemesisNames = Annotated[
+    str,
+    typer.Option(
+        "--nemesis",
+        "-n",
+        metavar="N[,N]",
+        help="What harm is done, such as kill,partition; a wrong name lists all.",
+    ),
+]
+SystemName = Annotated[
+    str,
+    typer.Option(
+        "--system",
+        "-s",
+        metavar="S",
+        help="simulated, processes, etcd, redis, or module:attribute of your own.",
+    ),
+]
+NodeCount = Annotated[
+    int, typer.Option("--nodes", min=1, max=1_000, help="How many nodes.")
+]
+OperationCount = Annotated[
+    int, typer.Option("--operations", min=1, max=1_000_000, help="How many to ask for.")
+]
+WorkerCount = Annotated[
+    int, typer.Option("--workers", min=1, max=1_000, help="How many clients at once.")
+]
+KeyCount = Annotated[
+    int, typer.Option("--keys", min=1, max=1_000_000, help="How many keys.")
+]
+Seconds = Annotated[
+    float,
+    typer.Option(
+        "--seconds",
+        min=0.02,
+        max=1_000_000,
+        help="For how long, in the time of the run.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one line of JSON.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The plans that a user asks for, as the options say it."""
+
+    workload: str = "register"
+    nemesis: str = "none"
+    system: str = "simulated"
+    nodes: int = 3
+    operations: int = 200
+    workers: int = 6
+    keys: int = 4
+    seconds: float = 10.0
+
+    def sweep(self) -> "Sweep":
+        """
+        Return what this asks for.
+
+        Raises:
+            ValueError: A name is not known, or a number does not fit the others.
+        """
+        from jepsen_like.generator import node_names
+        from jepsen_like.runner.exploring import Sweep
+        from jepsen_like.workloads.workload import Extent
+
+        sweep = Sweep(
+            self.workload,
+            tuple(name for name in self.nemesis.split(",") if name),
+            node_names(self.nodes),
+            Extent(self.operations, self.workers, self.keys, round(self.seconds * 1e3)),
+            self.system,
+        )
+        sweep.plan(0)  # so that what cannot be planned is refused before all work
+        return sweep
+
+    def command(self, name: str, seed: int) -> str:
+        """Return the command that does the same with *seed*, in full."""
+        usual = Wish()
+        words = ["jepsen_like", name, "--workload", self.workload]
+        words += ["--nemesis", self.nemesis, "--seed", str(seed)]
+        for option in ("system", "nodes", "operations", "workers", "keys", "seconds"):
+            value = getattr(self, option)
+            if value != getattr(usual, option):
+                words += [f"--{option}", _plain(value)]
+        return shlex.join(words)
+
+
+def replay_command(path: object, system: str) -> str:
+    """Return the command that runs the plan in the file *path* again."""
+    words = ["jepsen_like", "replay", str(path)]
+    if system != Wish().system:
+        words += ["--system", system]
+    return shlex.join(words)
+
+
+def history_digest(history: "History") -> str:
+    """Return the SHA-256 of *history* as it is on disk."""
+    from jepsen_like.history.json_lines import encode
+
+    digest = sha256()
+    for line in encode(history):
+        digest.update(line)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """
+    A run that was judged, as it is shown.
+
+    Attributes:
+        title: Which run.
+        history: What clients saw.
+        judgements: What was found.
+        seconds: How long it took on the wall.
+        replay: The command that does it again.
+        more: What else there is, for `--json`.
+    """
+
+    title: str
+    history: "History"
+    judgements: "Sequence[Judgement]"
+    seconds: float
+    replay: str
+    more: dict[str, Json]
+
+    @property
+    def verdict(self) -> "Verdict":
+        """The worst of all checkers."""
+        from jepsen_like.verdict import combined
+
+        return combined(self.judgements)
+
+    def show(self, *, as_json: bool) -> None:
+        """Print verdicts, witnesses, and how to run it again."""
+        checked = Checked(
+            path=self.title,
+            format="json-lines",
+            model=self.history.header.model,
+            history=self.history,
+            judgements=self.judgements,
+            verdict=self.verdict,
+            seconds=self.seconds,
+        )
+        if as_json:
+            print_json({**document(checked), "replay": self.replay, **self.more})
+            return
+        from jepsen_like.cli.verdict_text import show
+
+        show(checked)
+        if self.verdict.value != "valid":
+            print_line(f"\nAgain: {self.replay}")
+
+
+def leave(verdict: "Verdict") -> typer.Exit:
+    """Return what ends the program with the code of *verdict*."""
+    return typer.Exit(_EXIT_CODES[verdict.value])
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """
+    Turn what was foreseen to go wrong into a line on stderr and an exit code.
+
+    Raises:
+        typer.Exit: In place of the error.
+    """
+    from jepsen_like.runner.execution import SetUpError
+
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of our output has gone; typer ends quietly
+    except SetUpError as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.UNKNOWN) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        complain(f"{error.filename}: {reason}" if error.filename else reason)
+        raise typer.Exit(ExitCode.USAGE) from None
+    except ValueError as error:  # unknown names, bad plan files and the like
+        complain(str(error))
+        raise typer.Exit(ExitCode.USAGE) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+@contextmanager
+def busy(title: str) -> Iterator[None]:
+    """Show that something goes on, where somebody can see it."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield
+        return
+    with out.status(title):
+        yield
+
+
+def _plain(value: object) -> str:
+    """Return a number or name without a point that says nothing."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,147 @@
+"""
+`jepsen_like replay`: a plan once more, to the byte.
+
+The plan is that of a file, or is drawn anew from the same options.  It is run
+twice; both histories must be the same bytes, and the same as the history.jsonl
+beside the plan's file if there is one.  What the exit code says:
+jepsen_like.cli.check; histories that differ are `unknown`.
+"""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jepsen_like.cli.check import ExitCode
+from jepsen_like.cli.planning import (
+    EXIT_CODES_TOLD,
+    AsJson,
+    KeyCount,
+    NemesisNames,
+    NodeCount,
+    OperationCount,
+    Seconds,
+    SystemName,
+    Told,
+    Wish,
+    WorkerCount,
+    WorkloadName,
+    busy,
+    complaints,
+    history_digest,
+    leave,
+    replay_command,
+)
+from kvnode.cli.output import complain, print_line
+
+if TYPE_CHECKING:
+    from jepsen_like.plan import Plan
+
+_HISTORY_NAME = "history.jsonl"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to *app*."""
+    app.command("replay", epilog=EXIT_CODES_TOLD)(replay)
+
+
+def replay(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[PLAN]", help="A plan's file; else the options say which plan."
+        ),
+    ] = None,
+    workload: WorkloadName = "register",
+    nemesis: NemesisNames = "none",
+    system: SystemName = "simulated",
+    seed: Annotated[int, typer.Option(help="What all was drawn from.")] = 0,
+    nodes: NodeCount = 3,
+    operations: OperationCount = 200,
+    workers: WorkerCount = 6,
+    keys: KeyCount = 4,
+    seconds: Seconds = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Run a plan again in simulation, see that it is the same history, and judge it."""
+    wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
+    with complaints():
+        if file is None:
+            plan, again = wish.sweep().plan(seed), wish.command("replay", seed)
+            title = f"{workload} under {nemesis} on {system}, seed {seed}"
+        else:
+            plan, title = _plan_in(file), str(file)
+            again = replay_command(file, system)
+        told, digests = _told(plan, title, again, system)
+        expected = _expected(file)
+    told.show(as_json=as_json)
+    _compare(digests, expected, as_json=as_json)
+    raise leave(told.verdict)
+
+
+def _plan_in(file: Path) -> "Plan":
+    from jepsen_like.plan_file import read_plan
+
+    return read_plan(file)
+
+
+def _told(
+    plan: "Plan", title: str, again: str, system: str
+) -> tuple[Told, tuple[str, str]]:
+    """Run *plan* twice and judge it; return also what both histories hash to."""
+    from jepsen_like.runner.judging import judge_run
+    from jepsen_like.runner.worlds import run_plan_on
+
+    began = time.monotonic()
+    run_plan = run_plan_on(system)
+    with busy("running it twice"):
+        made = run_plan(plan)
+        digests = (
+            history_digest(made.history),
+            history_digest(run_plan(plan).history),
+        )
+        judgements = judge_run(made, plan)
+    told = Told(
+        title=title,
+        history=made.history,
+        judgements=judgements,
+        seconds=time.monotonic() - began,
+        replay=again,
+        more={
+            "seed": plan.seed,
+            "sha256": digests[0],
+            "repeated": digests[0] == digests[1],
+        },
+    )
+    return told, digests
+
+
+def _expected(file: Path | None) -> str:
+    """Return the SHA-256 of the history beside *file*; empty if there is none."""
+    from hashlib import sha256
+
+    if file is None or not file.with_name(_HISTORY_NAME).exists():
+        return ""
+    return sha256(file.with_name(_HISTORY_NAME).read_bytes()).hexdigest()
+
+
+def _compare(digests: tuple[str, str], expected: str, *, as_json: bool) -> None:
+    """
+    Say whether all histories are the same bytes.
+
+    Raises:
+        typer.Exit: They are not.
+    """
+    first, second = digests
+    if first != second:
+        complain(f"two runs of the same plan differ: {first} and {second}")
+        raise typer.Exit(ExitCode.UNKNOWN)
+    if expected not in {"", first}:
+        complain(
+            f"the history is {first}, and that in {_HISTORY_NAME} beside the plan"
+            f" is {expected}: this program or the system is another one now"
+        )
+        raise typer.Exit(ExitCode.UNKNOWN)
+    if not as_json:
+        print_line(f"\nThe same history twice, SHA-256 {first}")

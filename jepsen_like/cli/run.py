@@ -1,0 +1,156 @@
+"""
+`jepsen_like run`: one workload under some harm, on one system, judged.
+
+With `--out` the history, the plan and a report are kept.  What the exit code
+says: jepsen_like.cli.check.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import randbits
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jepsen_like.cli.planning import (
+    EXIT_CODES_TOLD,
+    AsJson,
+    KeyCount,
+    NemesisNames,
+    NodeCount,
+    OperationCount,
+    Seconds,
+    SystemName,
+    Told,
+    Wish,
+    WorkerCount,
+    WorkloadName,
+    busy,
+    complaints,
+    history_digest,
+    leave,
+)
+from kvnode.cli.output import console, note
+
+if TYPE_CHECKING:
+    from jepsen_like.plan import Plan
+    from jepsen_like.runner.run import Progress, Watch
+
+_SEED_BITS = 32
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to *app*."""
+    app.command("run", epilog=EXIT_CODES_TOLD)(run)
+
+
+def run(
+    workload: WorkloadName = "register",
+    nemesis: NemesisNames = "none",
+    system: SystemName = "simulated",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="What all is drawn from; by default, another one each time.",
+            show_default=False,
+        ),
+    ] = None,
+    nodes: NodeCount = 3,
+    operations: OperationCount = 200,
+    workers: WorkerCount = 6,
+    keys: KeyCount = 4,
+    seconds: Seconds = 10.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep history.jsonl, plan.json and report.html there.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a workload on a system while harm is done to it, and judge what came out."""
+    wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
+    drawn = randbits(_SEED_BITS) if seed is None else seed
+    with complaints():
+        told = _told(wish, drawn, wish.sweep().plan(drawn))
+        if out is not None:
+            _keep(out, wish.sweep().plan(drawn), told)
+    told.show(as_json=as_json)
+    if out is not None and not as_json:
+        note(f"kept in {out}: history.jsonl, plan.json, report.html")
+    raise leave(told.verdict)
+
+
+def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
+    """Run and judge *plan*."""
+    from jepsen_like.runner.judging import judge_run
+    from jepsen_like.runner.worlds import SIMULATED, run_plan_on
+
+    title = f"{wish.workload} under {wish.nemesis} on {wish.system}, seed {seed}"
+    began = time.monotonic()
+    with _watched(title) as watch:
+        made = run_plan_on(wish.system, progress=watch)(plan)
+    with busy("judging"):
+        judgements = judge_run(made, plan)
+    is_simulated = wish.system == SIMULATED
+    return Told(
+        title=title,
+        history=made.history,
+        judgements=judgements,
+        seconds=time.monotonic() - began,
+        replay=wish.command("replay" if is_simulated else "run", seed),
+        more={
+            "seed": seed,
+            "sha256": history_digest(made.history),
+            "notes": list(made.notes),
+            "errors": list(made.errors),
+        },
+    )
+
+
+@contextmanager
+def _watched(title: str) -> "Iterator[Watch]":
+    """Show how far a run is, where somebody can see it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    out = console(stderr=True)
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[at]}"),
+        console=out,
+        transient=True,
+        disable=not out.is_terminal,
+    )
+    with bars:
+        task = bars.add_task(title, total=None, at="")
+
+        def watch(progress: "Progress") -> None:
+            bars.update(
+                task,
+                description=progress.phase,
+                completed=progress.done,
+                total=progress.planned,
+                at=f"{progress.at_ms / 1000:.1f} s",
+            )
+
+        yield watch
+
+
+def _keep(directory: Path, plan: "Plan", told: Told) -> None:
+    """Write all that is known of a run to *directory*."""
+    from jepsen_like import report
+    from jepsen_like.history import json_lines
+    from jepsen_like.plan_file import write_plan
+
+    directory.mkdir(parents=True, exist_ok=True)
+    json_lines.write(told.history, directory / "history.jsonl")
+    write_plan(plan, directory / "plan.json")
+    subject = report.Subject(told.title, told.replay)
+    report.write(told.history, told.judgements, directory / "report.html", subject)

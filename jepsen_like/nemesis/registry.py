@@ -1,0 +1,74 @@
+"""
+All nemeses by name, and the one that mixes them.
+
+`mixed` lets several others loose at once, drawn anew for each seed.  It leaves out
+those that take away what a node alone may have known (`bit-flips`, `wipe`,
+`restore-backup`): these need quiet before them, and mixing would never leave any.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from types import MappingProxyType
+
+from jepsen_like.nemesis.clocks import CLOCKS
+from jepsen_like.nemesis.disks import DISKS
+from jepsen_like.nemesis.disturbances import DISTURBANCES
+from jepsen_like.nemesis.hostile import HOSTILE
+from jepsen_like.nemesis.identities import IDENTITIES
+from jepsen_like.nemesis.nemesis import Nemesis, UnfitNemesisError
+from jepsen_like.nemesis.partitions import PARTITIONS
+from jepsen_like.nemesis.processes import PROCESSES
+from jepsen_like.plan import Strike
+
+_NOT_MIXED = ("bit-flips",)
+_MIXED_AT_ONCE = 3
+
+_MIXABLE = tuple(
+    nemesis
+    for nemesis in (*PARTITIONS, *DISTURBANCES, *PROCESSES, *CLOCKS, *DISKS, *HOSTILE)
+    if nemesis.name not in _NOT_MIXED
+)
+
+
+def _mixed(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[Strike]:
+    fitting = [each for each in _MIXABLE if each.nodes_min <= len(nodes)]
+    for nemesis in random.sample(fitting, random.randint(2, _MIXED_AT_ONCE)):
+        yield from nemesis.strikes(random, nodes, duration_ms)
+
+
+def _none(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[Strike]:
+    del random, nodes, duration_ms
+    return iter(())
+
+
+NEMESES: Mapping[str, Nemesis] = MappingProxyType(
+    {
+        nemesis.name: nemesis
+        for nemesis in (
+            Nemesis("none", "Do no harm.", _none),
+            *PARTITIONS,
+            *DISTURBANCES,
+            *PROCESSES,
+            *CLOCKS,
+            *DISKS,
+            *IDENTITIES,
+            *HOSTILE,
+            Nemesis("mixed", "Do two or three of these at once.", _mixed),
+        )
+    }
+)
+"""In the order in which people are shown them."""
+
+
+def nemesis_named(name: str) -> Nemesis:
+    """
+    Return the nemesis called *name*.
+
+    Raises:
+        UnfitNemesisError: There is none of that name.
+    """
+    try:
+        return NEMESES[name]
+    except KeyError:
+        msg = f"no nemesis is called {name!r}; there are {', '.join(NEMESES)}"
+        raise UnfitNemesisError(msg) from None

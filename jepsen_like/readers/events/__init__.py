@@ -1,0 +1,1 @@
+"""Histories written as calls and returns: EDN, and what Jepsen prints of it."""

@@ -1,0 +1,71 @@
+"""
+Where a plan is run: simulated, on processes of this machine, on a store of yours.
+
+    simulated          a whole cluster in one thread, on virtual time
+    processes, ...     what `jepsen_like.adapters` knows by name, in real time
+    module:attribute   yours: called with a plan, it returns a `System` to run the
+                       plan on in real time, or the `Run` itself
+"""
+
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final, cast
+
+from jepsen_like.plan import Plan
+from jepsen_like.runner.execution import execute
+from jepsen_like.runner.run import Run, RunPlan, Watch
+
+SIMULATED: Final = "simulated"
+
+
+class UnknownWorldError(ValueError):
+    """Nothing can be run on what was named; the message says why."""
+
+
+def run_plan_on(name: str, *, progress: Watch | None = None) -> RunPlan:
+    """
+    Return what runs plans on the system called *name*.
+
+    Args:
+        name: As in the module's table.
+        progress: Told how far a run in real time is.
+
+    Raises:
+        UnknownWorldError: There is no such system.
+    """
+    if name == SIMULATED:
+        simulate = _attribute("jepsen_like.adapters.kvnode_simulated", "run")
+        return cast("RunPlan", simulate)
+    module, colon, attribute = name.partition(":")
+    if colon:
+        return _in_real_time(_attribute(module, attribute), progress)
+    system_named = _attribute("jepsen_like.adapters", "system_named")
+
+    def adapted(plan: Plan) -> object:
+        return system_named(name, plan.nodes)
+
+    return _in_real_time(adapted, progress)
+
+
+def _in_real_time(make: Callable[[Plan], object], progress: Watch | None) -> RunPlan:
+    def run(plan: Plan) -> Run:
+        made = make(plan)
+        if isinstance(made, Run):
+            return made
+        # What is no system after all, mypy cannot know, and the run will tell.
+        return asyncio.run(execute(plan, made, progress=progress))  # type: ignore[arg-type]
+
+    return run
+
+
+def _attribute(module: str, name: str) -> Callable[..., object]:
+    try:
+        found: object = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        msg = f"no system can be made of {module}:{name}: {error}"
+        raise UnknownWorldError(msg) from error
+    if not callable(found):
+        msg = f"{module}:{name} is not callable, so it makes no system"
+        raise UnknownWorldError(msg)
+    return found

@@ -1,0 +1,227 @@
+"""
+Putting a node together, on whatever disk, road and clock it is given.
+
+A process gives it LMDB, gRPC and the system's clock (kvnode.runtime.app); a
+simulation gives it others.  All that is between is the same.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+from kvnode.api.namespaces import Namespaces, registration
+from kvnode.api.operations import Operations
+from kvnode.api.reads import Reader
+from kvnode.api.watch import Watches
+from kvnode.api.writing import write_and_wait
+from kvnode.config import NodeConfig
+from kvnode.core.node.commands import Put
+from kvnode.core.node.node import Node, Settings
+from kvnode.core.versions.store_view import DurableState, PeerAddress
+from kvnode.runtime.delta_server import DeltaServer
+from kvnode.runtime.driver import Driver
+from kvnode.runtime.inbox import Inbox
+from kvnode.storage.durability import Durability
+from kvnode.storage.port import Store
+from kvnode.transport.link import Conditions
+from kvnode.transport.peer_pool import PeerPool, Uniform
+from kvnode.transport.road import Road
+from kvnode.types import Millis, Namespace, ReplicaId
+
+logger = logging.getLogger(__name__)
+
+
+class NodeStore(Store, Protocol):
+    """A store as a whole node uses it: it knows what a crash may cost."""
+
+    @property
+    def durability(self) -> Durability:
+        """What `apply` waits for."""
+
+    @property
+    def unclean(self) -> bool:
+        """Whether it may lack writes that peers have; see LmdbStore."""
+
+    async def sync(self) -> None:
+        """Bring the disk up to all that was applied."""
+
+
+class Surroundings(NamedTuple):
+    """
+    What a node stands on.
+
+    Attributes:
+        store: Its disk.
+        road: What it dials peers on.
+        clock: Milliseconds since 1970, as this node believes.
+        uniform: Draws how long to wait before dialing again.
+        random_replica: Draws a fresh identity.
+        backup: Begins a backup of the store.
+    """
+
+    store: NodeStore
+    road: Road
+    clock: Callable[[], Millis]
+    uniform: Uniform
+    random_replica: Callable[[], ReplicaId]
+    backup: Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The parts of a node, connected to each other; nothing runs yet."""
+
+    config: NodeConfig
+    store: NodeStore
+    pool: PeerPool
+    deltas: DeltaServer
+    driver: Driver
+    namespaces: Namespaces
+    operations: Operations
+    watches: Watches
+
+
+async def assemble(
+    config: NodeConfig, surroundings: Surroundings, *, address: str
+) -> Assembly:
+    """
+    Take up the store's state and connect the parts of a node.
+
+    Args:
+        config: Its settings.
+        surroundings: What it stands on.
+        address: host:port at which peers reach it.
+
+    Raises:
+        KvError: The store is damaged.
+        OSError: The disk failed.
+    """
+    store = surroundings.store
+    state = await _initial_state(store, surroundings.random_replica)
+    own = PeerAddress(config.name, address, state.replica, config.region)
+    conditions = {
+        name: Conditions(delay) for name, delay in config.link_delays_ms.items()
+    }
+    pool = PeerPool(
+        own,
+        config.cluster,
+        conditions,
+        road=surroundings.road,
+        uniform=surroundings.uniform,
+    )
+    deltas = DeltaServer(
+        store,
+        pool,
+        page_bytes=config.delta_page_bytes,
+        sessions_max=config.delta_sessions_max,
+    )
+    driver = Driver(
+        Node(state, _settings(own, config)),
+        store,
+        pool,
+        clock=surroundings.clock,
+        deltas=deltas,
+        inbox=Inbox(
+            operations_max=config.inbox_operations_max,
+            bytes_max=config.inbox_bytes_max,
+        ),
+        backup=surroundings.backup,
+    )
+    pool.attach(driver)
+    with store.snapshot() as view:
+        namespaces = Namespaces(view)
+    driver.listen(namespaces.on_commit)
+    reader = Reader(driver, namespaces)
+    return Assembly(
+        config,
+        store,
+        pool,
+        deltas,
+        driver,
+        namespaces,
+        Operations(driver, reader),
+        Watches(driver, reader),
+    )
+
+
+def _settings(own: PeerAddress, config: NodeConfig) -> Settings:
+    return Settings(
+        own,
+        report_interval=Millis(config.delta_interval_ms),
+        gap_patience=Millis(config.gap_patience_ms),
+        outbox_bytes_max=config.outbox_bytes_max,
+        clock_ahead_max=Millis(config.clock_offset_max_ms),
+    )
+
+
+async def _initial_state(
+    store: NodeStore, random_replica: Callable[[], ReplicaId]
+) -> DurableState:
+    """
+    Return the state to start from.
+
+    A relaxed store that was not closed may lack writes that peers already have
+    from us.  Going on under the same identity would give their numbers to other
+    writes, and let an older counter sum stand for a newer one; so the node
+    becomes a new replica, which pulls what the old one wrote like anyone's
+    (docs/decisions/0002).
+    """
+    state = store.state()
+    if store.unclean:
+        logger.warning("not closed in relaxed mode: taking a new identity")
+        state = replace(state, replica=random_replica(), seq=0)
+        await store.reserve(state)
+    return state
+
+
+async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
+    """
+    Begin the node's turns, and see that its namespaces are there.
+
+    Returns:
+        The tasks that run: turns, and in relaxed mode syncs.  The node is
+        finished when any of them ends.
+    """
+    background = [asyncio.create_task(node.driver.run(), name="turns")]
+    if node.store.durability is Durability.RELAXED:
+        syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)
+        background.append(asyncio.create_task(syncing, name="syncs"))
+    await _make_namespaces(node)
+    return background
+
+
+async def _make_namespaces(node: Assembly) -> None:
+    wanted = map(Namespace, node.config.namespaces)
+    missing = [name for name in wanted if name not in node.namespaces]
+    if missing:
+        await write_and_wait(
+            node.driver, tuple(Put(registration(name), b"{}") for name in missing)
+        )
+
+
+async def _sync_forever(store: NodeStore, interval_ms: int) -> None:
+    while True:
+        await asyncio.sleep(interval_ms / 1000)
+        await store.sync()
+
+
+def dial_peers(node: Assembly) -> None:
+    """Dial whom the configuration names; the node must be listening by now."""
+    config = node.config
+    named = tuple(PeerAddress(p.name, p.address) for p in config.peers if p.name)
+    node.driver.configure(named)
+    for address in (*(p.address for p in config.peers if not p.name), *config.seeds):
+        node.pool.dial(PeerAddress("", address))
+
+
+async def end_turns(node: Assembly, background: list[asyncio.Task[None]]) -> None:
+    """Finish what was accepted and close the store; nobody may call any more."""
+    node.driver.stop()
+    turns, *syncs = background
+    for task in syncs:
+        task.cancel()
+    await asyncio.gather(turns, *syncs, return_exceptions=True)
+    node.deltas.close()
+    node.store.close()

@@ -1,0 +1,62 @@
+"""
+The road to peers: streams of messages, whatever carries them.
+
+The pool decides whom to dial and which connection to keep; a road only opens
+streams.  gRPC is one (kvnode.transport.grpc_road), a simulated network another.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from kvnode._pb import peer_pb2 as pb
+
+
+class RoadError(Exception):
+    """A stream could not be opened, or has broken; says why, for people."""
+
+
+class Stream(Protocol):
+    """Messages both ways, in order each way, until either side ends it."""
+
+    async def read(self) -> pb.PeerMessage | None:
+        """
+        Return the next message, or None at the end of the stream.
+
+        Raises:
+            RoadError: The stream has broken.
+        """
+
+    async def write(self, message: bytes) -> None:
+        """
+        Send an encoded message; returns when there is room for the next.
+
+        Raises:
+            RoadError: The stream has broken.
+        """
+
+
+class Road(Protocol):
+    """Opens streams to nodes by address."""
+
+    def open(self, address: str) -> AbstractAsyncContextManager[Stream]:
+        """
+        Return a stream to whoever listens at *address*, open while entered.
+
+        It may still be connecting: the first write or read shows whether it does.
+        """
+
+
+class Ending(Enum):
+    """Why a stream that was accepted is over."""
+
+    CUT = "the road is cut for now"
+    REFUSED = "the other side must not be met"
+    OVER = "it was met, and that has ended"
+
+
+class Farewell(NamedTuple):
+    """What to tell whoever dialed when their stream is over."""
+
+    ending: Ending
+    reason: str

@@ -1,0 +1,192 @@
+"""
+Nodes that break a rule, to see that a run of the harness notices.
+
+Each is one line of the node that is wrong, patched in a test and nowhere else;
+`tests.simulation.sabotage` has the ones that need no more than a core.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import pytest
+
+from cluster.simulated.disk import Disk
+from cluster.simulated.true_time import EPOCH_MILLIS
+from kvnode.api.operations import Operations
+from kvnode.core.clocks.hybrid_logical_clock import millis_of
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.version import Entry, Kind
+from kvnode.runtime.delta_server import DeltaServer
+from kvnode.runtime.driver import Driver
+from kvnode.runtime.staged_view import StagedView
+from kvnode.storage.memory_store import MemoryStore
+from kvnode.types import EntryKey, ReplicaId
+from tests.simulation.sabotage import SABOTAGES, LatestView
+
+
+def _of_the_core(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    def apply(patch: pytest.MonkeyPatch) -> None:
+        SABOTAGES[name].apply(patch)
+
+    return apply
+
+
+def _reply_before_the_disk_has_it(patch: pytest.MonkeyPatch) -> None:
+    """W2: replies and pushes leave while the turn is on its way to disk."""
+    perform = Driver._perform
+    finish = Driver._finish
+
+    async def hasty(driver: Driver, turn: object) -> bool:
+        for effect in turn.result.effects:  # type: ignore[attr-defined]  # a private type
+            perform(driver, effect)
+        return await finish(driver, turn)  # type: ignore[arg-type]  # the same
+
+    patch.setattr(Driver, "_finish", hasty)
+
+
+def _restored_backup_keeps_its_identity(patch: pytest.MonkeyPatch) -> None:
+    """R3: numbers given since the backup are given a second time."""
+
+    def restore(disk: Disk) -> None:
+        assert disk._backup is not None
+        store, damages = disk._backup
+        disk._replace(store.copied(store.state().replica), damages.copy())
+
+    patch.setattr(Disk, "restore_backup", restore)
+
+
+def _wiped_node_keeps_its_identity(patch: pytest.MonkeyPatch) -> None:
+    """R3: the node begins again at 1 under a number that peers know."""
+    wipe = Disk.wipe
+
+    def careless(disk: Disk) -> None:
+        replica = disk.state().replica
+        with pytest.MonkeyPatch.context() as context:
+            context.setattr(disk, "new_replica", lambda: replica)
+            wipe(disk)
+
+    patch.setattr(Disk, "wipe", careless)
+
+
+def _token_ignored(patch: pytest.MonkeyPatch) -> None:
+    """S2: a session is served whatever it has seen elsewhere."""
+
+    def covers(driver: Driver, session: object) -> bool:
+        del driver, session
+        return True
+
+    patch.setattr(Driver, "covers", covers)
+
+
+def _token_not_joined_with_pending(patch: pytest.MonkeyPatch) -> None:
+    """D3: an entry is shown before its causes, and the token does not say so."""
+    patch.setattr(Driver, "pending", Driver.clock)
+
+
+def _tombstones_dropped_by_a_timer(patch: pytest.MonkeyPatch) -> None:
+    """G1: a delete is forgotten after a second, by whoever has it."""
+    entry_of = StagedView.entry
+
+    def forgetful(view: StagedView, key: EntryKey) -> Entry | None:
+        entry = entry_of(view, key)
+        if entry is None or entry.version.kind is not Kind.TOMBSTONE:
+            return entry
+        now = EPOCH_MILLIS + 1000 * asyncio.get_running_loop().time()
+        return entry if now - millis_of(entry.version.hlc) < 1000 else None
+
+    patch.setattr(StagedView, "entry", forgetful)
+
+
+def _delta_of_many_snapshots(patch: pytest.MonkeyPatch) -> None:
+    """D1: an entry superseded between two snapshots is in neither part."""
+    serve = DeltaServer.serve
+
+    def careless(
+        deltas: DeltaServer, peer: ReplicaId, session: int, clock: VersionVector
+    ) -> None:
+        with pytest.MonkeyPatch.context() as context:
+            disk = deltas._store
+            assert isinstance(disk, Disk)
+            context.setattr(disk, "snapshot", lambda: LatestView(disk._store))
+            serve(deltas, peer, session, clock)
+
+    patch.setattr(DeltaServer, "serve", careless)
+
+
+def _nothing_asked_for_after_a_gap(patch: pytest.MonkeyPatch) -> None:
+    """D4: what a broken connection swallowed is never asked for again."""
+    patch.setattr(DeltaServer, "serve", lambda *_: None)
+
+
+def _commit_without_the_last_write(patch: pytest.MonkeyPatch) -> None:
+    """W1: a transaction of several writes is not whole."""
+    commit_of = MemoryStore.commit
+
+    def torn(store: MemoryStore, commit: object) -> None:
+        writes = commit.writes  # type: ignore[attr-defined]  # a commit
+        if len(writes) > 1:
+            commit = commit._replace(writes=writes[:-1])  # type: ignore[attr-defined]  # the same
+        commit_of(store, commit)  # type: ignore[arg-type]  # the same
+
+    patch.setattr(MemoryStore, "commit", torn)
+
+
+class Broken(NamedTuple):
+    """
+    A broken node, and the runs that should show it.
+
+    Attributes:
+        apply: What is wrong.
+        workload: Whose operations show it.
+        nemeses: Which faults bring it out.
+    """
+
+    apply: Callable[[pytest.MonkeyPatch], None]
+    workload: str
+    nemeses: tuple[str, ...]
+
+
+BROKEN: Mapping[str, Broken] = {
+    "reply before the disk has it": Broken(
+        _reply_before_the_disk_has_it, "register", ("kill", "disk-slow")
+    ),
+    "restored backup keeps its identity": Broken(
+        _restored_backup_keeps_its_identity, "register", ("restore-backup",)
+    ),
+    "wiped node keeps its identity": Broken(
+        _wiped_node_keeps_its_identity, "register", ("wipe",)
+    ),
+    "token ignored": Broken(_token_ignored, "sessions", ("delay",)),
+    "token without what is pending": Broken(
+        _token_not_joined_with_pending, "sessions", ("partition", "kill")
+    ),
+    "tombstones dropped by a timer": Broken(
+        _tombstones_dropped_by_a_timer, "deletes", ("partition",)
+    ),
+    "delta of many snapshots": Broken(
+        _delta_of_many_snapshots, "register", ("restart-storm",)
+    ),
+    "clock joined with the first page": Broken(
+        _of_the_core("clock_joined_with_the_first_page"),
+        "register",
+        ("partition", "kill"),
+    ),
+    "batch covered without its dependencies": Broken(
+        _of_the_core("batch_covered_without_its_dependencies"),
+        "sessions",
+        ("partition", "delay"),
+    ),
+    "index rows never deleted": Broken(
+        _of_the_core("index_rows_never_deleted"), "register", ("kill",)
+    ),
+    "stamp below what it overwrites": Broken(
+        _of_the_core("stamp_below_what_it_overwrites"), "sessions", ("clock-skew",)
+    ),
+    "values never pulled": Broken(
+        _of_the_core("values_never_pulled"), "register", ("kill",)
+    ),
+    "silent pulls not repeated": Broken(
+        _of_the_core("silent_pulls_not_repeated"), "register", ("disk-full", "kill")
+    ),
+}

@@ -1,0 +1,1 @@
+"""Tests of jepsen_like.nemesis."""
