@@ -47,6 +47,8 @@ class ProcessCluster:
         self.directory = StateDirectory(directory.resolve())
         self._state = self.directory.load()
         self._overrides: dict[str, Mapping[str, object]] = {}
+        self._hosts: dict[str, str] = {}
+        self._launchers: dict[str, Sequence[str]] = {}
 
     @classmethod
     def create(
@@ -95,7 +97,8 @@ class ProcessCluster:
 
     def endpoint(self, name: str) -> str:
         """Return the `host:port` of the node."""
-        return f"{HOST}:{self._state.ports[self.topology.site(name).name]}"
+        site = self.topology.site(name)
+        return f"{self._hosts.get(name, HOST)}:{self._state.ports[site.name]}"
 
     def state(self, name: str) -> ProcessState:
         """Return what the node's process is doing."""
@@ -117,6 +120,20 @@ class ProcessCluster:
         object alone: a later one starts the node without them.
         """
         self._overrides[self.topology.site(name).name] = settings
+
+    def place(self, name: str, *, host: str, launcher: Sequence[str]) -> None:
+        """
+        Have a node be at *host*, not at 127.0.0.1, and be started by *launcher*.
+
+        Known to this object alone, as `override` is.
+
+        Args:
+            name: Which node.
+            host: An address of this machine at which it can listen.
+            launcher: What goes before the node's command, and becomes it.
+        """
+        self._hosts[self.topology.site(name).name] = host
+        self._launchers[name] = launcher
 
     def data_directory(self, name: str) -> Path:
         """Return where the node keeps its store."""
@@ -214,7 +231,11 @@ class ProcessCluster:
         config_file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(config_file, self._settings(name))
         process = node_process.spawn(
-            node_process.serve_command(config_file), self.directory.log_file(name)
+            [
+                *self._launchers.get(name, ()),
+                *node_process.serve_command(config_file),
+            ],
+            self.directory.log_file(name),
         )
         node_process.remember(process, self.directory.process_file(name))
 

@@ -32,6 +32,9 @@ T = TypeVar("T")
 CALLBACKS_PER_INSTANT_MAX = 1_000_000
 """More without any time passing is a loop that never ends."""
 
+SECONDS_MAX = 100_000.0
+"""A run that takes longer waits for what never comes: nodes tick for ever."""
+
 CALLBACKS_PER_COLLECTION = 500_000
 """Cyclic garbage is collected at fixed points of a run: collecting runs code."""
 
@@ -140,7 +143,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         complaints: Errors that nobody took, by whom, in order.
     """
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, seconds_max: float = SECONDS_MAX) -> None:
+        """
+        Make a loop.
+
+        Args:
+            chance: What is drawn from.
+            seconds_max: Virtual time after which the run is given up.
+        """
         self.now = 0.0
         self._owners: list[Owner] = []
         self.world = self.owner("world")
@@ -157,6 +167,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._buried = False
         self._closed = False
         self._callbacks = 0
+        self._seconds_max = seconds_max
 
     # -- what asyncio asks of a loop ------------------------------------------
 
@@ -387,10 +398,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             heapq.heappop(timers)
             self._cancelled_timers -= 1
         if not timers:
-            waits = task.get_stack(limit=1)
-            where = f"{waits[0].f_code.co_qualname}" if waits else "?"
-            msg = f"at {self.now:.3f} s nothing can happen any more; main is in {where}"
+            msg = (
+                f"at {self.now:.3f} s nothing can happen any more, and main waits in"
+                f" {_where(task)}"
+            )
             raise DeadlockError(msg)
+        if timers[0][0] > self._seconds_max:
+            msg = f"at {self.now:.3f} s main still waits in {_where(task)}"
+            raise SimulationError(msg)
         self.now = max(self.now, timers[0][0])
         while timers and timers[0][0] <= self.now:
             timer = heapq.heappop(timers)[2]
@@ -424,6 +439,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._graveyard.clear()
         self._timers.clear()
         self._closed = True
+
+
+def _where(task: "asyncio.Task[T]") -> str:
+    """Return where in the program *task* waits, for people."""
+    frames = task.get_stack()
+    lines = (f"{f.f_code.co_qualname}, line {f.f_lineno}" for f in frames)
+    return "; ".join(lines) or "nothing"
 
 
 def _close(coro: object) -> None:

@@ -59,6 +59,7 @@ class _Incarnation:
     ended: "asyncio.Future[None]"
     assembly: Assembly | None = None
     background: "tuple[asyncio.Task[None], ...]" = ()
+    stopping: "asyncio.Task[None] | None" = None
 
 
 class SimulatedNode:
@@ -136,9 +137,9 @@ class SimulatedNode:
             now.ready.set_result(None)
         await asyncio.wait(now.background, return_when=asyncio.FIRST_COMPLETED)
         ended = [t for t in now.background if t.done() and not t.cancelled()]
-        errors = [error for task in ended if (error := task.exception())]
-        if not errors:  # it was told to stop, and is not through with it
-            await asyncio.wait([now.stopping or asyncio.ensure_future(_nothing())])
+        errors = [failure for task in ended if (failure := task.exception())]
+        if now.stopping is not None:
+            await asyncio.wait([now.stopping])
         self._end_later(now, errors[0] if errors else None)
 
     async def _boot(self, now: _Incarnation) -> None:
@@ -207,7 +208,7 @@ class SimulatedNode:
             await node.pool.close()
             await end_turns(node, list(now.background))
 
-        self._loop.spawn(now.owner, finish(), f"{self.name} stops")
+        now.stopping = self._loop.spawn(now.owner, finish(), f"{self.name} stops")
         await now.ended
 
     def pause(self) -> None:

@@ -31,6 +31,7 @@ def run(  # noqa: PLR0913 -- each named at the call
     durability: Durability = Durability.FSYNC,
     settings: Mapping[str, object] | None = None,
     trace_lines: int = 0,
+    seconds_max: float = 3600.0,
     log: deque[str] | None = None,
 ) -> T:
     """
@@ -48,6 +49,7 @@ def run(  # noqa: PLR0913 -- each named at the call
         durability: Of all nodes.
         settings: Other settings of all nodes, as of kvnode.config.
         trace_lines: How many of the last lines of the trace to keep.
+        seconds_max: Virtual time after which the run is given up.
         log: Takes the nodes' warnings: virtual seconds, node, message.
 
     Raises:
@@ -55,7 +57,7 @@ def run(  # noqa: PLR0913 -- each named at the call
             ever, or never waits.
     """
     chance = chance or Chance(seed)
-    loop = VirtualLoop(chance)  # type: ignore[abstract]  # the rest it refuses
+    loop = VirtualLoop(chance, seconds_max)  # type: ignore[abstract]  # the rest it refuses
     cluster = SimulatedCluster(
         nodes,
         loop,

@@ -7,6 +7,7 @@ from jepsen_like.system import System
 
 SYSTEMS: Mapping[str, tuple[str, str]] = {
     "processes": ("jepsen_like.adapters.kvnode_processes", "KvnodeProcesses"),
+    "namespaces": ("jepsen_like.adapters.kvnode_namespaces", "KvnodeNamespaces"),
     "etcd": ("jepsen_like.adapters.etcd", "EtcdSystem"),
     "redis": ("jepsen_like.adapters.redis", "RedisSystem"),
 }

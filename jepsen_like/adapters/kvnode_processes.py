@@ -138,32 +138,38 @@ class KvnodeProcesses:
             NodeStartError: A node did not come up.
         """
         self._home = Path(await asyncio.to_thread(mkdtemp, prefix="kvnode-test-"))
-        self._proxy = FaultProxy(self._random)
         self._cluster = ProcessCluster.create(
             self._home / "cluster", self._topology, durability=self._durability
         )
+        await self._lay_roads()
         for name in self.nodes:
-            self._cluster.override(name, await self._settings(name))
+            settings = {**await self._roads_of(name), **await self._disk_of(name)}
+            self._cluster.override(name, settings)
         await self._cluster.start()
 
-    async def _settings(self, name: str) -> Mapping[str, object]:
-        """Return what has the node live behind the proxy, on a disk of its own."""
-        assert self._home is not None, "set_up makes it"
+    async def _lay_roads(self) -> None:
+        """Make the network, before any node is started."""
+        self._proxy = FaultProxy(self._random)
+
+    async def _roads_of(self, name: str) -> Mapping[str, object]:
+        """Return the settings that have a node live in that network."""
         peers = []
         for peer in self._topology.others(name):
             host, _, port = self.cluster.endpoint(peer).rpartition(":")
             at = await self.proxy.listen(name, peer, host, int(port))
             peers.append(f"{peer}={HOST}:{at}")
-        settings: dict[str, object] = {
-            "peers": peers,
-            "advertise": f"{HOST}:{await self.proxy.refusing()}",
-        }
-        if self._disk_bytes:
-            disk = SmallDisk(self._home / f"disk-{name}", self._disk_bytes)
-            await asyncio.to_thread(disk.mount)
-            self._disks[name] = disk
-            settings["data_directory"] = str(disk.place / "data")
-        return settings
+        nowhere = f"{HOST}:{await self.proxy.refusing()}"
+        return {"peers": peers, "advertise": nowhere}
+
+    async def _disk_of(self, name: str) -> Mapping[str, object]:
+        """Return the settings that have a node live on a disk of its own, if so."""
+        assert self._home is not None, "set_up makes it"
+        if not self._disk_bytes:
+            return {}
+        disk = SmallDisk(self._home / f"disk-{name}", self._disk_bytes)
+        await asyncio.to_thread(disk.mount)
+        self._disks[name] = disk
+        return {"data_directory": str(disk.place / "data")}
 
     async def connect(self, process: int, node: str) -> KvnodeClient:
         """Return a client of *node*, in the session of *process*."""
@@ -173,7 +179,7 @@ class KvnodeProcesses:
 
     async def recover(self) -> None:
         """End all faults."""
-        self.proxy.heal()
+        self._change_links(Heal())
         for disk in self._disks.values():
             await asyncio.to_thread(disk.free)
         await self.cluster.resume()
@@ -186,14 +192,19 @@ class KvnodeProcesses:
         """End all processes and remove what was made, as far as it was."""
         if self._cluster is not None:
             await self._cluster.erase()
-        if self._proxy is not None:
-            await self._proxy.close()
+        await self._clear_roads()
         for disk in self._disks.values():
             await asyncio.to_thread(disk.unmount)
         self._disks.clear()
         if self._home is not None:
             await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
-        self._cluster = self._proxy = self._home = None
+        self._cluster = self._home = None
+
+    async def _clear_roads(self) -> None:
+        """Remove the network, when all nodes have ended."""
+        if self._proxy is not None:
+            await self._proxy.close()
+            self._proxy = None
 
     # -- faults --------------------------------------------------------------
 
@@ -206,7 +217,7 @@ class KvnodeProcesses:
         """
         match fault:
             case Cut() | Disturb() | Heal():
-                change_links(self.proxy, fault)
+                self._change_links(fault)
             case Kill() | Start() | Pause() | Resume():
                 await self._signal(fault)
             case SetClock():
@@ -225,6 +236,9 @@ class KvnodeProcesses:
                 raise NotPossibleError(msg)
             case _:
                 assert_never(fault)
+
+    def _change_links(self, fault: Cut | Disturb | Heal) -> None:
+        change_links(self.proxy, fault)
 
     async def _signal(self, fault: Kill | Start | Pause | Resume) -> None:
         match fault:
@@ -310,15 +324,7 @@ class KvnodeProcesses:
         """Take the place of one of the node's peers, and send what is asked for."""
         address = self.cluster.endpoint(fault.node)
         async with Client(address, deadline=self._operation_seconds) as client:
-            try:
-                peers = [p for p in (await client.status()).peers if p.replica]
-            except KvError as error:
-                msg = f"{fault.node} does not answer: {error}"
-                raise NotPossibleError(msg) from error
-            if not peers:
-                msg = f"{fault.node} has not met a peer yet whom one could pose as"
-                raise NotPossibleError(msg)
-            peer = peers[0]
+            peer = await self._acquaintance(client, fault.node)
             links = ((fault.node, peer.name), (peer.name, fault.node))
             before = [self.proxy.conditions(link) for link in links]
             for link in links:
@@ -334,6 +340,21 @@ class KvnodeProcesses:
             finally:
                 for link, conditions in zip(links, before, strict=True):
                     self.proxy.set(link, conditions)
+
+    @staticmethod
+    async def _acquaintance(client: Client, node: str) -> PeerStatus:
+        """Return a peer that *node* has met; one that was wiped meets them soon."""
+        try:
+            for _ in range(int(HANDOVER_SECONDS / POLL_SECONDS)):
+                for peer in (await client.status()).peers:
+                    if peer.replica:
+                        return peer
+                await asyncio.sleep(POLL_SECONDS)
+        except KvError as error:
+            msg = f"{node} does not answer: {error}"
+            raise NotPossibleError(msg) from error
+        msg = f"{node} has met no peer yet whom one could pose as"
+        raise NotPossibleError(msg)
 
     @staticmethod
     async def _parted(client: Client, peer: str) -> None:

@@ -20,6 +20,7 @@ Reference:
     Rule R6 of the replication design.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -145,6 +146,7 @@ class _Register:
         self._clock = clock
         self._losses = losses
         self._writes = writes
+        self._calls = [write.operation.called for write in writes]
         self._by_value: dict[Value, list[_Write]] = {}
         self._known: dict[object, list[_Write]] = {}
         for write in writes:
@@ -202,9 +204,10 @@ class _Register:
         return write.operation.called + write.ttl - self._clock.error
 
     def _missed(self, write: _Write, read: Operation) -> Witness | None:
-        for other in self._writes:
-            if other.operation.called > read.returned:
-                break
+        begun = bisect_right(self._calls, read.returned)
+        # What explains it has mostly happened just before.
+        for place in range(begun - 1, -1, -1):
+            other = self._writes[place]
             removes = other.value is None or self._due(other) <= read.returned
             if removes and not self._certainly_before(other, write):
                 return None

@@ -135,11 +135,13 @@ class _Elements:
             for each in insertions:
                 if each.outcome is Outcome.OK and not self._losses.may_have_taken(each):
                     known[element] = min(known.get(element, FOREVER), each.returned)
-        for read, elements in self._reads:
+        shown: set[Value] = set()
+        for read, elements in sorted(self._reads, key=lambda each: each[0].returned):
             if not self._losses.may_have_taken(read):
-                for element in elements:
+                for element in elements - shown:
                     if read.returned < known.get(element, FOREVER):
                         known[element] = read.returned
+                shown |= elements
         return known
 
     def _kept(self) -> Iterator[tuple[int, Value]]:
@@ -227,14 +229,21 @@ class _Elements:
 
     def unexpected(self) -> Iterator[Witness]:
         """Yield what was read and never inserted."""
+        attempts = sorted(
+            (
+                (min(each.called for each in insertions), element)
+                for element, insertions in self._inserted.items()
+            ),
+            key=lambda each: each[0],
+        )
+        attempted: set[Value] = set()
         told: set[Value] = set()
-        for read, elements in self._reads:
-            foreign = [
-                element
-                for element in elements
-                if element not in told and not self._may_be_there(element, read)
-            ]
-            for element in sorted(foreign, key=str):
+        place = 0
+        for read, elements in sorted(self._reads, key=lambda each: each[0].returned):
+            while place < len(attempts) and attempts[place][0] <= read.returned:
+                attempted.add(attempts[place][1])
+                place += 1
+            for element in sorted(elements - attempted - told, key=str):
                 told.add(element)
                 failed = self._in_vain.get(element)
                 how = "whose insertion had failed" if failed else "never inserted"
@@ -243,11 +252,6 @@ class _Elements:
                 yield self._witness("unexpected", explanation, evidence)
             if len(told) >= WITNESSES_MAX:
                 return
-
-    def _may_be_there(self, element: Value, read: Operation) -> bool:
-        return any(
-            each.called <= read.returned for each in self._inserted.get(element, ())
-        )
 
     def counts(self) -> dict[str, int]:
         """Return what is worth counting."""

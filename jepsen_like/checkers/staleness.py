@@ -31,6 +31,7 @@ References:
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from jepsen_like.checkers.access import (
@@ -81,6 +82,14 @@ class _Overwritten(NamedTuple):
     certainly: Operation | None
 
 
+@dataclass(slots=True)
+class _Write:
+    """A write, and when it had certainly been done: acknowledged, or first read."""
+
+    operation: Operation
+    done: int
+
+
 class _Register:
     """The writes of one key, asked by its reads."""
 
@@ -88,8 +97,7 @@ class _Register:
         self._initial = history.header.initial
         self._forgetful = Losses(history)
         self._order_of = order_of
-        self._written: dict[Value, list[Operation]] = {}
-        self._done: dict[Operation, int] = {}
+        self._written: dict[Value, list[_Write]] = {}
         self._timed: list[tuple[int, Operation]] = []
         self._ranked: list[tuple[str, Operation]] = []
         self._groups: dict[Hashable, list[tuple[int, Operation]]] = {}
@@ -100,8 +108,8 @@ class _Register:
 
     def add_write(self, operation: Operation, access: Access) -> None:
         """Note a write that was or may have been."""
-        self._written.setdefault(access.value, []).append(operation)
-        self._done[operation] = operation.returned
+        write = _Write(operation, operation.returned)
+        self._written.setdefault(access.value, []).append(write)
         self._hidden |= access.value is None or operation.f == "write-expiring"
         if operation.outcome is not Outcome.OK:
             return
@@ -121,7 +129,7 @@ class _Register:
         """Note that a value was there: its write had been done by then."""
         writer = self._writer(access)
         if writer is not None:
-            self._done[writer] = min(self._done[writer], operation.returned)
+            writer.done = min(writer.done, operation.returned)
 
     def freeze(self) -> None:
         """Build what questions are answered from; nothing is added afterwards."""
@@ -140,10 +148,10 @@ class _Register:
             return _Overwritten(above, above)
         writer = self._writer(access)
         if writer is not None:
-            done = self._done[writer]
+            done = writer.done
             certain = [
                 overwriter
-                for group in self._groups_of(writer)
+                for group in self._groups_of(writer.operation)
                 if group in self._by_group
                 and (overwriter := self._by_group[group].above(done)) is not None
             ]
@@ -155,7 +163,7 @@ class _Register:
             return _Overwritten(above_all, above_all)
         return None
 
-    def _writer(self, access: Access) -> Operation | None:
+    def _writer(self, access: Access) -> _Write | None:
         # Nothing being there may be the work of any delete, or of time.
         writers = self._written.get(access.value, [])
         return writers[0] if len(writers) == 1 and access.value is not None else None

@@ -34,15 +34,16 @@ from jepsen_like.checkers.causality import Causality
 from jepsen_like.checkers.convergence import final_values
 from jepsen_like.checkers.losses import Losses
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import Key, Operation, Outcome
+from jepsen_like.history.operation import Key, Operation, Outcome, Value
 from jepsen_like.verdict import Judgement, Verdict, Witness
 
 NAME = "watch"
 
 
 class _Event(NamedTuple):
-    """A change as a watch showed it."""
+    """A change as a watch showed it, the watcher's number `place`."""
 
+    place: int
     watch: Operation
     access: Access
 
@@ -85,15 +86,21 @@ def check(
     witnesses: list[Witness] = []
     shown = due = 0
     for watches in by_process.values():
-        events = [event for watch in watches for event in events_of(watch)]
+        events = [
+            _Event(place, watch, access)
+            for place, watch in enumerate(watches)
+            for access in changes_of(watch)
+        ]
+        first = _first_shown(events)
         shown += len(events)
         witnesses += _phantoms(events, causality, history)
         witnesses += order.taken_back(events, repeats=repeats)
-        for key, final in finals.items():
-            owing = _owing(watches, key, final, losses)
-            due += owing is not None
-            if owing is not None and not _was_shown(owing, watches, final, events):
-                witnesses.append(_missed(owing, final))
+        for final in finals.values():
+            place = _owing(watches, final, losses)
+            due += place is not None
+            shown_by = first.get(final.access[:2], len(watches))
+            if place is not None and shown_by > place:
+                witnesses.append(_missed(watches[place], final))
     figures = {"watchers": len(by_process), "changes": shown, "final values due": due}
     if witnesses:
         reason = f"{len(witnesses)} changes were missed, taken back or invented"
@@ -104,13 +111,13 @@ def check(
     return Judgement(NAME, Verdict.VALID, figures=figures)
 
 
-def events_of(watch: Operation) -> Iterator[_Event]:
+def changes_of(watch: Operation) -> Iterator[Access]:
     """Yield what one `watch` showed, in order."""
     changes = watch.result if isinstance(watch.result, tuple) else (watch.result,)
     for change in changes:
         match change:
             case (str() | int() as key, value, str(version)):
-                yield _Event(watch, Access(key, value, version))
+                yield Access(key, value, version)
             case _:
                 msg = f"a change is (key, value, version), not {change!r}"
                 raise ValueError(msg)
@@ -158,36 +165,26 @@ def _finals(history: History, causality: Causality) -> dict[Key, _Final]:
     return finals
 
 
-def _owing(
-    watches: Sequence[Operation], key: Key, final: _Final, losses: Losses
-) -> Operation | None:
-    """Return the first of *watches* that must have shown *final*, or None."""
-    for watch in watches:
+def _owing(watches: Sequence[Operation], final: _Final, losses: Losses) -> int | None:
+    """Return by which of *watches* *final* must have been shown, or None."""
+    for place, watch in enumerate(watches):
         known = final.known.get(watch.node)
         if known is None or known.returned >= watch.called:
             continue
         epoch = losses.epoch(watch)
         if epoch is None or epoch != losses.epoch(known):
             continue
-        if str(key).startswith(prefix_of(watch)):
-            return watch
+        if str(final.access.key).startswith(prefix_of(watch)):
+            return place
     return None
 
 
-def _was_shown(
-    owing: Operation,
-    watches: Sequence[Operation],
-    final: _Final,
-    events: Sequence[_Event],
-) -> bool:
-    until = watches.index(owing)
-    before = set(watches[: until + 1])
-    return any(
-        event.watch in before
-        and event.access.key == final.access.key
-        and _same(event.access, final.access)
-        for event in events
-    )
+def _first_shown(events: Sequence[_Event]) -> dict[tuple[Key, Value], int]:
+    """Return by which watch each value of a key was first shown."""
+    first: dict[tuple[Key, Value], int] = {}
+    for place, _, access in events:
+        first.setdefault(access[:2], place)
+    return first
 
 
 def _missed(owing: Operation, final: _Final) -> Witness:
@@ -203,7 +200,7 @@ def _missed(owing: Operation, final: _Final) -> Witness:
 def _phantoms(
     events: Sequence[_Event], causality: Causality, history: History
 ) -> Iterator[Witness]:
-    for watch, access in events:
+    for _, watch, access in events:
         known = (None, history.header.initial)
         if access.value in known or causality.writers(access):
             continue
@@ -228,7 +225,7 @@ class _Order:
         """Yield where *events* of one watcher go back."""
         last: dict[tuple[Key, int], _Event] = {}
         for event in events:
-            place = (event.access.key, event.watch.called if repeats else 0)
+            place = (event.access.key, event.place if repeats else 0)
             before = last.get(place)
             last[place] = event
             if before is None or not self._overwrote(before.access, event.access):

@@ -146,11 +146,16 @@ def _watched(title: str) -> "Iterator[Watch]":
 def _keep(directory: Path, plan: "Plan", told: Told) -> None:
     """Write all that is known of a run to *directory*."""
     from jepsen_like import report
+    from jepsen_like.checkers import staleness
     from jepsen_like.history import json_lines
     from jepsen_like.plan_file import write_plan
+    from jepsen_like.workloads.promises import rank
 
     directory.mkdir(parents=True, exist_ok=True)
     json_lines.write(told.history, directory / "history.jsonl")
     write_plan(plan, directory / "plan.json")
-    subject = report.Subject(told.title, told.replay)
+    ages: list[float] = []
+    if any(judgement.checker == staleness.NAME for judgement in told.judgements):
+        ages = staleness.ages_ms(told.history, order_of=rank)
+    subject = report.Subject(told.title, told.replay, tuple(ages))
     report.write(told.history, told.judgements, directory / "report.html", subject)

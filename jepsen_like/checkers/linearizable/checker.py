@@ -20,7 +20,7 @@ from jepsen_like.checkers.linearizable.search import Dead, Overflow, Search
 from jepsen_like.checkers.linearizable.witness import witness_of
 from jepsen_like.checkers.linearizable.zones import NotDecided, judge_by_zones
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import Outcome
+from jepsen_like.history.operation import Key, Operation, Outcome
 from jepsen_like.models import model_named
 from jepsen_like.models.model import Part, exact
 from jepsen_like.verdict import Judgement, Verdict, Witness
@@ -36,7 +36,6 @@ _TURN_GROWTH: Final = 4
 _SLICE: Final = 2_000
 """Configurations visited between two looks at the budget."""
 
-_ZONE_OPERATIONS: Final = frozenset({"read", "write", "get", "put", "cas", "differs"})
 _ZONE_MODELS: Final = frozenset({"register", "cas-register", "key-value"})
 
 
@@ -71,17 +70,23 @@ class _Check:
         """Return what zones cannot judge, and the judgement if it is final."""
         hard: list[BoundPart] = []
         for part in parts:
-            bound = bind(self._model, part, self._initial)
-            found = _by_zones(bound)
+            found = self._zones_say(part)
             if isinstance(found, NotDecided):
-                hard.append(bound)
+                hard.append(bind(self._model, part, self._initial))
                 continue
             self._zones += 1
             if found is not None:
-                return hard, self._invalid(bound, found)
-            if not self._budget.spend(len(bound.operations)):
+                operations = [part.operations[at] for at in found.positions]
+                return hard, self._invalid(part.key, operations, found.explanation)
+            if not self._budget.spend(len(part.operations)):
                 return hard, self._unknown([self._budget.reason])
         return hard, None
+
+    def _zones_say(self, part: Part) -> Contradiction | NotDecided | None:
+        if self._model.name not in _ZONE_MODELS:
+            return NotDecided("the model is no register")
+        initial = exact(self._initial)
+        return judge_by_zones(part.operations, self._model.action, initial)
 
     def _by_search(self, parts: Sequence[BoundPart]) -> Judgement:
         """Let the searches of *parts* take turns."""
@@ -100,7 +105,9 @@ class _Check:
                     if self._budget.spent:
                         return self._unknown([*reasons, self._budget.reason])
                 elif isinstance(search.outcome, Dead):
-                    return self._invalid(part, witness_of(part, search.outcome))
+                    found = witness_of(part, search.outcome)
+                    operations = [part.operations[at] for at in found.positions]
+                    return self._invalid(part.key, operations, found.explanation)
                 elif isinstance(search.outcome, Overflow):
                     reasons.append(_overflow_reason(part, search.outcome))
             running = unfinished
@@ -133,11 +140,15 @@ class _Check:
     def _valid(self) -> Judgement:
         return Judgement(CHECKER, Verdict.VALID, figures=self._figures())
 
-    def _invalid(self, part: BoundPart, found: Contradiction) -> Judgement:
-        operations = tuple(part.operations[position] for position in found.positions)
-        witness = Witness("not linearizable", found.explanation, operations, part.key)
-        about = "" if part.key is None else f" on key {part.key!r}"
-        reason = f"{len(operations)} operations{about} fit into no order"
+    def _invalid(
+        self, key: Key, operations: Sequence[Operation], explanation: str
+    ) -> Judgement:
+        witness = Witness("not linearizable", explanation, tuple(operations), key)
+        about = "" if key is None else f" on key {key!r}"
+        count = len(operations)
+        reason = f"{count} operations{about} fit into no order"
+        if count == 1:
+            reason = f"an operation{about} cannot be explained"
         figures = self._figures()
         return Judgement(CHECKER, Verdict.INVALID, reason, (witness,), figures)
 
@@ -162,15 +173,6 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _by_zones(part: BoundPart) -> Contradiction | NotDecided | None:
-    """Judge *part* by zones, if it is a register."""
-    if part.model.name not in _ZONE_MODELS:
-        return NotDecided("the model is no register")
-    if any(action.f not in _ZONE_OPERATIONS for action in part.actions):
-        return NotDecided("the register is not only read and overwritten")
-    return judge_by_zones(part.operations, part.actions, exact(part.initial))
 
 
 def _overflow_reason(part: BoundPart, overflow: Overflow) -> str:

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from jepsen_like.checkers.linearizable.clusters import (
     NOBODY,
+    ActionOf,
     Cluster,
     Clusters,
-    with_seers,
 )
 from jepsen_like.checkers.linearizable.contradiction import (
     ContradictionError,
@@ -26,10 +26,10 @@ NOBODY_SAW: Final = object()
 
 
 class Register(NamedTuple):
-    """The operations of one register, what they do, and their clusters."""
+    """The operations of one register, what each does, and their clusters."""
 
     operations: Sequence[Operation]
-    actions: Sequence[Action]
+    action_of: ActionOf
     clusters: Clusters
 
 
@@ -56,19 +56,21 @@ def _members(register: Register, chain: Sequence[Cluster]) -> list[_Member]:
         _Member(2 * place, cluster.written_from, cluster.written_by, cluster.writer)
         for place, cluster in enumerate(chain)
     ]
-    for position, action in enumerate(register.actions):
-        operation = register.operations[position]
-        cluster = register.clusters.of_value.get(_value_seen(action, operation))
+    for position, operation in enumerate(register.operations):
+        value = _value_seen(register.action_of(operation), operation)
+        cluster = register.clusters.of_value.get(value)
         place = None if cluster is None else places.get(cluster.writer)
-        if place is not None and action.f not in {"write", "put", "differs"}:
+        if place is not None:
             rank = 2 * place + 1
             member = _Member(rank, operation.called, operation.returned, position)
             members.append(member)
     return sorted(members)
 
 
-def _value_seen(action: Action, operation: Operation) -> Hashable:
+def _value_seen(action: Action | None, operation: Operation) -> Hashable:
     """Return what a read read; for what is no read, something that is no value."""
+    if action is None:
+        return NOBODY_SAW
     if action.f in {"read", "get"}:
         return action.result
     told = operation.outcome is not Outcome.INFO
@@ -87,7 +89,7 @@ def _positions(
     positions = [cluster.writer for cluster in chain[first : last + 1]]
     positions.extend(member.position for member in given)
     real = [position for position in positions if position != NOBODY]
-    return with_seers(real, register.clusters.seen_by)
+    return register.clusters.with_seers(real)
 
 
 def chain_contradiction(register: Register, root: Cluster) -> ContradictionError:
@@ -169,7 +171,7 @@ def circle_contradiction(register: Register) -> ContradictionError:
         circle.append(cluster.writer)
         cluster = cluster.successor
     return ContradictionError(
-        with_seers(circle, register.clusters.seen_by),
+        register.clusters.with_seers(circle),
         "Each of these compare-and-sets expected what only another of them wrote: "
         "none of them can have been the first.",
     )

@@ -36,11 +36,14 @@ Reference:
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from jepsen_like.checkers.linearizable.clusters import (
     BEFORE_ALL,
+    ActionOf,
     Cluster,
+    NoRegisterError,
     NotUniqueError,
     clusters_of,
 )
@@ -55,7 +58,6 @@ from jepsen_like.checkers.linearizable.zone_contradictions import (
     zone_contradiction,
 )
 from jepsen_like.history.operation import FOREVER, Operation
-from jepsen_like.models.model import Action
 
 
 class NotDecided(NamedTuple):
@@ -80,31 +82,36 @@ class Zone(NamedTuple):
 
 
 def judge_by_zones(
-    operations: Sequence[Operation], actions: Sequence[Action], initial: Hashable
+    operations: Sequence[Operation], action_of: ActionOf, initial: Hashable
 ) -> Contradiction | NotDecided | None:
     """
     Judge the operations of one register.
 
     Args:
         operations: In order of their calls; none failed.
-        actions: What each of them does: read or get, write or put, cas, differs.
+        action_of: What each of them does: read or get, write or put, cas, differs.
         initial: What the register holds in the beginning.
 
     Returns:
         None if they are linearizable.
 
+    Raises:
+        ModelError: From *action_of*.
+
     Source:
         Gibbons & Korach (1997), theorem 4.1, for blocks in place of clusters.
     """
     try:
-        clusters = clusters_of(operations, actions, initial)
-        register = Register(operations, actions, clusters)
+        clusters = clusters_of(operations, action_of, initial)
+        register = Register(operations, action_of, clusters)
         zones = _zones(register)
         forward = sorted(
             (zone for zone in zones if zone.first_return < zone.last_call),
-            key=lambda zone: zone.first_return,
+            key=itemgetter(0),
         )
         _compare(register, zones, forward)
+    except NoRegisterError:
+        return NotDecided("there are other operations than those of a register")
     except NotUniqueError:
         return NotDecided("a value that was observed was written more than once")
     except ContradictionError as error:
@@ -201,11 +208,10 @@ def _all_fit(
             last = cluster.writer
             now = max(now, cluster.seen_from)
             cluster = cluster.successor
-    for position in register.clusters.differs:
-        value = register.actions[position].argument
+    for position, value in register.clusters.differs:
         other = register.clusters.of_value.get(value)
-        if other is None:
-            continue
+        if other is None or other.writer not in begins:
+            continue  # the value was never there
         operation = register.operations[position]
         comes_late = operation.called > begins[other.writer]
         if comes_late and operation.returned < ends.get(other.writer, FOREVER):

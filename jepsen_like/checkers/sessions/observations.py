@@ -26,6 +26,7 @@ are not for these checkers.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain, islice
 from typing import NamedTuple, TypeAlias
 
 from jepsen_like.history.history import History
@@ -225,37 +226,42 @@ class _Observer:
         return number
 
     def _placed(self, event: Event) -> Event:
+        """Return *event* with what is known of its source."""
         if event.write is not None:
             return event
-        placed = self._looked_up(event)
-        if placed.source is not None and placed.source != INITIAL:
-            write = self._found.writes[placed.source]
-            if write.process == event.process and write.position > event.position:
-                return event._replace(placement=Placement.UNWRITTEN)
-        return placed
-
-    def _looked_up(self, event: Event) -> Event:
         operation, key = event.operation, event.key
         value = self._value_of(operation)
         rank = self._order_of(operation)
-        sources = self._by_version.get((key, operation.version), [])
-        if len(sources) != 1 and rank is not None:
-            sources = self._by_rank.get((key, rank), [])
-        if len(sources) == 1 and self._agree(sources[0], rank):
-            return event._replace(source=sources[0])
-        sources = list(self._by_value.get((key, value), []))
-        if value == self._history.header.initial:
-            sources.append(INITIAL)
-        if rank is not None:
-            if len(sources) == 1 and sources[0] >= 0 and self._agree(sources[0], rank):
-                return event._replace(source=sources[0])
-            return event._replace(source=self._unseen_write(event, value, rank))
-        if len(sources) == 1:
-            return event._replace(source=sources[0])
-        if not sources:
+        possible = self._two_sources(event, value)
+        if not possible:
             return event._replace(placement=Placement.UNWRITTEN)
+        told = self._by_version.get((key, operation.version), [])
+        if len(told) != 1 and rank is not None:
+            told = self._by_rank.get((key, rank), [])
+        if len(told) != 1 and len(possible) == 1:
+            told = possible
+        if len(told) == 1 and (told[0] == INITIAL or self._agree(told[0], rank)):
+            if self._is_later(event, told[0]):
+                return event._replace(placement=Placement.UNWRITTEN)
+            return event._replace(source=told[0])
+        if rank is not None:
+            return event._replace(source=self._unseen_write(event, value, rank))
         absent = value is None
         return event._replace(placement=Placement.ABSENT if absent else Placement.OPEN)
+
+    def _two_sources(self, event: Event, value: Value) -> list[int]:
+        """Return whose *value* may be, two at most: more make no difference."""
+        writers = self._by_value.get((event.key, value), ())
+        initial = (INITIAL,) if value == self._history.header.initial else ()
+        written = (number for number in writers if not self._is_later(event, number))
+        return list(islice(chain(initial, written), 2))
+
+    def _is_later(self, event: Event, number: int) -> bool:
+        """Return whether the session of *event* wrote this later."""
+        if number == INITIAL:
+            return False
+        write = self._found.writes[number]
+        return write.process == event.process and write.position > event.position
 
     def _agree(self, number: int, rank: int | None) -> bool:
         """Return whether a write can have *rank*, which it then has."""
@@ -292,8 +298,8 @@ class _Observer:
         for key, numbers in deletes.items():
             ranks = [self._found.writes[number].rank for number in numbers]
             known = [rank for rank in ranks if rank is not None]
-            if len(known) == len(numbers):
-                ceilings[key] = numbers[known.index(max(known))]
-            elif len(numbers) == 1:
+            if len(numbers) == 1:
                 ceilings[key] = numbers[0]
+            elif len(known) == len(numbers) and known.count(max(known)) == 1:
+                ceilings[key] = numbers[known.index(max(known))]
         return ceilings

@@ -153,6 +153,9 @@ class Replicator:
                 try:
                     self._receive(peer, message, turn)
                 except (PeerProtocolError, CorruptRecordError) as error:
+                    # The message counts as never come, and so must those behind
+                    # it: with the next page of a delta, this one would be covered.
+                    self._peer_down(peer)
                     turn.effects.append(Disconnect(peer, str(error)))
             case Tick():
                 self._tick(turn)

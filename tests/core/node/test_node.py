@@ -30,6 +30,8 @@ from kvnode.core.replication.messages import (
 from kvnode.core.versions.record import WIRE, decode, encode
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.version import Entry
+from kvnode.errors import CorruptRecordError
+from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 from tests.core.node.bench import START, Bench, sent
 from tests.core.replication.entries import A, B, C, at, register
@@ -201,6 +203,31 @@ def test_clock_is_joined_with_the_last_page_alone() -> None:
     bench.hear(B, DeltaPage(session, 1, theirs, (), last=True))
     assert bench.clock == theirs
     assert not bench.store.state().pending
+
+
+def test_page_that_meets_damage_here_is_not_covered_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """D2: found in simulation, flipping bits of stored records (seed 3)."""
+    bench = Bench()
+    theirs = VersionVector.of({B: 2})
+    [(_, request)] = sent(bench.connect(B, theirs), DeltaRequest)
+    assert isinstance(request, DeltaRequest)
+    session, entry = request.session, wire_entry(KEY, register(Dot(B, 1)))
+
+    def damaged(*_: object) -> Entry | None:
+        message = "the record fails its checksum"
+        raise CorruptRecordError(message)
+
+    monkeypatch.setattr(MemorySnapshot, "entry", damaged)
+    effects = bench.hear(
+        B,
+        DeltaPage(session, 0, theirs, (entry,), last=False),
+        DeltaPage(session, 1, theirs, (), last=True),
+    )
+
+    assert not bench.clock
+    assert [e.peer for e in effects if isinstance(e, Disconnect)] == [B]
 
 
 def test_page_of_another_session_is_given_up() -> None:

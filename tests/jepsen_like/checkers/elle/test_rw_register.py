@@ -64,7 +64,7 @@ def test_history_with_a_serial_order_is_never_called_invalid(kind: type[Store]) 
     """Versions are known in part, so the verdict is sound but not complete."""
     caught: dict[tuple[str, VersionAssumptions], int] = {}
     missed = 0
-    for seed in range(1200 * EXAMPLES):
+    for seed in range(800 * EXAMPLES):
         rng = Random(seed)
         shape = Shape(
             write="w",

@@ -1,0 +1,5 @@
+"""Real network faults: nodes in network namespaces of their own; needs root."""
+
+from cluster.namespaces.network import NamespaceError, NamespaceNetwork, why_not
+
+__all__ = ["NamespaceError", "NamespaceNetwork", "why_not"]
