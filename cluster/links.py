@@ -10,13 +10,13 @@ The nodes' own client ports are never cut, so that a test can reach both sides.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.errors import NodeDownError
 from cluster.topology import Topology
 from kvnode.client import Client
-from kvnode.errors import InvalidArgumentError, KvError
+from kvnode.errors import KvError
 from kvnode.types import Millis
 
 ANSWER_SECONDS = 5.0
@@ -71,22 +71,21 @@ async def apply(
 async def _tell(node: str, endpoint: str, ends: list[LinkEnd]) -> None:
     try:
         async with asyncio.timeout(ANSWER_SECONDS), Client(endpoint) as client:
+            await _introduced(client, ends)
             for end in ends:
-                await _set_end(client, end)
+                await client.set_link(
+                    end.peer, delay=end.delay / 1000, blocked=end.blocked
+                )
     except (KvError, TimeoutError) as error:
-        reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+        reason = str(error) or f"not within {ANSWER_SECONDS:g} s"
         msg = f"{node} at {endpoint} did not set its links: {reason}"
         raise NodeDownError(msg) from error
 
 
-async def _set_end(client: Client, end: LinkEnd) -> None:
-    """Set one end; a node that has just begun may take a moment to know its peers."""
+async def _introduced(client: Client, ends: Sequence[LinkEnd]) -> None:
+    """Wait until a node that has only just begun knows its peers."""
     while True:
-        try:
-            await client.set_link(end.peer, delay=end.delay / 1000, blocked=end.blocked)
-        except InvalidArgumentError:
-            if end.peer in {peer.name for peer in (await client.status()).peers}:
-                raise
-            await asyncio.sleep(POLL_SECONDS)
-        else:
+        known = {peer.name for peer in (await client.status()).peers}
+        if known.issuperset(end.peer for end in ends):
             return
+        await asyncio.sleep(POLL_SECONDS)

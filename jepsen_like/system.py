@@ -26,7 +26,15 @@ class IndeterminateError(Exception):
 
 
 class Answer(NamedTuple):
-    """What came back from an operation that took effect."""
+    """
+    What came back from an operation that took effect.
+
+    Attributes:
+        value: What was read, or what the operation returns.
+        version: Of the value read or written, if the store tells it: a text, and
+            the order of these texts is the order in which the store ranks
+            writes, so numbers are padded.  Empty if it does not.
+    """
 
     value: Value = None
     version: str = ""

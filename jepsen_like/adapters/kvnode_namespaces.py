@@ -8,7 +8,7 @@ node is in a network namespace of its own, and cuts are packet filters.
 import asyncio
 from collections.abc import Mapping
 
-from cluster.namespaces import NamespaceNetwork, why_not
+from cluster.namespaces import NamespaceNetwork, remove_leftovers, why_not
 from jepsen_like.adapters.kvnode_processes import KvnodeProcesses
 from jepsen_like.nemesis.faults import Cut, Disturb, Flood, Garble, Heal
 from jepsen_like.system import NotPossibleError
@@ -39,6 +39,7 @@ class KvnodeNamespaces(KvnodeProcesses):
         """
         if reason := await asyncio.to_thread(why_not):
             raise NotPossibleError(reason)
+        await asyncio.to_thread(remove_leftovers)
         self._network = NamespaceNetwork(self.nodes)
         await asyncio.to_thread(self._network.open)
         for name in self.nodes:

@@ -63,8 +63,8 @@ from kvnode.errors import KvError
 from kvnode.runtime.app import random_replica
 from kvnode.storage.backup import restore
 
-OPERATION_SECONDS = 5.0
-"""How long an operation may take: the client library's own default."""
+OPERATION_SECONDS = 4.0
+"""How long an operation may take: the library's word comes before the runner's."""
 
 POLL_SECONDS = 0.05
 

@@ -248,15 +248,26 @@ def _section(level: str, flaw: Flaw, *, long: bool) -> Section:
     )
 
 
-def _session_section(flaw: Flaw) -> Section:
+def _made_without_versions(flaw: Flaw) -> History:
+    made = made_by_toy_store(_SEED, Extent(OPERATIONS), flaw)
+    operations = tuple(one._replace(version="") for one in made.operations)
+    return History(operations, header=made.header)
+
+
+def _session_section(flaw: Flaw, *, versions: bool) -> Section:
     good = "good" if flaw is Flaw.NONE else "bad"
+    shown = "with" if versions else "without"
     return Section(
         name=(
-            f"session guarantees, {OPERATIONS:,} operations with versions,"
+            f"session guarantees, {OPERATIONS:,} operations {shown} versions,"
             f" {SESSIONS} sessions, {good}"
         ),
         aim_s=AIM_S,
-        make=lambda: made_by_toy_store(_SEED, Extent(OPERATIONS), flaw),
+        make=lambda: (
+            made_by_toy_store(_SEED, Extent(OPERATIONS), flaw)
+            if versions
+            else _made_without_versions(flaw)
+        ),
         judge=_judged_sessions,
         expected=Verdict.VALID if flaw is Flaw.NONE else Verdict.INVALID,
     )
@@ -273,6 +284,8 @@ def sections() -> tuple[Section, ...]:
         _section("read-atomic", Flaw.TORN, long=True),
         _section("read-committed", Flaw.NONE, long=True),
         _section("read-committed", Flaw.MIXED, long=True),
-        _session_section(Flaw.NONE),
-        _session_section(Flaw.LATE),
+        _session_section(Flaw.NONE, versions=True),
+        _session_section(Flaw.LATE, versions=True),
+        _session_section(Flaw.NONE, versions=False),
+        _session_section(Flaw.LATE, versions=False),
     )

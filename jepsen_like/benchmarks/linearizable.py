@@ -66,12 +66,15 @@ def _operations(random: Random, store: _Store, count: int) -> Iterator[Operation
     states: dict[Key, Any] = {}
     workers: list[_Open | None] = [None] * store.workers
     processes = list(range(store.workers))
-    now, ended = 0, 0
+    now, begun, ended = 0, 0, 0
     while ended < count:
         now += 1
         worker = int(random.random() * store.workers)
         opened = workers[worker]
         if opened is None:
+            if begun == count:
+                continue
+            begun += 1
             asked = store.draw(random)
             answer: tuple[Value, ...] = ()
             if random.random() < 0.5:  # noqa: PLR2004 - half at the call

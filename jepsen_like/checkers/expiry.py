@@ -20,7 +20,7 @@ Reference:
     Rule R6 of the replication design.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -49,6 +49,10 @@ class _Write(NamedTuple):
     value: Value
     ttl: int
     timely: bool
+
+
+def _called(write: _Write) -> int:
+    return write.operation.called
 
 
 class _Clock:
@@ -146,7 +150,6 @@ class _Register:
         self._clock = clock
         self._losses = losses
         self._writes = writes
-        self._calls = [write.operation.called for write in writes]
         self._by_value: dict[Value, list[_Write]] = {}
         self._known: dict[object, list[_Write]] = {}
         for write in writes:
@@ -186,10 +189,13 @@ class _Register:
         return None
 
     def _last_known(self, group: object, read: Operation) -> _Write | None:
-        for write in reversed(self._known.get(group, [])):
+        writes = self._known.get(group, [])
+        begun = bisect_left(writes, read.called, key=_called)
+        for place in range(begun - 1, -1, -1):
+            write = writes[place]
             operation = write.operation
             if operation.returned >= read.called:
-                continue
+                continue  # it was still under way
             if self._losses.may_have_taken(operation) or not write.timely:
                 return None
             return write
@@ -204,7 +210,7 @@ class _Register:
         return write.operation.called + write.ttl - self._clock.error
 
     def _missed(self, write: _Write, read: Operation) -> Witness | None:
-        begun = bisect_right(self._calls, read.returned)
+        begun = bisect_right(self._writes, read.returned, key=_called)
         # What explains it has mostly happened just before.
         for place in range(begun - 1, -1, -1):
             other = self._writes[place]

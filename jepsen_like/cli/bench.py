@@ -162,7 +162,7 @@ def _table(measured: Sequence[Measured]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("what")
+    table.add_column("what", ratio=1)
     for title in ("operations", "s", "cpu s", "aim s", "peak MiB"):
         table.add_column(title, justify="right")
     table.add_column("verdict")

@@ -119,7 +119,11 @@ def check(
     ],
     format_: Annotated[
         FormatName | None,
-        typer.Option("--format", "-f", help="By default, what it looks like."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="How FILE is written; by default, what it looks like.",
+        ),
     ] = None,
     model: Annotated[
         str,

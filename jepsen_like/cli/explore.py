@@ -56,8 +56,8 @@ def explore(
     workload: WorkloadName = "register",
     nemesis: NemesisNames = "mixed",
     system: SystemName = "simulated",
-    seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 200,
-    first_seed: Annotated[int, typer.Option(help="They count up from here.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 200,
+    first_seed: Annotated[int, typer.Option(help="Seeds count up from here.")] = 0,
     nodes: NodeCount = 3,
     operations: OperationCount = 200,
     workers: WorkerCount = 6,
@@ -66,11 +66,19 @@ def explore(
     jobs: Annotated[
         int,
         typer.Option(
-            "--jobs", "-j", min=1, max=256, help="Processes.", show_default="all cores"
+            "--jobs",
+            "-j",
+            min=1,
+            max=256,
+            help="How many seeds at once, each in a process.",
+            show_default="all cores",
         ),
     ] = os.cpu_count() or 1,
     first_failure: Annotated[
-        bool, typer.Option("--first-failure", help="Stop at the first.")
+        bool,
+        typer.Option(
+            "--first-failure", metavar="", help="Stop at the first that fails."
+        ),
     ] = False,
     limit_seconds: Annotated[
         float,
@@ -82,10 +90,16 @@ def explore(
         ),
     ] = float("inf"),
     shrink: Annotated[
-        bool, typer.Option(help="Cut failing plans down to what they need.")
+        bool,
+        typer.Option(
+            help="Cut failing plans down to what they need; one of each kind."
+        ),
     ] = True,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where failing plans are kept.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Where failing plans are kept; one of each kind."
+        ),
     ] = Path("failures"),
     as_json: AsJson = False,
 ) -> None:

@@ -30,7 +30,13 @@ _EXIT_CODES: Final = {
 }
 
 WorkloadName = Annotated[
-    str, typer.Option("--workload", "-w", metavar="W", help="What clients ask for.")
+    str,
+    typer.Option(
+        "--workload",
+        "-w",
+        metavar="W",
+        help="What clients ask for, such as register; a wrong name lists all.",
+    ),
 ]
 NemesisNames = Annotated[
     str,
@@ -47,14 +53,18 @@ SystemName = Annotated[
         "--system",
         "-s",
         metavar="S",
-        help="simulated, processes, etcd, redis, or module:attribute of your own.",
+        help="simulated, processes, namespaces, etcd, redis, or module:attribute of"
+        " your own.",
     ),
 ]
 NodeCount = Annotated[
     int, typer.Option("--nodes", min=1, max=1_000, help="How many nodes.")
 ]
 OperationCount = Annotated[
-    int, typer.Option("--operations", min=1, max=1_000_000, help="How many to ask for.")
+    int,
+    typer.Option(
+        "--operations", min=1, max=1_000_000, help="How many, over all clients."
+    ),
 ]
 WorkerCount = Annotated[
     int, typer.Option("--workers", min=1, max=1_000, help="How many clients at once.")
@@ -68,7 +78,7 @@ Seconds = Annotated[
         "--seconds",
         min=0.02,
         max=1_000_000,
-        help="For how long, in the time of the run.",
+        help="How long clients ask, in the time of the run.",
     ),
 ]
 AsJson = Annotated[

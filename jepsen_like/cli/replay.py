@@ -50,13 +50,15 @@ def replay(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[PLAN]", help="A plan's file; else the options say which plan."
+            metavar="PLAN",
+            help="A plan's file, as run --out and explore keep it; then --system is"
+            " the only option that counts. Without one the options say which plan.",
         ),
     ] = None,
     workload: WorkloadName = "register",
     nemesis: NemesisNames = "none",
     system: SystemName = "simulated",
-    seed: Annotated[int, typer.Option(help="What all was drawn from.")] = 0,
+    seed: Annotated[int, typer.Option(help="What all is drawn from.")] = 0,
     nodes: NodeCount = 3,
     operations: OperationCount = 200,
     workers: WorkerCount = 6,
@@ -64,7 +66,12 @@ def replay(
     seconds: Seconds = 10.0,
     as_json: AsJson = False,
 ) -> None:
-    """Run a plan again in simulation, see that it is the same history, and judge it."""
+    """
+    Run a plan twice, see that both are the same history, and judge it.
+
+    Simulations repeat themselves to the byte. Real systems never do: replaying on
+    them shows the verdict, and ends as unknown.
+    """
     wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
     with complaints():
         if file is None:

@@ -66,7 +66,8 @@ def run(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep history.jsonl, plan.json and report.html there.",
+            help="Keep history.jsonl, plan.json and report.html there, replacing"
+            " what is there.",
             show_default=False,
         ),
     ] = None,

@@ -6,7 +6,6 @@ bytes, because a push goes to every peer and is encoded once.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,8 +18,6 @@ from kvnode.errors import PeerProtocolError
 from kvnode.limits import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
 from kvnode.transport.peer_pool import PeerPool
 from kvnode.transport.road import Ending, RoadError
-
-logger = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """Pages and pushes are under 1 MiB; the rest is room for what comes later."""

@@ -34,6 +34,7 @@ async def test_put_is_read_back_with_all_it_carries(api: Api) -> None:
     assert reply.version == written.version == f"1@{OWN:016x}"
     assert reply.expires_at_ms == NOW + HOUR
     assert reply.hlc >> 16 == NOW
+    assert written.hlc == reply.hlc
 
 
 async def test_absent_key_reads_as_absent(api: Api) -> None:

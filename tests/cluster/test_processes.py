@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import StateError
+from cluster.errors import StateError, UnknownSiteError
 from cluster.processes import HOST, ProcessCluster, as_toml, free_ports
 from cluster.topology import THREE_CITIES, Site, Topology
 
@@ -68,3 +68,26 @@ def test_cluster_of_other_sites_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StateError, match="tokyo, frankfurt, virginia"):
         ProcessCluster.create(tmp_path, Topology((Site("mars", "sky"),), ()))
+
+
+def test_node_takes_settings_and_a_place_of_its_own(tmp_path: Path) -> None:
+    """They are this object's alone: another one sees the node as it is described."""
+    cluster = ProcessCluster.create(tmp_path / "cluster", THREE_CITIES)
+    usual = cluster.data_directory("tokyo")
+    port = cluster.endpoint("tokyo").rpartition(":")[2]
+
+    cluster.override("tokyo", {"data_directory": str(tmp_path / "disk")})
+    cluster.place("tokyo", host="10.0.0.1", launcher=("/bin/env",))
+
+    assert cluster.data_directory("tokyo") == tmp_path / "disk"
+    assert cluster.endpoint("tokyo") == f"10.0.0.1:{port}"
+    other = ProcessCluster(tmp_path / "cluster")
+    assert other.data_directory("tokyo") == usual
+    assert other.endpoint("tokyo") == f"{HOST}:{port}"
+
+
+def test_settings_of_an_unknown_node_are_refused(tmp_path: Path) -> None:
+    """A misspelt name must not be silently without effect."""
+    cluster = ProcessCluster.create(tmp_path, THREE_CITIES)
+    with pytest.raises(UnknownSiteError, match="kyoto"):
+        cluster.override("kyoto", {})

@@ -16,11 +16,13 @@ from cluster.simulated.true_time import EPOCH_MILLIS
 from kvnode.api.operations import Operations
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.store_view import Commit
 from kvnode.core.versions.version import Entry, Kind
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemoryStore
+from jepsen_like.workloads.workload import Extent
 from kvnode.types import EntryKey, ReplicaId
 from tests.simulation.sabotage import SABOTAGES, LatestView
 
@@ -79,11 +81,6 @@ def _token_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Driver, "covers", covers)
 
 
-def _token_not_joined_with_pending(patch: pytest.MonkeyPatch) -> None:
-    """D3: an entry is shown before its causes, and the token does not say so."""
-    patch.setattr(Driver, "pending", Driver.clock)
-
-
 def _tombstones_dropped_by_a_timer(patch: pytest.MonkeyPatch) -> None:
     """G1: a delete is forgotten after a second, by whoever has it."""
     entry_of = StagedView.entry
@@ -114,22 +111,15 @@ def _delta_of_many_snapshots(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(DeltaServer, "serve", careless)
 
 
-def _nothing_asked_for_after_a_gap(patch: pytest.MonkeyPatch) -> None:
-    """D4: what a broken connection swallowed is never asked for again."""
-    patch.setattr(DeltaServer, "serve", lambda *_: None)
-
-
-def _commit_without_the_last_write(patch: pytest.MonkeyPatch) -> None:
-    """W1: a transaction of several writes is not whole."""
+def _index_rows_never_deleted(patch: pytest.MonkeyPatch) -> None:
+    """Section 3: the rows of what a write supersedes go in its transaction."""
     commit_of = MemoryStore.commit
 
-    def torn(store: MemoryStore, commit: object) -> None:
-        writes = commit.writes  # type: ignore[attr-defined]  # a commit
-        if len(writes) > 1:
-            commit = commit._replace(writes=writes[:-1])  # type: ignore[attr-defined]  # the same
-        commit_of(store, commit)  # type: ignore[arg-type]  # the same
+    def careless(store: MemoryStore, commit: Commit) -> None:
+        writes = tuple(write._replace(replaced=None) for write in commit.writes)
+        commit_of(store, Commit(commit.state, writes, commit.conflicts))
 
-    patch.setattr(MemoryStore, "commit", torn)
+    patch.setattr(MemoryStore, "commit", careless)
 
 
 class Broken(NamedTuple):
@@ -140,12 +130,17 @@ class Broken(NamedTuple):
         apply: What is wrong.
         workload: Whose operations show it.
         nemeses: Which faults bring it out.
+        extent: How much is asked for.
     """
 
     apply: Callable[[pytest.MonkeyPatch], None]
     workload: str
     nemeses: tuple[str, ...]
+    extent: Extent = Extent()
 
+
+MANY_KEYS = Extent(operations=400, keys=30)
+"""So that deltas are long."""
 
 BROKEN: Mapping[str, Broken] = {
     "reply before the disk has it": Broken(
@@ -158,19 +153,17 @@ BROKEN: Mapping[str, Broken] = {
         _wiped_node_keeps_its_identity, "register", ("wipe",)
     ),
     "token ignored": Broken(_token_ignored, "sessions", ("delay",)),
-    "token without what is pending": Broken(
-        _token_not_joined_with_pending, "sessions", ("partition", "kill")
-    ),
     "tombstones dropped by a timer": Broken(
         _tombstones_dropped_by_a_timer, "deletes", ("partition",)
     ),
     "delta of many snapshots": Broken(
-        _delta_of_many_snapshots, "register", ("restart-storm",)
+        _delta_of_many_snapshots, "register", ("partition-bridge",), MANY_KEYS
     ),
     "clock joined with the first page": Broken(
         _of_the_core("clock_joined_with_the_first_page"),
         "register",
         ("partition", "kill"),
+        MANY_KEYS,
     ),
     "batch covered without its dependencies": Broken(
         _of_the_core("batch_covered_without_its_dependencies"),
@@ -178,7 +171,7 @@ BROKEN: Mapping[str, Broken] = {
         ("partition", "delay"),
     ),
     "index rows never deleted": Broken(
-        _of_the_core("index_rows_never_deleted"), "register", ("kill",)
+        _index_rows_never_deleted, "register", ("kill",)
     ),
     "stamp below what it overwrites": Broken(
         _of_the_core("stamp_below_what_it_overwrites"), "sessions", ("clock-skew",)

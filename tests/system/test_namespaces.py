@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from cluster.namespaces import NamespaceError, NamespaceNetwork, why_not
-from cluster.namespaces.network import remove_leftovers
+from cluster.namespaces import (
+    NamespaceError,
+    NamespaceNetwork,
+    remove_leftovers,
+    why_not,
+)
 from jepsen_like.adapters.kvnode_namespaces import KvnodeNamespaces
 from jepsen_like.nemesis.faults import Cut, Disturb, Garble, Heal
 from jepsen_like.system import NotPossibleError

@@ -168,8 +168,8 @@ class Search:
             for mask in masks:
                 closing.reach(state, mask)
         turn = 0
-        while closing.untried:
-            for after, mask in self._open.steps(*closing.untried.pop()):
+        for configuration in closing.untried:  # grows while we go through it
+            for after, mask in self._open.steps(*configuration):
                 closing.reach(after, mask)
             turn += 1
             if not turn % _TURN:

@@ -133,7 +133,6 @@ def zone_contradiction(
         begin, end = begins[before], ends[after]
         if begin.position == NOBODY:
             # What was there in the beginning precedes all else anyway.
-            used[before].remove(begin)
             used[after].remove(end)
             sentences.append("One needs what was there in the beginning.")
         else:

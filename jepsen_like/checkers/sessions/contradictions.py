@@ -9,9 +9,11 @@ in the opposite order.  Either reads went back or writes were put in a wrong ord
 nothing tells which.  So a guarantee is said to be broken if it belongs to a smallest
 set of guarantees that is not satisfiable.
 
-Only strongly connected parts with two writes are looked at; most histories have
-none.  In each part the shortest cycle is searched breadth-first, in the number of
-writes that it goes through.
+A guess at the order of writes leaves little to look at.  A cycle has demands that go
+back in it, and what it goes through lies where those go back over; all other demands
+are left out.  Of the rest, strongly connected parts with two writes are contradictory.
+In each part the shortest cycle is searched breadth-first, in the number of writes that
+it goes through.
 """
 
 from collections import deque
@@ -54,27 +56,51 @@ def contradictions(demands: Demands) -> dict[Guarantee, list[Demand]]:
 
 def _suspicious(demands: Demands) -> list[int]:
     """Return the edges within parts in which two writes precede each other."""
-    graph = _Graph(demands, range(len(demands.befores)), tuple(Guarantee))
+    graph = _Graph(demands, _in_stretches(demands), tuple(Guarantee))
     part: dict[int, int] = {}
     for index, component in enumerate(graph.components()):
         part.update(dict.fromkeys(component, index))
     if not part:
         return []
+    befores, afters = demands.befores, demands.afters
+    return [
+        edge
+        for edge in graph.edges
+        if befores[edge] in part and part[befores[edge]] == part.get(afters[edge])
+    ]
+
+
+def _in_stretches(demands: Demands) -> Sequence[int]:
+    """Return the edges within stretches of the guess over which some edge goes back."""
+    places = demands.node_places()
+    back = sorted(
+        (places[after], places[before])
+        for before, after in zip(demands.befores, demands.afters, strict=True)
+        if places[before] > places[after]
+    )
+    stretch_of = [-1] * demands.write_count
+    reached = -1
+    for stretch, (first, last) in enumerate(back):
+        index = stretch_of[first] if first <= reached else stretch
+        for place in range(max(first, reached + 1), last + 1):
+            stretch_of[place] = index
+        reached = max(reached, last)
     return [
         edge
         for edge, (before, after) in enumerate(
             zip(demands.befores, demands.afters, strict=True)
         )
-        if before in part and part[before] == part.get(after)
+        if stretch_of[places[before]] == stretch_of[places[after]] != -1
     ]
 
 
 class _Graph:
-    """Those demands that some guarantees make."""
+    """Those of some *edges* that *chosen* guarantees, or ranks, demand."""
 
     def __init__(
         self, demands: Demands, edges: Sequence[int], chosen: Sequence[Guarantee]
     ) -> None:
+        self.edges = edges
         self._demands = demands
         self._out: dict[int, list[int]] = {}
         wanted = {BY_RANK, *map(int, chosen)}

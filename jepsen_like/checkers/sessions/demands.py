@@ -38,6 +38,8 @@ class Demands:
         kinds: Which guarantee demands it, or BY_RANK.
         causes: Index of the event that shows it, or -1.
         impossible: Demands to come before the initial state.
+        places: A guess at the order of writes, by number: key after key, those of a
+            key by rank or as they were called.
         write_count: Nodes below this are writes; the others stand for several.
     """
 
@@ -47,18 +49,15 @@ class Demands:
         self.kinds = array("b")
         self.causes = array("q")
         self.impossible: list[Demand] = []
+        self.places = list(range(write_count))
         self.write_count = write_count
         self._gathered: list[tuple[int, int]] = []
 
-    @property
-    def node_count(self) -> int:
-        """How many nodes there are."""
-        return self.write_count + len(self._gathered)
-
     def add(self, before: int, after: int, kind: int, cause: int) -> None:
         """Demand that *before*, or all it stands for but *after*, precedes *after*."""
-        while before >= self.write_count and self.last_of(before) == after:
-            before = self._gathered[before - self.write_count][0]
+        writes = self.write_count
+        while before >= writes and self._gathered[before - writes][1] == after:
+            before = self._gathered[before - writes][0]
         if before == after:
             return
         if after == INITIAL:
@@ -76,11 +75,18 @@ class Demands:
             return node
         return self._gathered[node - self.write_count][1]
 
+    def node_places(self) -> list[int]:
+        """Return for every node the place of the last write for which it stands."""
+        places = list(self.places)
+        for so_far, one in self._gathered:
+            places.append(max(places[so_far], places[one]))
+        return places
+
     def gather(self, so_far: int | None, one: int, kind: int, cause: int) -> int:
         """Return a node for all that *so_far* stands for and *one*."""
         if so_far is None or self.last_of(so_far) == one:
             return one if so_far is None else so_far
-        node = self.node_count
+        node = self.write_count + len(self._gathered)
         self._gathered.append((so_far, one))
         self.add(so_far, node, kind, cause)
         self.add(one, node, kind, cause)
@@ -135,21 +141,31 @@ class _Collector:
     def rank(self) -> None:
         """Put the writes of each key that have ranks in their order."""
         demands = self.demands
-        by_key: dict[Key, list[tuple[int, int]]] = {}
+        by_key: dict[Key, list[int]] = {}
         for number, write in enumerate(self._observations.writes):
-            if write.rank is not None:
-                by_key.setdefault(write.key, []).append((write.rank, number))
-        for ranked in by_key.values():
-            ranked.sort()
+            by_key.setdefault(write.key, []).append(number)
+        place = 0
+        for numbers in by_key.values():
+            ranks = {number: self._rank_of(number) for number in numbers}
+            known = {number: r for number, r in ranks.items() if r is not None}
+            if len(known) == len(numbers):
+                numbers.sort(key=known.__getitem__)
+            for number in numbers:
+                demands.places[number] = place
+                place += 1
             before: int | None = None
-            for _, group in groupby(ranked, key=lambda entry: entry[0]):
-                numbers = [number for _, number in group]
+            ordered = sorted(known, key=known.__getitem__)
+            for _, group in groupby(ordered, key=known.__getitem__):
+                equal = list(group)
                 if before is not None:
-                    for number in numbers:
+                    for number in equal:
                         demands.add(before, number, BY_RANK, -1)
                 before = None
-                for number in numbers:
+                for number in equal:
                     before = demands.gather(before, number, BY_RANK, -1)
+
+    def _rank_of(self, number: int) -> int | None:
+        return self._observations.writes[number].rank
 
     def _past(self, key: Key, process: int) -> _Past:
         of_key = self._pasts.setdefault(key, {})

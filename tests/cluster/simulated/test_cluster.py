@@ -19,6 +19,7 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.storage.durability import Durability
+from kvnode.types import ReplicaId
 from tests.cluster.simulated.scenario import rest, scenario
 
 EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
@@ -38,14 +39,14 @@ def test_seeds_under_faults_break_no_rule_and_come_to_rest(
 ) -> None:
     """Kills, cuts, clocks, disks, backups, wipes and attacks."""
     began, seconds = time.perf_counter(), 0.0
-    for seed in range(100, 100 + 12 * EXAMPLES):
+    for seed in range(100, 100 + 6 * EXAMPLES):
         *violations, rests, _ = scenario(seed)
         assert violations == [], f"seed {seed}"
         assert rests == "rests", f"seed {seed}"
         seconds += 8.0
     took = time.perf_counter() - began
     with capsys.disabled():
-        print(f" {seconds / 3600 / took:.4f} simulated hours a second ", end="")
+        print(f" {seconds / 3600 / took:.4f} simulated hours a second ", end="")  # noqa: T201 -- a figure for people
 
 
 def test_calm_streams_make_runs_of_all_seeds_alike() -> None:
@@ -78,7 +79,8 @@ def test_killed_node_forgets_nothing_that_it_has_said() -> None:
             await client.put(f"key-{n}", "value")
             await cluster.kill("a")
             await cluster.start("a")
-            kept += await client.get(f"key-{n}") is not None
+            after = cluster.client("another", "a")
+            kept += await after.get(f"key-{n}") is not None
         assert cluster.violations() == ()
         return kept
 
@@ -120,7 +122,7 @@ def test_stopped_node_keeps_its_identity_in_relaxed_mode() -> None:
 def test_restored_and_wiped_nodes_are_new_replicas_and_catch_up() -> None:
     """An identity used twice loses writes silently."""
 
-    async def main(cluster: SimulatedCluster) -> tuple[set[int], list[object]]:
+    async def main(cluster: SimulatedCluster) -> tuple[set[ReplicaId], list[object]]:
         await cluster.start_all()
         client = cluster.client("client", "a")
         await client.put("old", "1")
@@ -137,12 +139,12 @@ def test_restored_and_wiped_nodes_are_new_replicas_and_catch_up() -> None:
         assert await rest(cluster)
         wiped = [await client.get("old"), await client.get("new")]
         assert cluster.violations() == ()
-        return identities, [v.text for v in (*restored, *wiped) if v is not None]
+        return identities, [v.value for v in (*restored, *wiped) if v is not None]
 
     identities, values = run(main)
 
     assert len(identities) == 3
-    assert values == ["1", "2", "1", "2"]
+    assert values == [b"1", b"2", b"1", b"2"]
 
 
 def test_paused_node_answers_nothing_and_then_all() -> None:
@@ -187,7 +189,7 @@ def test_client_of_a_dead_or_unreachable_node_knows_that_nothing_happened() -> N
         await cluster.heal()
         await asyncio.sleep(2)
         value = await client.get("key")
-        return [*outcomes, value.text if value else ""]
+        return [*outcomes, value.value.decode() if value else ""]
 
     assert run(main) == [
         UnavailableError.__name__,
@@ -249,9 +251,11 @@ def test_flipped_bit_is_noticed_when_it_is_read() -> None:
         key = await cluster.flip_bits("a")
         assert key is not None
         assert key.key == b"key"
-        with cluster.node("a").disk.snapshot() as view:
-            with pytest.raises(CorruptRecordError, match="fails its checksum"):
-                view.entry(key)
+        with (
+            cluster.node("a").disk.snapshot() as view,
+            pytest.raises(CorruptRecordError, match="fails its checksum"),
+        ):
+            view.entry(key)
         with pytest.raises(IndeterminateError):
             await client.get("key")
 
@@ -313,7 +317,7 @@ def test_judge_sees_coverage_that_comes_too_early(
 
     monkeypatch.setattr(WaitingBatches, "advance", at_once)
 
-    found = [v for seed in range(100, 112) for v in scenario(seed)[:-2]]
+    found = [v for seed in range(100, 104) for v in scenario(seed)[:-2]]
 
     assert any(violation.startswith("I") for violation in found)
 

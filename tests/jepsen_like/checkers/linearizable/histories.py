@@ -19,7 +19,7 @@ from jepsen_like.history import (
     Outcome,
     Value,
 )
-from tests.jepsen_like.checkers.linearizable.twin import STEPS
+from tests.jepsen_like.checkers.linearizable.twin import STEPS, inner
 
 Draw = Callable[[Random], "tuple[str, Value]"]
 """Returns f and argument."""
@@ -46,9 +46,7 @@ def _draw_multi(random: Random) -> tuple[str, Value]:
     f = random.choice(["read", "write", "txn"])
     pairs = _pairs(random, "xyz", 2)
     if f == "txn":
-        return f, tuple(
-            (random.choice("rw"), *pair) for pair in pairs if isinstance(pair, tuple)
-        )
+        return f, tuple((random.choice("rw"), *pair) for pair in inner(pairs))
     return f, pairs
 
 
@@ -79,28 +77,26 @@ DRAWS: dict[str, Draw] = {
 
 def _answer(state: Any, f: str, argument: Value) -> Value:  # noqa: ANN401 - states of all models
     """Return what the object in *state* says to an operation."""
-    match f:
-        case "read" if isinstance(argument, tuple):
-            registers = dict(state or ())
-            return tuple((name, registers.get(name)) for name, _ in argument)  # type: ignore[misc] # pairs
-        case "txn" if isinstance(argument, tuple):
-            registers, told = dict(state or ()), []
-            for kind, name, value in argument:  # type: ignore[misc] # triples
-                if kind == "w":
-                    registers[name] = value
-                told.append((kind, name, registers.get(name)))
-            return tuple(told)
-        case "cas" if isinstance(argument, tuple):
-            return bool(state == argument[0])
-        case "dequeue":
-            return state[0] if state else None
-        case "add" | "remove" | "contains" if isinstance(state, tuple):
-            return (argument in state) is not (f == "add")
-        case "read" | "get":
-            value: Value = state
-            return value
-        case _:
-            return None
+    answer: Value = None
+    if f == "read" and isinstance(argument, tuple):
+        registers = dict(state or ())
+        answer = tuple((name, registers.get(name)) for name, _ in inner(argument))
+    elif f == "txn" and isinstance(argument, tuple):
+        registers, told = dict(state or ()), []
+        for kind, name, value in inner(argument):
+            if kind == "w":
+                registers[name] = value
+            told.append((kind, name, registers.get(name)))
+        answer = tuple(told)
+    elif f == "cas" and isinstance(argument, tuple):
+        answer = bool(state == argument[0])
+    elif f == "dequeue":
+        answer = state[0] if state else None
+    elif f in {"add", "remove", "contains"} and isinstance(state, tuple):
+        answer = (argument in state) is not (f == "add")
+    elif f in {"read", "get"}:
+        answer = state
+    return answer
 
 
 _INITIAL: dict[str, Value] = {"cas-register": 0, "counter": 0, "set": (), "queue": ()}
@@ -205,15 +201,15 @@ def _other_answer(random: Random, operation: Operation) -> Value:
         return not result
     if operation.f == "get":
         return random.choice([None, "", "a", "b", "ab", "ba", "d", "da"])
+    if inner(result):
+        changed = random.randrange(len(inner(result)))
+        return tuple(
+            (*item[:-1], random.choice([None, 1, 2]))
+            if place == changed and item[0] != "w"
+            else item
+            for place, item in enumerate(inner(result))
+        )
     if isinstance(result, tuple):
-        if result and isinstance(result[0], tuple):
-            changed = random.randrange(len(result))
-            return tuple(
-                (*item[:-1], random.choice([None, 1, 2]))  # type: ignore[misc,index] # pairs
-                if place == changed and item[0] != "w"  # type: ignore[index] # pairs
-                else item
-                for place, item in enumerate(result)
-            )
         return tuple(sorted(random.sample([1, 2, 3], random.randint(0, 3))))
     if operation.f == "dequeue":
         return random.choice([None, 1, 2, 3])

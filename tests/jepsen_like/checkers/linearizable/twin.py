@@ -8,10 +8,16 @@ Python values, and no order is left out but those that time forbids.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jepsen_like.history import History, Operation, Outcome
+from jepsen_like.history import History, Operation, Outcome, Value
 
 Step = Callable[[Any, Operation], "tuple[Any, ...]"]
 """Returns the state afterwards in a tuple of one, or an empty tuple if illegal."""
+
+
+def inner(value: Value) -> list[tuple[Any, ...]]:
+    """Return the pairs or triples in *value*."""
+    items = value if isinstance(value, tuple) else ()
+    return [item for item in items if isinstance(item, tuple)]
 
 
 def _told(operation: Operation) -> bool:
@@ -96,13 +102,11 @@ def _multi_register(state: Any, operation: Operation) -> tuple[Any, ...]:  # noq
     registers = dict(state or ())
     if operation.f == "txn":
         told = operation.result if _told(operation) else operation.argument
-        accesses = [(f[0], key, value) for f, key, value in told]  # type: ignore[misc,union-attr,index] # triples
+        accesses = [(f, key, value) for f, key, value in inner(told)]
     elif operation.f == "write":
-        accesses = [("w", key, value) for key, value in operation.argument]  # type: ignore[misc,union-attr] # pairs
-    elif _told(operation):
-        accesses = [("r", key, value) for key, value in operation.result]  # type: ignore[misc,union-attr] # pairs
+        accesses = [("w", key, value) for key, value in inner(operation.argument)]
     else:
-        accesses = []
+        accesses = [("r", key, value) for key, value in inner(operation.result)]
     for f, key, value in accesses:
         if f == "w":
             registers[key] = value
