@@ -31,5 +31,6 @@ def small_limits() -> Iterator[None]:
             (pushes, {"PUSH_ENTRIES_MAX": 2}),
             (coverage, {"WAITING_BATCHES_MAX": 6}),
         ):
-            stack.enter_context(patch.multiple(module, **limits))
+            for name, limit in limits.items():
+                stack.enter_context(patch.object(module, name, limit))
         yield

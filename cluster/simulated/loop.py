@@ -203,7 +203,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         task: asyncio.Task[T] = asyncio.Task(
             coro, loop=self, name=name or "task", context=context
         )
-        context.get(OWNER, self.main).adopt(task)
+        owner = context.get(OWNER, self.main)
+        if self._buried or owner.life is Life.DEAD:
+            self._graveyard.append(task)  # it will never run
+        else:
+            owner.adopt(task)
         return task
 
     def call_soon(

@@ -36,18 +36,22 @@ class LatestView:
         self._held = self._store.snapshot().__enter__()
 
     def state(self) -> DurableState:
+        """Return the state of the snapshot that is open now."""
         return self._held.state()
 
     def indexed_replicas(self) -> Iterable[ReplicaId]:
+        """Return what the snapshot that is open now has."""
         return self._held.indexed_replicas()
 
     def index(
         self, replica: ReplicaId, first: int, last: int | None
     ) -> Iterator[tuple[Dot, EntryKey]]:
+        """Open another snapshot, and yield rows of it."""
         self._renew()
         return iter(list(self._held.index(replica, first, last)))
 
     def entry(self, key: EntryKey) -> Entry | None:
+        """Return what the snapshot that is open now has."""
         return self._held.entry(key)
 
     def __enter__(self) -> Self:

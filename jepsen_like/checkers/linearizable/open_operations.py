@@ -1,9 +1,22 @@
 """
 The operations that are open at one moment of a search, and what they can do next.
 
-Each has a place, and two bits in the mask of a configuration: USED, it has been put
-in order; OWED, it still must be.  Neither is SPARE.  Places of operations that have
-returned are used again, so masks stay small.
+Each has a place, and two bits in the mask of a configuration.  Of an operation that
+may change the state:
+
+    00  SPARE   it need not be put in order any more, but still may be
+    10  OWED    it must be, before it returns
+    01  USED    it has been
+
+Of one that only observes:
+
+    00  DONE    it has been put in order
+    01  LENT    it can be explained by an operation that erases and is SPARE, if that
+                one is then USED; both came before what erased the state last
+    11  OWED    it must be put in order before it returns
+
+In both, fewer bits are never worse.  Places of operations that have returned are
+used again, so masks stay small.
 """
 
 from bisect import insort
@@ -37,6 +50,21 @@ def events_of(operations: Sequence[Operation]) -> list[Event]:
     return [Event(position, is_return) for _, is_return, position in times]
 
 
+class Configuration(NamedTuple):
+    """
+    One way in which it can have come so far.
+
+    Attributes:
+        state: Its number.
+        mask: Of the open operations.
+        fresh: What was put in order last erased the state, and is open still.
+    """
+
+    state: int
+    mask: int
+    fresh: bool = False
+
+
 class _Candidate(NamedTuple):
     """An open operation, in order of which of its like to try first."""
 
@@ -62,9 +90,10 @@ class OpenOperations:
         self._place_count = 0
         # Those that may change the state, by their action.
         self._alike: dict[int, list[_Candidate]] = {}
-        # OWED bits of those that are legal in every state.
+        # The upper bits of those that are legal in every state, and of observers.
         self._total = 0
-        # OWED bits of those that change nothing in a state; emptied when others open.
+        self._observers = 0
+        # The bits of those that change nothing in a state.
         self._unchanging: dict[int, int] = {}
 
     def add(self, position: int, action: int, returned: int) -> int:
@@ -72,7 +101,7 @@ class OpenOperations:
         Open the operation at *position*.
 
         Returns:
-            Its OWED bit, 0 if it never returns and so is never OWED.
+            The bits of OWED, 0 if it never returns and so is never OWED.
         """
         if self._unused_places:
             place = self._unused_places.pop()
@@ -80,25 +109,29 @@ class OpenOperations:
             place = self._place_count
             self._place_count += 1
         self._place[position] = place
-        used, owed = self.bits(position)
-        if not self._automaton.observes[action]:
-            candidate = _Candidate(returned, position, used, owed)
+        lower, upper = 1 << 2 * place, 2 << 2 * place
+        observes = self._automaton.observes[action]
+        if not observes:
+            candidate = _Candidate(returned, position, lower, upper)
             insort(self._alike.setdefault(action, []), candidate)
         if returned == FOREVER:
             return 0
         self.owing += 1
         self._unchanging.clear()
         if self._automaton.total[action]:
-            self._total |= owed
-        return owed
+            self._total |= upper
+        if observes:
+            self._observers |= upper
+        return lower | upper if observes else upper
 
     def remove(self, position: int) -> None:
         """Close an operation that returned; no mask may have its bits any more."""
         action = self._automaton.action_of[position]
-        _, owed = self.bits(position)
+        upper = 2 << 2 * self._place[position]
         self.owing -= 1
         self._unchanging.clear()
-        self._total &= ~owed
+        self._total &= ~upper
+        self._observers &= ~upper
         self._unused_places.append(self._place.pop(position))
         if not self._automaton.observes[action]:
             alike = self._alike[action]
@@ -108,21 +141,80 @@ class OpenOperations:
                 alike[:] = [other for other in alike if other.position != position]
 
     def bits(self, position: int) -> tuple[int, int]:
-        """Return the USED and the OWED bit of an open operation."""
+        """Return the lower and the upper bit of an open operation."""
         place = 2 * self._place[position]
         return 1 << place, 2 << place
 
-    def steps(self, state: int, mask: int) -> Iterator[tuple[int, int]]:
-        """Yield each configuration that is one operation further."""
+    def steps(self, configuration: Configuration) -> Iterator[Configuration]:
+        """
+        Yield configurations that are one operation further.
+
+        After what erased the state and is open still, nothing else that erases is
+        tried.  Without the first of the two it would come to the same: the first is
+        SPARE then, and who observed it LENT.
+        """
+        state, mask, fresh = configuration
         automaton = self._automaton
+        lent = -1
         for action, alike in self._alike.items():
             after = automaton.step(state, action)
-            gone = self._total if automaton.erases[action] else 0
+            gone = 0
+            if automaton.erases[action]:
+                if fresh:
+                    continue
+                if lent < 0:
+                    lent = self._lent(mask)
+                gone = self._total | lent
             if after == NO_STATE or (after == state and not gone & mask):
-                continue  # what changes nothing is SPARE here already
+                continue  # what changes nothing is SPARE or DONE here already
+            fresh_after = automaton.erases[action]
             gone |= self._unchanging_in(after)
             for candidate in _first_of_each(alike, mask):
-                yield after, (mask | candidate.used) & ~(gone | candidate.owed)
+                yield Configuration(
+                    after,
+                    (mask | candidate.used) & ~(gone | candidate.owed),
+                    fresh_after and candidate.returned != FOREVER,
+                )
+
+    def _lent(self, mask: int) -> int:
+        """Return the upper bits of observers that something SPARE can explain."""
+        automaton = self._automaton
+        found = 0
+        for action, alike in self._alike.items():
+            if automaton.erases[action] and any(
+                not mask & candidate.used and candidate.returned != FOREVER
+                for candidate in alike
+            ):
+                found |= self._unchanging_in(automaton.step(0, action))
+        return found & self._observers
+
+    def commitments(self, mask: int, position: int) -> Iterator[int]:
+        """
+        Yield masks in which the observer at *position*, which is LENT, is DONE.
+
+        In each, another operation that explains it is USED.  One that never
+        returns does not do: it may have been called only after the last erasure.
+        """
+        automaton = self._automaton
+        lower, upper = self.bits(position)
+        for action, alike in self._alike.items():
+            if not automaton.erases[action]:
+                continue
+            if not self._unchanging_in(automaton.step(0, action)) & upper:
+                continue
+            for candidate in alike:
+                bits = candidate.used | candidate.owed
+                if not mask & bits and candidate.returned != FOREVER:
+                    yield self.explained(mask & ~lower | candidate.used, action)
+                    break
+
+    def explained(self, mask: int, action: int) -> int:
+        """Return *mask* with those DONE that are LENT and that *action* explains."""
+        if not self._automaton.erases[action]:
+            return mask
+        after = self._automaton.step(0, action)
+        uppers = self._unchanging_in(after) & self._observers
+        return mask & ~((uppers & ~mask) >> 1)
 
     def _unchanging_in(self, state: int) -> int:
         bits = self._unchanging.get(state)
@@ -130,8 +222,9 @@ class OpenOperations:
             bits = 0
             automaton = self._automaton
             for position, place in self._place.items():
-                if automaton.step(state, automaton.action_of[position]) == state:
-                    bits |= 2 << 2 * place
+                action = automaton.action_of[position]
+                if automaton.step(state, action) == state:
+                    bits |= (3 if automaton.observes[action] else 2) << 2 * place
             self._unchanging[state] = bits
         return bits
 

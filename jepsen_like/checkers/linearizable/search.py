@@ -44,6 +44,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from jepsen_like.checkers.linearizable.automaton import Automaton
 from jepsen_like.checkers.linearizable.open_operations import (
+    Configuration,
     OpenOperations,
     events_of,
 )
@@ -163,14 +164,19 @@ class Search:
         self, position: int, frontier: Frontier, survivors: Frontier
     ) -> Iterator[None]:
         """Fill *survivors* with the configurations in which *position* is done."""
-        closing = self._closing(position, survivors)
+        action = self._automaton.action_of[position]
+        closing = _Closing(self._open, position, action, survivors)
+        if self._automaton.observes[action]:
+            reach = closing.reach_observed
+        else:
+            reach = closing.reach_changed
         for state, masks in frontier.items():
             for mask in masks:
-                closing.reach(state, mask)
+                reach(Configuration(state, mask))
         turn = 0
         for configuration in closing.untried:  # grows while we go through it
-            for after, mask in self._open.steps(*configuration):
-                closing.reach(after, mask)
+            for further in self._open.steps(configuration):
+                reach(further)
             turn += 1
             if not turn % _TURN:
                 self.visited += _TURN
@@ -184,39 +190,56 @@ class Search:
             self.outcome = Dead(position, states, self._restart)
         self._open.remove(position)
 
-    def _closing(self, position: int, survivors: Frontier) -> "_Closing":
-        used, owed = self._open.bits(position)
-        observes = self._automaton.observes[self._automaton.action_of[position]]
-        return _Closing(survivors, used, owed, observes=observes)
-
 
 class _Closing:
-    """
-    One return: which configurations have it done, and which must go on.
-
-    One in which the operation is SPARE survives, and also goes on, since the
-    operation may be put in order after all; if it only observes, that is of no use.
-    """
+    """One return: which configurations have it done, and which must go on."""
 
     def __init__(
-        self, survivors: Frontier, used: int, owed: int, *, observes: bool
+        self,
+        opened: OpenOperations,
+        position: int,
+        action: int,
+        survivors: Frontier,
     ) -> None:
         self.tried: Frontier = {}
-        self.untried: list[tuple[int, int]] = []
+        self.untried: list[Configuration] = []
         self._survivors = survivors
-        self._owed = owed
-        self._used = used
-        self._kept = ~(used | owed)
-        self._observes = observes
+        self._open = opened
+        self._position = position
+        self._action = action
+        self._lower, self._upper = opened.bits(position)
+        self._kept = ~(self._lower | self._upper)
 
-    def reach(self, state: int, mask: int) -> None:
-        """Sort a configuration in, unless one as good was reached before."""
-        if not mask & self._owed:
+    def reach_changed(self, configuration: Configuration) -> None:
+        """
+        Sort in a configuration when an operation that may change the state returns.
+
+        Where it is SPARE it came before what erased the state or where it changed
+        nothing, and with it come those whom it explains; or it comes yet.
+        """
+        state, mask, _ = configuration
+        if mask & self._lower:
             add_configuration(self._survivors, state, mask & self._kept)
-            if self._observes or mask & self._used:
-                return
-        if add_configuration(self.tried, state, mask):
-            self.untried.append((state, mask))
+            return
+        if not mask & self._upper:
+            explained = self._open.explained(mask, self._action)
+            add_configuration(self._survivors, state, explained)
+        self._try(configuration)
+
+    def reach_observed(self, configuration: Configuration) -> None:
+        """Sort in a configuration when an operation that only observes returns."""
+        state, mask, _ = configuration
+        if not mask & self._lower:
+            add_configuration(self._survivors, state, mask)
+            return
+        if not mask & self._upper:
+            for committed in self._open.commitments(mask, self._position):
+                add_configuration(self._survivors, state, committed)
+        self._try(configuration)
+
+    def _try(self, configuration: Configuration) -> None:
+        if add_configuration(self.tried, configuration.state, configuration.mask):
+            self.untried.append(configuration)
 
 
 def add_configuration(frontier: Frontier, state: int, mask: int) -> bool:

@@ -64,8 +64,7 @@ def test_broken_store_is_found(flaw: Flaw, level: str) -> None:
     """Each flaw shows at the level that forbids it, in many of its histories."""
     count = examples(30)
     found = sum(
-        check(made_by_toy_store(seed, LONGER, flaw, every=2), level).verdict
-        is Verdict.INVALID
+        check(broken(seed, flaw), level).verdict is Verdict.INVALID
         for seed in range(count)
     )
     assert found > count / 4
