@@ -15,15 +15,13 @@ from cluster.simulated.disk import Disk
 from cluster.simulated.true_time import EPOCH_MILLIS
 from jepsen_like.workloads.workload import Extent
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
-from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.store_view import Commit
 from kvnode.core.versions.version import Entry, Kind
-from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemoryStore
-from kvnode.types import EntryKey, ReplicaId
-from tests.simulation.sabotage import SABOTAGES, LatestView
+from kvnode.types import EntryKey
+from tests.simulation.sabotage import SABOTAGES
 
 
 def _of_the_core(name: str) -> Callable[[pytest.MonkeyPatch], None]:
@@ -94,22 +92,6 @@ def _tombstones_dropped_by_a_timer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StagedView, "entry", forgetful)
 
 
-def _delta_of_many_snapshots(patch: pytest.MonkeyPatch) -> None:
-    """D1: an entry superseded between two snapshots is in neither part."""
-    serve = DeltaServer.serve
-
-    def careless(
-        deltas: DeltaServer, peer: ReplicaId, session: int, clock: VersionVector
-    ) -> None:
-        with pytest.MonkeyPatch.context() as context:
-            disk = deltas._store
-            assert isinstance(disk, Disk)
-            context.setattr(disk, "snapshot", lambda: LatestView(disk._store))
-            serve(deltas, peer, session, clock)
-
-    patch.setattr(DeltaServer, "serve", careless)
-
-
 def _index_rows_never_deleted(patch: pytest.MonkeyPatch) -> None:
     """Section 3: the rows of what a write supersedes go in its transaction."""
     commit_of = MemoryStore.commit
@@ -143,9 +125,6 @@ class Broken(NamedTuple):
 MANY_KEYS = Extent(operations=400, keys=30)
 """So that deltas have several pages."""
 
-LONG_DELTAS = Extent(operations=1000, workers=12, keys=60)
-"""So that much is written while a delta is under way."""
-
 BROKEN: Mapping[str, Broken] = {
     "reply before the disk has it": Broken(
         _reply_before_the_disk_has_it, "register", ("kill", "disk-slow")
@@ -159,9 +138,6 @@ BROKEN: Mapping[str, Broken] = {
     "token ignored": Broken(_token_ignored, "sessions", ("delay",)),
     "tombstones dropped by a timer": Broken(
         _tombstones_dropped_by_a_timer, "deletes", ("partition",)
-    ),
-    "delta of many snapshots": Broken(
-        _delta_of_many_snapshots, "register", ("partition-one",), LONG_DELTAS
     ),
     "clock joined with the first page": Broken(
         _of_the_core("clock_joined_with_the_first_page"),

@@ -15,7 +15,8 @@ Of one that only observes:
                 one is then USED; both came before what erased the state last
     11  OWED    it must be put in order before it returns
 
-In both, fewer bits are never worse.  Places of operations that have returned are
+In both, fewer bits are never worse.  What erases and never returns is OWED, too,
+until it can have come before an erasure; only nobody asks for it.  Places of operations that have returned are
 used again, so masks stay small.
 """
 
@@ -57,7 +58,7 @@ class Configuration(NamedTuple):
     Attributes:
         state: Its number.
         mask: Of the open operations.
-        fresh: What was put in order last erased the state, and is open still.
+        fresh: What was put in order last erased the state.
     """
 
     state: int
@@ -93,15 +94,20 @@ class OpenOperations:
         # The upper bits of those that are legal in every state, and of observers.
         self._total = 0
         self._observers = 0
+        # The lower bits of those that erase and never return.
+        self._pending = 0
         # The bits of those that change nothing in a state.
         self._unchanging: dict[int, int] = {}
+        # The lower bits of what erases and explains an observer, by its lower bit.
+        self._explaining: dict[int, int] = {}
 
     def add(self, position: int, action: int, returned: int) -> int:
         """
         Open the operation at *position*.
 
         Returns:
-            The bits of OWED, 0 if it never returns and so is never OWED.
+            The bits of OWED; 0 if it is SPARE from the beginning, because it never
+            returns and does not erase.
         """
         if self._unused_places:
             place = self._unused_places.pop()
@@ -114,10 +120,15 @@ class OpenOperations:
         if not observes:
             candidate = _Candidate(returned, position, lower, upper)
             insort(self._alike.setdefault(action, []), candidate)
-        if returned == FOREVER:
+        pending = returned == FOREVER
+        if pending and not self._automaton.erases[action]:
             return 0
-        self.owing += 1
+        if pending:
+            self._pending |= lower
+        else:
+            self.owing += 1
         self._unchanging.clear()
+        self._explaining.clear()
         if self._automaton.total[action]:
             self._total |= upper
         if observes:
@@ -130,6 +141,7 @@ class OpenOperations:
         upper = 2 << 2 * self._place[position]
         self.owing -= 1
         self._unchanging.clear()
+        self._explaining.clear()
         self._total &= ~upper
         self._observers &= ~upper
         self._unused_places.append(self._place.pop(position))
@@ -149,8 +161,7 @@ class OpenOperations:
         """
         Yield configurations that are one operation further.
 
-        After what erased the state and is open still, nothing else that erases is
-        tried.  Without the first of the two it would come to the same: the first is
+        After what erased the state nothing else that erases is tried at once.  Without the first of the two it would come to the same: the first is
         SPARE then, and who observed it LENT.
         """
         state, mask, fresh = configuration
@@ -167,14 +178,10 @@ class OpenOperations:
                 gone = self._total | lent
             if after == NO_STATE or (after == state and not gone & mask):
                 continue  # what changes nothing is SPARE or DONE here already
-            fresh_after = automaton.erases[action]
             gone |= self._unchanging_in(after)
             for candidate in _first_of_each(alike, mask):
-                yield Configuration(
-                    after,
-                    (mask | candidate.used) & ~(gone | candidate.owed),
-                    fresh_after and candidate.returned != FOREVER,
-                )
+                next_mask = (mask | candidate.used) & ~(gone | candidate.owed)
+                yield Configuration(after, next_mask, automaton.erases[action])
 
     def _lent(self, mask: int) -> int:
         """Return the upper bits of observers that something SPARE can explain."""
@@ -182,8 +189,7 @@ class OpenOperations:
         found = 0
         for action, alike in self._alike.items():
             if automaton.erases[action] and any(
-                not mask & candidate.used and candidate.returned != FOREVER
-                for candidate in alike
+                not mask & candidate.used for candidate in alike
             ):
                 found |= self._unchanging_in(automaton.step(0, action))
         return found & self._observers
@@ -192,8 +198,7 @@ class OpenOperations:
         """
         Yield masks in which the observer at *position*, which is LENT, is DONE.
 
-        In each, another operation that explains it is USED.  One that never
-        returns does not do: it may have been called only after the last erasure.
+        In each, another operation that explains it is USED.
         """
         automaton = self._automaton
         lower, upper = self.bits(position)
@@ -203,8 +208,7 @@ class OpenOperations:
             if not self._unchanging_in(automaton.step(0, action)) & upper:
                 continue
             for candidate in alike:
-                bits = candidate.used | candidate.owed
-                if not mask & bits and candidate.returned != FOREVER:
+                if not mask & (candidate.used | candidate.owed):
                     yield self.explained(mask & ~lower | candidate.used, action)
                     break
 
@@ -215,6 +219,41 @@ class OpenOperations:
         after = self._automaton.step(0, action)
         uppers = self._unchanging_in(after) & self._observers
         return mask & ~((uppers & ~mask) >> 1)
+
+    def covers(self, one: int, other: int) -> bool:
+        """
+        Return whether *one* can do, in the same state, whatever *other* can.
+
+        It can if it has no bits that *other* has not, or only those of observers
+        that are LENT and that something SPARE explains which is USED in *other*.
+        What never returns is OWED in name only: that is never worse than USED.
+        """
+        rest = one & ~(other | (other & self._pending) << 1)
+        if not rest:
+            return True
+        if rest & ~(self._observers >> 1) or (rest << 1) & one:
+            return False
+        used = other & ~one
+        while rest:
+            lower = rest & -rest
+            if not self._explainers(lower) & used:
+                return False
+            rest ^= lower
+        return True
+
+    def _explainers(self, lower: int) -> int:
+        bits = self._explaining.get(lower)
+        if bits is None:
+            bits = 0
+            automaton = self._automaton
+            for action, alike in self._alike.items():
+                if not automaton.erases[action]:
+                    continue
+                if self._unchanging_in(automaton.step(0, action)) & lower:
+                    for candidate in alike:
+                        bits |= candidate.used
+            self._explaining[lower] = bits
+        return bits
 
     def _unchanging_in(self, state: int) -> int:
         bits = self._unchanging.get(state)

@@ -39,7 +39,7 @@ References:
     Horn & Kroening, 2015.  Faster linearizability checking via P-compositionality.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from jepsen_like.checkers.linearizable.automaton import Automaton
@@ -219,34 +219,39 @@ class _Closing:
         """
         state, mask, _ = configuration
         if mask & self._lower:
-            add_configuration(self._survivors, state, mask & self._kept)
+            self._survive(state, mask & self._kept)
             return
         if not mask & self._upper:
-            explained = self._open.explained(mask, self._action)
-            add_configuration(self._survivors, state, explained)
+            self._survive(state, self._open.explained(mask, self._action))
         self._try(configuration)
 
     def reach_observed(self, configuration: Configuration) -> None:
         """Sort in a configuration when an operation that only observes returns."""
         state, mask, _ = configuration
         if not mask & self._lower:
-            add_configuration(self._survivors, state, mask)
+            self._survive(state, mask)
             return
         if not mask & self._upper:
             for committed in self._open.commitments(mask, self._position):
-                add_configuration(self._survivors, state, committed)
+                self._survive(state, committed)
         self._try(configuration)
 
+    def _survive(self, state: int, mask: int) -> None:
+        add_configuration(self._survivors, state, mask, self._open.covers)
+
     def _try(self, configuration: Configuration) -> None:
-        if add_configuration(self.tried, configuration.state, configuration.mask):
+        state, mask, _ = configuration
+        if add_configuration(self.tried, state, mask, self._open.covers):
             self.untried.append(configuration)
 
 
-def add_configuration(frontier: Frontier, state: int, mask: int) -> bool:
+def add_configuration(
+    frontier: Frontier, state: int, mask: int, covers: Callable[[int, int], bool]
+) -> bool:
     """
-    Add a configuration unless one that is as good is there.
+    Add a configuration unless one that *covers* it is there.
 
-    Those that it is better than are dropped.
+    Those that it covers are dropped.
 
     Returns:
         Whether it was added.
@@ -256,8 +261,8 @@ def add_configuration(frontier: Frontier, state: int, mask: int) -> bool:
         frontier[state] = [mask]
         return True
     for other in masks:
-        if other & mask == other:
+        if covers(other, mask):
             return False
-    masks[:] = [other for other in masks if other & mask != mask]
+    masks[:] = [other for other in masks if not covers(mask, other)]
     masks.append(mask)
     return True

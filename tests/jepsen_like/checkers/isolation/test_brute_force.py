@@ -16,7 +16,7 @@ from tests.jepsen_like.examples import examples
 def test_verdicts_are_those_of_trying_everything(level: str) -> None:
     """Orders of commits exist where the checker says so, and nowhere else."""
     seen: Counter[Verdict] = Counter()
-    for seed in range(examples(3_000)):
+    for seed in range(examples(5_000)):
         history = by_chance(Random(seed))
 
         judgement = check(history, level)

@@ -30,7 +30,7 @@ def test_verdicts_are_those_of_trying_every_order(
 ) -> None:
     """Broken is what belongs to a smallest set that no order of writes allows."""
     seen: Counter[str] = Counter()
-    for seed in range(examples(1_200)):
+    for seed in range(examples(2_000)):
         shown = by_chance(Random(seed), deletes=deletes, ranked=ranked)
 
         found = verdicts(shown)
