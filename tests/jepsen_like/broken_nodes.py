@@ -159,7 +159,4 @@ BROKEN: Mapping[str, Broken] = {
     "values never pulled": Broken(
         _of_the_core("values_never_pulled"), "register", ("kill",)
     ),
-    "silent pulls not repeated": Broken(
-        _of_the_core("silent_pulls_not_repeated"), "register", ("disk-full", "kill")
-    ),
 }

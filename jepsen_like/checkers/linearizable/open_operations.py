@@ -16,8 +16,9 @@ Of one that only observes:
     11  OWED    it must be put in order before it returns
 
 In both, fewer bits are never worse.  What erases and never returns is OWED, too,
-until it can have come before an erasure; only nobody asks for it.  Places of operations that have returned are
-used again, so masks stay small.
+until it can have come before an erasure; only nobody asks for it.
+
+Places of operations that have returned are used again, so masks stay small.
 """
 
 from bisect import insort
@@ -161,8 +162,12 @@ class OpenOperations:
         """
         Yield configurations that are one operation further.
 
-        After what erased the state nothing else that erases is tried at once.  Without the first of the two it would come to the same: the first is
-        SPARE then, and who observed it LENT.
+        After what erased the state nothing else that erases is tried at once.
+        Without the first of the two it would come to the same: the first is SPARE
+        then, and who observed it LENT.
+
+        Of what erases alike, the first to return is tried: whether it was OWED or
+        SPARE, the others are SPARE afterwards.
         """
         state, mask, fresh = configuration
         automaton = self._automaton
@@ -179,9 +184,12 @@ class OpenOperations:
             if after == NO_STATE or (after == state and not gone & mask):
                 continue  # what changes nothing is SPARE or DONE here already
             gone |= self._unchanging_in(after)
+            erases = automaton.erases[action]
             for candidate in _first_of_each(alike, mask):
                 next_mask = (mask | candidate.used) & ~(gone | candidate.owed)
-                yield Configuration(after, next_mask, automaton.erases[action])
+                yield Configuration(after, next_mask, erases)
+                if erases:
+                    break
 
     def _lent(self, mask: int) -> int:
         """Return the upper bits of observers that something SPARE can explain."""
