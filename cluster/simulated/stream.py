@@ -108,8 +108,10 @@ class Pipe:
     def _relaunch(self) -> None:
         if self._blocked and not self._line.cut:
             self._blocked = False
+            epoch = self._epoch
             for item in tuple(self._queue):
-                self._launch(item)
+                if epoch == self._epoch:  # one that is given up takes all with it
+                    self._launch(item)
 
     def _launch(self, item: _Item) -> None:
         now = self._loop.now

@@ -171,6 +171,23 @@ def test_short_cut_only_holds_messages_back() -> None:
     ]
 
 
+def test_connection_given_up_after_a_cut_takes_all_its_messages_with_it() -> None:
+    """Found by a plan of documents under `mixed`, seed 198."""
+
+    async def main(world: World) -> list[bytes]:
+        end = await world.connected()
+        world.network.cut(HERE)
+        for number in range(3):
+            await end.send(bytes([number]))
+        world.network.line(*HERE).open()
+        world.network.disturb(HERE, Trouble(loss=1.0))
+        await asyncio.sleep(5)
+        assert world.loop.complaints == []
+        return world.messages()
+
+    assert run(main) == []
+
+
 @pytest.mark.parametrize("link", [HERE, THERE])
 def test_long_cut_either_way_is_noticed_by_whoever_dialed(
     link: tuple[str, str],
