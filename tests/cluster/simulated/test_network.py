@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.simulated.chance import Chance
-from cluster.simulated.line import Trouble
+from cluster.simulated.line import Line, Trouble
 from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.network import Network
 from cluster.simulated.stream import WINDOW_BYTES, End, Host
@@ -171,16 +171,19 @@ def test_short_cut_only_holds_messages_back() -> None:
     ]
 
 
-def test_connection_given_up_after_a_cut_takes_all_its_messages_with_it() -> None:
+def test_connection_given_up_after_a_cut_takes_all_its_messages_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Found by a plan of documents under `mixed`, seed 198."""
+    flights = iter([0.05, None, 0.05, 0.05])
+    monkeypatch.setattr(Line, "flight_seconds", lambda *_: next(flights))
 
     async def main(world: World) -> list[bytes]:
         end = await world.connected()
         world.network.cut(HERE)
         for number in range(3):
             await end.send(bytes([number]))
-        world.network.line(*HERE).open()
-        world.network.disturb(HERE, Trouble(loss=1.0))
+        world.network.heal()
         await asyncio.sleep(5)
         assert world.loop.complaints == []
         return world.messages()
