@@ -8,8 +8,10 @@ reason.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from jepsen_like.history.operation import Key, Operation
+if TYPE_CHECKING:  # a history may hold a judgement, so it imports this module
+    from jepsen_like.history.operation import Key, Operation
 
 
 class Verdict(Enum):
@@ -35,8 +37,8 @@ class Witness:
 
     kind: str
     explanation: str
-    operations: tuple[Operation, ...] = ()
-    key: Key = None
+    operations: "tuple[Operation, ...]" = ()
+    key: "Key" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,12 @@ class Judgement:
 
 def combined(judgements: Iterable[Judgement]) -> Verdict:
     """Return the verdict of several checkers: the worst; UNKNOWN if there are none."""
-    verdicts = {judgement.verdict for judgement in judgements}
-    if Verdict.INVALID in verdicts:
+    return worst(judgement.verdict for judgement in judgements)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the worst of *verdicts*, first INVALID; UNKNOWN if there are none."""
+    met = set(verdicts)
+    if Verdict.INVALID in met:
         return Verdict.INVALID
-    return Verdict.VALID if verdicts == {Verdict.VALID} else Verdict.UNKNOWN
+    return Verdict.VALID if met == {Verdict.VALID} else Verdict.UNKNOWN

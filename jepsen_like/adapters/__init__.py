@@ -19,10 +19,14 @@ def system_named(name: str, nodes: Sequence[str]) -> System:
     Return the system called *name*, with *nodes*; nothing of it runs yet.
 
     Raises:
-        ValueError: There is none of that name, or what it needs is not installed.
+        ValueError: There is none of that name, what it needs is not installed, or it
+            cannot have so many nodes.
     """
     if name not in SYSTEMS:
-        msg = f"there is no system {name!r}; there are {', '.join(SYSTEMS)}"
+        msg = (
+            f"there is no system {name!r}: choose one of simulated,"
+            f" {', '.join(SYSTEMS)}, or give module:attribute, a function of yours"
+        )
         raise ValueError(msg)
     module, attribute = SYSTEMS[name]
     try:

@@ -39,7 +39,7 @@ class RedisClient(NamedTuple):
 class RedisSystem(Supervisor):
     """Two nodes, the first of them the primary until it is killed."""
 
-    title = "Redis"
+    title, node_count = "Redis", 2
     primary = replica = ""
 
     def redis(self, node: str) -> Redis:
@@ -48,7 +48,7 @@ class RedisSystem(Supervisor):
 
     async def set_up(self) -> None:
         """Start both; return when the replica follows the primary."""
-        self.primary, self.replica = self.nodes  # ValueError: it takes two
+        self.primary, self.replica = self.nodes
         for node, port in free_ports(self.nodes).items():
             command = f"redis-server --bind {HOST} --port {port}"
             command += " --repl-diskless-sync-delay 0"

@@ -128,9 +128,22 @@ class Supervisor:
     """
 
     title: ClassVar[str] = ""
+    node_count: ClassVar[int] = 0
+    """How many nodes it must have; 0 if it may have any number."""
 
     def __init__(self, nodes: Sequence[str]) -> None:
-        """Describe a system with nodes of these names; nothing is started."""
+        """
+        Describe a system with nodes of these names; nothing is started.
+
+        Raises:
+            ValueError: It cannot have so many.
+        """
+        if self.node_count and len(nodes) != self.node_count:
+            msg = (
+                f"{self.title} has {self.node_count} nodes here, not {len(nodes)}:"
+                f" give --nodes {self.node_count}"
+            )
+            raise ValueError(msg)
         self._nodes = tuple(nodes)
         self._programs: dict[str, Program] = {}
         self._proxy = FaultProxy(Random(0))  # noqa: S311 -- faults, no secrets

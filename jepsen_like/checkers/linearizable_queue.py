@@ -29,11 +29,12 @@ References:
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import FOREVER, Key, Operation, Outcome, Value
+from jepsen_like.history.operation import FOREVER, Key, Operation, Outcome
+from jepsen_like.models.model import exact
 from jepsen_like.verdict import Judgement, Verdict, Witness
 
 NAME = "linearizable queue"
@@ -62,7 +63,7 @@ class _Queue(NamedTuple):
         pending: Dequeues that never returned.
     """
 
-    enqueues: dict[Value, Operation]
+    enqueues: dict[Hashable, Operation]
     dequeues: list[Operation]
     empty: list[Operation]
     pending: list[Operation]
@@ -114,9 +115,10 @@ def _noted(queue: _Queue, operation: Operation) -> bool:
     """Add *operation* to *queue*; False if this checker cannot judge it."""
     done = operation.outcome is Outcome.OK
     if operation.f == "enqueue":
-        if operation.argument is None or operation.argument in queue.enqueues:
+        value = exact(operation.argument)
+        if value is None or value in queue.enqueues:
             return False
-        queue.enqueues[operation.argument] = operation
+        queue.enqueues[value] = operation
         return True
     if operation.f != "dequeue":
         return False
@@ -131,7 +133,7 @@ def _noted(queue: _Queue, operation: Operation) -> bool:
 
 def _has_left(queue: _Queue) -> bool:
     """Tell whether a value that was certainly enqueued was never returned."""
-    taken = {dequeue.result for dequeue in queue.dequeues}
+    taken = {exact(dequeue.result) for dequeue in queue.dequeues}
     return any(
         value not in taken and enqueue.outcome is Outcome.OK
         for value, enqueue in queue.enqueues.items()
@@ -139,16 +141,17 @@ def _has_left(queue: _Queue) -> bool:
 
 
 def _judged(key: Key, queue: _Queue) -> Witness | None:
-    stays: dict[Value, _Stay] = {}
+    stays: dict[Hashable, _Stay] = {}
     for dequeue in queue.dequeues:
-        value = dequeue.result
+        told, value = dequeue.result, exact(dequeue.result)
         enqueue = queue.enqueues.get(value)
         if enqueue is None or dequeue.returned < enqueue.called:
             evidence = [dequeue] if enqueue is None else [dequeue, enqueue]
-            return _witness(_FRESH, f"{value!r} was dequeued too early.", evidence, key)
+            return _witness(_FRESH, f"{told!r} was dequeued too early.", evidence, key)
         if value in stays:
-            evidence = [enqueue, *(d for d in queue.dequeues if d.result == value)]
-            return _witness(_REPEATED, f"{value!r} came out twice.", evidence, key)
+            both = (each for each in queue.dequeues if exact(each.result) == value)
+            evidence = [enqueue, *both]
+            return _witness(_REPEATED, f"{told!r} came out twice.", evidence, key)
         stays[value] = _Stay(enqueue, dequeue)
     for value, enqueue in queue.enqueues.items():
         if value not in stays and enqueue.outcome is Outcome.OK:
@@ -190,7 +193,9 @@ def _order_witness(
     return _witness(_ORDER, explanation, evidence, key)
 
 
-def _not_empty(key: Key, queue: _Queue, stays: Mapping[Value, _Stay]) -> Witness | None:
+def _not_empty(
+    key: Key, queue: _Queue, stays: Mapping[Hashable, _Stay]
+) -> Witness | None:
     certain = sorted(
         (stay for stay in stays.values() if stay.enqueue.returned < stay.leaves),
         key=lambda stay: stay.enqueue.returned,

@@ -18,8 +18,8 @@ A removal without an answer (whether it had found the member) may be the one tha
 took effect, or may have come before the addition.  An operation that was never
 answered may be left out, unless somebody saw what only it can have done.
 
-Exact for: `insert` and `remove`, with or without an answer True or False, and
-`contains`; at most one insertion of a member that was not answered False, at most
+Exact for: `insert` (or `add`) and `remove`, with or without an answer True or False,
+and `contains`; at most one insertion of a member that was not answered False, at most
 one unanswered removal that returned.  Anything else, such as reads of all members,
 is handed over: another checker must judge it.
 
@@ -29,11 +29,12 @@ References:
         objects.  Theorem 1: locality.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import FOREVER, Key, Operation, Outcome, Value
+from jepsen_like.models.model import exact
 from jepsen_like.verdict import Judgement, Verdict, Witness
 
 NAME = "linearizable set"
@@ -44,6 +45,7 @@ class _Member(NamedTuple):
     What happened to one member.
 
     Attributes:
+        value: Which.
         additions: That may have added it: not answered False, not failed.
         removals: That certainly removed it: answered True.
         blind: Removals that returned without saying whether they did.
@@ -52,6 +54,7 @@ class _Member(NamedTuple):
         absent: Who saw it absent.
     """
 
+    value: Value
     additions: list[Operation]
     removals: list[Operation]
     blind: list[Operation]
@@ -77,8 +80,8 @@ def check(history: History) -> Judgement | None:
         members = _members(history)
         witnesses = [
             found
-            for (key, value), member in members.items()
-            if (found := _judged(key, value, member)) is not None
+            for (key, _), member in members.items()
+            if (found := _judged(key, member)) is not None
         ]
     except _NotHereError:
         return None
@@ -89,17 +92,19 @@ def check(history: History) -> Judgement | None:
     return Judgement(NAME, Verdict.VALID, figures=figures)
 
 
-def _members(history: History) -> dict[tuple[Key, Value], _Member]:
-    members: dict[tuple[Key, Value], _Member] = {}
+def _members(history: History) -> dict[tuple[Key, Hashable], _Member]:
+    members: dict[tuple[Key, Hashable], _Member] = {}
     for operation in history.operations:
-        if operation.f not in {"insert", "remove", "contains"}:
+        if operation.f not in {"insert", "add", "remove", "contains"}:
             raise _NotHereError
         if operation.outcome is Outcome.FAIL:
             continue
-        place = (operation.key, operation.argument)
+        place = (operation.key, exact(operation.argument))
         member = members.get(place)
         if member is None:
-            member = members[place] = _Member([], [], [], [], [], [])
+            member = members[place] = _Member(
+                operation.argument, [], [], [], [], [], []
+            )
         _note(member, operation)
     return members
 
@@ -107,13 +112,13 @@ def _members(history: History) -> dict[tuple[Key, Value], _Member]:
 def _note(member: _Member, operation: Operation) -> None:
     done = operation.outcome is Outcome.OK
     match operation.f, operation.result if done else None:
-        case "insert", True | None:
+        case "insert" | "add", True | None:
             member.additions.append(operation)
         case "remove", True:
             member.removals.append(operation)
         case "remove", None:
             (member.blind if done else member.pending).append(operation)
-        case ("insert", False) | ("contains", True):
+        case ("insert" | "add", False) | ("contains", True):
             member.present.append(operation)
         case ("remove", False) | ("contains", False):
             member.absent.append(operation)
@@ -123,10 +128,10 @@ def _note(member: _Member, operation: Operation) -> None:
             raise _NotHereError
 
 
-def _judged(key: Key, value: Value, member: _Member) -> Witness | None:
+def _judged(key: Key, member: _Member) -> Witness | None:
     if len(member.additions) > 1 or len(member.blind) > 1:
         raise _NotHereError
-    what = f"Member {value!r} of {key!r}"
+    what = f"Member {member.value!r} of {key!r}"
     if not member.additions:
         return _without_addition(key, what, member)
     addition = member.additions[0]

@@ -13,6 +13,8 @@ from typing import Annotated, Final
 
 import typer
 
+from jepsen_like.cli.exit_codes import EXIT_CODES_TOLD
+
 COMMANDS: Final = ("check", "run", "replay", "explore", "bench")
 """Modules beside this one, in the order in which help shows them."""
 
@@ -31,8 +33,7 @@ def _print_version(asked: bool) -> None:
 
 
 @app.callback(
-    epilog="Exit codes: 0 valid; 1 invalid; 2 wrong request or unreadable file;"
-    " 3 unknown, which is no success.",
+    epilog=EXIT_CODES_TOLD,
 )
 def root(
     show_version: Annotated[

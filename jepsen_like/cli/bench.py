@@ -4,6 +4,7 @@
     0    every verdict is as expected
     1    one is not; how long it took says nothing then
     2    the request is wrong
+    70   an error of this program
 
 That an aim was missed shows in the table, not in the exit code: what a machine that
 others use gives today is no fault of the program.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
+from jepsen_like.cli.exit_codes import ExitCode, failing_apart, foreseen
 from kvnode.cli.output import complain, console, print_json
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ _MODULES: Final = ("linearizable", "isolation", "elle")
 
 _KIB_PER_MIB: Final = 1024
 _WRONG: Final = 1
-_USAGE: Final = 2
 
 
 class Measured(NamedTuple):
@@ -63,9 +64,11 @@ class Measured(NamedTuple):
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command("bench", epilog="Exit codes: 0 all verdicts are right; 1 one is not.")(
-        bench
-    )
+    app.command(
+        "bench",
+        epilog="Exit codes: 0 all verdicts are right; 1 one is not; 2 wrong request;"
+        " 70 an error of this program.",
+    )(failing_apart(bench))
 
 
 def bench(
@@ -90,18 +93,15 @@ def bench(
     ] = False,
 ) -> None:
     """Measure how fast the checkers are, and whether they are right."""
-    try:
+    with foreseen():
         sections = [
             section
             for section in _sections(histories)
             if only.lower() in section.name.lower()
         ]
-    except ValueError as error:
-        complain(str(error))
-        raise typer.Exit(_USAGE) from None
     if not sections:
         complain(f"no section has {only!r} in its name")
-        raise typer.Exit(_USAGE)
+        raise typer.Exit(ExitCode.USAGE)
     measured: list[Measured] = []
     for section in sections:
         with console(stderr=True).status(section.name):

@@ -1,32 +1,36 @@
 """
 `jepsen_like check`: read a history in any format, and judge it.
 
-    0    valid
-    1    invalid; a witness is printed
-    2    the request is wrong, or the file is not a history
-    3    unknown: a limit was met, or the history does not tell enough
+What was found of the run itself, if the history has it, is shown and counts: a run
+whose faults never came to be is `unknown` whatever its operations are judged by.
+What the exit code says: jepsen_like.cli.exit_codes.
 """
 
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
+from jepsen_like.cli.exit_codes import (
+    EXIT_CODES_TOLD,
+    failing_apart,
+    foreseen,
+    leave,
+)
 from jepsen_like.cli.verdict_json import document
-from kvnode.cli.output import complain, console, print_json
+from kvnode.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from jepsen_like.history.history import History
+    from jepsen_like.history.history import Header, History
     from jepsen_like.history.operation import Value
     from jepsen_like.verdict import Judgement, Verdict
 
 __all__ = [
     "Checked",
-    "ExitCode",
     "FormatName",
     "check",
     "document",
@@ -36,23 +40,6 @@ __all__ = [
 
 _LIMIT_S: Final = 120.0
 _STANDARD_INPUT: Final = "-"
-
-
-class ExitCode(IntEnum):
-    """How a command ended; the module's table says what each means."""
-
-    VALID = 0
-    INVALID = 1
-    USAGE = 2
-    UNKNOWN = 3
-    INTERRUPTED = 130
-
-
-_EXIT_CODES: Final = {
-    "valid": ExitCode.VALID,
-    "invalid": ExitCode.INVALID,
-    "unknown": ExitCode.UNKNOWN,
-}
 
 
 class FormatName(Enum):
@@ -86,8 +73,8 @@ class Checked(NamedTuple):
     A history and what was found of it.
 
     Attributes:
-        path: As the user named it.
-        format: What it was read as.
+        title: The file as the user named it, or which run it was.
+        format: What the file was read as; "" if there was none.
         model: What its operations were taken to mean.
         history: What was read.
         judgements: One a checker.
@@ -95,7 +82,7 @@ class Checked(NamedTuple):
         seconds: How long reading and judging took.
     """
 
-    path: str
+    title: str
     format: str
     model: str
     history: "History"
@@ -106,11 +93,7 @@ class Checked(NamedTuple):
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command(
-        "check",
-        epilog="Exit codes: 0 valid; 1 invalid; 2 wrong request or unreadable file;"
-        " 3 unknown, which is no success.",
-    )(check)
+    app.command("check", epilog=EXIT_CODES_TOLD)(failing_apart(check))
 
 
 def check(
@@ -171,7 +154,7 @@ def check(
     Formats: json-lines (our own); jepsen-log (lines of Jepsen's log); kv-lines
     (porcupine's get, put, append); edn (Jepsen, Knossos, Elle); plume; awdit.
     """
-    with _complaints():
+    with foreseen():
         began = time.monotonic()
         found, history = _read(file, format_, model, initial)
         judgements, verdict = _judged(
@@ -186,7 +169,7 @@ def check(
         from jepsen_like.cli.verdict_text import show
 
         show(checked)
-    raise typer.Exit(_EXIT_CODES[verdict.value])
+    raise leave(verdict)
 
 
 def _read(
@@ -230,14 +213,45 @@ def _judged(
 
             if header.workload in WORKLOADS:
                 judgements = WORKLOADS[header.workload].judge(history)
-                return judgements, combined(judgements)
-        model = asked.model or header.model
+                return _with_run(judgements, combined(judgements), history.run)
+        model = asked.model or _model_of(header, asked.level)
         if not model:
             msg = "its header names no model: give one with --model"
             raise MalformedHistoryError(path, None, msg)
         budget = Budget(asked.limit_s)
         judgements = judge(history, model, level=asked.level, budget=budget)
-    return judgements, overall(judgements, model, asked.level)
+    verdict = overall(judgements, model, asked.level)
+    return _with_run(judgements, verdict, history.run)
+
+
+def _model_of(header: "Header", level: str) -> str:
+    """
+    Return the model that *header* names; it may be none.
+
+    Raises:
+        UnknownModelError: There are no levels of what it names.
+    """
+    from jepsen_like.judging import LEVELED, MODELS, UnknownModelError
+
+    if header.workload and level and header.model not in MODELS:
+        msg = (
+            f"a history of the workload {header.workload!r} is judged by all that it"
+            f" promises, which has no level {level!r}: give --model, too"
+            f" ({', '.join(LEVELED)})"
+        )
+        raise UnknownModelError(msg)
+    return header.model
+
+
+def _with_run(
+    judgements: "Sequence[Judgement]", verdict: "Verdict", run: "Judgement | None"
+) -> "tuple[Sequence[Judgement], Verdict]":
+    """Return the same with what was found of the *run* itself, if that is known."""
+    from jepsen_like.verdict import worst
+
+    if run is None:
+        return judgements, verdict
+    return (*judgements, run), worst((verdict, run.verdict))
 
 
 @contextmanager
@@ -249,24 +263,6 @@ def _status(title: str) -> Iterator[None]:
         return
     with out.status(title):
         yield
-
-
-@contextmanager
-def _complaints() -> Iterator[None]:
-    """Turn what is wrong with a request or file into a line and an exit code."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader of our output has gone; typer ends quietly
-    except OSError as error:
-        reason = error.strerror or str(error)
-        complain(f"{error.filename}: {reason}" if error.filename else reason)
-        raise typer.Exit(ExitCode.USAGE) from None
-    except ValueError as error:  # malformed files and unknown models are such
-        complain(str(error))
-        raise typer.Exit(ExitCode.USAGE) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def initial_value(text: str) -> "Value":

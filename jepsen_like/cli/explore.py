@@ -2,7 +2,7 @@
 `jepsen_like explore`: many seeds in simulation, and the failures cut down.
 
 Each kind of failure is shrunk once, and kept as a plan that `jepsen_like replay`
-runs again.  What the exit code says: jepsen_like.cli.check.
+runs again.  What the exit code says: jepsen_like.cli.exit_codes.
 """
 
 import os
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jepsen_like.cli.exit_codes import EXIT_CODES_TOLD, failing_apart, leave
 from jepsen_like.cli.planning import (
-    EXIT_CODES_TOLD,
     AsJson,
     KeyCount,
     NemesisNames,
@@ -28,7 +28,6 @@ from jepsen_like.cli.planning import (
     WorkloadName,
     busy,
     complaints,
-    leave,
     replay_command,
 )
 from kvnode.cli.output import Json, console, print_json, print_line
@@ -49,7 +48,7 @@ _MS_PER_HOUR = 3_600_000
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command("explore", epilog=EXIT_CODES_TOLD)(explore)
+    app.command("explore", epilog=EXIT_CODES_TOLD)(failing_apart(explore))
 
 
 def explore(

@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jepsen_like.cli.check import Checked, ExitCode, document
+from jepsen_like.cli.check import Checked, document
+from jepsen_like.cli.exit_codes import ExitCode, foreseen
 from kvnode.cli.output import Json, complain, console, print_json, print_line
 
 if TYPE_CHECKING:
@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from jepsen_like.history.history import History
     from jepsen_like.runner.exploring import Sweep
     from jepsen_like.verdict import Judgement, Verdict
-
-EXIT_CODES_TOLD: Final = (
-    "Exit codes: 0 valid; 1 invalid; 2 wrong request or unreadable file;"
-    " 3 unknown, which is no success."
-)
-_EXIT_CODES: Final = {
-    "valid": ExitCode.VALID,
-    "invalid": ExitCode.INVALID,
-    "unknown": ExitCode.UNKNOWN,
-}
 
 WorkloadName = Annotated[
     str,
@@ -141,13 +131,10 @@ def replay_command(path: object, system: str) -> str:
 
 
 def history_digest(history: "History") -> str:
-    """Return the SHA-256 of *history* as it is on disk."""
-    from jepsen_like.history.json_lines import encode
+    """Return the digest of *history*: that of its file, if that is ours."""
+    from jepsen_like.history.json_lines import digest, encode
 
-    digest = sha256()
-    for line in encode(history):
-        digest.update(line)
-    return digest.hexdigest()
+    return digest(encode(history))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +148,7 @@ class Told:
         judgements: What was found.
         seconds: How long it took on the wall.
         replay: The command that does it again.
+        digest: Of the history.
         more: What else there is, for `--json`.
     """
 
@@ -169,6 +157,7 @@ class Told:
     judgements: "Sequence[Judgement]"
     seconds: float
     replay: str
+    digest: str
     more: dict[str, Json]
 
     @property
@@ -181,8 +170,8 @@ class Told:
     def show(self, *, as_json: bool) -> None:
         """Print verdicts, witnesses, and how to run it again."""
         checked = Checked(
-            path=self.title,
-            format="json-lines",
+            title=self.title,
+            format="",
             model=self.history.header.model,
             history=self.history,
             judgements=self.judgements,
@@ -190,18 +179,14 @@ class Told:
             seconds=self.seconds,
         )
         if as_json:
-            print_json({**document(checked), "replay": self.replay, **self.more})
+            told = {"replay": self.replay, "sha256": self.digest, **self.more}
+            print_json({**document(checked), **told})
             return
         from jepsen_like.cli.verdict_text import show
 
         show(checked)
         if self.verdict.value != "valid":
             print_line(f"\nAgain: {self.replay}")
-
-
-def leave(verdict: "Verdict") -> typer.Exit:
-    """Return what ends the program with the code of *verdict*."""
-    return typer.Exit(_EXIT_CODES[verdict.value])
 
 
 @contextmanager
@@ -214,22 +199,12 @@ def complaints() -> Iterator[None]:
     """
     from jepsen_like.runner.execution import SetUpError
 
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader of our output has gone; typer ends quietly
-    except SetUpError as error:
-        complain(str(error))
-        raise typer.Exit(ExitCode.UNKNOWN) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        complain(f"{error.filename}: {reason}" if error.filename else reason)
-        raise typer.Exit(ExitCode.USAGE) from None
-    except ValueError as error:  # unknown names, bad plan files and the like
-        complain(str(error))
-        raise typer.Exit(ExitCode.USAGE) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    with foreseen():
+        try:
+            yield
+        except SetUpError as error:
+            complain(str(error))
+            raise typer.Exit(ExitCode.UNKNOWN) from None
 
 
 @contextmanager

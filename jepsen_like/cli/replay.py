@@ -1,10 +1,11 @@
 """
 `jepsen_like replay`: a plan once more, to the byte.
 
-The plan is that of a file, or is drawn anew from the same options.  It is run
-twice; both histories must be the same bytes, and the same as the history.jsonl
-beside the plan's file if there is one.  What the exit code says:
-jepsen_like.cli.check; histories that differ are `unknown`.
+The plan is that of a file, or is drawn anew from the same options.  A simulation is
+run twice; both histories must be the same bytes, and the same as the history.jsonl
+beside the plan's file if there is one, but for what was found of its run.  A real
+system is run once: no two of its histories are alike.  What the exit code says:
+jepsen_like.cli.exit_codes; simulated histories that differ are `unknown`.
 """
 
 import time
@@ -13,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jepsen_like.cli.check import ExitCode
+from jepsen_like.cli.exit_codes import EXIT_CODES_TOLD, ExitCode, failing_apart, leave
 from jepsen_like.cli.planning import (
-    EXIT_CODES_TOLD,
     AsJson,
     KeyCount,
     NemesisNames,
@@ -30,10 +30,9 @@ from jepsen_like.cli.planning import (
     busy,
     complaints,
     history_digest,
-    leave,
     replay_command,
 )
-from kvnode.cli.output import complain, print_line
+from kvnode.cli.output import complain, note, print_line
 
 if TYPE_CHECKING:
     from jepsen_like.plan import Plan
@@ -43,7 +42,7 @@ _HISTORY_NAME = "history.jsonl"
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command("replay", epilog=EXIT_CODES_TOLD)(replay)
+    app.command("replay", epilog=EXIT_CODES_TOLD)(failing_apart(replay))
 
 
 def replay(
@@ -67,10 +66,10 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """
-    Run a plan twice, see that both are the same history, and judge it.
+    Run a plan again, see that it gives the same history, and judge it.
 
-    Simulations repeat themselves to the byte. Real systems never do: replaying on
-    them shows the verdict, and ends as unknown.
+    A simulation is run twice, and repeats itself to the byte. Real systems never do:
+    on them a plan is run once, and judged.
     """
     wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
     with complaints():
@@ -80,10 +79,13 @@ def replay(
         else:
             plan, title = _plan_in(file), str(file)
             again = replay_command(file, system)
-        told, digests = _told(plan, title, again, system)
+        told, repeat = _told(plan, title, again, system)
         expected = _expected(file)
     told.show(as_json=as_json)
-    _compare(digests, expected, as_json=as_json)
+    if repeat:
+        _compare(told.digest, repeat, expected, as_json=as_json)
+    elif not as_json:
+        note(f"run once: {system} is real, and only a simulation repeats to the byte")
     raise leave(told.verdict)
 
 
@@ -93,54 +95,57 @@ def _plan_in(file: Path) -> "Plan":
     return read_plan(file)
 
 
-def _told(
-    plan: "Plan", title: str, again: str, system: str
-) -> tuple[Told, tuple[str, str]]:
-    """Run *plan* twice and judge it; return also what both histories hash to."""
+def _told(plan: "Plan", title: str, again: str, system: str) -> tuple[Told, str]:
+    """
+    Run *plan* and judge it; if that was a simulation, run it once more.
+
+    Returns:
+        Also the digest of the second history; "" if there is none.
+    """
     from jepsen_like.runner.judging import judge_run
     from jepsen_like.runner.worlds import run_plan_on
 
     began = time.monotonic()
     run_plan = run_plan_on(system)
-    with busy("running it twice"):
+    with busy("running it"):
         made = run_plan(plan)
-        digests = (
-            history_digest(made.history),
-            history_digest(run_plan(plan).history),
-        )
+        repeat = "" if made.is_real else history_digest(run_plan(plan).history)
         judgements = judge_run(made, plan)
+    digest = history_digest(made.history)
     told = Told(
         title=title,
         history=made.history,
         judgements=judgements,
         seconds=time.monotonic() - began,
         replay=again,
+        digest=digest,
         more={
+            "workload": plan.workload,
+            "system": system,
             "seed": plan.seed,
-            "sha256": digests[0],
-            "repeated": digests[0] == digests[1],
+            "repeated": digest == repeat if repeat else None,
         },
     )
-    return told, digests
+    return told, repeat
 
 
 def _expected(file: Path | None) -> str:
-    """Return the SHA-256 of the history beside *file*; empty if there is none."""
-    from hashlib import sha256
+    """Return the digest of the history beside *file*; empty if there is none."""
+    from jepsen_like.history.json_lines import digest
 
     if file is None or not file.with_name(_HISTORY_NAME).exists():
         return ""
-    return sha256(file.with_name(_HISTORY_NAME).read_bytes()).hexdigest()
+    with file.with_name(_HISTORY_NAME).open("rb") as lines:
+        return digest(lines)
 
 
-def _compare(digests: tuple[str, str], expected: str, *, as_json: bool) -> None:
+def _compare(first: str, second: str, expected: str, *, as_json: bool) -> None:
     """
-    Say whether all histories are the same bytes.
+    Say whether all histories are the same bytes, by their digests.
 
     Raises:
         typer.Exit: They are not.
     """
-    first, second = digests
     if first != second:
         complain(f"two runs of the same plan differ: {first} and {second}")
         raise typer.Exit(ExitCode.UNKNOWN)

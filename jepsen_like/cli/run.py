@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jepsen_like.cli.exit_codes import EXIT_CODES_TOLD, failing_apart, leave
 from jepsen_like.cli.planning import (
-    EXIT_CODES_TOLD,
     AsJson,
     KeyCount,
     NemesisNames,
@@ -30,7 +30,6 @@ from jepsen_like.cli.planning import (
     busy,
     complaints,
     history_digest,
-    leave,
 )
 from kvnode.cli.output import console, note
 
@@ -43,7 +42,7 @@ _SEED_BITS = 32
 
 def register(app: typer.Typer) -> None:
     """Add the command to *app*."""
-    app.command("run", epilog=EXIT_CODES_TOLD)(run)
+    app.command("run", epilog=EXIT_CODES_TOLD)(failing_apart(run))
 
 
 def run(
@@ -89,7 +88,7 @@ def run(
 def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
     """Run and judge *plan*."""
     from jepsen_like.runner.judging import judge_run
-    from jepsen_like.runner.worlds import SIMULATED, run_plan_on
+    from jepsen_like.runner.worlds import run_plan_on
 
     title = f"{wish.workload} under {wish.nemesis} on {wish.system}, seed {seed}"
     began = time.monotonic()
@@ -97,16 +96,19 @@ def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
         made = run_plan_on(wish.system, progress=watch)(plan)
     with busy("judging"):
         judgements = judge_run(made, plan)
-    is_simulated = wish.system == SIMULATED
+    is_simulated = not made.is_real
     return Told(
         title=title,
         history=made.history,
         judgements=judgements,
         seconds=time.monotonic() - began,
         replay=wish.command("replay" if is_simulated else "run", seed),
+        digest=history_digest(made.history),
         more={
+            "workload": wish.workload,
+            "nemesis": wish.nemesis,
+            "system": wish.system,
             "seed": seed,
-            "sha256": history_digest(made.history),
             "notes": list(made.notes),
             "errors": list(made.errors),
         },
@@ -150,10 +152,12 @@ def _keep(directory: Path, plan: "Plan", told: Told) -> None:
     from jepsen_like.checkers import staleness
     from jepsen_like.history import json_lines
     from jepsen_like.plan_file import write_plan
+    from jepsen_like.runner.judging import with_run
     from jepsen_like.workloads.promises import rank
 
     directory.mkdir(parents=True, exist_ok=True)
-    json_lines.write(told.history, directory / "history.jsonl")
+    history = with_run(told.history, told.judgements)
+    json_lines.write(history, directory / "history.jsonl")
     write_plan(plan, directory / "plan.json")
     ages: list[float] = []
     if any(judgement.checker == staleness.NAME for judgement in told.judgements):

@@ -2,7 +2,8 @@
 Verdicts for programs: one object.
 
     verdict         valid, invalid or unknown
-    file, format, model, operations, seconds
+    file, format    of what was read; of a run there is its `title` instead
+    model, operations, seconds
     levels          of transactions: the verdict at each level, by its short name
     reason          why, unless valid
     witness         if invalid: kind, explanation, key and operations
@@ -13,7 +14,7 @@ Operations are as in our own format on disk.
 
 from typing import TYPE_CHECKING
 
-from jepsen_like.history.json_lines import operation_json
+from jepsen_like.history.operation_line import operation_json
 from jepsen_like.judging import TRANSACTION_LEVELS, TRANSACTIONS
 from jepsen_like.verdict import Judgement, Verdict, Witness
 from kvnode.cli.output import Json
@@ -26,8 +27,7 @@ def document(checked: "Checked") -> dict[str, Json]:
     """Return what was found as JSON has it."""
     answer: dict[str, Json] = {
         "verdict": checked.verdict.value,
-        "file": checked.path,
-        "format": checked.format,
+        **_origin(checked),
         "model": checked.model,
         "operations": len(checked.history.operations),
         "seconds": round(checked.seconds, 3),
@@ -46,6 +46,12 @@ def document(checked: "Checked") -> dict[str, Json]:
             answer["witness"] = _witness_json(telling.witnesses[0])
     answer["judgements"] = [_judgement_json(each) for each in checked.judgements]
     return answer
+
+
+def _origin(checked: "Checked") -> dict[str, Json]:
+    if not checked.format:
+        return {"title": checked.title}
+    return {"file": checked.title, "format": checked.format}
 
 
 def telling_of(checked: "Checked") -> Judgement | None:

@@ -36,9 +36,10 @@ def show(checked: "Checked") -> None:
     """Print what was found to standard output."""
     out = console()
     history = checked.history
-    out.print(f"{escape(checked.path)}: {_coloured(checked.verdict)}", soft_wrap=True)
+    written = f" format {checked.format}," if checked.format else ""
+    out.print(f"{escape(checked.title)}: {_coloured(checked.verdict)}", soft_wrap=True)
     out.print(
-        f"  {len(history.operations):,} operations, format {checked.format},"
+        f"  {len(history.operations):,} operations,{written}"
         f" model {checked.model}, {checked.seconds:.2f} s",
         markup=False,
         soft_wrap=True,

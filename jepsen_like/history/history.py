@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jepsen_like.history.operation import Key, Operation, Value
+from jepsen_like.verdict import Judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,21 @@ class FaultSpan:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Operations in order of their calls."""
+    """
+    What clients saw, and what met the system meanwhile.
+
+    Attributes:
+        operations: In order of their calls.
+        faults: While they lasted.
+        header: What it is of.
+        run: What whoever ran it found of the run itself, such as faults that never
+            came to be: operations do not tell that.  None if nobody said.
+    """
 
     operations: tuple[Operation, ...]
     faults: tuple[FaultSpan, ...] = ()
     header: Header = field(default_factory=Header)
+    run: Judgement | None = None
 
     @classmethod
     def of(

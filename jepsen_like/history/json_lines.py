@@ -4,25 +4,45 @@ Our own format on disk: JSON, one object a line.
     {"jepsen_like":1,"workload":"register","model":"cas-register",...}
     {"fault":"partition","began":5,"ended":9,"nodes":["n1"],"detail":"halves"}
     {"process":0,"f":"write","key":"x","argument":3,"called":1,"returned":4,"outcome":"ok"}
+    {"run":{"verdict":"valid","figures":{"operations":200,...}}}
 
 The first line is the header, with all its fields.  Then come the faults, then
-the operations in order of their calls.  In an operation or fault a field that
+the operations in order of their calls, and last, if it is known, what was found of
+the run itself: whether it could have shown anything, which operations do not tell.
+In an operation or fault a field that
 has its default is left out: `null` for key, argument and result, "" for node,
 version, error and detail, no nodes; `returned` is left out if it is FOREVER.
 Lists stand for tuples.
 
 The bytes are canonical: equal histories are equal files, whatever wrote them.
 Unknown fields are refused, so that a slip of the pen is not a default.
+
+The *digest* of a history is the SHA-256 of all its lines but the run's: it says what
+was asked, what happened and what was answered, not what somebody made of it.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from jepsen_like.history.fields import (
+    Json,
+    WrongError,
+    names_of,
+    only_known,
+    text_of,
+    value_of,
+    whole_of,
+)
 from jepsen_like.history.history import FaultSpan, Header, History
 from jepsen_like.history.malformed import MalformedHistoryError
-from jepsen_like.history.operation import FOREVER, Key, Operation, Outcome, Value
+from jepsen_like.history.operation import Operation, Value
+from jepsen_like.history.operation_line import operation_json, operation_of
+from jepsen_like.history.run_line import CHECKER, run_json, run_of
+from jepsen_like.verdict import Judgement
 
 FORMAT_VERSION: Final = 1
 """Raised when older readers would misunderstand."""
@@ -31,14 +51,8 @@ _HEADER_FIELDS: Final = frozenset(
     ("jepsen_like", "workload", "model", "system", "seed", "nodes", "timed", "initial")
 )
 _FAULT_FIELDS: Final = frozenset(("fault", "began", "ended", "nodes", "detail"))
-_OPERATION_FIELDS: Final = frozenset(Operation._fields)
-_OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
-
-_Json = dict[str, object]
-
-
-class _WrongError(Exception):
-    """What is wrong with a line, before its place is known."""
+_RUN_LINE: Final = f'{{"{CHECKER}":'.encode()
+"""How the line that no digest counts begins, as `encode` writes it."""
 
 
 def write(history: History, path: Path) -> None:
@@ -77,28 +91,17 @@ def encode(history: History) -> Iterator[bytes]:
         yield _line(_fault_json(fault))
     for operation in history.operations:
         yield _line(operation_json(operation))
+    if history.run is not None:
+        yield _line(run_json(history.run))
 
 
-def operation_json(operation: Operation) -> dict[str, Value]:
-    """Return *operation* as its line says it, defaults left out."""
-    document: dict[str, Value] = {"process": operation.process, "f": operation.f}
-    if operation.key is not None:
-        document["key"] = operation.key
-    if operation.argument is not None:
-        document["argument"] = operation.argument
-    if operation.result is not None:
-        document["result"] = operation.result
-    document["called"] = operation.called
-    if operation.returned != FOREVER:
-        document["returned"] = operation.returned
-    document["outcome"] = operation.outcome.value
-    if operation.node:
-        document["node"] = operation.node
-    if operation.version:
-        document["version"] = operation.version
-    if operation.error:
-        document["error"] = operation.error
-    return document
+def digest(lines: Iterable[bytes]) -> str:
+    """Return the digest of a history by its *lines*, each with its newline."""
+    hashed = sha256()
+    for line in lines:
+        if not line.startswith(_RUN_LINE):
+            hashed.update(line)
+    return hashed.hexdigest()
 
 
 def read(source: Path | Iterable[bytes], name: str = "history") -> History:
@@ -119,6 +122,7 @@ def read(source: Path | Iterable[bytes], name: str = "history") -> History:
     faults: list[FaultSpan] = []
     operations: list[Operation] = []
     header: Header | None = None
+    run: Judgement | None = None
     for number, line in enumerate(source, 1):
         try:
             if header is None:
@@ -127,17 +131,26 @@ def read(source: Path | Iterable[bytes], name: str = "history") -> History:
                 document = _parsed(line)
                 if "fault" in document:
                     faults.append(_fault(document))
+                elif CHECKER in document:
+                    run = _only_run(document, run)
                 else:
-                    operations.append(_operation(document))
-        except _WrongError as wrong:
+                    operations.append(operation_of(document))
+        except WrongError as wrong:
             raise MalformedHistoryError(name, number, str(wrong)) from None
     if header is None:
         msg = 'empty: the first line is a header, {"jepsen_like":1,...}'
         raise MalformedHistoryError(name, None, msg)
-    return History.of(operations, faults, header)
+    return replace(History.of(operations, faults, header), run=run)
 
 
-def _line(document: dict[str, Value]) -> bytes:
+def _only_run(document: Json, known: Judgement | None) -> Judgement:
+    if known is not None:
+        msg = "a second line about the run: a history has one at most"
+        raise WrongError(msg)
+    return run_of(document)
+
+
+def _line(document: Mapping[str, object]) -> bytes:
     text = json.dumps(document, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii") + b"\n"
 
@@ -155,143 +168,56 @@ def _fault_json(fault: FaultSpan) -> dict[str, Value]:
     return document
 
 
-def _parsed(line: bytes) -> _Json:
+def _parsed(line: bytes) -> Json:
     try:
         document = json.loads(line)
     except ValueError as error:
         msg = f"not JSON: {error}"
-        raise _WrongError(msg) from None
+        raise WrongError(msg) from None
     except RecursionError:
         msg = "nested too deeply"
-        raise _WrongError(msg) from None
+        raise WrongError(msg) from None
     if not isinstance(document, dict):
         msg = f"expected an object, found {type(document).__name__}"
-        raise _WrongError(msg)
+        raise WrongError(msg)
     return document
 
 
-def _header(document: _Json) -> Header:
+def _header(document: Json) -> Header:
     version = document.get("jepsen_like")
     if version is None:
         msg = 'not a header: the first line begins {"jepsen_like":1,...}'
-        raise _WrongError(msg)
+        raise WrongError(msg)
     if version != FORMAT_VERSION:
         msg = f"format version {version!r}: this program reads {FORMAT_VERSION}"
-        raise _WrongError(msg)
-    _only(document, _HEADER_FIELDS)
+        raise WrongError(msg)
+    only_known(document, _HEADER_FIELDS)
     seed = document.get("seed")
     timed = document.get("timed", True)
     if not isinstance(timed, bool):
         msg = f"`timed` is true or false, not {timed!r}"
-        raise _WrongError(msg)
+        raise WrongError(msg)
     return Header(
-        workload=_text(document, "workload"),
-        model=_text(document, "model"),
-        system=_text(document, "system"),
-        seed=None if seed is None else _whole(document, "seed"),
-        nodes=_names(document),
+        workload=text_of(document, "workload"),
+        model=text_of(document, "model"),
+        system=text_of(document, "system"),
+        seed=None if seed is None else whole_of(document, "seed"),
+        nodes=names_of(document),
         timed=timed,
-        initial=_value(document.get("initial")),
+        initial=value_of(document.get("initial")),
     )
 
 
-def _fault(document: _Json) -> FaultSpan:
-    _only(document, _FAULT_FIELDS)
+def _fault(document: Json) -> FaultSpan:
+    only_known(document, _FAULT_FIELDS)
     span = FaultSpan(
-        kind=_text(document, "fault"),
-        began=_whole(document, "began"),
-        ended=_whole(document, "ended"),
-        nodes=_names(document),
-        detail=_text(document, "detail"),
+        kind=text_of(document, "fault"),
+        began=whole_of(document, "began"),
+        ended=whole_of(document, "ended"),
+        nodes=names_of(document),
+        detail=text_of(document, "detail"),
     )
     if span.ended < span.began:
         msg = f"the fault ended at {span.ended}, before it began at {span.began}"
-        raise _WrongError(msg)
+        raise WrongError(msg)
     return span
-
-
-def _operation(document: _Json) -> Operation:
-    if not document.keys() <= _OPERATION_FIELDS:
-        _only(document, _OPERATION_FIELDS)
-    outcome = _OUTCOMES.get(_text(document, "outcome"))
-    if outcome is None:
-        msg = f"`outcome` is ok, fail or info, not {document.get('outcome')!r}"
-        raise _WrongError(msg)
-    called = _whole(document, "called")
-    if "returned" in document:
-        returned = _whole(document, "returned")
-    elif outcome is Outcome.INFO:
-        returned = FOREVER
-    else:
-        msg = f"an operation that ended `{outcome.value}` says when it `returned`"
-        raise _WrongError(msg)
-    if returned < called:
-        msg = f"returned at {returned}, before it was called at {called}"
-        raise _WrongError(msg)
-    name = _text(document, "f")
-    if not name:
-        msg = "`f` says what was asked: it is missing or empty"
-        raise _WrongError(msg)
-    return Operation(
-        _whole(document, "process"),
-        name,
-        _key(document.get("key")),
-        _value(document.get("argument")),
-        _value(document.get("result")),
-        called,
-        returned,
-        outcome,
-        _text(document, "node"),
-        _text(document, "version"),
-        _text(document, "error"),
-    )
-
-
-def _only(document: _Json, known: frozenset[str]) -> None:
-    if unknown := sorted(document.keys() - known):
-        msg = f"unknown field {unknown[0]!r}: known are {', '.join(sorted(known))}"
-        raise _WrongError(msg)
-
-
-def _text(document: _Json, field: str) -> str:
-    text = document.get(field, "")
-    if not isinstance(text, str):
-        msg = f"`{field}` is text, not {text!r}"
-        raise _WrongError(msg)
-    return text
-
-
-def _whole(document: _Json, field: str) -> int:
-    number = document.get(field)
-    if type(number) is not int:
-        msg = f"`{field}` is a whole number, not {number!r}"
-        raise _WrongError(msg)
-    return number
-
-
-def _names(document: _Json) -> tuple[str, ...]:
-    nodes = document.get("nodes", [])
-    if not isinstance(nodes, list):
-        msg = f"`nodes` is a list of names, not {nodes!r}"
-        raise _WrongError(msg)
-    names = tuple(node for node in nodes if isinstance(node, str))
-    if len(names) < len(nodes):
-        msg = f"`nodes` is a list of names, not {nodes!r}"
-        raise _WrongError(msg)
-    return names
-
-
-def _key(key: object) -> Key:
-    if key is None or type(key) is int or isinstance(key, str):
-        return key
-    msg = f"`key` is text, a whole number or null, not {key!r}"
-    raise _WrongError(msg)
-
-
-def _value(value: object) -> Value:
-    if isinstance(value, list):
-        return tuple(map(_value, value))
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    msg = f"a value is a scalar or a list, not an object: {value!r}"
-    raise _WrongError(msg)

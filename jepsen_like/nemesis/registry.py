@@ -70,5 +70,8 @@ def nemesis_named(name: str) -> Nemesis:
     try:
         return NEMESES[name]
     except KeyError:
-        msg = f"no nemesis is called {name!r}; there are {', '.join(NEMESES)}"
+        msg = (
+            f"no nemesis is called {name!r}: choose from these, with commas between"
+            f" several: {', '.join(NEMESES)}"
+        )
         raise UnfitNemesisError(msg) from None

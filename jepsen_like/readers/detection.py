@@ -21,6 +21,9 @@ from jepsen_like.readers.source import Source, opened
 
 _KEY_VALUE: Final = "key-value"
 _KEYED: Final = re.compile(r":f\s+:(?:get|put|append)\b.*\s:key\s")
+_PLAN: Final = re.compile(r'\{\s*"format"\s*:\s*"jepsen_like plan"')
+"""How our plans begin (jepsen_like.plan_file): beside a history there often is one."""
+
 _LINES_MAX: Final = 400
 """A log may begin with other lines; Jepsen's preamble has some hundred."""
 
@@ -84,9 +87,12 @@ def detect(source: Source) -> Format:
     A file that says nothing is in the format that its name goes with, else EDN.
 
     Raises:
-        MalformedHistoryError: It looks like none.
+        MalformedHistoryError: It looks like none, or is a plan.
     """
     lines = list(_lines(source.head))
+    if lines and _PLAN.match(lines[0]):
+        msg = f"a plan, no history: `jepsen_like replay {source.name}` runs it"
+        raise source.malformed(msg)
     for line in lines:
         if line.startswith('{"'):
             return Format.JSON_LINES

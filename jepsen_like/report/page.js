@@ -31,7 +31,8 @@
   });
 
   const layout = (title, more) => ({
-    height: 340, margin: { l: 70, r: 20, t: 24, b: 45 }, hovermode: "closest",
+    height: 340, margin: { l: 70, r: 44, t: 24, b: 45 }, hovermode: "closest",
+    modebar: { orientation: "v" },  // in the right margin: above the plot is the legend
     xaxis: { title: { text: data.unit === "ms" ? "time (ms)" : "position in the log" }, range: [0, data.length * 1.01] },
     yaxis: { title: { text: title }, rangemode: "tozero", domain: [0, 0.94] },
     yaxis2: { domain: [0.96, 1], visible: false, fixedrange: true, range: [0, 2] },
@@ -149,7 +150,7 @@
 
   if (data.staleness.length) {
     Plotly.newPlot("staleness", [{ type: "histogram", x: data.staleness, nbinsx: 60, marker: { color: "#1f6fb2" } }], {
-      height: 300, margin: { l: 70, r: 20, t: 10, b: 45 },
+      height: 300, margin: { l: 70, r: 44, t: 10, b: 45 }, modebar: { orientation: "v" },
       xaxis: { title: { text: "behind (ms)" } }, yaxis: { title: { text: "reads" }, type: "log" },
     }, settings);
   }

@@ -77,6 +77,7 @@ def render(history: History, judgements: Sequence[Judgement], subject: Subject) 
         subject=subject,
         verdict=combined(judgements).value,
         judgements=judgements,
+        has_reasons=any(judgement.reason for judgement in judgements),
         witnesses=witnesses[:WITNESSES_SHOWN_MAX],
         witnesses_left_out=max(0, len(witnesses) - WITNESSES_SHOWN_MAX),
         facts=_facts(history, scale),

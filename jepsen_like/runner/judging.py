@@ -7,10 +7,13 @@ to be, or if hardly any operation succeeded: then the verdict of the check `run`
 come to rest in time after all faults were over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from jepsen_like.history.history import History
 from jepsen_like.history.operation import Operation, Outcome
+from jepsen_like.history.run_line import CHECKER
 from jepsen_like.nemesis.conditions import kind
 from jepsen_like.plan import Plan
 from jepsen_like.runner.run import Run
@@ -19,7 +22,6 @@ from jepsen_like.verdict import Judgement, Verdict, Witness
 from jepsen_like.workloads import workload_named
 from jepsen_like.workloads.workload import Workload
 
-CHECK: Final = "run"
 SUFFICIENT_SHARE: Final = 0.5
 """Of the operations asked while no fault was there, or of all if one always was."""
 
@@ -44,6 +46,12 @@ def judge_run(
     return (*chosen.judge(run.history), run_judgement(run, sufficient_share))
 
 
+def with_run(history: History, judgements: Iterable[Judgement]) -> History:
+    """Return *history* with what *judgements* say of the run itself, to be kept."""
+    found = [each for each in judgements if each.checker == CHECKER]
+    return replace(history, run=found[-1] if found else None)
+
+
 def run_judgement(run: Run, sufficient_share: float = SUFFICIENT_SHARE) -> Judgement:
     """Return what can be said of *run* without knowing what was asked."""
     witnesses = _witnesses(run)
@@ -51,10 +59,10 @@ def run_judgement(run: Run, sufficient_share: float = SUFFICIENT_SHARE) -> Judge
     figures = _figures(run)
     if witnesses:
         reason = witnesses[0].explanation
-        return Judgement(CHECK, Verdict.INVALID, reason, witnesses, figures)
+        return Judgement(CHECKER, Verdict.INVALID, reason, witnesses, figures)
     if doubts:
-        return Judgement(CHECK, Verdict.UNKNOWN, "; ".join(doubts), (), figures)
-    return Judgement(CHECK, Verdict.VALID, figures=figures)
+        return Judgement(CHECKER, Verdict.UNKNOWN, "; ".join(doubts), (), figures)
+    return Judgement(CHECKER, Verdict.VALID, figures=figures)
 
 
 def succeeded_share(run: Run) -> float | None:

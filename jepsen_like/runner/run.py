@@ -84,6 +84,8 @@ class Run:
             these a run proves nothing.
         violations: Promises that the system saw itself break, if it looks.
         elapsed_ms: How long it took, in the time of the run.
+        is_real: It took place in real time, so that no other run is the same to the
+            byte; what takes place in virtual time repeats itself.
         streams: Names of what a simulation drew its chance from, each of which
             `Plan.calm` may name; empty if nothing was simulated.
     """
@@ -97,6 +99,7 @@ class Run:
     violations: tuple[str, ...] = ()
     elapsed_ms: int = 0
     streams: tuple[str, ...] = ()
+    is_real: bool = False
 
 
 RunPlan = Callable[[Plan], Run]

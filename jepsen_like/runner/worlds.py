@@ -9,6 +9,7 @@ Where a plan is run: simulated, on processes of this machine, on a store of your
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from typing import Final, cast
 
@@ -54,7 +55,8 @@ def _in_real_time(make: Callable[[Plan], object], progress: Watch | None) -> Run
         if isinstance(made, Run):
             return made
         # What is no system after all, mypy cannot know, and the run will tell.
-        return asyncio.run(execute(plan, made, progress=progress))  # type: ignore[arg-type]
+        ran = asyncio.run(execute(plan, made, progress=progress))  # type: ignore[arg-type]
+        return replace(ran, is_real=True)
 
     return run
 

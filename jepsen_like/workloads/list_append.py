@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from random import Random
 
 from jepsen_like.checkers.elle import check_list_append
+from jepsen_like.checkers.finals import with_finals
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Key, Value
 from jepsen_like.plan import Invoke
 from jepsen_like.verdict import Judgement
 from jepsen_like.workloads.drawing import fresh_values, slots
-from jepsen_like.workloads.promises import with_finals
 from jepsen_like.workloads.workload import Extent, Final
 
 STEPS_MAX = 4

@@ -20,7 +20,8 @@ from jepsen_like.checkers import (
     sessions,
     staleness,
 )
-from jepsen_like.checkers.access import FINAL, writes_of
+from jepsen_like.checkers.access import writes_of
+from jepsen_like.checkers.finals import with_finals
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Key, Operation
 from jepsen_like.verdict import Judgement
@@ -94,12 +95,3 @@ def linearizable_register(history: History) -> tuple[Judgement, ...]:
 def linearizable_cas(history: History) -> tuple[Judgement, ...]:
     """Judge registers that can be swapped, of a store that claims linearizability."""
     return (linearizable.check(with_finals(history), "cas-register"),)
-
-
-def with_finals(history: History) -> History:
-    """Return *history* with final questions as ordinary ones: a strong store's are."""
-    return History.of(
-        (each._replace(f=each.f.removeprefix(FINAL)) for each in history.operations),
-        history.faults,
-        history.header,
-    )

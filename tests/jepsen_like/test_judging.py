@@ -1,5 +1,6 @@
 """From models to judges: each is there, each gets what was asked for."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import pytest
@@ -100,6 +101,61 @@ def test_unknown_names_are_refused_with_those_there_are() -> None:
         judge(History(()), TRANSACTIONS, level="no-such")
     with pytest.raises(ValueError, match="no-such"):
         judge(History(()), "list-append", level="no-such")
+
+
+def test_near_linear_checkers_come_before_the_search() -> None:
+    """For sets and queues of their form, under either name of an addition."""
+    for f in ("add", "insert"):
+        told = _history((f, 1, None), ("contains", 1, True), ("remove", 1, True))
+        (found,) = judge(told, "set-linearizable")
+        assert (found.checker, found.verdict) == ("linearizable set", Verdict.VALID)
+    (found,) = judge(_history(("enqueue", 1, None), ("dequeue", None, 1)), "queue")
+    assert (found.checker, found.verdict) == ("linearizable queue", Verdict.VALID)
+
+
+def test_what_near_linear_checkers_hand_over_is_searched() -> None:
+    """Lists of all members, a value that came twice, what was there at first."""
+    handed_over = {
+        "set-linearizable": _history(("insert", 1, None), ("members", None, (1,))),
+        "queue": _history(("enqueue", 1, None), ("enqueue", 1, None)),
+    }
+    for model, history in handed_over.items():
+        (found,) = judge(history, model)
+        assert (found.checker, found.verdict) == ("linearizable", Verdict.VALID)
+    for model in handed_over:
+        (found,) = judge(replace(BAD[model], header=Header(initial=(2,))), model)
+        assert found.checker == "linearizable"
+
+
+@pytest.mark.parametrize("model", ["set-linearizable", "queue"])
+def test_near_linear_checkers_do_not_take_true_for_one(model: str) -> None:
+    """Python does; the search does not, and both must say the same."""
+    histories = {
+        "set-linearizable": _history(("add", 1, None), ("contains", True, True)),
+        "queue": _history(("enqueue", 1, None), ("dequeue", None, True)),
+    }
+
+    assert overall(judge(histories[model], model), model) is Verdict.INVALID
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["set", "counter", "total-queue", "list-append", "rw-register", "long-fork"],
+)
+def test_history_of_other_operations_is_refused(model: str) -> None:
+    """Judges that pass over what they do not know would call it valid."""
+    with pytest.raises(ValueError, match=f"no operation of the model {model}"):
+        judge(_history(("acquire", None, None)), model)
+
+
+@pytest.mark.parametrize("model", ["register", "sessions", TRANSACTIONS])
+def test_final_questions_are_known_to_every_judge_of_registers(model: str) -> None:
+    """They are in every history of ours."""
+    history = _history(
+        ("write", 1, None), ("final-read", None, 1), ("final-conflicts", None, ())
+    )
+
+    assert overall(judge(history, model), model) is Verdict.VALID
 
 
 def test_judging_knows_neither_store_nor_cluster() -> None:

@@ -75,6 +75,25 @@ def test_unknown_names_are_refused_at_once(
         plans(workload, nemeses, nodes=nodes)
 
 
+def test_failing_plan_is_printed_a_step_a_line() -> None:
+    """And not as the numbers that it was drawn from."""
+
+    @settings(database=None, deadline=None, phases=(Phase.generate, Phase.shrink))
+    @given(plan=plans(nemeses=("kill",), extent=EXTENT))
+    def never_asks_and_kills(plan: Plan) -> None:
+        kinds = {type(step) for step in plan.steps}
+        assert len(kinds) < 2
+
+    with pytest.raises(AssertionError) as failed:
+        never_asks_and_kills()
+
+    told = "\n".join(failed.value.__notes__).splitlines()
+    assert any("plan=Plan(workload='register'," in line for line in told)
+    steps = [line.strip() for line in told if " at=" in line or "(at=" in line]
+    assert len(steps) == 3, told
+    assert sum("Invoke(" in line for line in steps) == 1
+
+
 def test_plans_is_a_strategy() -> None:
     """It can be joined with others."""
     assert isinstance(plans(extent=EXTENT) | st.none(), st.SearchStrategy)

@@ -9,6 +9,7 @@ import pytest
 
 from jepsen_like.adapters import system_named
 from jepsen_like.adapters.supervisor import Program, ProgramError, free_ports
+from jepsen_like.checkers.finals import with_finals
 from jepsen_like.history.operation import Outcome
 from jepsen_like.judging import judge
 from jepsen_like.nemesis.faults import (
@@ -26,7 +27,6 @@ from jepsen_like.system import NotPossibleError
 from jepsen_like.verdict import Judgement, Verdict
 from jepsen_like.workloads import Extent, Workload
 from jepsen_like.workloads.cas_register import CasRegisterWorkload
-from jepsen_like.workloads.promises import with_finals
 from jepsen_like.workloads.register import RegisterWorkload
 
 pytestmark = pytest.mark.system

@@ -134,7 +134,7 @@ def forbidden_by(level: str) -> frozenset[str]:
         ValueError: There is no such level.
     """
     if level not in _MODELS:
-        msg = f"unknown consistency level {level!r}; it must be one of {LEVELS}"
+        msg = f"no level is called {level!r}: there are {', '.join(LEVELS)}"
         raise ValueError(msg)
     model = _MODELS[level]
     forbidden = set(model.forbids)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jepsen_like.checkers.linearizable.automaton import Automaton
-from jepsen_like.checkers.linearizable.search import FRONTIER_MAX, Search
+from jepsen_like.checkers.linearizable.search import WIDTH_MAX, Search
 from jepsen_like.history.operation import Key, Operation, Value
 from jepsen_like.models.model import Action, Machine, Model, Part
 
@@ -31,10 +31,10 @@ class BoundPart(NamedTuple):
         """Return the model bound to these actions."""
         return self.model.machine(self.initial, self.actions)
 
-    def search(self, frontier_max: int = FRONTIER_MAX) -> Search:
+    def search(self, width: int = WIDTH_MAX) -> Search:
         """Return a search of this part, not begun."""
         automaton = Automaton(self.machine(), self.actions)
-        return Search(automaton, self.operations, frontier_max)
+        return Search(automaton, self.operations, width)
 
     def only(self, positions: Sequence[int]) -> "BoundPart":
         """Return what remains if only the operations at *positions* are kept."""

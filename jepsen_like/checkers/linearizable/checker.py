@@ -16,7 +16,8 @@ from typing import Final
 from jepsen_like.checkers.budget import Budget
 from jepsen_like.checkers.linearizable.bound_part import BoundPart, bind
 from jepsen_like.checkers.linearizable.contradiction import Contradiction
-from jepsen_like.checkers.linearizable.search import Dead, Overflow, Search
+from jepsen_like.checkers.linearizable.search import Dead, Overflow
+from jepsen_like.checkers.linearizable.widening import Widening
 from jepsen_like.checkers.linearizable.witness import witness_of
 from jepsen_like.checkers.linearizable.zones import NotDecided, judge_by_zones
 from jepsen_like.history.history import History
@@ -91,30 +92,28 @@ class _Check:
     def _by_search(self, parts: Sequence[BoundPart]) -> Judgement:
         """Let the searches of *parts* take turns."""
         self._searches = len(parts)
-        running: list[tuple[BoundPart, Search | None]] = [
-            (part, None) for part in parts
-        ]
+        running = [Widening(part) for part in parts]
         reasons: list[str] = []
         allowance = _FIRST_TURN
         while running:
-            unfinished: list[tuple[BoundPart, Search | None]] = []
-            for part, begun in running:
-                search = begun or part.search()
+            unfinished: list[Widening] = []
+            for search in running:
                 if not self._turn(search, allowance):
-                    unfinished.append((part, search))
+                    unfinished.append(search)
                     if self._budget.spent:
                         return self._unknown([*reasons, self._budget.reason])
                 elif isinstance(search.outcome, Dead):
-                    found = witness_of(part, search.outcome)
-                    operations = [part.operations[at] for at in found.positions]
-                    return self._invalid(part.key, operations, found.explanation)
+                    found = witness_of(search.part, search.outcome)
+                    operations = [search.part.operations[at] for at in found.positions]
+                    key = search.part.key
+                    return self._invalid(key, operations, found.explanation)
                 elif isinstance(search.outcome, Overflow):
-                    reasons.append(_overflow_reason(part, search.outcome))
+                    reasons.append(_overflow_reason(search.part, search.outcome))
             running = unfinished
             allowance *= _TURN_GROWTH
         return self._unknown(reasons) if reasons else self._valid()
 
-    def _turn(self, search: Search, allowance: int) -> bool:
+    def _turn(self, search: Widening, allowance: int) -> bool:
         """Let *search* visit some configurations; return whether it has finished."""
         end = search.visited + allowance
         finished = False
@@ -178,8 +177,8 @@ def _collector_paused() -> Iterator[None]:
 def _overflow_reason(part: BoundPart, overflow: Overflow) -> str:
     about = "" if part.key is None else f"key {part.key!r}: "
     return (
-        f"{about}more than {overflow.configurations:,} configurations were possible at "
-        "one moment; judge fewer clients at once, or write values that are unique"
+        f"{about}more than {overflow.width:,} configurations were possible at one "
+        "moment; judge fewer clients at once, or write values that are unique"
     )
 
 

@@ -228,6 +228,11 @@ class OpenOperations:
         uppers = self._unchanging_in(after) & self._observers
         return mask & ~((uppers & ~mask) >> 1)
 
+    @property
+    def excusable(self) -> int:
+        """The bits that one configuration may have and still cover another."""
+        return self._observers >> 1 | self._pending << 1
+
     def covers(self, one: int, other: int) -> bool:
         """
         Return whether *one* can do, in the same state, whatever *other* can.
@@ -239,7 +244,7 @@ class OpenOperations:
         rest = one & ~(other | (other & self._pending) << 1)
         if not rest:
             return True
-        if rest & ~(self._observers >> 1) or (rest << 1) & one:
+        if rest & ~(self._observers >> 1) or rest << 1 & one:
             return False
         used = other & ~one
         while rest:

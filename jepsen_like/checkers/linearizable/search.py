@@ -30,8 +30,12 @@ SPARE, make that a subset test of integers.  Of open operations that do the same
 are alike OWED or SPARE, only the one that returns first is tried: what the others
 could do, they still can.
 
-Between quiescent points nothing is open, so the set collapses to the states that
-are possible there.  Different parts take turns (see `dovetail`).
+At quiescent points nothing is open, so the set collapses to the states that are
+possible there.
+
+A search may be told to remember only so many configurations, and drops others.  If
+one survives, the history is linearizable all the same; if none does, nothing is
+known.  So `widening` looks for a linearization in a narrow set first.
 
 References:
     Wing & Gong, 1993.  Testing and verifying concurrent objects.
@@ -39,7 +43,7 @@ References:
     Horn & Kroening, 2015.  Faster linearizability checking via P-compositionality.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from jepsen_like.checkers.linearizable.automaton import Automaton
@@ -51,8 +55,18 @@ from jepsen_like.checkers.linearizable.open_operations import (
 from jepsen_like.history.operation import FOREVER, Operation, Outcome
 from jepsen_like.models.model import State
 
-FRONTIER_MAX: Final = 1_000_000
-"""Configurations remembered at once; some 200 MB."""
+WIDTH_MAX: Final = 500_000
+"""Configurations remembered at once; some 100 MB, and as much while one returns."""
+
+_TRIED_FOR_EACH: Final = 8
+"""
+What may be tried at one return for each configuration that may be remembered.
+
+Most of what is tried survives only if the operation that returns can follow it.
+"""
+
+_SURVIVING_FOR_EACH: Final = 2
+"""What may survive one return, before those that others cover are dropped."""
 
 _TURN: Final = 256
 """Configurations visited between two looks at the budget."""
@@ -80,9 +94,14 @@ class Dead(NamedTuple):
 
 
 class Overflow(NamedTuple):
-    """More configurations at once than can be remembered."""
+    """
+    No configuration survived, but some had been dropped to save memory.
 
-    configurations: int
+    Attributes:
+        width: So many were kept at most.
+    """
+
+    width: int
 
 
 class Search:
@@ -98,7 +117,7 @@ class Search:
         self,
         automaton: Automaton,
         operations: Sequence[Operation],
-        frontier_max: int = FRONTIER_MAX,
+        width: int = WIDTH_MAX,
     ) -> None:
         """
         Prepare to search.
@@ -106,12 +125,13 @@ class Search:
         Args:
             automaton: Its `action_of` are those of *operations*.
             operations: In order of their calls; each binds somebody.
-            frontier_max: Configurations to remember at once.
+            width: Configurations to remember at once.
         """
         self.visited = 0
         self.outcome: Dead | Overflow | None = None
         self._automaton = automaton
-        self._frontier_max = frontier_max
+        self._width = width
+        self._dropped = False
         self._returns = [
             FOREVER if operation.outcome is Outcome.INFO else operation.returned
             for operation in operations
@@ -134,8 +154,9 @@ class Search:
             if is_return:
                 survivors: Frontier = {}
                 yield from self._close(position, frontier, survivors)
-                if self.outcome is not None:
+                if not survivors:
                     return
+                self._narrow(survivors)
                 frontier = survivors
                 self._note_restart(frontier)
             else:
@@ -180,15 +201,32 @@ class Search:
             turn += 1
             if not turn % _TURN:
                 self.visited += _TURN
-                if turn > self._frontier_max:
-                    self.outcome = Overflow(turn)
-                    return
                 yield
+            if turn >= _TRIED_FOR_EACH * self._width or (
+                closing.survived >= _SURVIVING_FOR_EACH * self._width
+            ):
+                self._dropped = True
+                break
         self.visited += turn % _TURN
         if not survivors:
-            states = tuple(self._automaton.state(number) for number in closing.tried)
-            self.outcome = Dead(position, states, self._restart)
+            self.outcome = self._end(position, closing.tried)
         self._open.remove(position)
+
+    def _end(self, position: int, tried: Frontier) -> Dead | Overflow:
+        if self._dropped:
+            return Overflow(self._width)
+        states = tuple(self._automaton.state(number) for number in tried)
+        return Dead(position, states, self._restart)
+
+    def _narrow(self, frontier: Frontier) -> None:
+        """Drop what is too much: of each state those that have used up the most."""
+        if sum(map(len, frontier.values())) <= self._width:
+            return
+        self._dropped = True
+        share = max(1, self._width // len(frontier))
+        for masks in frontier.values():
+            masks.sort(key=int.bit_count)
+            del masks[share:]
 
 
 class _Closing:
@@ -203,6 +241,7 @@ class _Closing:
     ) -> None:
         self.tried: Frontier = {}
         self.untried: list[Configuration] = []
+        self.survived = 0
         self._survivors = survivors
         self._open = opened
         self._position = position
@@ -237,19 +276,20 @@ class _Closing:
         self._try(configuration)
 
     def _survive(self, state: int, mask: int) -> None:
-        add_configuration(self._survivors, state, mask, self._open.covers)
+        if add_configuration(self._survivors, state, mask, self._open):
+            self.survived += 1
 
     def _try(self, configuration: Configuration) -> None:
         state, mask, _ = configuration
-        if add_configuration(self.tried, state, mask, self._open.covers):
+        if add_configuration(self.tried, state, mask, self._open):
             self.untried.append(configuration)
 
 
 def add_configuration(
-    frontier: Frontier, state: int, mask: int, covers: Callable[[int, int], bool]
+    frontier: Frontier, state: int, mask: int, opened: OpenOperations
 ) -> bool:
     """
-    Add a configuration unless one that *covers* it is there.
+    Add a configuration unless one is there that covers it.
 
     Those that it covers are dropped.
 
@@ -260,9 +300,16 @@ def add_configuration(
     if masks is None:
         frontier[state] = [mask]
         return True
+    # Most pairs differ in bits that nothing excuses, so they are compared here.
+    fixed, missing = ~opened.excusable, ~mask
     for other in masks:
-        if covers(other, mask):
+        rest = other & missing
+        if not rest or (not rest & fixed and opened.covers(other, mask)):
             return False
-    masks[:] = [other for other in masks if not covers(mask, other)]
+    masks[:] = [
+        other
+        for other in masks
+        if (rest := mask & ~other) and (rest & fixed or not opened.covers(mask, other))
+    ]
     masks.append(mask)
     return True

@@ -15,5 +15,8 @@ def test_system_is_made_by_its_name(name: str) -> None:
 
 def test_unknown_system_is_refused_with_those_there_are() -> None:
     """A misspelt name is found out at once."""
-    with pytest.raises(ValueError, match="no system 'etc'; there are processes"):
+    with pytest.raises(ValueError, match="no system 'etc'") as refused:
         system_named("etc", ("x",))
+
+    for name in ("simulated", *SYSTEMS, "module:attribute"):
+        assert name in str(refused.value)

@@ -13,6 +13,8 @@ from jepsen_like.cli import check as check_module
 from jepsen_like.cli.app import app
 from jepsen_like.cli.check import FormatName, initial_value
 from jepsen_like.history import Header, History, json_lines
+from jepsen_like.plan import Plan
+from jepsen_like.plan_file import plan_text
 from jepsen_like.readers import Format
 from jepsen_like.verdict import Judgement, Verdict
 from jepsen_like.workloads.register import RegisterWorkload
@@ -25,6 +27,19 @@ COUNTER = (
     "{:process 0 :type :invoke :f :read :value nil}\n"
     "{:process 0 :type :ok :f :read :value 3}\n"
 )
+
+OURS = (
+    '{"jepsen_like":1,"workload":"register","model":"eventual"}\n'
+    '{"process":0,"f":"write","key":"x","argument":1,"called":1,"returned":2,'
+    '"outcome":"ok"}\n'
+    '{"process":1,"f":"final-read","key":"x","result":1,"called":3,"returned":4,'
+    '"outcome":"ok"}\n'
+    '{"process":1,"f":"final-conflicts","key":"x","result":[],"called":5,"returned":6,'
+    '"outcome":"ok"}\n'
+)
+"""A history of one of our workloads."""
+
+RUN_UNKNOWN = '{"run":{"verdict":"unknown","reason":"no fault came to be"}}\n'
 
 Run = Callable[..., Result]
 
@@ -126,6 +141,18 @@ def test_unknown_is_no_success(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         (COUNTER, ("--initial", "[1]"), "--initial is a number"),
         (COUNTER, ("--limit-seconds", "0"), "limit-seconds"),
         (COUNTER, ("--model", "mutex"), "no operation 'add'"),
+        (OURS, ("--model", "total-queue"), "it has write, read"),
+        (
+            OURS,
+            ("--model", "list-append", "--level", "x"),
+            "no level is called 'x': there are read-uncommitted, read-committed,",
+        ),
+        (
+            plan_text(Plan("register", 1, ("n1",), (), 30_000)),
+            (),
+            "history: a plan, no history: `jepsen_like replay ",
+        ),
+        (OURS, ("--level", "cc"), "give --model, too (list-append, rw-register,"),
     ],
 )
 def test_wrong_request_ends_with_two_and_says_what_is_wrong(
@@ -172,6 +199,42 @@ def test_history_of_a_workload_is_judged_by_what_that_promises(tmp_path: Path) -
     checkers = [each["checker"] for each in json.loads(result.stdout)["judgements"]]
     assert checkers == [each.checker for each in RegisterWorkload().judge(History(()))]
     assert len(checkers) > 1
+
+
+@pytest.mark.parametrize("model", ["register", "sessions", "transactions"])
+def test_history_of_a_workload_can_be_judged_by_a_model(run: Run, model: str) -> None:
+    """Whatever was asked at the quiet end is in nobody's way."""
+    result = run(OURS, "--model", model)
+
+    assert result.exit_code == 0, result.output
+
+
+def test_final_reads_are_reads_to_a_register(run: Run) -> None:
+    """A store that has one order of all answers them by it."""
+    result = run(OURS.replace('"result":1', '"result":2'), "--model", "register")
+
+    assert result.exit_code == 1, result.output
+
+
+@pytest.mark.parametrize("arguments", [(), ("--model", "register")])
+def test_what_was_found_of_the_run_is_shown_and_counts(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    """A run that could show nothing is no success, whatever its operations say."""
+    assert run(OURS, *arguments).exit_code == 0
+    result = run(OURS + RUN_UNKNOWN, "--json", *arguments)
+
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["verdict"]) == (3, "unknown")
+    assert document["reason"] == "no fault came to be"
+    assert document["judgements"][-1]["checker"] == "run"
+
+
+def test_run_of_unknown_worth_does_not_hide_a_contradiction(run: Run) -> None:
+    """Invalid is worse than unknown."""
+    wrong = OURS.replace('"result":1', '"result":2')
+
+    assert run(wrong + RUN_UNKNOWN, "--model", "register").exit_code == 1
 
 
 def test_standard_input_is_read_for_a_dash() -> None:

@@ -52,13 +52,45 @@ def test_other_history_beside_the_plan_is_told(tmp_path: Path) -> None:
     """The program has changed since, or the system."""
     system = ("--system", f"{FAKES}:linearizable")
     _invoke("run", *system, *LITTLE, "--out", str(tmp_path))
-    with (tmp_path / "history.jsonl").open("ab") as file:
-        file.write(b"\n")
+    _change(tmp_path / "history.jsonl", b"seed", b"sead")
 
     code, output = _invoke("replay", str(tmp_path / "plan.json"), *system)
 
     assert code == 3, output
     assert "another one now" in " ".join(output.split())
+
+
+def _change(path: Path, old: bytes, new: bytes) -> None:
+    text = path.read_bytes()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1))
+
+
+def test_what_was_found_of_the_kept_run_is_not_compared(tmp_path: Path) -> None:
+    """The history is the same whatever somebody made of it."""
+    system = ("--system", f"{FAKES}:linearizable")
+    _invoke("run", *system, *LITTLE, "--out", str(tmp_path))
+    _change(tmp_path / "history.jsonl", b'"share succeeded"', b'"share"')
+
+    code, output = _invoke("replay", str(tmp_path / "plan.json"), *system)
+
+    assert code == 0, output
+
+
+def test_real_system_is_run_once_and_judged(tmp_path: Path) -> None:
+    """Only a simulation repeats itself, so there is nothing to compare."""
+    system = ("--system", f"{FAKES}:in_real_time")
+    little = ("--operations", "20", "--seconds", "0.05")
+    code, output = _invoke("run", *system, *little, "--out", str(tmp_path))
+    assert code == 0, output
+
+    code, output = _invoke("replay", str(tmp_path / "plan.json"), *system)
+    assert code == 0, output
+    assert "only a simulation repeats to the byte" in " ".join(output.split())
+    assert "twice" not in output
+
+    code, output = _invoke("replay", *system, *little, "--json")
+    assert (code, json.loads(output)["repeated"]) == (0, None)
 
 
 def test_bad_file_ends_with_two(tmp_path: Path) -> None:

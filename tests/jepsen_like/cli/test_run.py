@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from jepsen_like.cli.app import app
 from jepsen_like.history import json_lines
 from jepsen_like.plan_file import read_plan
+from jepsen_like.verdict import Verdict
 
 FAKES = "tests.jepsen_like.fakes"
 LITTLE = ("--operations", "60", "--seconds", "2", "--seed", "1")
@@ -58,7 +59,31 @@ def test_json_is_one_line_with_verdict_seed_and_digest() -> None:
     assert (code, document["verdict"], document["seed"]) == (1, "invalid", 1)
     assert document["witness"]["kind"] == "lost write"
     assert len(document["sha256"]) == 64
-    assert document["replay"].startswith("jepsen_like run --workload register")
+    assert document["replay"].startswith("jepsen_like replay --workload register")
+
+
+def test_json_of_a_run_has_fields_that_are_true() -> None:
+    """There is no file that was read, and no format that it was in."""
+    document = json.loads(_run("linearizable", "--nemesis", "kill", "--json")[1])
+
+    assert document["title"] == (f"register under kill on {FAKES}:linearizable, seed 1")
+    told = [document[name] for name in ("workload", "nemesis", "system")]
+    assert told == ["register", "kill", f"{FAKES}:linearizable"]
+    assert not {"file", "format"} & document.keys()
+
+
+def test_run_in_real_time_is_run_again_and_not_replayed() -> None:
+    """It will not be the same to the byte."""
+    result = CliRunner().invoke(
+        app,
+        [
+            *("run", "--system", f"{FAKES}:in_real_time", "--seconds", "0.05"),
+            *("--operations", "10", "--nemesis", "bit-flips"),
+        ],
+    )
+
+    assert result.exit_code == 3, result.output
+    assert "Again: jepsen_like run " in result.output
 
 
 def test_what_is_kept_can_be_read_again(tmp_path: Path) -> None:
@@ -68,6 +93,8 @@ def test_what_is_kept_can_be_read_again(tmp_path: Path) -> None:
     assert code == 0, output
     history = json_lines.read(tmp_path / "history.jsonl")
     assert history.header.workload == "register"
+    assert history.run is not None
+    assert history.run.verdict is Verdict.VALID
     assert read_plan(tmp_path / "plan.json").seed == 1
     assert "<html" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -79,6 +106,9 @@ def test_what_is_kept_can_be_read_again(tmp_path: Path) -> None:
         (("--workload", "nothing"), "nothing"),
         (("--nemesis", "partition", "--nodes", "1"), "needs 2 nodes"),
         (("--system", "nowhere:x"), "No module named 'nowhere'"),
+        (("--system", "foo"), "choose one of simulated, processes"),
+        (("--system", "redis"), "give --nodes 2"),
+        (("--nemesis", "foo"), "choose from these, with commas between several: none,"),
     ],
 )
 def test_wrong_request_ends_with_two_and_says_why(

@@ -47,6 +47,15 @@ def test_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page(tmp_path))
 
 
+def test_column_of_reasons_is_there_only_if_there_is_a_reason(tmp_path: Path) -> None:
+    """An empty one takes room from the others."""
+    path = tmp_path / "good.html"
+    write(History(()), [Judgement("set", Verdict.VALID)], path, Subject("good"))
+
+    assert "<th>reason</th>" not in path.read_text(encoding="utf-8")
+    assert "<th>reason</th>" in page(tmp_path)
+
+
 def test_page_says_the_verdict_and_how_to_repeat_it(tmp_path: Path) -> None:
     """These two things first."""
     text = page(tmp_path)

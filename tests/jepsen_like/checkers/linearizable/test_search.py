@@ -5,13 +5,16 @@ from random import Random
 
 import pytest
 
+from jepsen_like.checkers.linearizable.automaton import Automaton
 from jepsen_like.checkers.linearizable.bound_part import bind
+from jepsen_like.checkers.linearizable.open_operations import OpenOperations
 from jepsen_like.checkers.linearizable.search import (
     Dead,
     Overflow,
     Search,
     add_configuration,
 )
+from jepsen_like.checkers.linearizable.widening import Widening
 from jepsen_like.history import FOREVER, History, Operation, Outcome
 from jepsen_like.models import model_named
 from jepsen_like.models.model import Part
@@ -155,30 +158,78 @@ def test_restart_is_where_only_the_initial_state_was_possible() -> None:
     assert outcome.restart == 2
 
 
-def test_search_gives_up_when_it_cannot_remember_more() -> None:
-    """Memory is bounded: unknown is an answer, swapping is none."""
-    enqueues = [operation("enqueue", at, at, 100) for at in range(12)]
+def _lost_enqueues(count: int) -> list[Operation]:
+    """Return enqueues in any order, and dequeues that say in which it was."""
+    enqueues = [operation("enqueue", at, at, 100) for at in range(count)]
     dequeues = [
-        Operation(0, "dequeue", None, None, at, 200, 300, Outcome.OK)
-        for at in range(12)
+        Operation(0, "dequeue", None, None, at, 200 + at, 300 + at, Outcome.OK)
+        for at in reversed(range(count))
     ]
-    part = bind(model_named("queue"), Part(None, [*enqueues, *dequeues]), None)
-    search = part.search(frontier_max=5_000)
+    return [*enqueues, *dequeues]
 
-    finished(search)
 
-    assert isinstance(search.outcome, Overflow)
-    assert search.visited < 50_000
+def test_narrow_search_does_not_claim_what_it_does_not_know() -> None:
+    """Having dropped configurations, it cannot call a history wrong."""
+    operations = [*_lost_enqueues(4), read_of_queue(77, 500)]
+    part = bind(model_named("queue"), Part(None, operations), None)
+
+    narrow, wide = finished(part.search(width=2)), finished(part.search())
+
+    assert narrow.outcome == Overflow(2)
+    assert isinstance(wide.outcome, Dead)
+
+
+def read_of_queue(element: int, at: int) -> Operation:
+    """Return a dequeue."""
+    return Operation(0, "dequeue", None, None, element, at, at + 1, Outcome.OK)
+
+
+def test_narrow_search_visits_less() -> None:
+    """Memory is bounded: unknown is an answer, swapping is none."""
+    part = bind(model_named("queue"), Part(None, _lost_enqueues(7)), None)
+
+    narrow, wide = finished(part.search(width=5)), finished(part.search())
+
+    assert 10 * narrow.visited < wide.visited
+
+
+def test_widening_ends_with_what_is_exact() -> None:
+    """First narrow, then wider, until nothing had to be dropped."""
+    for model in ("queue", "cas-register"):
+        for seed in range(20):
+            random = Random(f"{model} {seed}")
+            history = broken(random, real_history(random, model, count=14, workers=5))
+            operations = [
+                each for each in history.operations if each.outcome is not Outcome.FAIL
+            ]
+            part = bind(model_named(model), Part(None, operations), None)
+            widening = Widening(part, width=2)
+
+            while not widening.run(100):
+                pass
+
+            exact = finished(part.search())
+            assert (widening.outcome is None) == (exact.outcome is None)
+            assert not isinstance(widening.outcome, Overflow)
 
 
 def test_of_two_configurations_the_one_with_fewer_duties_stays() -> None:
     """Whatever the other can still do, it can do too."""
     frontier: dict[int, list[int]] = {}
+    opened = OpenOperations(search_automaton())
 
-    assert add_configuration(frontier, 1, 0b0110)
-    assert not add_configuration(frontier, 1, 0b1110)
-    assert add_configuration(frontier, 1, 0b1001)
-    assert add_configuration(frontier, 1, 0b0010)
-    assert add_configuration(frontier, 2, 0b1110)
+    def add(state: int, mask: int) -> bool:
+        return add_configuration(frontier, state, mask, opened)
+
+    assert add(1, 0b0110)
+    assert not add(1, 0b1110)
+    assert add(1, 0b1001)
+    assert add(1, 0b0010)
+    assert add(2, 0b1110)
 
     assert frontier == {1: [0b1001, 0b0010], 2: [0b1110]}
+
+
+def search_automaton() -> Automaton:
+    """Return an automaton of nothing."""
+    return Automaton(model_named("register").machine(None, []), [])
