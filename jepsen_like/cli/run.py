@@ -8,6 +8,7 @@ says: jepsen_like.cli.check.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from secrets import randbits
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +77,8 @@ def run(
     wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
     drawn = randbits(_SEED_BITS) if seed is None else seed
     with complaints():
+        if out is not None:
+            _check_that_reports_can_be_written()
         told = _told(wish, drawn, wish.sweep().plan(drawn))
         if out is not None:
             _keep(out, wish.sweep().plan(drawn), told)
@@ -83,6 +86,17 @@ def run(
     if out is not None and not as_json:
         note(f"kept in {out}: history.jsonl, plan.json, report.html")
     raise leave(told.verdict)
+
+
+def _check_that_reports_can_be_written() -> None:
+    """Say before a long run what would be missing after it."""
+    missing = [name for name in ("jinja2", "plotly") if find_spec(name) is None]
+    if missing:
+        msg = (
+            f"--out writes a report, which needs {' and '.join(missing)}:"
+            " pip install 'kvnode[harness]'"
+        )
+        raise ValueError(msg)
 
 
 def _told(wish: Wish, seed: int, plan: "Plan") -> Told:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from jepsen_like.cli import run as cli_run
 from jepsen_like.cli.app import app
 from jepsen_like.history import json_lines
 from jepsen_like.plan_file import read_plan
@@ -119,3 +120,16 @@ def test_wrong_request_ends_with_two_and_says_why(
 
     assert code == 2, output
     assert complaint in " ".join(output.split())
+
+
+def test_missing_report_library_is_said_before_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not after an hour of it."""
+    monkeypatch.setattr(cli_run, "find_spec", lambda _: None)
+
+    code, output = _run("linearizable", "--out", str(tmp_path / "kept"))
+
+    assert code == 2
+    assert "pip install 'kvnode[harness]'" in output
+    assert not (tmp_path / "kept").exists()
