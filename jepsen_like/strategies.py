@@ -28,7 +28,7 @@ from typing import Final
 from hypothesis import strategies as st
 
 from jepsen_like import generator
-from jepsen_like.nemesis.conditions import is_ending
+from jepsen_like.nemesis.conditions import Condition, after, endings, is_ending
 from jepsen_like.nemesis.tidying import tidied
 from jepsen_like.plan import Plan, Step, Strike
 from jepsen_like.workloads.workload import Extent
@@ -78,7 +78,15 @@ def plans(
 def _with(plan: Plan, numbers: Sequence[int]) -> Plan:
     """Return *plan* with the steps that have a number other than 0."""
     kept = (step for step, number in zip(plan.steps, numbers, strict=True) if number)
-    return replace(plan, steps=tidied(kept))
+    steps = tidied(kept)
+    # What ended a fault may itself be a fault that was left out: a kill ends a pause.
+    wrong: list[Condition] = []
+    for step in steps:
+        if isinstance(step, Strike):
+            wrong = after(wrong, step.fault)
+    end = max((step.at for step in plan.steps), default=0)
+    closing = tuple(Strike(end, fault) for fault in endings(wrong))
+    return replace(plan, steps=(*steps, *closing))
 
 
 def _is_ending(step: Step) -> bool:

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from jepsen_like import generator
 from jepsen_like.nemesis.conditions import Condition, after, is_ending
-from jepsen_like.nemesis.faults import Kill
+from jepsen_like.nemesis.faults import Kill, Pause, Resume
 from jepsen_like.plan import Invoke, Plan, Strike
 from jepsen_like.plan_file import parse_plan, plan_text
 from jepsen_like.runner.judging import judge_run
-from jepsen_like.strategies import plans
+from jepsen_like.strategies import _with, plans
 from jepsen_like.verdict import Verdict, combined
 from jepsen_like.workloads.workload import Extent
 from tests.jepsen_like.examples import examples
@@ -97,3 +98,21 @@ def test_failing_plan_is_printed_a_step_a_line() -> None:
 def test_plans_is_a_strategy() -> None:
     """It can be joined with others."""
     assert isinstance(plans(extent=EXTENT) | st.none(), st.SearchStrategy)
+
+
+def test_pause_whose_end_was_a_kill_that_is_left_out_ends_all_the_same() -> None:
+    """Found by the test of drawn plans, with this seed."""
+    names = generator.node_names(3)
+    plan = generator.plan("register", ("mixed", "kill"), 84714698, names, EXTENT)
+    numbers = [
+        int(isinstance(step, Strike) and isinstance(step.fault, Pause | Resume))
+        for step in plan.steps
+    ]
+
+    wrong: list[Condition] = []
+    for step in _with(plan, numbers).steps:
+        assert isinstance(step, Strike)
+        wrong = after(wrong, step.fault)
+
+    assert any(numbers)
+    assert wrong == []

@@ -52,7 +52,7 @@ def _possible(states: Sequence[State]) -> str:
     if len(known) > STATES_TOLD:
         texts.append(f"one of {len(known) - STATES_TOLD} others")
     if len(known) < len(states):
-        texts.append("something that was never seen")
+        texts.append("something that none of them saw")
     return "there could only be " + " or ".join(texts)
 
 

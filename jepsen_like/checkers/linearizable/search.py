@@ -16,13 +16,17 @@ A configuration is a state and, for each open operation, one of
     SPARE   it need not be put in order any more, but still may be
     USED    it has been put in order
 
-An operation that never returns is SPARE from its call.  Others become SPARE by two
-prunings, both exact:
+An operation that never returns is SPARE from its call.  Others become SPARE by
+prunings, all of them exact:
 
-- an operation that is legal and changes nothing in the present state can be put in
+- An operation that is legal and changes nothing in the present state can be put in
   order right here.  (An observation is then done with.)
-- when an operation that erases the state is put in order, every open operation
-  that is always legal can have been put before it, and nobody can tell.
+- When an operation that erases the state is put in order, every open operation that
+  is always legal can have been put before it, and nobody can tell.
+- With one of those that erase, whatever observed it can have been put there too.
+  An observation that this would explain is LENT (see `open_operations`): the moment
+  it returns, the other one is USED.  So nothing that erases need be tried between
+  another one and its observers, and subsets of concurrent writes do not multiply.
 
 SPARE is never worse than OWED or USED, so a configuration that differs from another
 of the same state in that only is dropped.  Two bits for each operation, 00 for
@@ -58,11 +62,11 @@ from jepsen_like.models.model import State
 WIDTH_MAX: Final = 500_000
 """Configurations remembered at once; some 100 MB, and as much while one returns."""
 
-_TRIED_FOR_EACH: Final = 8
+_TRIED_FOR_EACH: Final = 40
 """
-What may be tried at one return for each configuration that may be remembered.
+What may be visited at one return for each configuration that may be remembered.
 
-Most of what is tried survives only if the operation that returns can follow it.
+Most of what is visited survives only if the operation that returns can follow it.
 """
 
 _SURVIVING_FOR_EACH: Final = 2
@@ -198,10 +202,10 @@ class Search:
         for configuration in closing.untried:  # grows while we go through it
             for further in self._open.steps(configuration):
                 reach(further)
-            turn += 1
-            if not turn % _TURN:
-                self.visited += _TURN
-                yield
+                turn += 1
+                if not turn % _TURN:
+                    self.visited += _TURN
+                    yield
             if turn >= _TRIED_FOR_EACH * self._width or (
                 closing.survived >= _SURVIVING_FOR_EACH * self._width
             ):

@@ -7,9 +7,11 @@ no linearization.  Not any operation may go: without the only write of a value e
 read of it looks wrong, and such a witness says nothing.  So only steps are taken that
 could not make a right history wrong:
 
+- take what was open at that return for something never answered;
 - leave out what a machine calls separable: observations, and writes of what nobody
   of the rest observes;
-- begin at a moment at which the state could only be the initial one;
+- begin at a moment at which the state could only be the initial one, if nothing
+  is separable, as with locks;
 - begin at an operation that erases the state, if all observations that are left
   come after it; then what returned before it was called cannot matter.
 
@@ -28,8 +30,8 @@ from jepsen_like.checkers.linearizable.bound_part import BoundPart
 from jepsen_like.checkers.linearizable.contradiction import Contradiction
 from jepsen_like.checkers.linearizable.explanation import explanation_of
 from jepsen_like.checkers.linearizable.search import Dead
-from jepsen_like.history.operation import Outcome
-from jepsen_like.models.model import Kind
+from jepsen_like.history.operation import FOREVER, Operation, Outcome
+from jepsen_like.models.model import Action, Kind
 
 ATTEMPT_STATES_MAX: Final = 20_000
 """Configurations to visit for one attempt: a tenth of a second or so."""
@@ -64,43 +66,67 @@ def witness_of(part: BoundPart, dead: Dead) -> Contradiction:
 
 
 class _Shrinking:
-    """The operations that are left, by their positions in the whole part."""
+    """
+    What is left.
+
+    Operations that were open at the return that nothing survived count as never
+    answered: what they saw later, others may have done later.
+
+    Attributes:
+        positions: Of what is left, in the whole part.
+        part: The same operations, with those that were open then as `INFO`.
+        dead: How the search of `part` ends.
+    """
 
     def __init__(self, whole: BoundPart, dead: Dead) -> None:
-        self._whole = whole
-        self._visited = 0
-        self.positions = list(range(len(whole.operations)))
+        self.positions: list[int] = list(range(len(whole.operations)))
         self.part = whole
         self.dead = dead
+        self._visited = 0
+        self._begin = -1
         self._keep(self.positions, dead)
 
-    def _keep(self, positions: Sequence[int], dead: Dead) -> None:
-        """Accept *positions*, which were found to end as *dead* says."""
-        operations = [self._whole.operations[position] for position in positions]
-        end = operations[dead.position].returned
-        self.positions = [
-            position
-            for index, (position, operation) in enumerate(
-                zip(positions, operations, strict=True)
-            )
-            if operation.called <= end
-            and (index >= dead.restart or operation.outcome is Outcome.INFO)
-        ]
-        self.part = self._whole.only(self.positions)
-        position = self.positions.index(positions[dead.position])
-        self.dead = dead._replace(position=position, restart=0)
+    def _keep(self, indexes: Sequence[int], dead: Dead) -> None:
+        """Keep those of what is left; their search was found to end as *dead*."""
+        last = indexes[dead.position]
+        end = self.part.operations[last].returned
+        machine = self.part.machine()
+        # Where other pieces can be left out, those are more telling than what is
+        # left after a restart: it may lack the only write of a value.
+        restart = 0 if self._groups() else dead.restart
+        kept: list[tuple[int, Operation, Action]] = []
+        for place, index in enumerate(indexes):
+            operation = self.part.operations[index]
+            action: Action | None = self.part.actions[index]
+            pending = operation.outcome is Outcome.INFO
+            if operation.called > end or (place < restart and not pending):
+                continue
+            if operation.returned > end and not pending and action is not None:
+                if machine.kind(action) is Kind.OBSERVES:
+                    continue
+                operation = _unanswered(operation)
+                action = self.part.model.action(operation)
+            if action is not None:
+                kept.append((self.positions[index], operation, action))
+        culprit = self.positions[last]
+        self.positions = [position for position, _, _ in kept]
+        self.part = self.part._replace(
+            operations=[operation for _, operation, _ in kept],
+            actions=[action for _, _, action in kept],
+        )
+        place = self.positions.index(culprit)
+        self.dead = dead._replace(position=place, restart=0)
 
     def _attempt(self, indexes: Sequence[int]) -> bool:
         """Keep only those of what is left, if they contradict themselves too."""
         if not indexes or self._visited >= STATES_MAX:
             return False
-        positions = [self.positions[index] for index in indexes]
-        search = self._whole.only(positions).search()
+        search = self.part.only(indexes).search()
         search.run(ATTEMPT_STATES_MAX)
         self._visited += search.visited
         if not isinstance(search.outcome, Dead):
             return False
-        self._keep(positions, search.outcome)
+        self._keep(indexes, search.outcome)
         return True
 
     def begin_later(self) -> None:
@@ -114,8 +140,10 @@ class _Shrinking:
             and self.part.operations[index].outcome is not Outcome.INFO
         ]
         for back in _backwards(len(erasers)):
+            begin = self.positions[erasers[-back]]
             rest = self._from(erasers[-back], kinds)
             if rest and len(rest) < len(self.positions) and self._attempt(rest):
+                self._begin = begin
                 return
 
     def _from(self, eraser: int, kinds: Sequence[Kind]) -> list[int]:
@@ -150,7 +178,16 @@ class _Shrinking:
             size //= 2
 
     def _groups(self) -> list[Sequence[int]]:
-        return list(self.part.machine().separable(self.part.actions))
+        """Return what can be left out; not where it all begins, which is telling."""
+        return [
+            group
+            for group in self.part.machine().separable(self.part.actions)
+            if all(self.positions[index] != self._begin for index in group)
+        ]
+
+
+def _unanswered(operation: Operation) -> Operation:
+    return operation._replace(outcome=Outcome.INFO, returned=FOREVER, result=None)
 
 
 def _backwards(count: int) -> Iterator[int]:

@@ -89,7 +89,7 @@ def test_bad_history_costs_no_more_than_a_good_one() -> None:
     """The search ends at the first return that nothing explains."""
     for seed in range(5):
         random = Random(seed)
-        good = real_history(random, "cas-register", count=300, workers=6)
+        good = real_history(random, "cas-register", count=120, workers=6)
         bad = good
         while finished(search_of(_kept(bad), "cas-register")).outcome is None:
             bad = broken(random, good)

@@ -57,19 +57,19 @@ def test_witness_is_a_part_of_the_history_that_contradicts_itself(model: str) ->
             assert set(witness.operations) <= set(history.operations)
             assert list(witness.operations) == list(alone.operations)
             assert check(alone, model).verdict is Verdict.INVALID
-    assert found > TRIED / 10 or model == "mutex"
+    assert found >= 5 or model == "mutex"
 
 
-@pytest.mark.parametrize("model", DRAWS)
+@pytest.mark.parametrize("model", ["register", "key-value", "multi-register"])
 def test_what_explains_the_history_explains_what_a_witness_keeps(model: str) -> None:
     """
     A good history has no part that is wrong for want of what was left out.
 
     Shrinking takes only steps that keep good histories good; so from a history that
-    was made wrong by one operation, that operation is never left out.
+    was made wrong by one observation, this one is never left out.
     """
     kept = 0
-    for seed in range(examples(TRIED)):
+    for seed in range(examples(10 * TRIED)):
         random = Random(f"{model} {seed}")
         good = real_history(random, model, count=9, workers=4, pending=0.0)
         bad = broken(random, good)
@@ -82,7 +82,7 @@ def test_what_explains_the_history_explains_what_a_witness_keeps(model: str) -> 
         for witness in judgement.witnesses:
             kept += 1
             assert changed[0] in witness.operations, (seed, witness)
-    assert kept > 3
+    assert kept > TRIED
 
 
 def test_witness_of_a_stale_read_is_the_write_and_the_read() -> None:
@@ -102,7 +102,7 @@ def test_witness_of_a_stale_read_is_the_write_and_the_read() -> None:
 
     assert list(witness.operations) == late
     assert "returned before" in witness.explanation
-    assert "there could only be 2" in witness.explanation
+    assert "there could only be something that none" in witness.explanation
 
 
 def _few_values(random: Random) -> tuple[str, Value]:
@@ -167,7 +167,7 @@ def test_operation_that_was_never_answered_stays_if_it_might_explain() -> None:
 def test_explanation_shows_values_as_people_write_them() -> None:
     """Nothing, truth values and lists; long strings from their end."""
     long = "x" * 500 + "end"
-    cases: list[tuple[Operation, str]] = [
+    cases = [
         (did("read", None, None, (1, 2)), "`read -> nothing`"),
         (did("read", None, True, (1, 2)), "`read -> true`"),  # noqa: FBT003 - an answer
         (did("read", None, "s", (1, 2)), "`read -> 's'`"),
