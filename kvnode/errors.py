@@ -14,7 +14,8 @@ Every exception kvnode raises on purpose.
     │   ├── ReplicasTimeoutError     fewer than `needed` replicas have it yet
     │   ├── ConnectionLostError      the reply was lost with the connection
     │   └── DeadlineError            no reply in time
-    ├── CorruptRecordError       stored bytes fail their checksum
+    ├── CorruptRecordError       bytes fail their checksum
+    │   └── DamagedRecordError       those of a record in this node's own store
     ├── PeerProtocolError        a peer sent what no correct peer sends
     └── ConfigError              a setting is wrong; the message names the field
 
@@ -25,6 +26,8 @@ doubt, INDETERMINATE is the safe answer.
 
 from enum import Enum
 from typing import ClassVar, Final
+
+from kvnode.types import EntryKey
 
 ERROR_TRAILER: Final = "kvnode-error-bin"
 """
@@ -116,7 +119,22 @@ class DeadlineError(IndeterminateError):
 
 
 class CorruptRecordError(KvError):
-    """A stored record does not match its checksum, or its format is unknown."""
+    """A record does not match its checksum, or its format is unknown."""
+
+
+class DamagedRecordError(CorruptRecordError):
+    """
+    The record that this node's own store has of `key` is corrupt.
+
+    Nothing was done.  Other keys are not affected, and the node pulls the record
+    from its peers, so that trying again may help.
+    """
+
+    outcome = Outcome.FAILED
+
+    def __init__(self, message: str, key: EntryKey) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class PeerProtocolError(KvError):

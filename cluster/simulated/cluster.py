@@ -180,7 +180,10 @@ class SimulatedCluster:
 
     async def flip_bits(self, name: str) -> EntryKey | None:
         """Damage one stored record of *name*; return whose it is, if any."""
-        return self.node(name).disk.flip_bit()
+        key = self.node(name).disk.flip_bit()
+        if key is not None:
+            self._judge.flipped(name, key)
+        return key
 
     async def take_backup(self, name: str) -> None:
         """Keep a copy of what *name* has stored now."""

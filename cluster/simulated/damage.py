@@ -15,7 +15,7 @@ from kvnode.core.versions import record
 from kvnode.core.versions.record import NumberedDots
 from kvnode.core.versions.store_view import ConflictRecord, DurableState
 from kvnode.core.versions.version import Entry
-from kvnode.errors import CorruptRecordError
+from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import Dot, EntryKey, Namespace, ReplicaId
 
@@ -45,6 +45,9 @@ class Damages:
     def __bool__(self) -> bool:
         return bool(self._damaged)
 
+    def __contains__(self, key: EntryKey) -> bool:
+        return key in self._damaged
+
     def flip(self, snapshot: MemorySnapshot, stream: Stream) -> EntryKey | None:
         """Flip one bit of some record in *snapshot*; return whose, if any."""
         keys = [
@@ -60,10 +63,9 @@ class Damages:
         self._damaged[key] = _Damaged(entry, stream.word(32))
         return key
 
-    def mended(self, keys: Iterable[EntryKey]) -> None:
-        """Note that *keys* have been written again."""
-        for key in keys:
-            self._damaged.pop(key, None)
+    def mended(self, keys: Iterable[EntryKey]) -> frozenset[EntryKey]:
+        """Note that *keys* have been written again; return which were damaged."""
+        return frozenset(key for key in keys if self._damaged.pop(key, None))
 
     def copy(self) -> "Damages":
         """Return damages of their own: a copy of the disk has them, too."""
@@ -76,7 +78,7 @@ class Damages:
         Return what reading *entry* of *key* gives.
 
         Raises:
-            CorruptRecordError: Its record is damaged.
+            DamagedRecordError: Its record is damaged.
         """
         damaged = self._damaged.get(key)
         if damaged is None or damaged.entry is not entry:
@@ -85,7 +87,7 @@ class Damages:
             return damaged.read()
         except CorruptRecordError as error:
             msg = f"entry {key.key!r} in namespace {key.namespace}: {error}"
-            raise CorruptRecordError(msg) from error
+            raise DamagedRecordError(msg, key) from error
 
 
 class DamagedSnapshot:
@@ -112,14 +114,14 @@ class DamagedSnapshot:
         return self._snapshot.state()
 
     def entry(self, key: EntryKey) -> Entry | None:
-        """Return what is stored under *key*; CorruptRecordError if damaged."""
+        """Return what is stored under *key*; DamagedRecordError if damaged."""
         entry = self._snapshot.entry(key)
         return None if entry is None else self._damages.read(key, entry)
 
     def scan(
         self, namespace: Namespace, *, start: bytes = b"", prefix: bytes = b""
     ) -> Iterator[tuple[bytes, Entry]]:
-        """Yield (key, entry); CorruptRecordError at one that is damaged."""
+        """Yield (key, entry); DamagedRecordError at one that is damaged."""
         for key, entry in self._snapshot.scan(namespace, start=start, prefix=prefix):
             yield key, self._damages.read(EntryKey(namespace, key), entry)
 
@@ -136,6 +138,10 @@ class DamagedSnapshot:
     def indexed_replicas(self) -> Iterable[ReplicaId]:
         """Return every replica that may have index rows."""
         return self._snapshot.indexed_replicas()
+
+    def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
+        """Return the dots of the index rows of *key*, ascending."""
+        return self._snapshot.dots_of(key)
 
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key*, oldest first; empty if none."""

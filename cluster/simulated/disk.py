@@ -48,12 +48,14 @@ class Disk:
         slow_seconds: Added to each sync.
         commits: How many have been applied.
         on_applied: Is told of each commit when it has happened.
+        mended: The damaged keys that the last commit has written again.
     """
 
     def __init__(self, name: str, chance: Chance, durability: Durability) -> None:
         self.name = name
         self.slow_seconds = 0.0
         self.commits = 0
+        self.mended: frozenset[EntryKey] = frozenset()
         self.on_applied: Callable[[Commit], None] | None = None
         self._latency = chance.stream(f"disk {name}")
         self._crashes = chance.stream(f"crash {name}")
@@ -143,8 +145,7 @@ class Disk:
 
     def _applied(self, commit: Commit) -> None:
         self.commits += 1
-        if self._damages:
-            self._damages.mended(write.key for write in commit.writes)
+        self.mended = self._damages.mended(write.key for write in commit.writes)
         if self.on_applied is not None:
             self.on_applied(commit)
 
@@ -179,6 +180,10 @@ class Disk:
         """Damage one stored record; return whose it is, if there is any."""
         with self._store.snapshot() as snapshot:
             return self._damages.flip(snapshot, self._faults)
+
+    def is_damaged(self, key: EntryKey) -> bool:
+        """Tell whether the record of *key* has been damaged and not replaced."""
+        return key in self._damages
 
     def take_backup(self) -> None:
         """Keep a copy of what is stored now."""

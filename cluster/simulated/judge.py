@@ -15,6 +15,10 @@ function; the rest it judges by comparison:
     kept    a restart loses nothing that was durable
 
 All is judged commit by commit at the cost of what the commit holds.
+
+A flipped bit may take what nobody else has.  So when a damaged record has been
+replaced, the node may cover less, and hold an older entry; and of what is on no
+disk any more anybody may claim what he likes.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,6 +50,10 @@ class _Site:
         self.entries: dict[EntryKey, Entry] = {}
         self.uncovered: dict[EntryKey, None] = {}
         self.digest = 0
+
+    def forget(self, key: EntryKey) -> None:
+        """Hold nothing of *key*: its record was damaged, and is gone."""
+        self.digest -= _word(key, self.entries.pop(key))
 
     def put(self, key: EntryKey, entry: Entry) -> None:
         """Hold *entry* from now on."""
@@ -94,6 +102,7 @@ class Judge:
         self._written: dict[Dot, tuple[EntryKey, Entry]] = {}
         self._durable: dict[ReplicaId, int] = {}
         self._violations: list[str] = []
+        self._damaged: set[Dot] = set()
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -103,6 +112,10 @@ class Judge:
         """Note that *rule* does not hold."""
         if len(self._violations) < VIOLATIONS_MAX:
             self._violations.append(f"{rule}: at {self._now():.6f} s, {what}")
+
+    def flipped(self, name: str, key: EntryKey) -> None:
+        """Note that the record of *key* is damaged: what it held may be lost."""
+        self._damaged.update(self._sites[name].entries[key].version.index_dots)
 
     # -- when a node starts ---------------------------------------------------
 
@@ -151,8 +164,12 @@ class Judge:
             for key in last:
                 entry = view.entry(key)
                 assert entry is not None, "it has just been written"
+                if key in site.disk.mended:
+                    self._judge_mending(name, site, key, entry, state.clock)
                 self._judge_write(name, site, view, key, entry)
-        if not state.clock.includes(site.clock):
+        if site.disk.mended:
+            self._judge_uncovering(name, site, state.clock)
+        elif not state.clock.includes(site.clock):
             self.complain("kept", f"{name} uncovers what it covered: {state.clock}")
         if state.clock != site.clock:
             self._judge_coverage(name, site, state.clock)
@@ -160,6 +177,41 @@ class Judge:
             site.uncovered[key] = None
         self._judge_uncovered(site)
         self._judge_equality(name, site)
+
+    def _judge_mending(
+        self, name: str, site: _Site, key: EntryKey, entry: Entry, clock: VersionVector
+    ) -> None:
+        """Judge what is claimed of a damaged key if its entry is older now (I1)."""
+        if contains(entry, site.entries[key]):
+            return
+        site.forget(key)
+        for dot, (written_key, written) in self._written.items():
+            if (
+                written_key == key
+                and clock.covers(dot)
+                and not includes_write(entry, written)
+                and self._exists(key, written)
+            ):
+                self.complain(
+                    "I1", f"{name} still covers {dot} of {key.key!r}, damaged and gone"
+                )
+
+    def _exists(self, key: EntryKey, written: Entry) -> bool:
+        """Tell whether some disk has a sound record that includes a write."""
+        return any(
+            includes_write(site.entries.get(key), written)
+            and not site.disk.is_damaged(key)
+            for site in self._sites.values()
+        )
+
+    def _judge_uncovering(self, name: str, site: _Site, clock: VersionVector) -> None:
+        """Judge that what is not covered any more is not stored here (I1)."""
+        for replica, first, last in site.clock.missing_from(clock):
+            with site.disk.undamaged() as view:
+                for dot, key in view.index(replica, first, last):
+                    self.complain(
+                        "kept", f"{name} uncovers {dot} of {key.key!r}, which it holds"
+                    )
 
     def _judge_write(
         self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
@@ -202,13 +254,16 @@ class Judge:
             if written is None:
                 continue
             key, entry = written
-            if not includes_write(site.entries.get(key), entry):
+            if not includes_write(site.entries.get(key), entry) and (
+                not self._damaged or self._exists(key, entry)
+            ):
                 self.complain("I1", f"{name} covers {dot} of {key.key!r} and lacks it")
             needed = entry.version.dependencies
             # A value that merges may have been joined, in the turn that wrote it,
             # with one that the push of the write does not have.
             joins = entry.version.kind in CRDT_KINDS
-            if not joins and not clock.covers_all(needed):
+            lacking = [d for d in needed if not clock.covers(d)]
+            if not joins and not self._damaged.issuperset(lacking):
                 self.complain("I2", f"{name} covers {dot} without all of {needed}")
         site.clock = clock
 

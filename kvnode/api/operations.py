@@ -30,6 +30,7 @@ from kvnode.core.node.events import Reply
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import StoreView
 from kvnode.errors import (
+    DamagedRecordError,
     InvalidArgumentError,
     KvError,
     NotCoveredError,
@@ -86,7 +87,7 @@ class Operations:
             try:
                 self._run_one(operation, plain, result, sink, waiting)
             except KvError as error:
-                sink(_failed(result, error))
+                sink(self._failed(result, error))
 
     def _run_one(
         self,
@@ -140,7 +141,7 @@ class Operations:
                     )
                     self._go(call, at)
             except KvError as error:
-                call.sink(_failed(call.result, error))
+                call.sink(self._failed(call.result, error))
 
         task = asyncio.create_task(wait())
         call.waiting.add(task)
@@ -269,11 +270,12 @@ class Operations:
                 fill_write(request, result, reply, then)
                 sink(result)
             except KvError as error:
-                sink(_failed(result, error))
+                sink(self._failed(result, error))
 
         self._node.write(commands, on_reply, session=known, replicas=replicas)
 
-
-def _failed(result: pb.OperationResult, error: KvError) -> pb.OperationResult:
-    result.error.CopyFrom(to_message(error))
-    return result
+    def _failed(self, result: pb.OperationResult, error: KvError) -> pb.OperationResult:
+        if isinstance(error, DamagedRecordError):
+            self._node.damaged(error.key)
+        result.error.CopyFrom(to_message(error))
+        return result

@@ -11,7 +11,7 @@ from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, PeerAddress, StoreView, Usage
 from kvnode.errors import KvError
-from kvnode.types import Millis
+from kvnode.types import EntryKey, Millis
 
 OnReply = Callable[[Reply | KvError], None]
 """Takes the outcome of a write request; called once, from the event loop."""
@@ -57,6 +57,9 @@ class NodePort(Protocol):
 
     def staleness(self) -> Staleness:
         """Return how far behind each origin this node is."""
+
+    def damaged(self, key: EntryKey) -> None:
+        """Note that the record of *key* is damaged: it is pulled from a peer."""
 
     def listen(self, listener: Callable[[Commit], None]) -> Callable[[], None]:
         """Call *listener* after every commit; returns how to stop that."""

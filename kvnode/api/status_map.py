@@ -8,6 +8,7 @@ import grpc.aio
 from kvnode._pb import kv_pb2 as pb
 from kvnode.errors import (
     ERROR_TRAILER,
+    DamagedRecordError,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
@@ -45,6 +46,7 @@ _CODES: tuple[tuple[type[KvError], "pb.ErrorCode.ValueType", grpc.StatusCode], .
     (NotCoveredError, pb.ERROR_CODE_NOT_COVERED, grpc.StatusCode.UNAVAILABLE),
     (OverloadedError, pb.ERROR_CODE_OVERLOADED, grpc.StatusCode.UNAVAILABLE),
     (UnavailableError, pb.ERROR_CODE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
+    (DamagedRecordError, pb.ERROR_CODE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
     (
         IndeterminateError,
         pb.ERROR_CODE_INDETERMINATE,

@@ -21,7 +21,12 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.delta import lacking_entries
 from kvnode.core.versions.store_view import Commit, ConflictRecord, StoreView
 from kvnode.core.versions.version import Version
-from kvnode.errors import CorruptRecordError, InvalidArgumentError, OverloadedError
+from kvnode.errors import (
+    CorruptRecordError,
+    DamagedRecordError,
+    InvalidArgumentError,
+    OverloadedError,
+)
 from kvnode.types import Dot, EntryKey
 
 CHANGES_PER_REPLY = 500
@@ -66,6 +71,8 @@ class Watches:
             InvalidArgumentError: The token or the prefix is wrong.
             NamespaceNotFoundError: There is no such namespace.
             OverloadedError: There are too many watchers.
+            DamagedRecordError: A record that has changed is damaged; with the last
+                token, the watch can be resumed when it is whole again.
         """
         namespace = self._reader.namespace_of(request.namespace)
         prefix = checked_prefix(request.prefix)
@@ -85,6 +92,9 @@ class Watches:
             async with aclosing(watcher.replies()) as replies:
                 async for reply in replies:
                     yield reply
+        except DamagedRecordError as error:
+            self._node.damaged(error.key)
+            raise
         finally:
             stop()
             self._count -= 1

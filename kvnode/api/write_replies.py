@@ -8,7 +8,9 @@ from kvnode.core.node.events import Reply
 from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
+    KvError,
     ReplicasTimeoutError,
+    UnavailableError,
     WrongTypeError,
 )
 
@@ -24,12 +26,21 @@ DataRequest = (
 )
 
 
+def refusal(outcome: Refused) -> KvError:
+    """Return as an error that a command was refused."""
+    if outcome.damaged:
+        return UnavailableError(outcome.message)
+    kind = WrongTypeError if outcome.wrong_type else InvalidArgumentError
+    return kind(outcome.message)
+
+
 def _raise_failure(reply: Reply) -> None:
     """
     Do nothing if the write happened as asked.
 
     Raises:
         RejectedError: It did not happen.
+        UnavailableError: It did not happen, and may pass later.
         IndeterminateError: A part of it did.
         ReplicasTimeoutError: Fewer replicas than asked for have it.
     """
@@ -38,8 +49,7 @@ def _raise_failure(reply: Reply) -> None:
             if any(isinstance(other, Applied) for other in reply.outcomes):
                 msg = f"a step was refused and others were applied: {outcome.message}"
                 raise IndeterminateError(msg)
-            kind = WrongTypeError if outcome.wrong_type else InvalidArgumentError
-            raise kind(outcome.message)
+            raise refusal(outcome)
     if reply.acknowledged < reply.needed:
         msg = (
             f"{reply.acknowledged} of {reply.needed} replicas have the write so far;"

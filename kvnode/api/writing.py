@@ -3,9 +3,10 @@
 import asyncio
 
 from kvnode.api.port import NodePort
+from kvnode.api.write_replies import refusal
 from kvnode.core.node.commands import Command, Refused
 from kvnode.core.node.events import Reply
-from kvnode.errors import InvalidArgumentError, KvError
+from kvnode.errors import KvError
 
 
 async def write_and_wait(node: NodePort, commands: tuple[Command, ...]) -> None:
@@ -15,6 +16,7 @@ async def write_and_wait(node: NodePort, commands: tuple[Command, ...]) -> None:
     Raises:
         KvError: As the node answered.
         InvalidArgumentError: A command was refused; nothing of it happened.
+        UnavailableError: A key is damaged; nothing of its command happened.
     """
     future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
@@ -29,4 +31,4 @@ async def write_and_wait(node: NodePort, commands: tuple[Command, ...]) -> None:
     node.write(commands, on_reply)
     for outcome in (await future).outcomes:
         if isinstance(outcome, Refused):
-            raise InvalidArgumentError(outcome.message)
+            raise refusal(outcome)

@@ -7,18 +7,19 @@ they end when the peer goes quiet, and the peer asks again (rules D1, D10).
 
 import asyncio
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.healing import PATIENCE
 from kvnode.core.replication.delta import delta_pages
 from kvnode.core.replication.messages import DeltaPage
 from kvnode.core.versions.store_view import StoreView
-from kvnode.errors import CorruptRecordError
+from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
-from kvnode.types import ReplicaId
+from kvnode.types import EntryKey, ReplicaId
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,21 @@ WINDOW_PAGES = 8
 
 QUIET_SECONDS_MAX = 20.0
 
+DAMAGED_MAX = 1000
+"""Damaged keys remembered; with more, the store is to be replaced."""
+
+PATIENCE_SECONDS = PATIENCE / 1000 + 1
+"""Deltas wait a little longer for a damaged record than its healing may take."""
+
+OnDamaged = Callable[[EntryKey], None]
+
 
 @dataclass(slots=True)
 class _Serving:
     session: int
     snapshot: AbstractContextManager[StoreView]
     pages: Generator[DeltaPage]
+    damaged: set[EntryKey]
     acknowledged: int
     task: asyncio.Task[None] | None
     paced: asyncio.Event
@@ -49,6 +59,12 @@ class DeltaServer:
         self._page_bytes = page_bytes
         self._sessions_max = sessions_max
         self._serving: dict[ReplicaId, _Serving] = {}
+        self._damaged: dict[EntryKey, float] = {}  # when they were noticed
+        self._on_damaged: OnDamaged | None = None
+
+    def attach(self, on_damaged: OnDamaged) -> None:
+        """Tell *on_damaged* of keys whose records are found to be damaged."""
+        self._on_damaged = on_damaged
 
     def serve(self, peer: ReplicaId, session: int, clock: VersionVector) -> None:
         """Begin to send *peer* what *clock* lacks; an older session of it ends."""
@@ -60,8 +76,16 @@ class DeltaServer:
             return
         snapshot = self._store.snapshot()
         view = snapshot.__enter__()
-        pages = delta_pages(view, clock, session=session, page_bytes=self._page_bytes)
-        serving = _Serving(session, snapshot, pages, -1, None, asyncio.Event())
+        damaged: set[EntryKey] = set()
+        pages = delta_pages(
+            view,
+            clock,
+            session=session,
+            page_bytes=self._page_bytes,
+            given_up=self._given_up(view),
+            damaged=damaged,
+        )
+        serving = _Serving(session, snapshot, pages, damaged, -1, None, asyncio.Event())
         self._serving[peer] = serving
         serving.task = asyncio.create_task(self._send_pages(peer, serving))
 
@@ -92,6 +116,30 @@ class DeltaServer:
             serving.pages.close()
             serving.snapshot.__exit__(None, None, None)
 
+    def _given_up(self, view: StoreView) -> frozenset[EntryKey]:
+        """Return the keys that have been damaged for too long to wait for them."""
+        now = asyncio.get_running_loop().time()
+        given_up = set()
+        for key, since in list(self._damaged.items()):
+            try:
+                view.entry(key)
+            except DamagedRecordError:
+                if now - since >= PATIENCE_SECONDS:
+                    given_up.add(key)
+            else:
+                del self._damaged[key]
+        return frozenset(given_up)
+
+    def _note_damaged(self, keys: set[EntryKey]) -> None:
+        """See to it that *keys* are healed, and that no delta waits for them long."""
+        now = asyncio.get_running_loop().time()
+        for key in sorted(keys):
+            if key not in self._damaged and len(self._damaged) < DAMAGED_MAX:
+                logger.error("the record of %r is damaged", key)
+                self._damaged[key] = now
+            if self._on_damaged is not None:
+                self._on_damaged(key)
+
     async def _send_pages(self, peer: ReplicaId, serving: _Serving) -> None:
         try:
             for page in serving.pages:
@@ -107,5 +155,6 @@ class DeltaServer:
         except CorruptRecordError:
             logger.exception("delta %d cannot be read", serving.session)
         finally:
+            self._note_damaged(serving.damaged)
             if self._serving.get(peer) is serving:
                 self.end(peer)

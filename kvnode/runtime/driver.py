@@ -31,6 +31,7 @@ from kvnode.core.node.commands import (
 )
 from kvnode.core.node.events import (
     TICK_MILLIS,
+    Damaged,
     Dial,
     Disconnect,
     Effect,
@@ -66,10 +67,13 @@ from kvnode.runtime.inbox import Inbox, command_bytes
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
-from kvnode.types import Millis, ReplicaId
+from kvnode.types import EntryKey, Millis, ReplicaId
 
 logger = logging.getLogger(__name__)
 
+
+DAMAGED_WAITING_MAX = 1000
+"""Damaged keys that may wait to be looked at; the others are met again."""
 
 COVERING_MAX = 10_000
 """Requests that may wait to be covered: each is looked at after every commit."""
@@ -109,10 +113,12 @@ class Driver:
         self._numbers = 0
         self._covering: dict[asyncio.Future[None], Session] = {}
         self._listeners: list[Callable[[Commit], None]] = []
+        self._damaged: set[EntryKey] = set()
         self._heard: dict[ReplicaId, Millis] = {}
         self._committing: Commit | None = None
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
+        deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
 
@@ -175,6 +181,16 @@ class Driver:
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
         self._inbox.put(PeersConfigured(peers), 1, 0)
+
+    def damaged(self, key: EntryKey) -> None:
+        """
+        Note that the record of *key* is damaged: it is pulled from a peer.
+
+        Readers may meet it very often: while that waits for its turn, once is enough.
+        """
+        if key not in self._damaged and len(self._damaged) < DAMAGED_WAITING_MAX:
+            self._damaged.add(key)
+            self._inbox.put(Damaged(key), 1, len(key.key))
 
     # -- what others ask -----------------------------------------------------
 
@@ -309,6 +325,7 @@ class Driver:
         """Stage a turn while the last one is on its way to disk; then send it."""
         if self._last_turn and self._last_turn.done():
             await self._last_turn_done()  # however it ended, the node knows
+        self._damaged.difference_update(e.key for e in events if isinstance(e, Damaged))
         with self.store.snapshot() as snapshot:
             view = StagedView(snapshot, self._committing)
             result = self.node.step(events, self.now(), view)

@@ -5,9 +5,17 @@ A turn is staged while the one before it is being written.  Whether the snapshot
 shows that one already does not matter: both give the same entries.
 """
 
-from kvnode.core.versions.store_view import Commit, ConflictRecord, StoreView
+from collections.abc import Iterator
+
+from kvnode.core.versions.store_view import (
+    Commit,
+    ConflictRecord,
+    StoreView,
+    Write,
+    staged_rows,
+)
 from kvnode.core.versions.version import Entry
-from kvnode.types import EntryKey
+from kvnode.types import Dot, EntryKey, ReplicaId
 
 
 class StagedView:
@@ -15,9 +23,11 @@ class StagedView:
 
     def __init__(self, snapshot: StoreView, committing: Commit | None) -> None:
         self._snapshot = snapshot
+        self._writes: tuple[Write, ...] = ()
         self._entries: dict[EntryKey, Entry] = {}
         self._conflicts: dict[EntryKey, tuple[ConflictRecord, ...]] = {}
         if committing:
+            self._writes = committing.writes
             self._entries = {key: entry for key, entry, _ in committing.writes}
             self._conflicts = committing.conflicts
 
@@ -30,3 +40,17 @@ class StagedView:
         """Return the conflict log of *key* as of the last turn."""
         staged = self._conflicts.get(key)
         return staged if staged is not None else self._snapshot.conflicts(key)
+
+    def index(
+        self, replica: ReplicaId, first: int, last: int | None
+    ) -> Iterator[tuple[Dot, EntryKey]]:
+        """Yield index rows as of the last turn."""
+        rows = self._snapshot.index(replica, first, last)
+        return staged_rows(rows, self._writes, replica, first, last)
+
+    def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
+        """Return the dots of the index rows of *key* as of the last turn."""
+        staged = self._entries.get(key)
+        if staged is not None:
+            return tuple(sorted(staged.version.index_dots))
+        return self._snapshot.dots_of(key)

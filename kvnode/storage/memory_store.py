@@ -152,6 +152,15 @@ class MemorySnapshot:
         """Return every replica that may have index rows."""
         return tuple(self._image.index)
 
+    def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
+        """Return the dots of the index rows of *key*, ascending."""
+        return tuple(
+            Dot(replica, seq)
+            for replica, rows in sorted(self._image.index.items())
+            for seq, found in rows.items_from(0)
+            if found == key
+        )
+
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key*, oldest first; empty if none."""
         logs = self._image.conflicts.get(key.namespace)

@@ -9,6 +9,7 @@ from kvnode._pb import kv_pb2 as pb
 from kvnode.api.status_map import status_of, to_message
 from kvnode.client.error_map import error_of, error_of_rpc
 from kvnode.errors import ERROR_TRAILER, KvError, Outcome
+from kvnode.types import DEFAULT_NAMESPACE, EntryKey
 
 E = errors
 Status = grpc.StatusCode
@@ -80,6 +81,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         pb.ERROR_CODE_INDETERMINATE,
         Status.DEADLINE_EXCEEDED,
         E.ReplicasTimeoutError,
+    ),
+    (
+        E.DamagedRecordError("why", EntryKey(DEFAULT_NAMESPACE, b"k")),
+        pb.ERROR_CODE_UNAVAILABLE,
+        Status.UNAVAILABLE,
+        E.UnavailableError,
     ),
     (
         E.CorruptRecordError("why"),

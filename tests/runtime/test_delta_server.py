@@ -10,7 +10,7 @@ from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.replication.messages import DeltaPage
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
-from kvnode.errors import CorruptRecordError
+from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.runtime import delta_server
 from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer
 from kvnode.storage.memory_store import MemorySnapshot
@@ -22,7 +22,7 @@ from tests.runtime.nodes import (
     RecordingTransport,
     at,
 )
-from tests.storage.stores import covering, register
+from tests.storage.stores import OWN, covering, register
 
 ENTRIES = 3 * WINDOW_PAGES
 
@@ -170,7 +170,7 @@ async def test_peer_that_goes_quiet_loses_its_session(
     assert "quiet" in caplog.text
 
 
-async def test_damaged_entry_ends_the_session_and_is_reported(
+async def test_damaged_store_ends_the_session_and_is_reported(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The snapshot is released, other peers are served on, an operator learns of it."""
@@ -178,7 +178,7 @@ async def test_damaged_entry_ends_the_session_and_is_reported(
 
     def damaged(snapshot: MemorySnapshot, key: EntryKey) -> Entry | None:
         if key == at(b"3"):
-            message = "the record fails its checksum"
+            message = "the store's pages are damaged"
             raise CorruptRecordError(message)
         return entry(snapshot, key)
 
@@ -188,7 +188,7 @@ async def test_damaged_entry_ends_the_session_and_is_reported(
 
     assert not any(page.last for page in serving.pages())
     assert serving.snapshots == 0
-    assert "fails its checksum" in caplog.text
+    assert "pages are damaged" in caplog.text
 
 
 async def test_close_releases_everything(serving: Serving) -> None:
@@ -200,3 +200,77 @@ async def test_close_releases_everything(serving: Serving) -> None:
     serving.server.close()
 
     assert serving.snapshots == 0
+
+
+@pytest.fixture
+def damaged(monkeypatch: pytest.MonkeyPatch) -> set[EntryKey]:
+    """Keys whose records are damaged while they are in it."""
+    keys: set[EntryKey] = set()
+    entry = MemorySnapshot.entry
+
+    def read(snapshot: MemorySnapshot, key: EntryKey) -> Entry | None:
+        if key in keys:
+            message = "the record fails its checksum"
+            raise DamagedRecordError(message, key)
+        return entry(snapshot, key)
+
+    monkeypatch.setattr(MemorySnapshot, "entry", read)
+    return keys
+
+
+async def deliver(serving: Serving, session: int) -> list[DeltaPage]:
+    """Serve a whole delta; return its pages."""
+    before = len(serving.pages())
+    serving.server.serve(PEER, session, EMPTY)
+    for number in range(ENTRIES):
+        await serving.settled()
+        serving.server.pace(PEER, session, number, abandoned=False)
+    await serving.settled()
+    return serving.pages()[before:]
+
+
+async def test_damaged_record_ends_a_delta_with_a_refusal(
+    serving: Serving, damaged: set[EntryKey], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The node is told, to heal it; an operator is; the peer asks again later."""
+    told: list[EntryKey] = []
+    serving.server.attach(told.append)
+    damaged.add(at(b"3"))
+
+    pages = await deliver(serving, 1)
+
+    assert pages[-1].refused
+    assert told == [at(b"3")]
+    assert "is damaged" in caplog.text
+    assert serving.snapshots == 0
+
+
+async def test_healed_record_is_served_as_ever(
+    serving: Serving, damaged: set[EntryKey]
+) -> None:
+    """And nothing is remembered of it."""
+    damaged.add(at(b"3"))
+    await deliver(serving, 1)
+    damaged.clear()
+
+    pages = await deliver(serving, 2)
+
+    assert len(pages) == ENTRIES
+    assert pages[-1].snapshot_clock == covering(ENTRIES).clock
+    assert not any(page.refused for page in pages)
+
+
+async def test_delta_does_not_wait_for_a_damaged_record_for_ever(
+    serving: Serving, damaged: set[EntryKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a while it is sent without it, and claims nothing of it (I1)."""
+    monkeypatch.setattr(delta_server, "PATIENCE_SECONDS", 0)
+    damaged.add(at(b"3"))
+    await deliver(serving, 1)
+
+    pages = await deliver(serving, 2)
+
+    assert len(pages) == ENTRIES - 1
+    assert pages[-1].last
+    assert not pages[-1].refused
+    assert pages[-1].snapshot_clock == covering(ENTRIES).clock.without(OWN, 3, 3)

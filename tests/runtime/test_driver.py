@@ -20,20 +20,25 @@ from kvnode.core.node.commands import (
 from kvnode.core.node.events import PeerDown, PeerUp, Received, Reply
 from kvnode.core.replication.messages import (
     DeltaRequest,
+    FetchRequest,
     Push,
     PushAcknowledgement,
     Report,
 )
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.store_view import Commit, PeerAddress
+from kvnode.core.versions.version import Entry
 from kvnode.errors import (
+    DamagedRecordError,
     IndeterminateError,
     OverloadedError,
     StoreFullError,
     UnavailableError,
 )
 from kvnode.limits import INLINE_VALUE_BYTES_MAX
-from kvnode.types import Dot, Millis
+from kvnode.runtime import driver as runtime_driver
+from kvnode.storage.memory_store import MemorySnapshot
+from kvnode.types import Dot, EntryKey, Millis
 from tests.runtime.nodes import (
     NOW,
     OWN,
@@ -458,3 +463,42 @@ async def test_large_value_of_a_client_is_only_announced_to_peers() -> None:
         (push,) = node.transport.messages(Push)
         assert push.entries[0].value_bytes == INLINE_VALUE_BYTES_MAX + 1
         assert push.size_bytes < 1000
+
+
+# -- damaged records -------------------------------------------------------------
+
+
+async def test_damaged_record_is_pulled_once_for_many_readers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of them meets it, and tells."""
+    async with running_node() as node:
+        await node.put(b"k")
+        await node.peer_up(VersionVector.of({OWN: 1}))
+
+        def damaged(_: MemorySnapshot, key: EntryKey) -> Entry | None:
+            message = "the record fails its checksum"
+            raise DamagedRecordError(message, key)
+
+        monkeypatch.setattr(MemorySnapshot, "entry", damaged)
+        for _ in range(3):
+            node.driver.damaged(at(b"k"))
+        assert len(node.inbox) == 1
+        await node.settled()
+        node.driver.damaged(at(b"k"))
+        await node.settled()
+
+        [request] = node.transport.messages(FetchRequest)
+        assert request.key == at(b"k")
+
+
+async def test_damaged_keys_that_wait_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scan of a ruined store must not fill the inbox."""
+    monkeypatch.setattr(runtime_driver, "DAMAGED_WAITING_MAX", 2)
+    async with running_node() as node:
+        for name in (b"a", b"b", b"c"):
+            node.driver.damaged(at(name))
+
+        assert len(node.inbox) == 2

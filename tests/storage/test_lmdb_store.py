@@ -9,10 +9,17 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from kvnode.core.versions.store_view import Commit, Write
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.events import Damaged, Effect, Event, PeerUp, Received, Send
+from kvnode.core.node.node import Node, Settings
+from kvnode.core.replication.fetch import serve
+from kvnode.core.replication.messages import FetchRequest
+from kvnode.core.versions.record import WIRE, encode
+from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress, Write
 from kvnode.core.versions.version import Entry, Kind, Version
 from kvnode.errors import (
     CorruptRecordError,
+    DamagedRecordError,
     OverloadedError,
     RejectedError,
     StoreFullError,
@@ -28,7 +35,7 @@ from kvnode.storage.disk.layout import (
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.storage.meta_codec import seal
-from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests.storage.stores import (
     OTHER,
     OWN,
@@ -220,8 +227,11 @@ async def test_damaged_record_fails_its_own_key_only(tmp_path: Path) -> None:
     store = open_lmdb(tmp_path)
 
     with store.snapshot() as view:
-        with pytest.raises(CorruptRecordError, match="b'bad' in namespace default"):
+        with pytest.raises(
+            DamagedRecordError, match="b'bad' in namespace default"
+        ) as damage:
             view.entry(at(b"bad"))
+        assert damage.value.key == at(b"bad")
         assert view.entry(at(b"good")) == register(2)
         rows = view.scan(Namespace("default"), start=b"bad\x00")
         assert [key for key, _ in rows] == [b"good"]
@@ -428,3 +438,47 @@ def _put_meta(directory: Path, key: bytes, value: bytes | None) -> None:
         else:
             txn.put(key, value)
     environment.close()
+
+
+async def test_damaged_record_on_disk_is_replaced_by_a_peer_s(tmp_path: Path) -> None:
+    """From the byte that was flipped in the file to the record that is whole again."""
+    needle = register(1, b"needle", replica=OTHER)
+    clock = VersionVector.of({OTHER: 2})
+    store = open_lmdb(tmp_path)
+    writes = (
+        Write(at(b"bad"), needle, None),
+        Write(at(b"good"), register(2, replica=OTHER), None),
+    )
+    await store.apply(Commit(DurableState(OWN, clock), writes))
+    store.close()
+    data = tmp_path / "data.mdb"
+    data.write_bytes(data.read_bytes().replace(b"needle", b"noodle"))
+    store = open_lmdb(tmp_path)
+    node = Node(store.state(), Settings(PeerAddress("own", "")))
+
+    async def turn(*events: Event) -> list[Effect]:
+        with store.snapshot() as view:
+            result = node.step(events, Millis(1_700_000_000_000), view)
+        if result.commit is not None:
+            await store.apply(result.commit)
+        node.committed()
+        return result.effects
+
+    peer = PeerAddress("peer", "", OTHER)
+    effects = await turn(PeerUp(peer, clock, ()), Damaged(at(b"bad")))
+    [request] = [
+        effect.message
+        for effect in effects
+        if isinstance(effect, Send) and isinstance(effect.message, FetchRequest)
+    ]
+    for chunk in serve(request, needle.version.dot, encode(needle, WIRE)):
+        await turn(Received(OTHER, chunk))
+    store.close()
+
+    store = open_lmdb(tmp_path)
+    with store.snapshot() as view:
+        assert view.entry(at(b"bad")) == needle
+        assert view.dots_of(at(b"bad")) == (Dot(OTHER, 1),)
+        assert len(list(view.index(OTHER, 1, None))) == 2
+    assert store.state().clock == clock
+    store.close()

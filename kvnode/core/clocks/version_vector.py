@@ -114,6 +114,22 @@ class VersionVector:
             spans[replica] = mine
         return VersionVector(spans)
 
+    def without(self, replica: ReplicaId, first: int, last: int) -> "VersionVector":
+        """Return the vector that covers nothing of first..last of *replica*."""
+        assert 1 <= first <= last, "a range starts at 1 and is not empty"
+        left = []
+        for a, b in self.spans(replica):
+            if a < first:
+                left.append((a, min(b, first - 1)))
+            if b > last:
+                left.append((max(a, last + 1), b))
+        spans = dict(self._spans)
+        if left:
+            spans[replica] = tuple(left)
+        else:
+            spans.pop(replica, None)
+        return VersionVector(spans)
+
     def includes(self, other: "VersionVector") -> bool:
         """Tell whether everything that *other* covers is covered here."""
         return all(
@@ -130,6 +146,22 @@ class VersionVector:
         """
         yield from _gaps(self.spans(replica))
         yield (self.newest(replica) + 1, None)
+
+    def missing_from(
+        self, other: "VersionVector"
+    ) -> Iterator[tuple[ReplicaId, int, int]]:
+        """Yield what is covered here and not by *other*: (replica, first, last)."""
+        for replica, mine in self.items():
+            for first, last in mine:
+                start = first
+                for a, b in other.spans(replica):
+                    if start > last or a > last:
+                        break
+                    if a > start:
+                        yield replica, start, a - 1
+                    start = max(start, b + 1)
+                if start <= last:
+                    yield replica, start, last
 
     def count_missing_from(self, other: "VersionVector") -> int:
         """Return how many dots covered here are not covered by *other*."""

@@ -73,10 +73,11 @@ class ConditionFailed(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The command did not happen: the type or a limit is in the way."""
+    """The command did not happen: the type, a limit or damage is in the way."""
 
     wrong_type: bool
     message: str
+    damaged: bool = False  # the key's record; the same command may pass later
 
 
 Outcome = Applied | ConditionFailed | Refused

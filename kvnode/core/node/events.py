@@ -6,7 +6,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import Outcome, WriteRequest
 from kvnode.core.replication.messages import Message
 from kvnode.core.versions.store_view import PeerAddress
-from kvnode.types import ReplicaId
+from kvnode.types import EntryKey, ReplicaId
 
 
 class PeersConfigured(NamedTuple):
@@ -40,7 +40,13 @@ class Tick(NamedTuple):
     """Time has passed; comes about every TICK_MILLIS while a node runs."""
 
 
-Event = WriteRequest | PeersConfigured | PeerUp | PeerDown | Received | Tick
+class Damaged(NamedTuple):
+    """Somebody met a damaged record of *key* in this node's own store."""
+
+    key: EntryKey
+
+
+Event = WriteRequest | PeersConfigured | PeerUp | PeerDown | Received | Tick | Damaged
 
 TICK_MILLIS = 50
 """Half of the shortest patience the protocol knows (a gap's 100 ms)."""

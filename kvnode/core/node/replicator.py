@@ -19,6 +19,7 @@ from kvnode.core.clocks.hybrid_logical_clock import absorb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements
 from kvnode.core.node.events import (
+    Damaged,
     Dial,
     Disconnect,
     PaceDelta,
@@ -30,6 +31,7 @@ from kvnode.core.node.events import (
     ServeDelta,
     Tick,
 )
+from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.pushes import pushes
 from kvnode.core.node.served_records import ServedRecords
 from kvnode.core.node.staleness import Staleness
@@ -53,7 +55,11 @@ from kvnode.core.versions.merge import includes
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.core.versions.version import Entry, Version
-from kvnode.errors import CorruptRecordError, PeerProtocolError
+from kvnode.errors import (
+    CorruptRecordError,
+    DamagedRecordError,
+    PeerProtocolError,
+)
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
 
@@ -100,6 +106,7 @@ class Replicator:
         self._settings = settings
         self._acknowledgements = acknowledgements
         self._fetches = Fetches()
+        self._healing = Healing()
         self._served = ServedRecords()
         self._catch_ups: dict[ReplicaId, CatchUp] = {}
         self._sessions = 0
@@ -109,6 +116,9 @@ class Replicator:
 
     def finish(self, turn: Turn, own: ReplicaId) -> None:
         """Cover what can be covered now, and push what originated here."""
+        if turn.damaged or self._healing:
+            for key, healed in self._healing.advance(turn, self.peers, self._fetches):
+                self._healed(key, healed, turn)
         if turn.seq > turn.seq_before:
             first = turn.seq_before + 1
             turn.clock = turn.clock.with_range(own, first, turn.seq)
@@ -126,16 +136,21 @@ class Replicator:
 
     def abort(self) -> None:
         """Forget what was on its way in or out: its turn has not happened."""
-        self._catch_ups.clear()
+        self._forget_incoming()
         self._fetches.forget()
+        self._healing.forget()
         self._served = ServedRecords()  # it may hold what has not happened
-        self.waiting_batches = WaitingBatches()
         for peer in self.peers.values():
             peer.outbox.forget()
 
+    def _forget_incoming(self) -> None:
+        """Forget what is merged and not covered: it comes again with a delta."""
+        self._catch_ups.clear()
+        self.waiting_batches = WaitingBatches()
+
     def take(
         self,
-        event: PeersConfigured | PeerUp | PeerDown | Received | Tick,
+        event: PeersConfigured | PeerUp | PeerDown | Received | Tick | Damaged,
         turn: Turn,
     ) -> None:
         """Take in one event."""
@@ -159,6 +174,8 @@ class Replicator:
                     turn.effects.append(Disconnect(peer, str(error)))
             case Tick():
                 self._tick(turn)
+            case Damaged(key):
+                turn.is_damaged(key)  # if it is, the turn notes it
             case _:
                 assert_never(event)
 
@@ -176,6 +193,7 @@ class Replicator:
         self.peers.pop(replica, None)
         self._catch_ups.pop(replica, None)
         self._fetches.drop_of(replica)
+        self._healing.drop_of(replica)
         self.waiting_batches.drop_of(replica)
         self._served.drop_of(replica)
 
@@ -267,15 +285,35 @@ class Replicator:
             entry = decode(record, WIRE)
             dependencies.update(entry.version.dependencies)
             self._absorb(entry, turn)
-            if not value_bytes:
-                turn.merge(key, entry)
-            elif not includes(turn.entry(key), entry.version):
-                if self._fetches.want(peer, key, entry.version.dot):
-                    missing[key] = entry.version
-                else:
-                    msg = "more large values were announced than can be waited for"
-                    raise PeerProtocolError(msg)
+            if self._have(peer, key, entry, turn, announced=bool(value_bytes)):
+                continue
+            if not self._fetches.want(peer, key, entry.version.dot):
+                msg = "more large values were announced than can be waited for"
+                raise PeerProtocolError(msg)
+            missing[key] = entry.version
         return missing, tuple(sorted(dependencies))
+
+    def _have(
+        self,
+        peer: ReplicaId,
+        key: EntryKey,
+        entry: Entry,
+        turn: Turn,
+        *,
+        announced: bool,
+    ) -> bool:
+        """Merge *entry* if it came in full; tell whether the key need not be pulled."""
+        try:
+            if announced:
+                return includes(turn.entry(key), entry.version)
+            turn.merge(key, entry)
+        except DamagedRecordError:
+            # Ours is damaged, which is no fault of the peer's: its record of the
+            # key takes the damaged one's place once it is here as a whole.
+            if not self._fetches.wants(peer, key):
+                self._healing.expect(key, peer, self.peers[peer], turn)
+            return False
+        return True
 
     def _absorb(self, entry: Entry, turn: Turn) -> None:
         turn.hlc = absorb(
@@ -345,6 +383,8 @@ class Replicator:
         if catch_up.complete:
             turn.clock = turn.clock.join(catch_up.snapshot_clock)
             self.peers[catch_up.peer].lacking_since = None
+            # What came before that is not covered now never will be by waiting.
+            self.waiting_batches.drop_older(catch_up.peer, catch_up.asked_at)
             del self._catch_ups[catch_up.peer]
 
     # -- large values (D6) ---------------------------------------------------
@@ -356,16 +396,49 @@ class Replicator:
         if isinstance(result, FetchRequest):
             turn.effects.append(Send(peer, result))
         elif result is not None:
-            self._pulled(*result, turn)
+            key, record = result
+            if not record:
+                self._has_none(peer, key, turn)
+            else:
+                self._take_pulled(peer, key, decode(record, WIRE), turn)
 
-    def _pulled(self, key: EntryKey, record: bytes, turn: Turn) -> None:
-        """Merge a pulled record; let go on what waited for it."""
-        if not record:
-            msg = f"it announced a value for {key.key!r} that it does not have"
-            raise PeerProtocolError(msg)
-        turn.merge(key, decode(record, WIRE))
+    def _has_none(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
+        """Give up what waits for a record that *peer* does not have, or has damaged."""
+        self._healed(key, self._healing.has_none(key, peer, turn), turn)
+        self.waiting_batches.drop_waiting(peer, key)
+        catch_up = self._catch_ups.get(peer)
+        if catch_up is not None and key in catch_up.missing:
+            del self._catch_ups[peer]
+            give_up = DeltaAcknowledgement(
+                catch_up.session, catch_up.pages - 1, abandoned=True
+            )
+            turn.effects.append(Send(peer, give_up))
+            self._delta_after = Millis(turn.now + self._settings.report_interval)
+
+    def _take_pulled(
+        self, peer: ReplicaId, key: EntryKey, entry: Entry, turn: Turn
+    ) -> None:
+        """Merge a pulled record, or see whether it may replace a damaged one."""
+        self._absorb(entry, turn)
+        try:
+            turn.merge(key, entry)
+        except DamagedRecordError:
+            self._healed(key, self._healing.take(key, peer, entry, turn), turn)
+        else:
+            self._arrived(key, turn)
+
+    def _healed(self, key: EntryKey, healed: Healed, turn: Turn) -> None:
+        """Go on with a key whose damaged record has been replaced, if it has."""
+        if healed is Healed.PARTLY:
+            # What was merged into the damaged record is gone with it.
+            self._forget_incoming()
+        if healed is not Healed.NOT_YET:
+            self._arrived(key, turn)
+
+    def _arrived(self, key: EntryKey, turn: Turn) -> None:
+        """Let go on what waited for a record of *key*, which is stored now."""
         stored = turn.entry(key)
-        assert stored is not None, "something was merged"
+        assert stored is not None, "something was stored"
         for batch in self.waiting_batches.arrived(key, stored):
             self._acknowledge(batch, turn)
         for catch_up in list(self._catch_ups.values()):

@@ -10,6 +10,7 @@ from kvnode.core.node.turn import Turn
 from kvnode.core.replication.fetch import serve
 from kvnode.core.replication.messages import FetchChunk, FetchRequest
 from kvnode.core.versions.record import WIRE, encode
+from kvnode.errors import DamagedRecordError
 from kvnode.types import Dot, ReplicaId
 
 SERVED_RECORDS_MAX = 8
@@ -41,7 +42,10 @@ class ServedRecords:
     def _keep(
         self, place: tuple[ReplicaId, int], request: FetchRequest, turn: Turn
     ) -> None:
-        stored = turn.entry(request.key)
+        try:
+            stored = turn.entry(request.key)
+        except DamagedRecordError:
+            stored = None
         self._records.pop(place, None)
         while len(self._records) >= SERVED_RECORDS_MAX:
             del self._records[next(iter(self._records))]

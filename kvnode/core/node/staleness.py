@@ -23,16 +23,21 @@ class Staleness:
     def heard(self, origin: ReplicaId, newest: int, sent_at: Millis) -> None:
         """Note that *origin* had written up to seq *newest* at its *sent_at*."""
         reports = self._unconfirmed.setdefault(origin, [])
-        if len(reports) < UNCONFIRMED_MAX:
-            reports.append((newest, sent_at))
+        if len(reports) == UNCONFIRMED_MAX:
+            reports.pop()  # what was heard early is confirmed first
+        reports.append((newest, sent_at))
 
     def advance(self, clock: VersionVector) -> None:
         """Confirm reports that *clock* covers by now."""
         for origin, reports in self._unconfirmed.items():
-            while reports and (
-                not reports[0][0] or clock.covers(Dot(origin, reports[0][0]))
-            ):
-                self._complete_until[origin] = reports.pop(0)[1]
+            # Not the first one alone: what it waits for may be lost for good, and
+            # then nobody covers it (docs/decisions/0011).
+            for place in reversed(range(len(reports))):
+                newest, sent_at = reports[place]
+                if not newest or clock.covers(Dot(origin, newest)):
+                    self._complete_until[origin] = sent_at
+                    del reports[: place + 1]
+                    break
 
     def behind(self, origin: ReplicaId, now: Millis) -> Millis | None:
         """Return how far behind *origin* we may be in ms; None = unknown."""

@@ -6,6 +6,7 @@ store's snapshot.  Nothing of a turn exists until its commit is durable; if that
 fails, the node goes back to the state from before the turn.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from kvnode.core.crdt.kinds import join
@@ -17,11 +18,14 @@ from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
     DurableState,
+    LostVersion,
     TurnView,
     Write,
+    staged_rows,
 )
 from kvnode.core.versions.version import Entry
-from kvnode.types import EntryKey, Millis
+from kvnode.errors import DamagedRecordError
+from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
 
 class Turn:
@@ -41,6 +45,7 @@ class Turn:
         self.effects: list[Effect] = []
         self.originated: dict[EntryKey, Originated] = {}
         self.seq_before = state.seq
+        self.damaged: dict[EntryKey, None] = {}  # keys met with damaged records
         self._state = state
         self._view = view
         self._writes: dict[EntryKey, Write] = {}
@@ -48,9 +53,46 @@ class Turn:
         self._conflict_count = 0
 
     def entry(self, key: EntryKey) -> Entry | None:
-        """Return what is stored under *key*, this turn's writes included."""
+        """
+        Return what is stored under *key*, this turn's writes included.
+
+        Raises:
+            DamagedRecordError: The record is damaged; `damaged` notes that.
+        """
         staged = self._writes.get(key)
-        return staged.entry if staged else self._view.entry(key)
+        if staged:
+            return staged.entry
+        try:
+            return self._view.entry(key)
+        except DamagedRecordError:
+            self.damaged[key] = None
+            raise
+
+    def is_damaged(self, key: EntryKey) -> bool:
+        """Tell whether the record of *key* is damaged."""
+        try:
+            self.entry(key)
+        except DamagedRecordError:
+            return True
+        return False
+
+    def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
+        """Return the dots that a damaged record of *key* has in the index."""
+        return self._view.dots_of(key)
+
+    def index(
+        self, replica: ReplicaId, first: int, last: int | None
+    ) -> Iterator[tuple[Dot, EntryKey]]:
+        """Yield index rows, this turn's writes included."""
+        rows = self._view.index(replica, first, last)
+        return staged_rows(rows, self._writes.values(), replica, first, last)
+
+    def replace_damaged(
+        self, key: EntryKey, entry: Entry, dots: tuple[Dot, ...]
+    ) -> None:
+        """Stage *entry* over a damaged record that has *dots* in the index."""
+        assert key not in self._writes, "what is staged is not damaged"
+        self._writes[key] = Write(key, entry, LostVersion(dots))
 
     def put(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
         """Stage *entry* over *stored*, which `entry(key)` returned."""
@@ -78,7 +120,10 @@ class Turn:
     def _note_conflict(self, key: EntryKey, loser: Entry, winner: Entry) -> None:
         log = self._conflicts.get(key)
         if log is None:
-            log = self._view.conflicts(key)
+            try:
+                log = self._view.conflicts(key)
+            except DamagedRecordError:
+                log = ()  # it is this node's alone: nobody can give it back
         record = ConflictRecord(loser, winner.version.dot, self.now)
         longer = append(log, record)
         if longer is not log:

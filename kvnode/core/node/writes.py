@@ -37,7 +37,11 @@ from kvnode.core.versions.version import (
     Stamp,
     Version,
 )
-from kvnode.errors import CorruptRecordError, InvalidArgumentError
+from kvnode.errors import (
+    CorruptRecordError,
+    DamagedRecordError,
+    InvalidArgumentError,
+)
 from kvnode.limits import KEY_CLOCK_ENTRIES_MAX
 from kvnode.types import ZERO_HLC, Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 
@@ -66,7 +70,9 @@ class Writer:
             return self._apply(command)
         except CorruptRecordError as error:
             # Damage to one key must not stop the node that serves all others.
-            return Refused(wrong_type=False, message=f"the key is damaged: {error}")
+            message = f"the key is damaged: {error}"
+            damaged = isinstance(error, DamagedRecordError)
+            return Refused(wrong_type=False, message=message, damaged=damaged)
 
     def _apply(self, command: Command) -> Outcome:
         match command:
@@ -177,6 +183,9 @@ class Writer:
         except InvalidArgumentError as error:
             self._take_back(before)
             return Refused(wrong_type=False, message=str(error))
+        except CorruptRecordError:
+            self._take_back(before)
+            raise
         if stored is not None and state and next_state == state:
             self._take_back(before)
             return Applied(stored)

@@ -31,6 +31,10 @@ class CatchUp:
     pages: int = 0
     ended: bool = False  # the last page is here
     missing: dict[EntryKey, Version] = field(default_factory=dict)
+    asked_at: Millis = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asked_at = self.heard_at
 
     @property
     def complete(self) -> bool:

@@ -92,6 +92,22 @@ class WaitingBatches:
         for batch in self._batches.values():
             batch.since = min(batch.since, now)
 
+    def drop_waiting(self, sender: ReplicaId, key: EntryKey) -> None:
+        """Forget what waits for a value of *key* that *sender* does not have."""
+        self._batches = {
+            place: b
+            for place, b in self._batches.items()
+            if b.sender != sender or key not in b.missing
+        }
+
+    def drop_older(self, sender: ReplicaId, asked_at: Millis) -> None:
+        """Forget what *sender* pushed before a delta of its was asked for."""
+        self._batches = {
+            place: b
+            for place, b in self._batches.items()
+            if b.sender != sender or b.since > asked_at
+        }
+
     def drop_of(self, sender: ReplicaId) -> None:
         """Forget what *sender* sent: its connection is gone."""
         self._batches = {

@@ -65,6 +65,10 @@ class Fetches:
         self._waiting.append(_Pull(key, dot, peer))
         return True
 
+    def wants(self, peer: ReplicaId, key: EntryKey) -> bool:
+        """Tell whether *key* is being pulled from *peer*, or is going to be."""
+        return (peer, key) in self._wanted
+
     def start(self, now: Millis) -> list[tuple[ReplicaId, FetchRequest]]:
         """Return requests for as many waiting pulls as may run now."""
         requests = []

@@ -65,12 +65,18 @@ class DurableState:
     peers: tuple[PeerAddress, ...] = ()
 
 
+class LostVersion(NamedTuple):
+    """What is left of a damaged record: the dots of its rows in the index."""
+
+    index_dots: tuple[Dot, ...]
+
+
 class Write(NamedTuple):
     """Store *entry*; the index rows of *replaced* go in the same transaction."""
 
     key: EntryKey
     entry: Entry
-    replaced: Version | None
+    replaced: Version | LostVersion | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +116,30 @@ class TurnView(Protocol):
         Return what is stored under *key*, tombstones and expired ones too.
 
         Raises:
-            CorruptRecordError: The stored record is damaged.
+            DamagedRecordError: The stored record is damaged.
+            CorruptRecordError: More than the record is.
         """
 
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
-        """Return the conflict log of *key*, oldest first; empty if none."""
+        """
+        Return the conflict log of *key*, oldest first; empty if none.
+
+        Raises:
+            DamagedRecordError: The stored log is damaged.
+            CorruptRecordError: More than the log is.
+        """
+
+    def index(
+        self, replica: ReplicaId, first: int, last: int | None
+    ) -> Iterator[tuple[Dot, EntryKey]]:
+        """Yield index rows of *replica* with first <= seq <= last, ascending."""
+
+    def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
+        """
+        Return the dots of the index rows of *key*, ascending.
+
+        Looks at the whole index: for a key whose record cannot tell them.
+        """
 
 
 class StoreView(TurnView, Protocol):
@@ -131,11 +156,6 @@ class StoreView(TurnView, Protocol):
     def namespaces(self) -> Iterable[Namespace]:
         """Return the namespaces that ever held an entry."""
 
-    def index(
-        self, replica: ReplicaId, first: int, last: int | None
-    ) -> Iterator[tuple[Dot, EntryKey]]:
-        """Yield index rows of *replica* with first <= seq <= last, ascending."""
-
     def indexed_replicas(self) -> Iterable[ReplicaId]:
         """Return every replica that may have index rows."""
 
@@ -143,3 +163,24 @@ class StoreView(TurnView, Protocol):
         self, namespace: Namespace, *, start: bytes = b""
     ) -> Iterator[tuple[bytes, tuple[ConflictRecord, ...]]]:
         """Yield (key, conflict log) from *start* on, in byte order."""
+
+
+def staged_rows(
+    rows: Iterable[tuple[Dot, EntryKey]],
+    writes: Iterable[Write],
+    replica: ReplicaId,
+    first: int,
+    last: int | None,
+) -> Iterator[tuple[Dot, EntryKey]]:
+    """Yield index *rows* of that range as they will be after *writes*."""
+    by_dot = dict(rows)
+    kept: dict[EntryKey, Entry] = {}
+    for key, entry, replaced in writes:
+        for dot in replaced.index_dots if replaced else ():
+            by_dot.pop(dot, None)
+        kept[key] = entry
+    for key, entry in kept.items():
+        for dot in entry.version.index_dots:
+            if dot.replica == replica and first <= dot.seq <= (last or dot.seq):
+                by_dot[dot] = key
+    yield from sorted(by_dot.items())

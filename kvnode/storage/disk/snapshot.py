@@ -20,7 +20,7 @@ from kvnode.core.versions import record
 from kvnode.core.versions.record import SEQ_BITS, NumberedDots
 from kvnode.core.versions.store_view import ConflictRecord, DurableState
 from kvnode.core.versions.version import Entry
-from kvnode.errors import CorruptRecordError, OverloadedError
+from kvnode.errors import CorruptRecordError, DamagedRecordError, OverloadedError
 from kvnode.storage.disk.layout import (
     READERS_MAX,
     Committed,
@@ -110,7 +110,8 @@ class LmdbSnapshot:
         Return what is stored under *key*, tombstones and expired ones too.
 
         Raises:
-            CorruptRecordError: The stored record is damaged.
+            DamagedRecordError: The stored record is damaged.
+            CorruptRecordError: The store's pages are.
         """
         namespace, name = key
         prefix = self._namespaces.find(namespace)
@@ -132,8 +133,9 @@ class LmdbSnapshot:
         Yield (key, entry) from *start* on that have *prefix*, in byte order.
 
         Raises:
-            CorruptRecordError: A stored record is damaged; a scan from just
-                after the key that the message names goes on.
+            DamagedRecordError: A stored record is damaged; a scan from just after
+                its key goes on.
+            CorruptRecordError: The store's pages are damaged.
         """
         databases = self._databases
         for key, raw in self._scan_rows(
@@ -172,6 +174,23 @@ class LmdbSnapshot:
     def indexed_replicas(self) -> Iterable[ReplicaId]:
         """Return every replica that may have index rows."""
         return self._current().replicas
+
+    def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
+        """Return the dots of the index rows of *key*, ascending; looks at all rows."""
+        txn = self._open()
+        prefix = self._namespaces.find(key.namespace)
+        if prefix is None:
+            return ()
+        wanted = prefix + key.key
+        try:
+            found = [
+                self._dots.decode_dot(packed, 0)
+                for packed, value in txn.cursor(self._databases.index).iternext()
+                if value == wanted
+            ]
+        except lmdb.Error as error:
+            raise _page_error(error) from error
+        return tuple(sorted(found))
 
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key*, oldest first; empty if none."""
@@ -225,7 +244,7 @@ class LmdbSnapshot:
             return record.decode(raw, self._dots)
         except CorruptRecordError as error:
             msg = f"entry {key!r} in namespace {namespace}: {error}"
-            raise CorruptRecordError(msg) from error
+            raise DamagedRecordError(msg, EntryKey(namespace, key)) from error
 
     def _decode_conflicts(
         self, namespace: Namespace, key: bytes, raw: bytes
@@ -234,7 +253,7 @@ class LmdbSnapshot:
             return decode_conflicts(raw, self._dots)
         except CorruptRecordError as error:
             msg = f"conflicts of {key!r} in namespace {namespace}: {error}"
-            raise CorruptRecordError(msg) from error
+            raise DamagedRecordError(msg, EntryKey(namespace, key)) from error
 
     def _scan_rows(
         self,

@@ -13,7 +13,6 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.replication.coverage import WaitingBatches
 from kvnode.errors import (
     CorruptRecordError,
-    IndeterminateError,
     KvError,
     StoreFullError,
     UnavailableError,
@@ -256,7 +255,7 @@ def test_flipped_bit_is_noticed_when_it_is_read() -> None:
             pytest.raises(CorruptRecordError, match="fails its checksum"),
         ):
             view.entry(key)
-        with pytest.raises(IndeterminateError):
+        with pytest.raises(UnavailableError, match="checksum"):
             await client.get("key")
 
     run(main, nodes=("a",))

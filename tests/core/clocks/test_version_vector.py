@@ -50,6 +50,33 @@ def test_with_range_adds_exactly_the_range(
     assert covered(vector) == before, "vectors are values"
 
 
+@given(vector=version_vectors(), replica=replicas, interval=intervals())
+def test_without_takes_out_exactly_the_range(
+    vector: VersionVector, replica: ReplicaId, interval: tuple[int, int]
+) -> None:
+    """And a replica of which nothing is left is gone."""
+    first, last = interval
+
+    left = vector.without(replica, first, last)
+
+    taken = {Dot(replica, n) for n in range(first, last + 1)}
+    assert covered(left) == covered(vector) - taken
+    assert left == vector.without(replica, first, last).join(left)
+    assert all(spans for _, spans in left.items())
+
+
+@given(a=version_vectors(), b=version_vectors())
+def test_missing_from_lists_the_difference(a: VersionVector, b: VersionVector) -> None:
+    """As ranges, ascending for each replica."""
+    missing = list(a.missing_from(b))
+
+    assert missing == sorted(missing)
+    dots = [Dot(r, n) for r, first, last in missing for n in range(first, last + 1)]
+    assert len(dots) == len(set(dots))
+    assert set(dots) == covered(a) - covered(b)
+    assert len(dots) == a.count_missing_from(b)
+
+
 @given(a=version_vectors(), b=version_vectors())
 def test_join_is_the_union(a: VersionVector, b: VersionVector) -> None:
     """And the least upper bound: it includes both and nothing else does less."""

@@ -54,13 +54,29 @@ def test_clock_of_the_origin_may_be_ahead_of_ours() -> None:
 
 
 def test_reports_that_wait_have_a_bound_and_the_oldest_stay() -> None:
-    """The oldest is the first that will be covered."""
+    """The oldest is the first that will be covered; the last place is the newest's."""
     staleness = Staleness()
-    for seq in range(1, 3 * UNCONFIRMED_MAX):
+    newest = 3 * UNCONFIRMED_MAX
+    for seq in range(1, newest + 1):
         staleness.heard(A, seq, Millis(seq))
     staleness.heard(B, 0, Millis(7))
 
-    staleness.advance(VersionVector.of({A: 10**6}))
+    behind = []
+    for covered in (1, UNCONFIRMED_MAX, newest - 1, newest):
+        staleness.advance(VersionVector.of({A: covered}))
+        behind.append(staleness.behind(A, Millis(1000)))
 
-    assert staleness.behind(A, Millis(1000)) == 1000 - UNCONFIRMED_MAX
+    kept = UNCONFIRMED_MAX - 1
+    assert behind == [999, 1000 - kept, 1000 - kept, 1000 - newest]
     assert staleness.behind(B, Millis(1000)) == 993
+
+
+def test_write_that_is_lost_for_good_does_not_hold_up_later_reports() -> None:
+    """Nobody ever covers it (docs/decisions/0011)."""
+    staleness = Staleness()
+    staleness.heard(A, 1, Millis(100))
+    staleness.heard(A, 2, Millis(200))
+
+    staleness.advance(EMPTY.with_range(A, 2, 2))
+
+    assert staleness.behind(A, Millis(1000)) == 800

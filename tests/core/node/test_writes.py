@@ -225,3 +225,18 @@ def test_overwriting_a_version_from_the_future_leaves_the_clock_alone() -> None:
     assert isinstance(other, Applied)
     assert bench.entry(KEY) == overwrite.entry
     assert other.entry.version.hlc < from_millis(Millis(START + 1000))
+
+
+def test_update_of_a_state_that_does_not_parse_skips_no_seq() -> None:
+    """A peer with a bug wrote it, and its record is whole."""
+    bench = Bench()
+    bench.connect(B)
+    counter = register(Dot(B, 1), b"no counter")
+    broken = counter._replace(version=counter.version._replace(kind=Kind.COUNTER))
+    bench.hear(B, Push(B, 1, 1, (wire_entry(KEY, broken),)))
+
+    [refused] = bench.write(AddToCounter(KEY, 1))
+
+    assert isinstance(refused, Refused)
+    assert not refused.damaged
+    assert bench.node.state.seq == 0

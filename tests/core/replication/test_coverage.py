@@ -154,3 +154,29 @@ def test_batches_of_a_lost_connection_are_forgotten() -> None:
     waiting.drop_of(A)
 
     assert waiting.stuck_senders(Millis(0)) == {B}
+
+
+def test_batch_that_waits_for_a_value_its_sender_lacks_is_forgotten() -> None:
+    """Only that one: a delta brings it."""
+    batches, version = WaitingBatches(), register(Dot(A, 2)).version
+    batches.add(batch(Dot(A, 2), missing={KEY: version}))
+    batches.add(batch(Dot(A, 3), missing={at(b"other"): version}))
+    batches.add(batch(Dot(B, 2), missing={KEY: version}))
+
+    batches.drop_waiting(A, KEY)
+
+    assert batches.waiting_for(KEY) == [(B, Dot(A, 2))]
+    assert len(batches) == 2
+
+
+def test_batch_that_a_later_delta_did_not_cover_is_forgotten() -> None:
+    """What it waits for is lost: it would be asked about for ever."""
+    batches = WaitingBatches()
+    batches.add(batch(Dot(A, 2), since=10))
+    batches.add(batch(Dot(A, 3), since=11))
+    batches.add(batch(Dot(B, 2), since=10))
+
+    batches.drop_older(A, Millis(10))
+
+    assert batches.stuck_senders(Millis(10)) == {B}
+    assert batches.stuck_senders(Millis(11)) == {A, B}

@@ -12,6 +12,7 @@ from kvnode.core.replication.delta import delta_pages, lacking_entries
 from kvnode.core.replication.messages import DeltaPage
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
 from kvnode.core.versions.version import Entry
+from kvnode.errors import DamagedRecordError
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Dot, EntryKey
 from tests.core.replication.entries import A, B, C, at, counter, register
@@ -124,3 +125,69 @@ def test_what_is_written_while_pages_are_sent_is_not_in_them() -> None:
         at(b"0001"),
         key,
     ]
+
+
+class Damaged:
+    """A view in which the record of one key is damaged."""
+
+    def __init__(self, view: StoreView, key: EntryKey) -> None:
+        self._view = view
+        self._key = key
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._view, name)
+
+    def entry(self, key: EntryKey) -> Entry | None:
+        """Return what is stored, unless it is damaged."""
+        if key == self._key:
+            message = "the record fails its checksum"
+            raise DamagedRecordError(message, key)
+        return self._view.entry(key)
+
+
+def damaged_pages(
+    count: int, clock: VersionVector, given_up: frozenset[EntryKey] = frozenset()
+) -> tuple[list[DeltaPage], set[EntryKey]]:
+    """Return a delta of so many entries, the third damaged, two a page."""
+    store = store_of(
+        (register(Dot(A, n)) for n in range(1, count + 1)), VersionVector.of({A: count})
+    )
+    met: set[EntryKey] = set()
+    with store.snapshot() as view, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delta, "PAGE_ENTRIES_MAX", 2)
+        sick: StoreView = Damaged(view, at(b"0002"))  # type: ignore[assignment]  # the rest it hands on
+        pages = delta_pages(
+            sick, clock, session=7, page_bytes=999, given_up=given_up, damaged=met
+        )
+        return list(pages), met
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6, 9])
+def test_delta_that_meets_damage_ends_and_claims_nothing(count: int) -> None:
+    """Its pages must all claim the same: what is damaged is known too late (D2)."""
+    pages, met = damaged_pages(count, EMPTY)
+
+    assert met == {at(b"0002")}
+    assert pages[-1].refused
+    assert pages[-1].last
+    assert not any(page.last for page in pages[:-1])
+    assert pages[-1].number == len(pages) - 1
+
+
+def test_delta_without_a_key_given_up_does_not_claim_it() -> None:
+    """All else arrives and is covered (I1)."""
+    pages, _ = damaged_pages(5, EMPTY, frozenset({at(b"0002")}))
+
+    clock = VersionVector.of({A: 2}).with_range(A, 4, 5)
+    assert {page.snapshot_clock for page in pages} == {clock}
+    assert not any(page.refused for page in pages)
+    names = [entry.key.key for page in pages for entry in page.entries]
+    assert names == [b"0000", b"0001", b"0003", b"0004"]
+
+
+def test_delta_for_a_peer_that_has_the_damaged_record_is_whole() -> None:
+    """Nobody looks at it."""
+    pages, met = damaged_pages(5, VersionVector.of({A: 3}))
+
+    assert not met
+    assert pages[-1].snapshot_clock == VersionVector.of({A: 5})

@@ -7,6 +7,7 @@ from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
     DurableState,
+    LostVersion,
     PeerAddress,
     Write,
 )
@@ -273,3 +274,37 @@ async def test_usage_grows_with_what_is_stored(store: AnyStore) -> None:
     assert after.entry_count == 1
     assert 100_000 <= after.used_bytes - before.used_bytes < 200_000
     assert after.accepts_client_writes
+
+
+async def test_dots_of_a_key_are_those_of_its_rows(store: AnyStore) -> None:
+    """Also of a long key; not those of a key that begins alike."""
+    long = b"x" * 512
+    shared = Version(
+        Kind.COUNTER, HlcTimestamp(1), Dot(OWN, 2), others=(Dot(OTHER, 7),)
+    )
+    writes = (
+        Write(at(b"k"), register(1), None),
+        Write(at(b"k2"), Entry(shared, b""), None),
+        Write(at(long), register(3), None),
+    )
+    await store.apply(Commit(covering(3), writes))
+
+    with store.snapshot() as view:
+        assert view.dots_of(at(b"k")) == (Dot(OWN, 1),)
+        assert view.dots_of(at(b"k2")) == (Dot(OWN, 2), Dot(OTHER, 7))
+        assert view.dots_of(at(long)) == (Dot(OWN, 3),)
+        assert view.dots_of(at(b"nothing")) == ()
+        assert view.dots_of(EntryKey(Namespace("nowhere"), b"k")) == ()
+
+
+async def test_rows_of_a_lost_version_go_with_what_replaces_it(store: AnyStore) -> None:
+    """In the same transaction, as those of a version that can be read."""
+    await store.apply(put(b"k", 1))
+    lost = LostVersion((Dot(OWN, 1),))
+    older = register(9, replica=OTHER)
+    await store.apply(Commit(covering(1), (Write(at(b"k"), older, lost),)))
+
+    with store.snapshot() as view:
+        assert view.entry(at(b"k")) == older
+        assert list(view.index(OWN, 1, None)) == []
+        assert view.dots_of(at(b"k")) == (Dot(OTHER, 9),)
