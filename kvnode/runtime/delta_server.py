@@ -135,7 +135,6 @@ class DeltaServer:
         now = asyncio.get_running_loop().time()
         for key in sorted(keys):
             if key not in self._damaged and len(self._damaged) < DAMAGED_MAX:
-                logger.error("the record of %r is damaged", key)
                 self._damaged[key] = now
             if self._on_damaged is not None:
                 self._on_damaged(key)

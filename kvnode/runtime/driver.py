@@ -44,6 +44,7 @@ from kvnode.core.node.events import (
     Reply,
     Send,
     ServeDelta,
+    Tell,
     Tick,
 )
 from kvnode.core.node.node import Node, Peer, TurnResult
@@ -392,6 +393,8 @@ class Driver:
                 self._transport.dial(peer_address)
             case Disconnect(peer, reason):
                 self._transport.disconnect(peer, reason)
+            case Tell(told):
+                logger.warning("%s", told)
             case _:
                 assert_never(effect)
 

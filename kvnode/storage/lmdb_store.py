@@ -11,8 +11,9 @@ By `fsync` mode each transaction is on disk when `apply` returns.  By `relaxed`
 mode it is in the page cache, and `sync`, called every 100 ms or so, brings the
 disk up.  That survives any death of the process.  A power cut may take the last
 commits, and since the disk may have been given pages in any order, LMDB cannot
-promise that the rest is whole: every record carries a checksum, and a store that
-fails them is to be wiped and filled again from its peers (docs/operations).
+promise that the rest is whole: every record carries a checksum.  The core pulls
+one that fails it again from peers (docs/decisions/0011); a store of which more is
+damaged is to be wiped and filled again from them (docs/operations).
 
 An environment must not cross a fork.
 

@@ -469,9 +469,9 @@ async def test_large_value_of_a_client_is_only_announced_to_peers() -> None:
 
 
 async def test_damaged_record_is_pulled_once_for_many_readers(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each of them meets it, and tells."""
+    """Each of them meets it, and tells; the log names it."""
     async with running_node() as node:
         await node.put(b"k")
         await node.peer_up(VersionVector.of({OWN: 1}))
@@ -490,6 +490,7 @@ async def test_damaged_record_is_pulled_once_for_many_readers(
 
         [request] = node.transport.messages(FetchRequest)
         assert request.key == at(b"k")
+        assert caplog.text.count("b'k' in namespace default is damaged") == 1
 
 
 async def test_damaged_keys_that_wait_are_bounded(

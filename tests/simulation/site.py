@@ -25,6 +25,7 @@ from kvnode.core.node.events import (
     Reply,
     Send,
     ServeDelta,
+    Tell,
 )
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
@@ -230,6 +231,8 @@ class Site:
                 self._world.disconnected(self, peer, reason)
             case Dial():
                 pass  # the network connects whom it likes
+            case Tell(message):
+                raise AssertionError(message)  # nothing is damaged here
             case _:
                 assert_never(effect)
 

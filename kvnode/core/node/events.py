@@ -103,4 +103,10 @@ class Disconnect(NamedTuple):
     reason: str
 
 
-Effect = Send | Reply | ServeDelta | PaceDelta | Dial | Disconnect
+class Tell(NamedTuple):
+    """Tell whoever runs the node, by its log: something is wrong, or lost."""
+
+    message: str
+
+
+Effect = Send | Reply | ServeDelta | PaceDelta | Dial | Disconnect | Tell

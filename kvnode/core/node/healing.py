@@ -29,6 +29,7 @@ from typing import Protocol
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.crdt.kinds import join
+from kvnode.core.node.events import Tell
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.claims import claimable
 from kvnode.core.replication.fetch import Fetches
@@ -128,6 +129,7 @@ class Healing:
         ):
             return None
         damage = self._damages[key] = _Damage(turn.dots_of(key), turn.now)
+        turn.effects.append(Tell(f"{_named(key)} is damaged: asking peers for it"))
         return damage
 
     def _ask(
@@ -177,6 +179,7 @@ class Healing:
         builds_on = all(covers(clock, dot) for dot in damage.dots)
         if damage.dots and (builds_on or covered.covers_all(damage.dots)):
             self._replace(key, entry, damage, turn)
+            turn.effects.append(Tell(f"{_named(key)} is whole again"))
             return Healed.WHOLE
         if not self._has_room(damage):
             return Healed.NOT_YET
@@ -211,12 +214,21 @@ class Healing:
             return Healed.NOT_YET
         if all(peer.replica in damage.heard for peer in turn.peers):
             self._replace(key, damage.found, damage, turn)
+            turn.effects.append(
+                Tell(f"{_named(key)} is what peers have; newer writes of it are lost")
+            )
             return Healed.REST
         if not _waited(damage, turn.now, PATIENCE_WITH_ABSENT):
             return Healed.NOT_YET
         known = reduce(VersionVector.join, damage.heard.values(), EMPTY)
         turn.clock = claimable(turn, turn.clock, known, {key})
         self._replace(key, damage.found, damage, turn)
+        turn.effects.append(
+            Tell(
+                f"{_named(key)} is what connected peers have; newer writes of it are"
+                " lost, unless others have them"
+            )
+        )
         return Healed.PARTLY
 
     def _replace(
@@ -233,6 +245,10 @@ class Healing:
     def forget(self) -> None:
         """Forget all: the turns in which it was noticed have not happened."""
         self._damages.clear()
+
+
+def _named(key: EntryKey) -> str:
+    return f"the record of {key.key!r} in namespace {key.namespace}"
 
 
 def _waited(damage: _Damage, now: Millis, patience: Millis) -> bool:

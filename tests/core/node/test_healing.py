@@ -8,7 +8,7 @@ import pytest
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node import healing
 from kvnode.core.node.commands import AddToCounter, Applied, Put, Refused
-from kvnode.core.node.events import Damaged, Disconnect, Effect, PeerDown, Tick
+from kvnode.core.node.events import Damaged, Disconnect, Effect, PeerDown, Tell, Tick
 from kvnode.core.node.healing import (
     ASK_INTERVAL,
     DAMAGED_MAX,
@@ -240,9 +240,11 @@ def test_what_no_member_has_is_lost_and_still_covered(lonely: Sick) -> None:
     assert set(requests) == {B, C}
     lonely.hear(B, *whole(requests[B], register(Dot(B, 1))))
     assert lonely.node.state.clock == VersionVector.of({A: 2})
-    lonely.hear(C, *none(requests[C]))
+    effects = lonely.hear(C, *none(requests[C]))
 
     assert lonely.entry(KEY) == register(Dot(B, 1))
+    [told] = [effect.message for effect in effects if isinstance(effect, Tell)]
+    assert told.endswith("newer writes of it are lost")
     assert lonely.clock == VersionVector.of({A: 2})
 
 
