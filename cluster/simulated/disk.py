@@ -185,6 +185,11 @@ class Disk:
         """Tell whether the record of *key* has been damaged and not replaced."""
         return key in self._damages
 
+    @property
+    def has_damage(self) -> bool:
+        """Whether any record is damaged."""
+        return bool(self._damages)
+
     def take_backup(self) -> None:
         """Keep a copy of what is stored now."""
         copy = self._store.copied(self._store.state().replica)

@@ -275,12 +275,14 @@ class Judge:
                 del site.uncovered[key]
 
     def _judge_equality(self, name: str, site: _Site) -> None:
-        if site.uncovered:
+        # What a damaged record would say does not count: it may be replaced by less.
+        if site.uncovered or site.disk.has_damage:
             return
         for other_name, other in self._sites.items():
             if (
                 other is not site
                 and not other.uncovered
+                and not other.disk.has_damage
                 and other.digest != site.digest
                 and other.clock == site.clock
             ):

@@ -166,7 +166,12 @@ class Healing:
             damage.asked[replica] = peer.clock
 
     def take(
-        self, key: EntryKey, replica: ReplicaId, entry: Entry, turn: Turn
+        self,
+        key: EntryKey,
+        replica: ReplicaId,
+        peer: Source,
+        entry: Entry,
+        turn: Turn,
     ) -> Healed:
         """Stage *entry*, the whole record of a peer, over the damaged one if it may."""
         damage = self._notice(key, turn)
@@ -175,6 +180,8 @@ class Healing:
         if replica not in damage.asked:
             return Healed.NOT_YET  # asked before: it may not have heard all from us
         covered = damage.asked.pop(replica)
+        if not peer.clock.includes(covered):
+            return Healed.NOT_YET  # it has lost a part since: it says so before
         clock = entry.version.key_clock
         builds_on = all(covers(clock, dot) for dot in damage.dots)
         if damage.dots and (builds_on or covered.covers_all(damage.dots)):
@@ -221,6 +228,8 @@ class Healing:
         if not _waited(damage, turn.now, PATIENCE_WITH_ABSENT):
             return Healed.NOT_YET
         known = reduce(VersionVector.join, damage.heard.values(), EMPTY)
+        for replica, seq in damage.found.version.index_dots:
+            known = known.with_range(replica, seq, seq)  # they may not cover it yet
         turn.clock = claimable(turn, turn.clock, known, {key})
         self._replace(key, damage.found, damage, turn)
         turn.effects.append(

@@ -130,9 +130,23 @@ class Replicator:
                         turn.effects.append(Send(replica, push))
         if self.waiting_batches:
             turn.clock = self.waiting_batches.advance(turn.clock)
-        if turn.pending and turn.clock.includes(turn.pending):
+        if turn.pending and self._covers_pending(turn):
             turn.pending = EMPTY
         turn.effects.extend(Send(*request) for request in self._fetches.start(turn.now))
+
+    def _covers_pending(self, turn: Turn) -> bool:
+        """
+        Tell whether nothing that deltas brought can depend on what is not here.
+
+        If all that any member covers is here, the rest is lost for good.
+        """
+        if turn.clock.includes(turn.pending):
+            return True
+        return all(
+            peer.replica in self.peers
+            and turn.clock.includes(self.peers[peer.replica].clock)
+            for peer in turn.peers
+        )
 
     def abort(self) -> None:
         """Forget what was on its way in or out: its turn has not happened."""
@@ -370,6 +384,8 @@ class Replicator:
             return
         catch_up.take(page, turn.now)
         turn.pending = turn.pending.join(page.snapshot_clock)
+        known = self.peers[peer]
+        known.clock = known.clock.join(page.snapshot_clock)
         missing, _ = self._merge_entries(peer, page.entries, turn)
         catch_up.missing |= missing
         self._pace(catch_up, turn)
@@ -423,7 +439,9 @@ class Replicator:
         try:
             turn.merge(key, entry)
         except DamagedRecordError:
-            self._healed(key, self._healing.take(key, peer, entry, turn), turn)
+            self._healed(
+                key, self._healing.take(key, peer, self.peers[peer], entry, turn), turn
+            )
         else:
             self._arrived(key, turn)
 
@@ -432,6 +450,8 @@ class Replicator:
         if healed is Healed.PARTLY:
             # What was merged into the damaged record is gone with it.
             self._forget_incoming()
+            for peer in self.peers:
+                self._report_to(peer, turn)  # before it is asked for anything
         if healed is not Healed.NOT_YET:
             self._arrived(key, turn)
 

@@ -283,6 +283,69 @@ def test_what_an_absent_member_may_have_is_not_claimed(lonely: Sick) -> None:
         assert view.dots_of(KEY) == (Dot(B, 1),)
 
 
+def test_peer_that_has_lost_a_part_since_it_was_asked_is_asked_again(
+    bench: Sick,
+) -> None:
+    """Its record may be without it; its report says so before the record comes."""
+    bench.damage()
+    [(_, request)] = asked(bench.turn(Damaged(KEY)))
+    less = VersionVector().with_range(B, 2, 2)
+
+    bench.hear(B, Report(less, bench.now), *whole(request, register(Dot(C, 1))))
+
+    with pytest.raises(DamagedRecordError):
+        bench.entry(KEY)
+
+
+def test_loss_is_reported_to_peers_at_once(lonely: Sick) -> None:
+    """Whoever asks for a record must have heard of it before the answer."""
+    lonely.connect(C)
+    lonely.disconnect(C)
+    lonely.connect(B)
+    lonely.turn(Damaged(KEY))
+    [(_, request)] = asked(lonely.later(PATIENCE_WITH_ABSENT))
+
+    effects = lonely.hear(B, *whole(request, register(Dot(B, 1))))
+
+    [(peer, report)] = sent(effects, Report)
+    assert peer == B
+    assert isinstance(report, Report)
+    assert report.clock == VersionVector().with_range(A, 2, 2)
+
+
+def test_what_no_member_covers_is_not_pending_for_ever(bench: Sick) -> None:
+    """A broken delta named a write that is lost since: nothing depends on it (D3)."""
+    more = VersionVector.of({B: 4})
+    [(_, request)] = sent(bench.connect(B, more), DeltaRequest)
+    assert isinstance(request, DeltaRequest)
+    bench.hear(B, DeltaPage(request.session, 0, more, (), last=False))
+    bench.disconnect(B)
+    bench.connect(B, more)
+    assert bench.store.state().pending == more
+
+    bench.hear(B, Report(VersionVector.of({B: 2}), bench.now))
+
+    assert not bench.store.state().pending
+
+
+def test_write_that_was_found_is_still_covered(damaged: DamagedEntries) -> None:
+    """Though the peer does not cover it yet itself, and others may be absent."""
+    bench = Sick(damaged)
+    own = counter(Dot(A, 1))
+    bench.write(AddToCounter(KEY, 1), AddToCounter(KEY, 1))
+    bench.damage()
+    bench.connect(C)
+    bench.disconnect(C)
+    bench.connect(B)
+    bench.turn(Damaged(KEY))
+    [(_, request)] = asked(bench.later(PATIENCE_WITH_ABSENT))
+
+    bench.hear(B, *whole(request, own))
+
+    assert bench.entry(KEY) == own
+    assert bench.clock == VersionVector.of({A: 1})
+
+
 def test_peer_that_covers_the_record_and_has_none_is_not_believed(bench: Sick) -> None:
     """Its record is damaged, too: others are asked, then it again."""
     bench.damage()
