@@ -18,7 +18,9 @@ Which writes does a value not win against?
 
 A read that asked for a bound, with the argument ("max_staleness_ms", n), has
 broken it if its value had been overwritten for more than n ms, plus the slack
-given, by versions or else for certain.  All times are the recorder's; slack is
+given, by versions or else for certain.  From the first fault of a clock on, bounds
+are counted and not judged: nodes measure them with their clocks, and what a wrong
+clock has said outlasts it.  All times are the recorder's; slack is
 for stores that measure staleness with the clocks of nodes.
 
 References:
@@ -43,7 +45,13 @@ from jepsen_like.checkers.access import (
 )
 from jepsen_like.checkers.losses import Losses
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import Key, Operation, Outcome, Value
+from jepsen_like.history.operation import (
+    FOREVER,
+    Key,
+    Operation,
+    Outcome,
+    Value,
+)
 from jepsen_like.verdict import Judgement, Verdict, Witness
 
 NAME = "staleness"
@@ -194,11 +202,17 @@ def check(
     ages: list[int] = []
     witnesses: list[Witness] = []
     bounded = [read for read in history.operations if _bound(read) is not None]
+    wrong_from = min(
+        (span.began for span in history.faults if "clock" in span.kind),
+        default=FOREVER,
+    )
     broken = 0
     for read, overwritten in _measured(history, order_of):
         ages.append(_age(read, overwritten.probably))
         bound, certain = _bound(read), overwritten.certainly
         if bound is None or certain is None or certain.node in forgetful:
+            continue
+        if read.returned >= wrong_from:
             continue
         age = _age(read, certain)
         if age > (bound + slack_ms) * NANOSECONDS_PER_MS:
@@ -208,6 +222,7 @@ def check(
     figures = {
         **_figures(ages),
         "reads with a bound": len(bounded),
+        "bounds not judged": sum(read.returned >= wrong_from for read in bounded),
         "bounds broken": broken,
     }
     if witnesses:

@@ -111,6 +111,20 @@ def test_overwrite_may_be_gone_with_its_nodes_store() -> None:
     assert staleness.check(history).verdict is Verdict.VALID
 
 
+def test_bounds_are_judged_until_a_clock_is_wrong() -> None:
+    """Nodes measure them with their clocks; found by sessions, seed 20018."""
+    operations = [write(0, 1, 0, "a"), write(0, 2, 10, "b")]
+    seen = bounded(read(5, 1, 50, "c"), 30)
+
+    def judged(*spans: FaultSpan) -> tuple[Verdict, object]:
+        judgement = staleness.check(History.of([*operations, seen], spans))
+        return judgement.verdict, judgement.figures["bounds not judged"]
+
+    assert judged(FaultSpan("kill", 0, 20 * MS, ("c",))) == (Verdict.INVALID, 0)
+    assert judged(FaultSpan("clock jump", 70 * MS, 80 * MS)) == (Verdict.INVALID, 0)
+    assert judged(FaultSpan("clock jump", 20 * MS, 25 * MS)) == (Verdict.VALID, 1)
+
+
 def test_absent_key_is_stale_since_the_first_write_unless_it_was_deleted() -> None:
     """With a delete about nobody can say since when nothing was there."""
     operations = [write(0, 1, 0), read(1, None, 11, "b")]
