@@ -17,7 +17,8 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov
+	$(BIN)/pytest --cov --cov-report= --numprocesses auto --ignore tests/system
+	$(BIN)/pytest --cov --cov-append tests/system
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -258,6 +258,7 @@ class PeerPool:
     ) -> None:
         assert self._events is not None, "attach comes first"
         closed = asyncio.create_task(link.closed.wait())
+        reading: asyncio.Future[pb.PeerMessage | None] | None = None
         try:
             while not link.closed.is_set():
                 reading = asyncio.ensure_future(stream.read())
@@ -265,7 +266,6 @@ class PeerPool:
                     (reading, closed, pump), return_when=asyncio.FIRST_COMPLETED
                 )
                 if not reading.done():
-                    await _end(reading)
                     return
                 message = reading.result()
                 if message is None:
@@ -276,6 +276,8 @@ class PeerPool:
                 await self._events.deliver(event)
         finally:
             closed.cancel()
+            if reading is not None:
+                await _end(reading)  # even if this was cancelled meanwhile
 
     # -- dialing -------------------------------------------------------------
 
