@@ -5,6 +5,7 @@ All nodes of a test live in this process, each with a server on a free port.
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from kvnode.core.versions.store_view import PeerAddress
 from kvnode.transport import peer_pool
 from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
 from kvnode.transport.peer_pool import PeerPool
+from kvnode.transport.road import RoadError
 from kvnode.types import ReplicaId
 from tests.runtime.nodes import until
 
@@ -415,3 +417,41 @@ async def test_three_nodes_are_all_connected(start: Starter) -> None:
                 n.believes_connected(o.address.replica) for o in nodes if o is not n
             )
         )
+
+
+class FailingStream:
+    """A stream whose read fails when it is told to."""
+
+    def __init__(self) -> None:
+        self.fails = asyncio.Event()
+
+    async def read(self) -> pb.PeerMessage | None:
+        """Wait, and fail."""
+        await self.fails.wait()
+        message = "this node is stopping"
+        raise RoadError(message)
+
+    async def write(self, message: bytes) -> None:
+        """Send nothing."""
+
+
+async def test_read_that_fails_while_its_connection_is_given_up_is_no_alarm() -> None:
+    """Else asyncio reports an error that nobody has taken."""
+    alarms: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: alarms.append(context)
+    )
+    node, stream = PoolNode("a", SMALL, 1), FailingStream()
+    hello = pb.Hello(self=pb.Address(name="b", replica=LARGE))
+    meeting = asyncio.create_task(node.pool.meet(hello, stream, dialed=True))
+    await until(lambda: bool(node.events))
+    await asyncio.sleep(0)
+
+    stream.fails.set()
+    meeting.cancel()
+    await asyncio.wait((meeting,))
+    del meeting
+    gc.collect()
+
+    assert [type(event) for event in node.events] == [PeerUp, PeerDown]
+    assert alarms == []
