@@ -32,8 +32,6 @@ WORKLOADS = (
     "expiry",
     "cas-register",
 )
-REPAIRED_BY_HAND = frozenset(("bit-flips",))
-"""Faults after which an operator must act; see docs/operations.md."""
 
 
 def judged(
@@ -65,9 +63,7 @@ def test_broken_node_is_found(broken: Broken, monkeypatch: pytest.MonkeyPatch) -
     assert how
 
 
-@pytest.mark.parametrize(
-    ("number", "nemesis"), list(enumerate(sorted(set(NEMESES) - REPAIRED_BY_HAND)))
-)
+@pytest.mark.parametrize(("number", "nemesis"), list(enumerate(sorted(NEMESES))))
 def test_true_nodes_are_not_accused(number: int, nemesis: str) -> None:
     """Under every nemesis, and with every workload under some."""
     workload = WORKLOADS[number % len(WORKLOADS)]
