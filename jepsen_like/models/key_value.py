@@ -35,7 +35,6 @@ class KeyValueMachine:
 
     def __init__(self, initial: str | None, actions: Sequence[Action]) -> None:
         results = {action.result for action in actions if action.f == "get"}
-        self._absence_seen = None in results
         self._results = sorted(result for result in results if isinstance(result, str))
         self.initial: State = self._folded(initial)
 

@@ -40,8 +40,6 @@ ONWARD = 32
 DATA = WW | WR | RW
 ANY = DATA | PROCESS | REALTIME
 
-KIND_NAMES = {WW: "ww", WR: "wr", RW: "rw", PROCESS: "process", REALTIME: "realtime"}
-
 KIND_BITS = 6
 KIND_MASK = (1 << KIND_BITS) - 1
 """An edge is one integer, target << KIND_BITS | kind: millions of them must fit."""
