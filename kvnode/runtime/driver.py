@@ -326,7 +326,9 @@ class Driver:
         """Stage a turn while the last one is on its way to disk; then send it."""
         if self._last_turn and self._last_turn.done():
             await self._last_turn_done()  # however it ended, the node knows
-        self._damaged.difference_update(e.key for e in events if isinstance(e, Damaged))
+        if self._damaged:  # hardly ever, and every turn comes by here
+            taken = (event.key for event in events if isinstance(event, Damaged))
+            self._damaged.difference_update(taken)
         with self.store.snapshot() as snapshot:
             view = StagedView(snapshot, self._committing)
             result = self.node.step(events, self.now(), view)
