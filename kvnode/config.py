@@ -162,6 +162,10 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         default=500,
         description="Clock error past which writes are refused (C1), in ms.",
     )
+    forget_interval_ms: Annotated[int, millis(10)] = Field(
+        default=5_000,
+        description="Between two attempts to forget deletions (G1), in ms.",
+    )
     fault_injection: bool = Field(
         default=False, description="Let links be cut and slowed; for tests and demos."
     )

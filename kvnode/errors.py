@@ -16,6 +16,7 @@ Every exception kvnode raises on purpose.
     │   └── DeadlineError            no reply in time
     ├── CorruptRecordError       bytes fail their checksum
     │   └── DamagedRecordError       those of a record in this node's own store
+    ├── StartOverError           this node's store must be replaced before it is used
     ├── PeerProtocolError        a peer sent what no correct peer sends
     └── ConfigError              a setting is wrong; the message names the field
 
@@ -135,6 +136,15 @@ class DamagedRecordError(CorruptRecordError):
     def __init__(self, message: str, key: EntryKey) -> None:
         super().__init__(message)
         self.key = key
+
+
+class StartOverError(KvError):
+    """
+    This node's store must be replaced before it is used; the message says why.
+
+    Raised to whoever runs the node: the store is marked, and starting the node again
+    does what is due.
+    """
 
 
 class PeerProtocolError(KvError):

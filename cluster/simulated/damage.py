@@ -13,11 +13,11 @@ from typing import Self
 from cluster.simulated.chance import Stream
 from kvnode.core.versions import record
 from kvnode.core.versions.record import NumberedDots
-from kvnode.core.versions.store_view import ConflictRecord, DurableState
+from kvnode.core.versions.store_view import ConflictRecord, DurableState, Mortal
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.storage.memory_store import MemorySnapshot
-from kvnode.types import Dot, EntryKey, Namespace, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace, ReplicaId
 
 
 class _Damaged:
@@ -142,6 +142,12 @@ class DamagedSnapshot:
     def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
         """Return the dots of the index rows of *key*, ascending."""
         return self._snapshot.dots_of(key)
+
+    def mortals(
+        self, until: HlcTimestamp, after: Mortal | None = None
+    ) -> Iterator[Mortal]:
+        """Yield tombstones and expiring entries that are due before *until*."""
+        return self._snapshot.mortals(until, after)
 
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key*, oldest first; empty if none."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from cluster.simulated.chance import Chance
 from cluster.simulated.damage import DamagedSnapshot, Damages
 from kvnode.core.versions.store_view import Commit, DurableState, Usage
+from kvnode.core.versions.version import Entry
 from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import (
     CAPACITY_BYTES,
@@ -127,6 +128,11 @@ class Disk:
         """Make all that was applied survive a power cut."""
         await asyncio.sleep(self._seconds(*SYNC_SECONDS))
         self._store.settle()
+
+    async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
+        """Put *entries* aside."""
+        await asyncio.sleep(self._seconds(*SYNC_SECONDS))
+        return await self._store.rescue(entries)
 
     def usage(self) -> Usage:
         """Return how full the disk is."""

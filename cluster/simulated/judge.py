@@ -13,8 +13,12 @@ function; the rest it judges by comparison:
     index   the rows are exactly the dots of the entries
     equal   nodes that cover the same, and hold nothing beyond, hold the same
     kept    a restart loses nothing that was durable
+    floor   only what a floor forgets is dropped, and floors only rise
+    ended   what something forgotten has ended is not stored again
 
-All is judged commit by commit at the cost of what the commit holds.
+All is judged commit by commit at the cost of what the commit holds.  A store that
+starts over (G2b) is another replica's from then on: of what it drops there may be no
+other copy.
 
 A flipped bit may take what nobody else has.  So when a damaged record has been
 replaced, the node may cover less, and hold an older entry; and of what is on no
@@ -29,9 +33,16 @@ from kvnode.api.digest import entry_fingerprint
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.crdt.kinds import join
+from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
-from kvnode.core.versions.version import CRDT_KINDS, Entry
+from kvnode.core.versions.version import (
+    CRDT_KINDS,
+    Entry,
+    Version,
+    is_one_crdt,
+    outranks,
+)
 from kvnode.storage.durability import Durability
 from kvnode.types import Dot, EntryKey, ReplicaId
 
@@ -49,11 +60,27 @@ class _Site:
         self.clock: VersionVector = EMPTY
         self.entries: dict[EntryKey, Entry] = {}
         self.uncovered: dict[EntryKey, None] = {}
+        self.mortal: dict[EntryKey, None] = {}
+        self.floor = GROUND
+        self.starts_over = False
         self.digest = 0
 
+    @property
+    def settled(self) -> bool:
+        """Whether it can be compared with another one of equal clock and floor."""
+        return not (
+            self.uncovered
+            or self.starts_over
+            or self.disk.has_damage
+            or any(forgets(self.floor, self.entries[k].version) for k in self.mortal)
+        )
+
     def forget(self, key: EntryKey) -> None:
-        """Hold nothing of *key*: its record was damaged, and is gone."""
-        self.digest -= _word(key, self.entries.pop(key))
+        """Hold nothing of *key*."""
+        word = _word(key, self.entries.pop(key))
+        self.digest = (self.digest - word) % _WORD
+        self.uncovered.pop(key, None)
+        self.mortal.pop(key, None)
 
     def put(self, key: EntryKey, entry: Entry) -> None:
         """Hold *entry* from now on."""
@@ -61,6 +88,10 @@ class _Site:
         if before is not None:
             self.digest -= _word(key, before)
         self.entries[key] = entry
+        if mortal_from(entry.version) is not None:
+            self.mortal[key] = None
+        else:
+            self.mortal.pop(key, None)
         self.digest = (self.digest + _word(key, entry)) % _WORD
 
 
@@ -87,8 +118,8 @@ def includes_write(held: Entry | None, entry: Entry) -> bool:
     if held is None or entry.version.kind not in CRDT_KINDS:
         return contains(held, entry)
     mine, theirs = held.version, entry.version
-    if mine.rank != theirs.rank:
-        return mine.rank > theirs.rank
+    if not is_one_crdt(mine, theirs):
+        return outranks(mine, theirs)
     return covers(mine.key_clock, theirs.dot)
 
 
@@ -103,6 +134,8 @@ class Judge:
         self._durable: dict[ReplicaId, int] = {}
         self._violations: list[str] = []
         self._damaged: set[Dot] = set()
+        self._floor = GROUND
+        self._ends: dict[EntryKey, dict[Dot, Version]] = {}
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -126,6 +159,7 @@ class Judge:
         with disk.undamaged() as view:
             state = view.state()
             site.replica = state.replica
+            site.floor, site.starts_over = state.floor, _starts_over(state)
             self._note_durable(state)
             for key, entry in _held(view):
                 site.put(key, entry)
@@ -157,16 +191,22 @@ class Judge:
     def applied(self, name: str, commit: Commit) -> None:
         """Judge what *commit* has made of the disk of node *name*."""
         site, state = self._sites[name], commit.state
-        site.replica = state.replica  # in relaxed mode it may have taken a new one
         self._note_durable(state)
+        self._judge_floor(name, site, state)
         with site.disk.undamaged() as view:
             last = {write.key: None for write in commit.writes}
             for key in last:
                 entry = view.entry(key)
-                assert entry is not None, "it has just been written"
+                if entry is None:
+                    self._judge_dropping(name, site, state, key)
+                    continue
                 if key in site.disk.mended:
                     self._judge_mending(name, site, key, entry, state.clock)
                 self._judge_write(name, site, view, key, entry)
+        began_again = site.replica != state.replica
+        site.replica = state.replica  # in relaxed mode it may have taken a new one
+        if began_again and state.filling is not None:
+            site.clock = EMPTY
         if site.disk.mended:
             self._judge_uncovering(name, site, state.clock)
         elif not state.clock.includes(site.clock):
@@ -174,9 +214,43 @@ class Judge:
         if state.clock != site.clock:
             self._judge_coverage(name, site, state.clock)
         for key in last:
-            site.uncovered[key] = None
+            if key in site.entries:
+                site.uncovered[key] = None
         self._judge_uncovered(site)
         self._judge_equality(name, site)
+
+    def _judge_floor(self, name: str, site: _Site, state: DurableState) -> None:
+        """Judge what *state* says is forgotten (G2)."""
+        began_again = site.replica != state.replica
+        if not began_again and not state.floor.includes(site.floor):
+            self.complain("floor", f"{name} went back from {site.floor}")
+        if not state.clock.includes(state.floor.vector) and not self._damaged:
+            self.complain("floor", f"{name} forgets what it does not cover")
+        site.floor, site.starts_over = state.floor, _starts_over(state)
+        if state.floor is not self._floor:
+            self._floor = self._floor.join(state.floor)
+
+    def _judge_dropping(
+        self, name: str, site: _Site, state: DurableState, key: EntryKey
+    ) -> None:
+        """Judge that nothing is left of *key* (G2, G2b)."""
+        before = site.entries.get(key)
+        if before is None:
+            return
+        mark = state.start_over
+        if mark is not None:
+            dots = before.version.index_dots
+            self._damaged.update(d for d in dots if not mark.covered.covers(d))
+        elif not _starts_over(state) and not forgets(state.floor, before.version):
+            self.complain("floor", f"{name} dropped {key.key!r}, which is {before}")
+        site.forget(key)
+
+    def _ended(self, key: EntryKey, entry: Entry, floor: Floor) -> bool:
+        """Tell whether something that *floor* forgets has ended *entry*."""
+        return any(
+            forgets(floor, version) and outranks(version, entry.version)
+            for version in self._ends.get(key, {}).values()
+        )
 
     def _judge_mending(
         self, name: str, site: _Site, key: EntryKey, entry: Entry, clock: VersionVector
@@ -190,6 +264,7 @@ class Judge:
                 written_key == key
                 and clock.covers(dot)
                 and not includes_write(entry, written)
+                and not self._ended(key, written, self._floor)
                 and self._exists(key, written)
             ):
                 self.complain(
@@ -217,7 +292,14 @@ class Judge:
         self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
     ) -> None:
         before = site.entries.get(key)
-        if before is not None and not contains(entry, before):
+        if self._ended(key, entry, site.floor) and before is None:
+            self.complain("ended", f"{name}: {key.key!r} is {entry} again")
+        if (
+            before is not None
+            and not contains(entry, before)
+            and not forgets(self._floor, before.version)
+            and not self._ended(key, before, self._floor)
+        ):
             self.complain("back", f"{name}: {key.key!r} went from {before} to {entry}")
         dots = entry.version.index_dots
         for dot in dots:
@@ -242,6 +324,8 @@ class Judge:
         known = self._written.get(dot)
         if known is None:
             self._written[dot] = (key, entry)
+            if mortal_from(entry.version) is not None:
+                self._ends.setdefault(key, {})[dot] = entry.version
         elif known[0] != key or not (
             contains(entry, known[1]) or contains(known[1], entry)
         ):
@@ -254,8 +338,11 @@ class Judge:
             if written is None:
                 continue
             key, entry = written
-            if not includes_write(site.entries.get(key), entry) and (
-                not self._damaged or self._exists(key, entry)
+            if (
+                not includes_write(site.entries.get(key), entry)
+                and not forgets(self._floor, entry.version)
+                and not self._ended(key, entry, self._floor)
+                and (not self._damaged or self._exists(key, entry))
             ):
                 self.complain("I1", f"{name} covers {dot} of {key.key!r} and lacks it")
             needed = entry.version.dependencies
@@ -276,15 +363,15 @@ class Judge:
 
     def _judge_equality(self, name: str, site: _Site) -> None:
         # What a damaged record would say does not count: it may be replaced by less.
-        if site.uncovered or site.disk.has_damage:
+        if not site.settled:
             return
         for other_name, other in self._sites.items():
             if (
                 other is not site
-                and not other.uncovered
-                and not other.disk.has_damage
                 and other.digest != site.digest
                 and other.clock == site.clock
+                and other.floor == site.floor
+                and other.settled
             ):
                 self.complain(
                     "equal", f"{name} and {other_name} cover the same, hold different"
@@ -310,6 +397,11 @@ class Judge:
         if rows != due:
             wrong = sorted(set(rows) ^ set(due))
             self.complain("index", f"{name} has rows and entries that differ: {wrong}")
+
+
+def _starts_over(state: DurableState) -> bool:
+    """Tell whether the store is being replaced or filled."""
+    return state.start_over is not None or state.filling is not None
 
 
 def _held(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:

@@ -125,11 +125,15 @@ class Network:
         """Let *host* take connections at *address*, as long as it runs."""
         self._listeners[address] = Listener(host, accept)
 
-    def end_host(self, host: Host) -> None:
-        """Close what a process that is no more had open, as its system does."""
+    def end_listening(self, host: Host) -> None:
+        """Take no more connections of *host*."""
         for address, listener in tuple(self._listeners.items()):
             if listener.host is host:
                 del self._listeners[address]
+
+    def end_host(self, host: Host) -> None:
+        """Close what a process that is no more had open, as its system does."""
+        self.end_listening(host)
         for end in tuple(host.ends):
             if self._deaths.happens(0.5):
                 end.lose_unsent()

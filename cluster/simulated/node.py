@@ -18,6 +18,7 @@ from cluster.simulated.service import take_client
 from cluster.simulated.stream import End, Host
 from cluster.simulated.true_time import true_time
 from kvnode.config import NodeConfig
+from kvnode.errors import StartOverError
 from kvnode.runtime.assembly import (
     Assembly,
     Surroundings,
@@ -128,16 +129,25 @@ class SimulatedNode:
 
     async def _run(self, now: _Incarnation) -> None:
         """Be the node's main coroutine."""
-        try:
-            await self._boot(now)
-        except Exception as error:  # noqa: BLE001 -- the process ends with it, whatever it is
-            self._end_later(now, error)
-            return
-        if not now.ready.done():
-            now.ready.set_result(None)
-        await asyncio.wait(now.background, return_when=asyncio.FIRST_COMPLETED)
-        ended = [t for t in now.background if t.done() and not t.cancelled()]
-        errors = [failure for task in ended if (failure := task.exception())]
+        errors: list[BaseException] = []
+        while True:
+            try:
+                await self._boot(now)
+            except Exception as error:  # noqa: BLE001 -- the process ends with it, whatever it is
+                self._end_later(now, error)
+                return
+            if not now.ready.done():
+                now.ready.set_result(None)
+            await asyncio.wait(now.background, return_when=asyncio.FIRST_COMPLETED)
+            ended = [t for t in now.background if t.done() and not t.cancelled()]
+            errors = [failure for task in ended if (failure := task.exception())]
+            if now.stopping or not any(isinstance(e, StartOverError) for e in errors):
+                break
+            assert now.assembly is not None, "it has been running"
+            await now.assembly.pool.close()
+            await end_turns(now.assembly, list(now.background))
+            now.assembly = None
+            self._network.end_listening(now.host)
         if now.stopping is not None:
             await asyncio.wait([now.stopping])
         self._end_later(now, errors[0] if errors else None)

@@ -31,6 +31,7 @@ class PeerMessage(_message.Message):
     DELTA_ACKNOWLEDGEMENT_FIELD_NUMBER: _builtins.int
     FETCH_REQUEST_FIELD_NUMBER: _builtins.int
     FETCH_CHUNK_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """first on every stream, from both sides"""
@@ -51,6 +52,10 @@ class PeerMessage(_message.Message):
     def fetch_request(self) -> Global___FetchRequest: ...
     @_builtins.property
     def fetch_chunk(self) -> Global___FetchChunk: ...
+    @_builtins.property
+    def digest(self) -> Global___Digest:
+        """Since protocol 2: never sent to a peer that speaks 1."""
+
     def __init__(
         self,
         *,
@@ -63,12 +68,13 @@ class PeerMessage(_message.Message):
         delta_acknowledgement: Global___DeltaAcknowledgement | None = ...,
         fetch_request: Global___FetchRequest | None = ...,
         fetch_chunk: Global___FetchChunk | None = ...,
+        digest: Global___Digest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -173,6 +179,69 @@ class Address(_message.Message):
 Global___Address: _TypeAlias = Address  # noqa: Y015
 
 @_typing.final
+class Member(_message.Message):
+    """What the roster says of one replica (protocol 2)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLICA_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    replica: _builtins.int
+    name: _builtins.str
+    address: _builtins.str
+    """host:port; empty = it only dials"""
+    region: _builtins.str
+    incarnation: _builtins.int
+    standing: _builtins.int
+    """0 member, 1 left, 2 removed; the later counts"""
+    def __init__(
+        self,
+        *,
+        replica: _builtins.int = ...,
+        name: _builtins.str = ...,
+        address: _builtins.str = ...,
+        region: _builtins.str = ...,
+        incarnation: _builtins.int = ...,
+        standing: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "incarnation", b"incarnation", "name", b"name", "region", b"region", "replica", b"replica", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Member: _TypeAlias = Member  # noqa: Y015
+
+@_typing.final
+class Floor(_message.Message):
+    """Up to where deletions and expired entries are forgotten (protocol 2)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VECTOR_FIELD_NUMBER: _builtins.int
+    HLC_FIELD_NUMBER: _builtins.int
+    hlc: _builtins.int
+    @_builtins.property
+    def vector(self) -> Global___Clock: ...
+    def __init__(
+        self,
+        *,
+        vector: Global___Clock | None = ...,
+        hlc: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["vector", b"vector"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hlc", b"hlc", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Floor: _TypeAlias = Floor  # noqa: Y015
+
+@_typing.final
 class Hello(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -182,6 +251,8 @@ class Hello(_message.Message):
     SELF_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
     CLOCK_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """highest spoken"""
     protocol_min: _builtins.int
@@ -195,6 +266,10 @@ class Hello(_message.Message):
 
     @_builtins.property
     def clock(self) -> Global___Clock: ...
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]: ...
+    @_builtins.property
+    def floor(self) -> Global___Floor: ...
     def __init__(
         self_,  # pyright: ignore[reportSelfClsParameterName]
         *,
@@ -204,10 +279,12 @@ class Hello(_message.Message):
         self: Global___Address | None = ...,
         known: _abc.Iterable[Global___Address] | None = ...,
         clock: Global___Clock | None = ...,
+        members: _abc.Iterable[Global___Member] | None = ...,
+        floor: Global___Floor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "self", b"self"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "self", b"self"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cluster", b"cluster", "known", b"known", "protocol", b"protocol", "protocol_min", b"protocol_min", "self", b"self"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cluster", b"cluster", "floor", b"floor", "known", b"known", "members", b"members", "protocol", b"protocol", "protocol_min", b"protocol_min", "self", b"self"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -222,25 +299,80 @@ class Report(_message.Message):
     CLOCK_FIELD_NUMBER: _builtins.int
     SENT_AT_MS_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    ROSTER_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
     sent_at_ms: _builtins.int
+    roster: _builtins.int
+    """fingerprint of the roster; 0 = of protocol 1"""
     @_builtins.property
     def clock(self) -> Global___Clock: ...
     @_builtins.property
-    def known(self) -> _containers.RepeatedCompositeFieldContainer[Global___Address]: ...
+    def known(self) -> _containers.RepeatedCompositeFieldContainer[Global___Address]:
+        """to a peer that speaks protocol 1"""
+
+    @_builtins.property
+    def held(self) -> Global___Clock:
+        """Since protocol 2:
+        merged and not covered yet
+        """
+
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]:
+        """the roster, if the receiver has another"""
+
+    @_builtins.property
+    def floor(self) -> Global___Floor: ...
     def __init__(
         self,
         *,
         clock: Global___Clock | None = ...,
         sent_at_ms: _builtins.int = ...,
         known: _abc.Iterable[Global___Address] | None = ...,
+        held: Global___Clock | None = ...,
+        roster: _builtins.int = ...,
+        members: _abc.Iterable[Global___Member] | None = ...,
+        floor: Global___Floor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "held", b"held"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "known", b"known", "sent_at_ms", b"sent_at_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "held", b"held", "known", b"known", "members", b"members", "roster", b"roster", "sent_at_ms", b"sent_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Report: _TypeAlias = Report  # noqa: Y015
+
+@_typing.final
+class Digest(_message.Message):
+    """Anti-entropy between equals (D8): fingerprints of what a report would say.  Who
+    finds that its own differ answers with a report.  At most 64 bytes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VIEW_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
+    SENT_AT_MS_FIELD_NUMBER: _builtins.int
+    view: _builtins.int
+    """of clock, held writes, roster and floor"""
+    store: _builtins.int
+    """of all entries; 0 = not known just now"""
+    sent_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        view: _builtins.int = ...,
+        store: _builtins.int = ...,
+        sent_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent_at_ms", b"sent_at_ms", "store", b"store", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Digest: _TypeAlias = Digest  # noqa: Y015
 
 @_typing.final
 class EntryRecord(_message.Message):
@@ -335,8 +467,15 @@ class DeltaRequest(_message.Message):
 
     SESSION_FIELD_NUMBER: _builtins.int
     CLOCK_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    AFTER_NAMESPACE_FIELD_NUMBER: _builtins.int
+    AFTER_KEY_FIELD_NUMBER: _builtins.int
     session: _builtins.int
     """chosen by the requester"""
+    whole: _builtins.bool
+    """A bootstrap (D10): everything in key order, from after this key on."""
+    after_namespace: _builtins.str
+    after_key: _builtins.bytes
     @_builtins.property
     def clock(self) -> Global___Clock: ...
     def __init__(
@@ -344,10 +483,13 @@ class DeltaRequest(_message.Message):
         *,
         session: _builtins.int = ...,
         clock: Global___Clock | None = ...,
+        whole: _builtins.bool = ...,
+        after_namespace: _builtins.str = ...,
+        after_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_key", b"after_key", "after_namespace", b"after_namespace", "clock", b"clock", "session", b"session", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,18 +505,34 @@ class DeltaPage(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    BEFORE_FLOOR_FIELD_NUMBER: _builtins.int
+    LAST_NAMESPACE_FIELD_NUMBER: _builtins.int
+    LAST_KEY_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
     session: _builtins.int
     number: _builtins.int
     """from 0"""
     last: _builtins.bool
     refused: _builtins.str
     """not empty: no session; why"""
+    before_floor: _builtins.bool
+    """why it was refused: start over (G2b)"""
+    last_namespace: _builtins.str
+    """of a bootstrap: up to which key this page goes"""
+    last_key: _builtins.bytes
+    expected: _builtins.int
+    """of a bootstrap: entries the sender holds, about"""
     @_builtins.property
     def snapshot_clock(self) -> Global___Clock:
         """the same on every page"""
 
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryRecord]: ...
+    @_builtins.property
+    def floor(self) -> Global___Floor:
+        """Since protocol 2:"""
+
     def __init__(
         self,
         *,
@@ -384,10 +542,15 @@ class DeltaPage(_message.Message):
         entries: _abc.Iterable[Global___EntryRecord] | None = ...,
         last: _builtins.bool = ...,
         refused: _builtins.str = ...,
+        floor: Global___Floor | None = ...,
+        before_floor: _builtins.bool = ...,
+        last_namespace: _builtins.str = ...,
+        last_key: _builtins.bytes = ...,
+        expected: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot_clock", b"snapshot_clock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "snapshot_clock", b"snapshot_clock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "last", b"last", "number", b"number", "refused", b"refused", "session", b"session", "snapshot_clock", b"snapshot_clock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_floor", b"before_floor", "entries", b"entries", "expected", b"expected", "floor", b"floor", "last", b"last", "last_key", b"last_key", "last_namespace", b"last_namespace", "number", b"number", "refused", b"refused", "session", b"session", "snapshot_clock", b"snapshot_clock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,7 +41,7 @@ class Namespaces:
             if namespace == SYSTEM_NAMESPACE and key.startswith(_PREFIX):
                 if not key.isascii():
                     continue  # no node of ours registers such a name
-                if entry.live(_FOREVER):
+                if entry is not None and entry.live(_FOREVER):
                     self._known.add(_name(key))
                 elif _name(key) != DEFAULT_NAMESPACE:
                     self._known.discard(_name(key))

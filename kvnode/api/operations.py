@@ -97,6 +97,7 @@ class Operations:
         sink: Sink,
         waiting: Waiting,
     ) -> None:
+        self._node.check_serving()
         kind = operation.WhichOneof("kind")
         if kind is None:
             msg = f"operation {operation.id} says nothing to do"

@@ -8,6 +8,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Replicas
 from kvnode.core.node.events import Reply
 from kvnode.core.node.staleness import Staleness
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, PeerAddress, StoreView, Usage
 from kvnode.errors import KvError
@@ -29,6 +30,12 @@ class NodePort(Protocol):
     @property
     def now(self) -> Callable[[], Millis]:
         """Return the node's clock."""
+
+    def check_serving(self) -> None:
+        """Do nothing if this node may answer clients; else raise UnavailableError."""
+
+    def floor(self) -> Floor:
+        """Return up to where deletions are forgotten here."""
 
     def write(
         self,

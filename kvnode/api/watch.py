@@ -68,12 +68,15 @@ class Watches:
         snapshot may wait for the caller to come back: it must do so soon.
 
         Raises:
-            InvalidArgumentError: The token or the prefix is wrong.
+            InvalidArgumentError: The token or the prefix is wrong, or deletions
+                since the token are forgotten.
+            UnavailableError: The node is stopping, or is being filled.
             NamespaceNotFoundError: There is no such namespace.
             OverloadedError: There are too many watchers.
             DamagedRecordError: A record that has changed is damaged; with the last
                 token, the watch can be resumed when it is whole again.
         """
+        self._node.check_serving()
         namespace = self._reader.namespace_of(request.namespace)
         prefix = checked_prefix(request.prefix)
         clock = self._start(request)
@@ -108,10 +111,17 @@ class Watches:
         if not request.resume_token:
             return self._node.clock()
         try:
-            return decode_clock(request.resume_token)
+            clock = decode_clock(request.resume_token)
         except CorruptRecordError as error:
             msg = "resume_token is not a token that a node gave"
             raise InvalidArgumentError(msg) from error
+        if not clock.includes(self._node.floor().vector):
+            msg = (
+                "deletions from after this resume_token are forgotten already, and"
+                " would be missed: list the keys, and watch from now on"
+            )
+            raise InvalidArgumentError(msg)
+        return clock
 
 
 class _Watcher:

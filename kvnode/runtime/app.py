@@ -30,7 +30,7 @@ from kvnode._pb import (
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
 from kvnode.config import NodeConfig
-from kvnode.errors import ConfigError
+from kvnode.errors import ConfigError, StartOverError
 from kvnode.limits import (
     FRAME_BYTES_MAX,
     KEEPALIVE_MILLIS,
@@ -194,13 +194,25 @@ async def stop(node: RunningNode) -> None:
 
 
 async def serve(config: NodeConfig) -> None:
-    """Run a node until SIGTERM or SIGINT, or until its disk fails."""
+    """
+    Run a node until SIGTERM or SIGINT, or until its disk fails.
+
+    A node whose store must be replaced ends, and begins anew in this process.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    node = await start(config)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    while not stopping.is_set():
+        try:
+            await _serve_once(config, stopping)
+        except StartOverError as error:
+            logger.warning("this node starts over as a new replica: %s", error)
+
+
+async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
+    node = await start(config)
     await node.health.set("", health_pb2.HealthCheckResponse.SERVING)
     logger.info(
         "%s (%016x) serves on %s",

@@ -19,16 +19,19 @@ from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
 from kvnode.core.node.commands import Put
 from kvnode.core.node.node import Node, Settings
+from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
+from kvnode.core.versions.version import Entry
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
+from kvnode.runtime.start_over import start_over
 from kvnode.storage.durability import Durability
 from kvnode.storage.port import Store
 from kvnode.transport.link import Conditions
 from kvnode.transport.peer_pool import PeerPool, Uniform
 from kvnode.transport.road import Road
-from kvnode.types import Millis, Namespace, ReplicaId
+from kvnode.types import EntryKey, Millis, Namespace, ReplicaId
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,9 @@ class NodeStore(Store, Protocol):
 
     async def sync(self) -> None:
         """Bring the disk up to all that was applied."""
+
+    async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
+        """Put *entries* aside, durably; return where, for people."""
 
 
 class Surroundings(NamedTuple):
@@ -153,6 +159,7 @@ def _settings(own: PeerAddress, config: NodeConfig) -> Settings:
         gap_patience=Millis(config.gap_patience_ms),
         outbox_bytes_max=config.outbox_bytes_max,
         clock_ahead_max=Millis(config.clock_offset_max_ms),
+        forget_interval=Millis(config.forget_interval_ms),
     )
 
 
@@ -171,8 +178,14 @@ async def _initial_state(
     state = store.state()
     if store.unclean:
         logger.warning("not closed in relaxed mode: taking a new identity")
-        state = replace(state, replica=random_replica(), seq=0)
+        roster = state.roster
+        former = roster.get(state.replica)
+        if former is not None:  # this directory was its only one
+            roster = roster.join((former._replace(standing=Standing.REMOVED),))
+        state = replace(state, replica=random_replica(), seq=0, roster=roster)
         await store.reserve(state)
+    if state.start_over is not None:
+        state = await start_over(store, random_replica)
     return state
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.healing import PATIENCE
 from kvnode.core.replication.delta import delta_pages
-from kvnode.core.replication.messages import DeltaPage
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import StoreView
 from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.storage.port import Store
@@ -66,9 +66,10 @@ class DeltaServer:
         """Tell *on_damaged* of keys whose records are found to be damaged."""
         self._on_damaged = on_damaged
 
-    def serve(self, peer: ReplicaId, session: int, clock: VersionVector) -> None:
-        """Begin to send *peer* what *clock* lacks; an older session of it ends."""
+    def serve(self, peer: ReplicaId, request: DeltaRequest) -> None:
+        """Begin to send *peer* what it requests; an older session of it ends."""
         self.end(peer)
+        session = request.session
         if len(self._serving) >= self._sessions_max:
             reason = f"{self._sessions_max} deltas are being served; ask again later"
             refusal = DeltaPage(session, 0, EMPTY, (), last=True, refused=reason)
@@ -79,8 +80,8 @@ class DeltaServer:
         damaged: set[EntryKey] = set()
         pages = delta_pages(
             view,
-            clock,
-            session=session,
+            request,
+            expected=self._store.usage().entry_count,
             page_bytes=self._page_bytes,
             given_up=self._given_up(view),
             damaged=damaged,

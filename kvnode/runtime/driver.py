@@ -36,6 +36,7 @@ from kvnode.core.node.events import (
     Disconnect,
     Effect,
     Event,
+    HangUp,
     PaceDelta,
     PeerDown,
     PeersConfigured,
@@ -44,11 +45,14 @@ from kvnode.core.node.events import (
     Reply,
     Send,
     ServeDelta,
+    StartOver,
     Tell,
     Tick,
 )
 from kvnode.core.node.node import Node, Peer, TurnResult
 from kvnode.core.node.staleness import Staleness
+from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import (
     Commit,
@@ -60,6 +64,7 @@ from kvnode.errors import (
     IndeterminateError,
     KvError,
     OverloadedError,
+    StartOverError,
     StoreFullError,
     UnavailableError,
 )
@@ -119,6 +124,7 @@ class Driver:
         self._committing: Commit | None = None
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
+        self._start_over = ""
         deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
@@ -138,9 +144,7 @@ class Driver:
             OverloadedError: The inbox is full; nothing was queued.
             StoreFullError: The disk is; only deletions are taken (W3).
         """
-        if self.failed or self._stopping:
-            msg = f"this node is stopping: {self.failed or 'asked to'}"
-            raise UnavailableError(msg)
+        self.check_serving()
         size = sum(map(command_bytes, commands))
         self._inbox.check_room(len(commands), size)
         if not self.store.usage().accepts_client_writes and not all(
@@ -215,6 +219,14 @@ class Driver:
         """Return the connected peers."""
         return self.node.peers
 
+    def roster(self) -> Roster:
+        """Return who ever joined, and what became of them."""
+        return self.committed_state.roster
+
+    def floor(self) -> Floor:
+        """Return up to where deletions are forgotten here."""
+        return self.committed_state.floor
+
     def replica(self) -> ReplicaId:
         """Return this node's identity."""
         return self.committed_state.replica
@@ -236,10 +248,32 @@ class Driver:
         heard = self._heard.get(replica)
         return -1 if heard is None else max(0, self.now() - heard)
 
-    def refusal(self) -> str:
-        """Return why client writes are refused now; empty if they are not."""
+    def check_serving(self) -> None:
+        """
+        Do nothing if this node may answer clients.
+
+        Raises:
+            UnavailableError: It is stopping, or being filled (D10); nothing was done.
+        """
+        reason = self._not_serving()
+        if reason:
+            raise UnavailableError(reason)
+
+    def _not_serving(self) -> str:
         if self.failed or self._stopping:
             return f"this node is stopping: {self.failed or 'asked to'}"
+        filling = self.committed_state.filling
+        if filling is None:
+            return ""
+        return (
+            f"this node is being filled: {filling.done} of about {filling.expected}"
+            " entries are here; ask another node, or again later"
+        )
+
+    def refusal(self) -> str:
+        """Return why client writes are refused now; empty if they are not."""
+        if reason := self._not_serving():
+            return reason
         if not self.store.usage().accepts_client_writes:
             return self._full_message()
         return ""
@@ -297,6 +331,7 @@ class Driver:
         Raises:
             OSError: The disk failed.  What was not answered stays unanswered:
                 nobody can know whether it happened.
+            StartOverError: The store must be replaced; it is marked.
         """
         ticking = asyncio.create_task(self._tick_forever(), name="ticks")
         try:
@@ -304,6 +339,8 @@ class Driver:
                 if events := await self._inbox.take():
                     await self._turn(events)
             await self._last_turn_done()
+            if self._start_over:
+                raise StartOverError(self._start_over)  # noqa: TRY301 -- it is an end like others
         except BaseException as error:
             self.failed = error
             raise
@@ -387,12 +424,17 @@ class Driver:
                 self._answer(number, effect)
             case Send(peer, message):
                 self._transport.send(peer, message)
-            case ServeDelta(peer, session, clock):
-                self._deltas.serve(peer, session, clock)
+            case ServeDelta(peer, request):
+                self._deltas.serve(peer, request)
             case PaceDelta(peer, session, number, abandoned):
                 self._deltas.pace(peer, session, number, abandoned=abandoned)
             case Dial(peer_address):
                 self._transport.dial(peer_address)
+            case HangUp(peer_address):
+                self._transport.hang_up(peer_address)
+            case StartOver(reason):
+                self._start_over = reason
+                self.stop()
             case Disconnect(peer, reason):
                 self._transport.disconnect(peer, reason)
             case Tell(told):

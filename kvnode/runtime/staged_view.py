@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
+    Mortal,
     StoreView,
     Write,
     staged_rows,
 )
 from kvnode.core.versions.version import Entry
-from kvnode.types import Dot, EntryKey, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, ReplicaId
 
 
 class StagedView:
@@ -24,7 +25,7 @@ class StagedView:
     def __init__(self, snapshot: StoreView, committing: Commit | None) -> None:
         self._snapshot = snapshot
         self._writes: tuple[Write, ...] = ()
-        self._entries: dict[EntryKey, Entry] = {}
+        self._entries: dict[EntryKey, Entry | None] = {}
         self._conflicts: dict[EntryKey, tuple[ConflictRecord, ...]] = {}
         if committing:
             self._writes = committing.writes
@@ -33,8 +34,9 @@ class StagedView:
 
     def entry(self, key: EntryKey) -> Entry | None:
         """Return what is stored under *key* as of the last turn."""
-        staged = self._entries.get(key)
-        return staged if staged is not None else self._snapshot.entry(key)
+        if key in self._entries:
+            return self._entries[key]
+        return self._snapshot.entry(key)
 
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key* as of the last turn."""
@@ -50,7 +52,18 @@ class StagedView:
 
     def dots_of(self, key: EntryKey) -> tuple[Dot, ...]:
         """Return the dots of the index rows of *key* as of the last turn."""
-        staged = self._entries.get(key)
-        if staged is not None:
-            return tuple(sorted(staged.version.index_dots))
-        return self._snapshot.dots_of(key)
+        if key not in self._entries:
+            return self._snapshot.dots_of(key)
+        staged = self._entries[key]
+        return () if staged is None else tuple(sorted(staged.version.index_dots))
+
+    def mortals(
+        self, until: HlcTimestamp, after: Mortal | None = None
+    ) -> Iterator[Mortal]:
+        """
+        Yield what the snapshot has that is due before *until*.
+
+        What the commit under way adds was not covered when it was staged, so that
+        no floor of now can forget it.
+        """
+        return self._snapshot.mortals(until, after)

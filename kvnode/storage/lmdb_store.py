@@ -32,6 +32,7 @@ from typing import Self
 import lmdb
 
 from kvnode.core.versions.store_view import Commit, DurableState, Usage
+from kvnode.core.versions.version import Entry
 from kvnode.storage.disk.batch import Batch, BatchBuilder
 from kvnode.storage.disk.directory_lock import DirectoryLock
 from kvnode.storage.disk.founding import (
@@ -53,7 +54,8 @@ from kvnode.storage.disk.room import default_reserve, measure, translated
 from kvnode.storage.disk.running_copy import RunningCopy
 from kvnode.storage.disk.snapshot import LmdbSnapshot
 from kvnode.storage.durability import Durability
-from kvnode.types import ReplicaId
+from kvnode.storage.rescue import rescue_to
+from kvnode.types import EntryKey, ReplicaId
 
 USAGE_AGE_SECONDS_MAX = 0.05
 """Others fill the disk too; within a turn or two we look again."""
@@ -207,6 +209,12 @@ class LmdbStore:
         """
         # Not on the writer's thread, where a commit would wait for it.
         await _finish(self._syncer.submit(self._sync))
+
+    async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
+        """Put *entries* aside in a recovery file; return its path."""
+        replica = self.state().replica
+        path = await asyncio.to_thread(rescue_to, self.directory, replica, entries)
+        return str(path)
 
     def usage(self) -> Usage:
         """Return how full the store is; cheap enough for every turn."""

@@ -12,20 +12,30 @@ in `fsync` mode, and one image for each sync in `relaxed` mode.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from struct import Struct
 from types import TracebackType
 from typing import Self
 
-from kvnode.core.versions.store_view import Commit, ConflictRecord, DurableState, Usage
-from kvnode.core.versions.version import Entry
+from kvnode.core.versions.floor import mortal_from
+from kvnode.core.versions.store_view import (
+    Commit,
+    ConflictRecord,
+    DurableState,
+    LostVersion,
+    Mortal,
+    Usage,
+)
+from kvnode.core.versions.version import Entry, Version
 from kvnode.errors import StoreFullError
 from kvnode.storage.durability import Durability
 from kvnode.storage.sorted_map import SortedMap
-from kvnode.types import Dot, EntryKey, Namespace, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace, ReplicaId
 
 CAPACITY_BYTES = 1 << 40
 ENTRY_OVERHEAD_BYTES = 150
 """What LMDB needs for an entry beside its key and value, about."""
 
+_MORTAL = Struct(">QQQ")
 _CLOSED = "the snapshot is closed"
 
 
@@ -39,6 +49,7 @@ class _Image:
         self.conflicts: dict[
             Namespace, SortedMap[bytes, tuple[ConflictRecord, ...]]
         ] = {}
+        self.mortal: SortedMap[bytes, Mortal] = SortedMap()
         self.used_bytes = 0
         self.holders = 0
 
@@ -48,6 +59,7 @@ class _Image:
         twin.entries = {name: rows.copy() for name, rows in self.entries.items()}
         twin.index = {replica: rows.copy() for replica, rows in self.index.items()}
         twin.conflicts = {name: rows.copy() for name, rows in self.conflicts.items()}
+        twin.mortal = self.mortal.copy()
         twin.used_bytes = self.used_bytes
         return twin
 
@@ -56,26 +68,24 @@ class _Image:
         rows = self.entries.get(key.namespace)
         return None if rows is None else rows.get(key.key)
 
-    def growth(self, last: dict[EntryKey, Entry]) -> int:
+    def growth(self, last: dict[EntryKey, Entry | None]) -> int:
         """Return by how many bytes storing *last* makes the image larger."""
         growth = 0
         for key, entry in last.items():
-            stored = self.entry(key)
-            growth += _size(key, entry) - (_size(key, stored) if stored else 0)
+            growth += _size(key, entry) - _size(key, self.entry(key))
         return growth
 
-    def apply(self, commit: Commit, last: dict[EntryKey, Entry]) -> None:
+    def apply(self, commit: Commit, last: dict[EntryKey, Entry | None]) -> None:
         """Change the image by *commit*, of whose writes *last* are the last."""
         self.used_bytes += self.growth(last)
         for write in commit.writes:
             if write.replaced is not None:
-                for replica, seq in write.replaced.index_dots:
-                    if replica in self.index:
-                        self.index[replica].discard(seq)
+                self._remove_rows(write.replaced)
         for key, entry in last.items():
-            self.entries.setdefault(key.namespace, SortedMap()).put(key.key, entry)
-            for replica, seq in entry.version.index_dots:
-                self.index.setdefault(replica, SortedMap()).put(seq, key)
+            if entry is None:
+                self.entries[key.namespace].discard(key.key)
+            else:
+                self._put(key, entry)
         for key, log in commit.conflicts.items():
             logs = self.conflicts.setdefault(key.namespace, SortedMap())
             if log:
@@ -83,6 +93,24 @@ class _Image:
             else:
                 logs.discard(key.key)
         self.state = commit.state
+
+    def _remove_rows(self, version: Version | LostVersion) -> None:
+        for replica, seq in version.index_dots:
+            if replica in self.index:
+                self.index[replica].discard(seq)
+        due = mortal_from(version) if isinstance(version, Version) else None
+        if due is not None and isinstance(version, Version):
+            self.mortal.discard(_mortal_key(due, version.dot))
+
+    def _put(self, key: EntryKey, entry: Entry) -> None:
+        self.entries.setdefault(key.namespace, SortedMap()).put(key.key, entry)
+        version = entry.version
+        for replica, seq in version.index_dots:
+            self.index.setdefault(replica, SortedMap()).put(seq, key)
+        due = mortal_from(version)
+        if due is not None:
+            row = Mortal(due, version.dot, key)
+            self.mortal.put(_mortal_key(due, version.dot), row)
 
 
 class MemorySnapshot:
@@ -161,6 +189,16 @@ class MemorySnapshot:
             if found == key
         )
 
+    def mortals(
+        self, until: HlcTimestamp, after: Mortal | None = None
+    ) -> Iterator[Mortal]:
+        """Yield tombstones and expiring entries that are due before *until*."""
+        start = b"" if after is None else _mortal_key(after.due, after.dot) + b"\0"
+        for _, mortal in self._image.mortal.items_from(start):
+            if mortal.due >= until:
+                return
+            yield mortal
+
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key*, oldest first; empty if none."""
         logs = self._image.conflicts.get(key.namespace)
@@ -183,6 +221,7 @@ class MemoryStore:
         durability: In `relaxed` mode a crash loses what was not synced.
         unclean: As of LmdbStore: the store crashed in relaxed mode, and the
             node must say with `reserve` that it has heard.
+        rescued: What was put aside.
     """
 
     def __init__(
@@ -200,6 +239,7 @@ class MemoryStore:
         self.reserve_bytes = reserve_bytes
         self._image = _Image(DurableState(replica))
         self._synced: _Image | None = None  # None = the image itself
+        self.rescued: list[tuple[EntryKey, Entry]] = []
         self._failure: Exception | None = None
 
     def state(self) -> DurableState:
@@ -223,6 +263,11 @@ class MemoryStore:
     async def sync(self) -> None:
         """Make all that was applied survive `crash`."""
         self.settle()
+
+    async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
+        """Put *entries* aside in `rescued`."""
+        self.rescued.extend(entries)
+        return "memory"
 
     def settle(self) -> None:
         """Make at once all that was applied survive `crash`."""
@@ -285,5 +330,11 @@ class MemoryStore:
         self._image.apply(commit, last)
 
 
-def _size(key: EntryKey, entry: Entry) -> int:
+def _mortal_key(due: HlcTimestamp, dot: Dot) -> bytes:
+    return _MORTAL.pack(due, *dot)
+
+
+def _size(key: EntryKey, entry: Entry | None) -> int:
+    if entry is None:
+        return 0
     return len(key.key) + len(entry.value) + len(entry.metadata) + ENTRY_OVERHEAD_BYTES

@@ -25,9 +25,13 @@ from kvnode.transport.wire import (
     PROTOCOL_MIN,
     decode_address,
     decode_clock,
+    decode_floor,
+    decode_member,
     decode_message,
     encode_address,
     encode_clock,
+    encode_floor,
+    encode_member,
     encode_message,
 )
 from kvnode.types import ReplicaId
@@ -105,6 +109,12 @@ class PeerPool:
                 self._keep_dialing(address), name=f"dial {address.address}"
             )
 
+    def hang_up(self, address: PeerAddress) -> None:
+        """Dial *address* no more; a link that stands goes on."""
+        task = self._dialing.pop(address.address, None)
+        if task is not None:
+            task.cancel()
+
     def disconnect(self, peer: ReplicaId, reason: str) -> None:
         """End the connection to *peer*; it may be made again."""
         link = self._links.get(peer)
@@ -142,6 +152,8 @@ class PeerPool:
                 self=encode_address(self._own),
                 known=map(encode_address, self._events.known_peers()),
                 clock=encode_clock(self._events.clock()),
+                members=map(encode_member, self._events.roster()),
+                floor=encode_floor(self._events.floor()),
             )
         )
         return hello.SerializeToString()
@@ -218,7 +230,7 @@ class PeerPool:
         if self._closing or self.is_cut(peer.name):
             return "this node is stopping" if self._closing else CUT
         try:
-            clock = decode_clock(hello.clock)
+            up = _peer_up(peer, hello)
         except PeerProtocolError as error:
             return str(error)
         link = Link(peer, self.conditions(peer.name), dialed=dialed)
@@ -226,10 +238,9 @@ class PeerPool:
             return "there is a connection already"
         self._links[peer.replica] = link
         logger.info("connected to %s (%016x)", peer.name, peer.replica)
-        known = tuple(map(decode_address, hello.known))
         pump = asyncio.create_task(link.pump(stream.write))
         try:
-            await self._events.deliver(PeerUp(peer, clock, known))
+            await self._events.deliver(up)
             await self._receive(link, stream, pump)
         except PeerProtocolError as error:
             link.close(str(error))
@@ -324,6 +335,18 @@ class PeerPool:
             hello = self.check_hello(first)
             await self.meet(hello, stream, dialed=True)
             return ReplicaId(hello.self.replica), True
+
+
+def _peer_up(peer: PeerAddress, hello: pb.Hello) -> PeerUp:
+    """Return what a hello says; PeerProtocolError if it is nothing."""
+    return PeerUp(
+        peer,
+        decode_clock(hello.clock),
+        tuple(map(decode_address, hello.known)),
+        tuple(map(decode_member, hello.members)),
+        decode_floor(hello.floor),
+        min(PROTOCOL, hello.protocol),
+    )
 
 
 async def _end(task: asyncio.Future[Any]) -> None:

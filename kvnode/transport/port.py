@@ -10,6 +10,8 @@ from typing import Protocol
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.events import PeerDown, PeerUp, Received
 from kvnode.core.replication.messages import Message
+from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import ReplicaId
 
@@ -22,6 +24,9 @@ class Transport(Protocol):
 
     def dial(self, address: PeerAddress) -> None:
         """Keep a connection to *address* from now on, redialing as needed."""
+
+    def hang_up(self, address: PeerAddress) -> None:
+        """Dial *address* no more."""
 
     def disconnect(self, peer: ReplicaId, reason: str) -> None:
         """End the connection to *peer*; it may be made again."""
@@ -38,3 +43,9 @@ class PeerEvents(Protocol):
 
     def known_peers(self) -> tuple[PeerAddress, ...]:
         """Return the peers this node knows of."""
+
+    def roster(self) -> Roster:
+        """Return who ever joined, and what became of them."""
+
+    def floor(self) -> Floor:
+        """Return up to where deletions are forgotten here."""

@@ -9,6 +9,7 @@ from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     DeltaPage,
     DeltaRequest,
+    Digest,
     FetchChunk,
     FetchRequest,
     Message,
@@ -17,15 +18,20 @@ from kvnode.core.replication.messages import (
     Report,
     WireEntry,
 )
+from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.record import HLC_END
+from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
-from kvnode.types import Dot, EntryKey, Millis, Namespace, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 
-PROTOCOL = 1
+PROTOCOL = 2
 """The newest protocol version this node speaks."""
 
 PROTOCOL_MIN = 1
 """The oldest one it still speaks."""
+
+_STANDINGS = frozenset(map(int, Standing))
 
 
 def encode_clock(clock: VersionVector) -> pb.Clock:
@@ -84,6 +90,59 @@ def decode_address(message: pb.Address) -> PeerAddress:
     )
 
 
+def encode_member(member: Member) -> pb.Member:
+    """Return *member* as a message."""
+    return pb.Member(
+        replica=member.replica,
+        name=member.name,
+        address=member.address,
+        region=member.region,
+        incarnation=member.incarnation,
+        standing=member.standing,
+    )
+
+
+def decode_member(message: pb.Member) -> Member:
+    """
+    Return the roster's record of *message*.
+
+    Raises:
+        PeerProtocolError: It is of nobody, or of no standing that is known.
+    """
+    if not message.replica or message.standing not in _STANDINGS:
+        msg = (
+            f"a member record of replica {message.replica:016x} with standing"
+            f" {message.standing} means nothing here"
+        )
+        raise PeerProtocolError(msg)
+    return Member(
+        ReplicaId(message.replica),
+        message.name,
+        message.address,
+        message.region,
+        message.incarnation,
+        Standing(message.standing),
+    )
+
+
+def encode_floor(floor: Floor) -> pb.Floor:
+    """Return *floor* as a message."""
+    return pb.Floor(vector=encode_clock(floor.vector), hlc=floor.hlc)
+
+
+def decode_floor(message: pb.Floor) -> Floor:
+    """
+    Return the floor of *message*.
+
+    Raises:
+        PeerProtocolError: Its clock is none, or its timestamp beyond any clock.
+    """
+    if message.hlc >= HLC_END:
+        msg = f"a floor at {message.hlc} is above what any clock reaches"
+        raise PeerProtocolError(msg)
+    return Floor(decode_clock(message.vector), HlcTimestamp(message.hlc))
+
+
 def _encode_entry(entry: WireEntry) -> pb.EntryRecord:
     (namespace, key), record, value_bytes = entry
     return pb.EntryRecord(
@@ -101,13 +160,11 @@ def _decode_entries(messages: Iterable[pb.EntryRecord]) -> tuple[WireEntry, ...]
 def encode_message(message: Message) -> pb.PeerMessage:
     """Return *message* in its envelope."""
     match message:
-        case Report(clock, sent_at, known):
-            report = pb.Report(
-                clock=encode_clock(clock),
-                sent_at_ms=sent_at,
-                known=map(encode_address, known),
-            )
-            return pb.PeerMessage(report=report)
+        case Report():
+            return pb.PeerMessage(report=_encode_report(message))
+        case Digest(view, store, sent_at):
+            digest = pb.Digest(view=view, store=store, sent_at_ms=sent_at)
+            return pb.PeerMessage(digest=digest)
         case Push(origin, first, last, entries):
             push = pb.Push(
                 origin=origin,
@@ -127,6 +184,21 @@ def encode_message(message: Message) -> pb.PeerMessage:
             return _encode_delta(message)
         case _:
             assert_never(message)
+
+
+def _encode_report(report: Report) -> pb.Report:
+    message = pb.Report(
+        clock=encode_clock(report.clock),
+        sent_at_ms=report.sent_at,
+        known=map(encode_address, report.known),
+        roster=report.roster,
+        members=map(encode_member, report.members),
+    )
+    if report.held:
+        message.held.CopyFrom(encode_clock(report.held))
+    if report.floor:
+        message.floor.CopyFrom(encode_floor(report.floor))
+    return message
 
 
 def _encode_fetch(message: FetchRequest | FetchChunk) -> pb.PeerMessage:
@@ -155,19 +227,15 @@ def _encode_delta(
     message: DeltaRequest | DeltaPage | DeltaAcknowledgement,
 ) -> pb.PeerMessage:
     match message:
-        case DeltaRequest(session, clock):
-            request = pb.DeltaRequest(session=session, clock=encode_clock(clock))
-            return pb.PeerMessage(delta_request=request)
-        case DeltaPage(session, number, snapshot_clock, entries, last, refused):
-            page = pb.DeltaPage(
-                session=session,
-                number=number,
-                snapshot_clock=encode_clock(snapshot_clock),
-                entries=map(_encode_entry, entries),
-                last=last,
-                refused=refused,
+        case DeltaRequest(session, clock, whole, after):
+            request = pb.DeltaRequest(
+                session=session, clock=encode_clock(clock), whole=whole
             )
-            return pb.PeerMessage(delta_page=page)
+            if after is not None:
+                request.after_namespace, request.after_key = after
+            return pb.PeerMessage(delta_request=request)
+        case DeltaPage():
+            return pb.PeerMessage(delta_page=_encode_page(message))
         case DeltaAcknowledgement(session, number, abandoned):
             acknowledgement = pb.DeltaAcknowledgement(
                 session=session, number=number, abandoned=abandoned
@@ -175,6 +243,24 @@ def _encode_delta(
             return pb.PeerMessage(delta_acknowledgement=acknowledgement)
         case _:
             assert_never(message)
+
+
+def _encode_page(page: DeltaPage) -> pb.DeltaPage:
+    message = pb.DeltaPage(
+        session=page.session,
+        number=page.number,
+        snapshot_clock=encode_clock(page.snapshot_clock),
+        entries=map(_encode_entry, page.entries),
+        last=page.last,
+        refused=page.refused,
+        before_floor=page.before_floor,
+        expected=page.expected,
+    )
+    if page.floor:
+        message.floor.CopyFrom(encode_floor(page.floor))
+    if page.until is not None:
+        message.last_namespace, message.last_key = page.until
+    return message
 
 
 def decode_message(envelope: pb.PeerMessage) -> Message:
@@ -194,8 +280,20 @@ def decode_message(envelope: pb.PeerMessage) -> Message:
 
 def _decode_report(envelope: pb.PeerMessage) -> Report:
     m = envelope.report
-    known = tuple(map(decode_address, m.known))
-    return Report(decode_clock(m.clock), Millis(m.sent_at_ms), known)
+    return Report(
+        decode_clock(m.clock),
+        Millis(m.sent_at_ms),
+        tuple(map(decode_address, m.known)),
+        decode_clock(m.held),
+        m.roster,
+        tuple(map(decode_member, m.members)),
+        decode_floor(m.floor),
+    )
+
+
+def _decode_digest(envelope: pb.PeerMessage) -> Digest:
+    m = envelope.digest
+    return Digest(m.view, m.store, Millis(m.sent_at_ms))
 
 
 def _decode_push(envelope: pb.PeerMessage) -> Push:
@@ -213,14 +311,30 @@ def _decode_push_acknowledgement(envelope: pb.PeerMessage) -> PushAcknowledgemen
 
 def _decode_delta_request(envelope: pb.PeerMessage) -> DeltaRequest:
     m = envelope.delta_request
-    return DeltaRequest(m.session, decode_clock(m.clock))
+    after = _decode_place(m.after_namespace, m.after_key)
+    return DeltaRequest(m.session, decode_clock(m.clock), m.whole, after)
+
+
+def _decode_place(namespace: str, key: bytes) -> EntryKey | None:
+    return EntryKey(Namespace(namespace), key) if namespace else None
 
 
 def _decode_delta_page(envelope: pb.PeerMessage) -> DeltaPage:
     m = envelope.delta_page
     entries = _decode_entries(m.entries)
     clock = decode_clock(m.snapshot_clock)
-    return DeltaPage(m.session, m.number, clock, entries, m.last, m.refused)
+    return DeltaPage(
+        m.session,
+        m.number,
+        clock,
+        entries,
+        m.last,
+        m.refused,
+        decode_floor(m.floor),
+        m.before_floor,
+        _decode_place(m.last_namespace, m.last_key),
+        m.expected,
+    )
 
 
 def _decode_delta_acknowledgement(envelope: pb.PeerMessage) -> DeltaAcknowledgement:
@@ -242,6 +356,7 @@ def _decode_fetch_chunk(envelope: pb.PeerMessage) -> FetchChunk:
 
 _DECODERS: dict[str, Callable[[pb.PeerMessage], Message]] = {
     "report": _decode_report,
+    "digest": _decode_digest,
     "push": _decode_push,
     "push_acknowledgement": _decode_push_acknowledgement,
     "delta_request": _decode_delta_request,

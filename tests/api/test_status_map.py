@@ -142,7 +142,7 @@ def test_status_alone_never_calls_what_may_have_happened_a_failure(
 
 def test_every_error_of_the_tree_is_tried() -> None:
     """But those that only a client raises, and those that exist to be derived from."""
-    clients_own = {E.ConnectionLostError, E.DeadlineError, KvError}
+    clients_own = {E.ConnectionLostError, E.DeadlineError, E.StartOverError, KvError}
     tree = {
         kind
         for kind in vars(errors).values()

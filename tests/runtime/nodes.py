@@ -87,6 +87,7 @@ class RecordingTransport:
     def __init__(self, log: list[str]) -> None:
         self.sent: list[tuple[ReplicaId, Message]] = []
         self.dialed: list[PeerAddress] = []
+        self.hung_up: list[PeerAddress] = []
         self.disconnected: list[tuple[ReplicaId, str]] = []
         self._log = log
 
@@ -98,6 +99,10 @@ class RecordingTransport:
     def dial(self, address: PeerAddress) -> None:
         """Keep *address*."""
         self.dialed.append(address)
+
+    def hang_up(self, address: PeerAddress) -> None:
+        """Keep *address*."""
+        self.hung_up.append(address)
 
     def disconnect(self, peer: ReplicaId, reason: str) -> None:
         """Keep *peer* with *reason*."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kvnode.core.clocks.version_vector import EMPTY
-from kvnode.core.replication.messages import DeltaPage
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
@@ -74,7 +74,7 @@ async def serving() -> AsyncIterator[Serving]:
 
 async def test_server_sends_a_window_and_waits(serving: Serving) -> None:
     """What is in flight is bounded whatever is lacking (D5)."""
-    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
     await serving.settled()
     assert len(serving.pages()) == WINDOW_PAGES
 
@@ -86,7 +86,7 @@ async def test_server_sends_a_window_and_waits(serving: Serving) -> None:
 
 async def test_server_sends_all_of_one_snapshot(serving: Serving) -> None:
     """Also what was superseded meanwhile; with the clock of that snapshot."""
-    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
     await serving.settled()
     newer = register(ENTRIES + 1, hlc=1 << 41)
     last = at(b"%d" % ENTRIES)
@@ -111,9 +111,9 @@ async def test_server_refuses_more_sessions_than_it_may_have(serving: Serving) -
     """D10: a mass restart is no storm; who is refused asks again."""
     others = [ReplicaId(0x10), ReplicaId(0x11)]
     for peer in others:
-        serving.server.serve(peer, 1, EMPTY)
+        serving.server.serve(peer, DeltaRequest(1, EMPTY))
 
-    serving.server.serve(PEER, 7, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(7, EMPTY))
 
     (page,) = serving.pages()
     assert page.session == 7
@@ -121,16 +121,16 @@ async def test_server_refuses_more_sessions_than_it_may_have(serving: Serving) -
     assert page.refused == "2 deltas are being served; ask again later"
     assert serving.snapshots == 2
     serving.server.end(others[0])
-    serving.server.serve(PEER, 8, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(8, EMPTY))
     await serving.settled()
     assert serving.pages()[-1].refused == ""
 
 
 async def test_newer_session_of_a_peer_replaces_its_older_one(serving: Serving) -> None:
     """A peer asks again when it has given up: it must not use up two places."""
-    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
     await serving.settled()
-    serving.server.serve(PEER, 2, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(2, EMPTY))
     await serving.settled()
 
     assert serving.snapshots == 1
@@ -144,8 +144,8 @@ async def test_newer_session_of_a_peer_replaces_its_older_one(serving: Serving) 
 
 async def test_abandoned_session_releases_its_snapshot(serving: Serving) -> None:
     """An open snapshot keeps old pages of the store from reuse."""
-    serving.server.serve(PEER, 1, EMPTY)
-    serving.server.serve(THIRD, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
+    serving.server.serve(THIRD, DeltaRequest(1, EMPTY))
     await serving.settled()
 
     serving.server.pace(PEER, 1, 0, abandoned=True)
@@ -162,7 +162,7 @@ async def test_peer_that_goes_quiet_loses_its_session(
     """It may ask again; the snapshot is not kept for it."""
     monkeypatch.setattr(delta_server, "QUIET_SECONDS_MAX", 0)
     caplog.set_level(logging.INFO)
-    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
 
     await serving.settled()
 
@@ -183,7 +183,7 @@ async def test_damaged_store_ends_the_session_and_is_reported(
         return entry(snapshot, key)
 
     monkeypatch.setattr(MemorySnapshot, "entry", damaged)
-    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
     await serving.settled()
 
     assert not any(page.last for page in serving.pages())
@@ -193,9 +193,9 @@ async def test_damaged_store_ends_the_session_and_is_reported(
 
 async def test_close_releases_everything(serving: Serving) -> None:
     """The store can be closed after it."""
-    serving.server.serve(PEER, 1, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
     await serving.settled()
-    serving.server.serve(THIRD, 1, EMPTY)
+    serving.server.serve(THIRD, DeltaRequest(1, EMPTY))
 
     serving.server.close()
 
@@ -221,7 +221,7 @@ def damaged(monkeypatch: pytest.MonkeyPatch) -> set[EntryKey]:
 async def deliver(serving: Serving, session: int) -> list[DeltaPage]:
     """Serve a whole delta; return its pages."""
     before = len(serving.pages())
-    serving.server.serve(PEER, session, EMPTY)
+    serving.server.serve(PEER, DeltaRequest(session, EMPTY))
     for number in range(ENTRIES):
         await serving.settled()
         serving.server.pace(PEER, session, number, abandoned=False)

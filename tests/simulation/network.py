@@ -87,6 +87,11 @@ class Network:
         client = self._owners.pop(number)
         client.answered(reply)
 
+    def starts_over(self, site: Site, reason: str) -> None:
+        """No site is ever from before the floor here: none is restored."""
+        message = f"G2b: {site.name} starts over: {reason}"
+        raise ViolationError(message)
+
     def disconnected(self, site: Site, peer: ReplicaId, reason: str) -> None:
         """Correct nodes never have reason to blame each other."""
         message = f"protocol: {site.name} blames {peer:x}: {reason}"

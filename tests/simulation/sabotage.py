@@ -12,7 +12,7 @@ import pytest
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node import pushes, replicator, writes
+from kvnode.core.node import incoming, pushes, replicator, writes
 from kvnode.core.replication import catch_up, coverage, delta, fetch, outbox
 from kvnode.core.replication.messages import Push, wire_entry
 from kvnode.core.versions.session import Session
@@ -131,14 +131,14 @@ def _effects_before_the_commit(patch: pytest.MonkeyPatch) -> Practice:
 
 def _any_pull_of_the_key_will_do(patch: pytest.MonkeyPatch) -> Practice:
     """D6: the record that arrives may be older than the one announced."""
-    patch.setattr(coverage, "includes", lambda *_: True)
-    patch.setattr(catch_up, "includes", lambda *_: True)
+    patch.setattr(coverage, "is_here", lambda *_: True)
+    patch.setattr(catch_up, "is_here", lambda *_: True)
     return GOOD_PRACTICE
 
 
 def _values_never_pulled(patch: pytest.MonkeyPatch) -> Practice:
     """D6: an announced value is taken for one that is here."""
-    patch.setattr(replicator, "includes", lambda *_: True)
+    patch.setattr(incoming, "includes", lambda *_: True)
     return GOOD_PRACTICE
 
 

@@ -20,16 +20,18 @@ from kvnode.core.node.events import (
     Disconnect,
     Effect,
     Event,
+    HangUp,
     PaceDelta,
     PeerDown,
     Reply,
     Send,
     ServeDelta,
+    StartOver,
     Tell,
 )
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
-from kvnode.core.replication.messages import DeltaPage, Message
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest, Message
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
@@ -68,6 +70,9 @@ class World(Protocol):
 
     def answered(self, site: "Site", number: int, reply: Reply | None) -> None:
         """Note the reply to a request; None = it has not happened."""
+
+    def starts_over(self, site: "Site", reason: str) -> None:
+        """Replace what a site has stored: it is marked."""
 
     def disconnected(self, site: "Site", peer: ReplicaId, reason: str) -> None:
         """Note that a node blames another one."""
@@ -223,14 +228,16 @@ class Site:
             case Reply(number):
                 self._world.answered(self, number, effect)
                 del self.requests[number]
-            case ServeDelta(peer, session, clock):
-                self._serve(peer, session, clock)
+            case ServeDelta(peer, request):
+                self._serve(peer, request)
             case PaceDelta(peer, session, number, abandoned):
                 self._pace(peer, session, number, abandoned=abandoned)
             case Disconnect(peer, reason):
                 self._world.disconnected(self, peer, reason)
-            case Dial():
+            case Dial() | HangUp():
                 pass  # the network connects whom it likes
+            case StartOver(reason):
+                self._world.starts_over(self, reason)
             case Tell(message):
                 raise AssertionError(message)  # nothing is damaged here
             case _:
@@ -257,11 +264,11 @@ class Site:
 
     # -- deltas --------------------------------------------------------------
 
-    def _serve(self, peer: ReplicaId, session: int, clock: VersionVector) -> None:
+    def _serve(self, peer: ReplicaId, request: DeltaRequest) -> None:
         self.end_serving(peer)
         source = self._practice.open_source(self.store)
-        pages = delta_pages(source.view, clock, session=session, page_bytes=PAGE_BYTES)
-        self.serving[peer] = _Serving(session, source, pages)
+        pages = delta_pages(source.view, request, page_bytes=PAGE_BYTES)
+        self.serving[peer] = _Serving(request.session, source, pages)
 
     def _pace(
         self, peer: ReplicaId, session: int, number: int, *, abandoned: bool

@@ -319,7 +319,7 @@ def test_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
     open_lmdb(tmp_path).close()
     _put_meta(tmp_path, b"format", seal(struct.pack(">H", 9)))
 
-    with pytest.raises(RejectedError, match="format 9 and this version reads 1"):
+    with pytest.raises(RejectedError, match="format 9 and this version reads 2"):
         open_lmdb(tmp_path)
 
 

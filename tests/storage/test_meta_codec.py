@@ -5,11 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import NumberedDots
+from kvnode.core.versions.roster import Member, Roster, Standing
 from kvnode.core.versions.store_view import (
     ConflictRecord,
     DurableState,
+    Filling,
     PeerAddress,
+    StartOver,
 )
 from kvnode.errors import CorruptRecordError
 from kvnode.storage.meta_codec import (
@@ -17,10 +21,11 @@ from kvnode.storage.meta_codec import (
     decode_state,
     encode_conflicts,
     encode_state,
+    encode_surroundings,
     seal,
     unseal,
 )
-from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests.storage.stores import OWN, register
 
 u64 = st.integers(0, 2**64 - 1)
@@ -34,6 +39,10 @@ vectors = st.builds(
     VersionVector, st.dictionaries(replicas, intervals.filter(bool), max_size=4)
 ).map(VersionVector().join)  # which fuses intervals that touch
 texts = st.text(max_size=70)
+floors = st.builds(Floor, vectors, st.builds(HlcTimestamp, u64))
+members = st.builds(
+    Member, replicas, texts, texts, texts, u64, st.sampled_from(Standing)
+)
 states = st.builds(
     DurableState,
     replica=replicas,
@@ -45,6 +54,21 @@ states = st.builds(
     peers=st.lists(
         st.builds(PeerAddress, texts, texts, replicas, texts), max_size=4
     ).map(tuple),
+    roster=st.lists(members, max_size=4).map(lambda found: Roster().join(found)),
+    floor=floors,
+    filling=st.none()
+    | st.builds(
+        Filling,
+        st.none()
+        | st.builds(
+            EntryKey, st.builds(Namespace, texts), st.binary(min_size=1, max_size=9)
+        ),
+        st.none() | vectors,
+        floors,
+        u64,
+        u64,
+    ),
+    start_over=st.none() | st.builds(StartOver, vectors, floors),
 )
 logs = st.lists(
     st.builds(
@@ -60,7 +84,7 @@ logs = st.lists(
 @given(state=states)
 def test_state_survives_encoding(state: DurableState) -> None:
     """Every field comes back."""
-    assert decode_state(encode_state(state)) == state
+    assert decode_state(encode_state(state), encode_surroundings(state)) == state
 
 
 @given(log=logs)
@@ -81,7 +105,7 @@ def test_state_with_any_bit_turned_is_refused(
     raw[at // 8] ^= 1 << at % 8
 
     with pytest.raises(CorruptRecordError, match="state"):
-        decode_state(bytes(raw))
+        decode_state(bytes(raw), encode_surroundings(state))
 
 
 @given(data=st.binary(max_size=40))
@@ -89,7 +113,12 @@ def test_well_sealed_nonsense_is_refused_or_read_but_never_crashes(
     data: bytes,
 ) -> None:
     """A checksum made by someone else's code proves nothing about the rest."""
-    for decode in (decode_state, lambda raw: decode_conflicts(raw, NumberedDots())):
+    sound = encode_state(DurableState(OWN))
+    for decode in (
+        lambda raw: decode_state(raw, None),
+        lambda raw: decode_state(sound, raw),
+        lambda raw: decode_conflicts(raw, NumberedDots()),
+    ):
         try:
             decode(seal(data))
         except CorruptRecordError:
@@ -108,5 +137,5 @@ def test_state_of_a_later_format_is_refused_by_number() -> None:
     payload = bytearray(unseal(encode_state(DurableState(OWN)), "state"))
     payload[0] = 200
 
-    with pytest.raises(CorruptRecordError, match="format 200; this version reads 1"):
-        decode_state(seal(bytes(payload)))
+    with pytest.raises(CorruptRecordError, match="format 200; this version reads 2"):
+        decode_state(seal(bytes(payload)), None)

@@ -19,11 +19,14 @@ from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.events import PeerDown, PeerUp, Received
 from kvnode.core.replication.messages import DeltaAcknowledgement
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import NOBODY, Roster
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.transport import peer_pool
 from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
 from kvnode.transport.peer_pool import PeerPool
 from kvnode.transport.road import RoadError
+from kvnode.transport.wire import PROTOCOL
 from kvnode.types import ReplicaId
 from tests.runtime.nodes import until
 
@@ -63,6 +66,14 @@ class PoolNode:
     def known_peers(self) -> tuple[PeerAddress, ...]:
         """Return a peer known by hearsay."""
         return (PeerAddress("heard-of", "127.0.0.1:9", ReplicaId(9)),)
+
+    def roster(self) -> Roster:
+        """Return who is known to have joined."""
+        return NOBODY
+
+    def floor(self) -> Floor:
+        """Return what is forgotten."""
+        return GROUND
 
     def dial(self, other: "PoolNode") -> None:
         """Keep a connection to *other*."""
@@ -154,8 +165,12 @@ async def test_dialed_peers_exchange_hellos_and_messages(start: Starter) -> None
     await _connected(a, b)
     await until(lambda: bool(a.events and b.events))
 
-    assert a.events[0] == PeerUp(b.address, b.clock(), b.known_peers())
-    assert b.events[0] == PeerUp(a.address, a.clock(), a.known_peers())
+    assert a.events[0] == PeerUp(
+        b.address, b.clock(), b.known_peers(), protocol=PROTOCOL
+    )
+    assert b.events[0] == PeerUp(
+        a.address, a.clock(), a.known_peers(), protocol=PROTOCOL
+    )
     _send(a, b, *range(50))
     _send(b, a, 7)
     await until(lambda: len(b.numbers()) == 50 and a.numbers() == [7])
@@ -261,7 +276,7 @@ async def test_protocol_without_a_common_version_is_refused(
         call = connect()
         await call.write(hello.SerializeToString())
         assert isinstance(await call.read(), pb.PeerMessage)
-        with pytest.raises(grpc.aio.AioRpcError, match=r"1\.\.1 here, 99\.\.99 there"):
+        with pytest.raises(grpc.aio.AioRpcError, match=r"1\.\.2 here, 99\.\.99 there"):
             await call.read()
     assert "no common protocol version" in caplog.text
 

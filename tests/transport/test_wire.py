@@ -10,6 +10,7 @@ from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     DeltaPage,
     DeltaRequest,
+    Digest,
     FetchChunk,
     FetchRequest,
     Message,
@@ -18,6 +19,9 @@ from kvnode.core.replication.messages import (
     Report,
     WireEntry,
 )
+from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.record import HLC_END
+from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.wire import (
@@ -28,7 +32,7 @@ from kvnode.transport.wire import (
     encode_clock,
     encode_message,
 )
-from kvnode.types import EntryKey, Millis, Namespace, ReplicaId
+from kvnode.types import EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests import strategies
 
 numbers = st.integers(0, 2**64 - 1)
@@ -42,6 +46,17 @@ entries = st.lists(
     max_size=4,
 ).map(tuple)
 addresses = st.builds(PeerAddress, names, names, numbers.map(ReplicaId), names)
+members = st.builds(
+    Member,
+    numbers.filter(bool).map(ReplicaId),
+    names,
+    names,
+    names,
+    numbers,
+    st.sampled_from(Standing),
+)
+floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
+places = st.none() | keys.filter(lambda key: bool(key.namespace))
 ranges = st.tuples(seqs, seqs).map(sorted)
 
 messages: st.SearchStrategy[Message] = st.one_of(
@@ -50,7 +65,12 @@ messages: st.SearchStrategy[Message] = st.one_of(
         clocks,
         numbers.map(Millis),
         st.lists(addresses, max_size=3).map(tuple),
+        clocks,
+        numbers,
+        st.lists(members, max_size=3).map(tuple),
+        floors,
     ),
+    st.builds(Digest, numbers, numbers, numbers.map(Millis)),
     st.builds(
         lambda origin, seq, found: Push(origin, seq[0], seq[1], found),
         strategies.replica_ids,
@@ -62,10 +82,11 @@ messages: st.SearchStrategy[Message] = st.one_of(
         strategies.replica_ids,
         ranges,
     ),
-    st.builds(DeltaRequest, numbers, clocks),
+    st.builds(DeltaRequest, numbers, clocks, st.booleans(), places),
     st.builds(
         DeltaPage, numbers, page_numbers, clocks, entries, last=st.booleans(),
-        refused=names,
+        refused=names, floor=floors, before_floor=st.booleans(), until=places,
+        expected=numbers,
     ),
     st.builds(DeltaAcknowledgement, numbers, page_numbers, abandoned=st.booleans()),
     st.builds(FetchRequest, numbers, keys, strategies.dots(), numbers),

@@ -52,6 +52,19 @@ def _gaps(spans: Spans) -> Iterator[Interval]:
         expected = last + 1
 
 
+def _common(a: Spans, b: Spans) -> Iterator[Interval]:
+    """Yield the intervals that are in both *a* and *b*, ascending."""
+    at, to = 0, 0
+    while at < len(a) and to < len(b):
+        first, last = max(a[at][0], b[to][0]), min(a[at][1], b[to][1])
+        if first <= last:
+            yield (first, last)
+        if a[at][1] < b[to][1]:
+            at += 1
+        else:
+            to += 1
+
+
 class VersionVector:
     """An immutable map from replica to the sequence numbers covered."""
 
@@ -112,6 +125,25 @@ class VersionVector:
             for first, last in theirs:
                 mine = _with_interval(mine, first, last)
             spans[replica] = mine
+        return VersionVector(spans)
+
+    def meet(self, other: "VersionVector") -> "VersionVector":
+        """Return the intersection: the largest vector that both cover."""
+        if self._spans == other._spans:
+            return self
+        spans: dict[ReplicaId, Spans] = {}
+        for replica, mine in self._spans.items():
+            theirs = other._spans.get(replica, ())
+            common = mine if mine == theirs else tuple(_common(mine, theirs))
+            if common:
+                spans[replica] = common
+        return VersionVector(spans)
+
+    def minus(self, other: "VersionVector") -> "VersionVector":
+        """Return the vector of what is covered here and not by *other*."""
+        spans: dict[ReplicaId, Spans] = {}
+        for replica, first, last in self.missing_from(other):
+            spans[replica] = (*spans.get(replica, ()), (first, last))
         return VersionVector(spans)
 
     def without(self, replica: ReplicaId, first: int, last: int) -> "VersionVector":

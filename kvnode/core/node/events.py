@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import Outcome, WriteRequest
-from kvnode.core.replication.messages import Message
+from kvnode.core.replication.messages import DeltaRequest, Message
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import Member
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import EntryKey, ReplicaId
 
@@ -16,11 +18,18 @@ class PeersConfigured(NamedTuple):
 
 
 class PeerUp(NamedTuple):
-    """A connection to *peer* stands, and it said hello."""
+    """
+    A connection to *peer* stands, and it said hello.
+
+    `protocol` is what both speak; of protocol 1 there are neither members nor floor.
+    """
 
     peer: PeerAddress
     clock: VersionVector
     known: tuple[PeerAddress, ...]
+    members: tuple[Member, ...] = ()
+    floor: Floor = GROUND
+    protocol: int = 1
 
 
 class PeerDown(NamedTuple):
@@ -40,13 +49,28 @@ class Tick(NamedTuple):
     """Time has passed; comes about every TICK_MILLIS while a node runs."""
 
 
+class RemoveMember(NamedTuple):
+    """The operator says that *replica* is gone and will not come back (G3)."""
+
+    replica: ReplicaId
+
+
 class Damaged(NamedTuple):
     """Somebody met a damaged record of *key* in this node's own store."""
 
     key: EntryKey
 
 
-Event = WriteRequest | PeersConfigured | PeerUp | PeerDown | Received | Tick | Damaged
+Event = (
+    WriteRequest
+    | PeersConfigured
+    | PeerUp
+    | PeerDown
+    | Received
+    | Tick
+    | Damaged
+    | RemoveMember
+)
 
 TICK_MILLIS = 50
 """Half of the shortest patience the protocol knows (a gap's 100 ms)."""
@@ -74,11 +98,10 @@ class Reply(NamedTuple):
 
 
 class ServeDelta(NamedTuple):
-    """Send *peer* a delta for what *clock* lacks, from one snapshot."""
+    """Send *peer* what it requests, from one snapshot."""
 
     peer: ReplicaId
-    session: int
-    clock: VersionVector
+    request: DeltaRequest
 
 
 class PaceDelta(NamedTuple):
@@ -96,6 +119,22 @@ class Dial(NamedTuple):
     peer: PeerAddress
 
 
+class HangUp(NamedTuple):
+    """Do not dial *peer* any more: it is gone for good."""
+
+    peer: PeerAddress
+
+
+class StartOver(NamedTuple):
+    """
+    Stop: this node's store must be replaced before it is used (G2b).
+
+    A peer has forgotten what it has not heard of; the turn's commit says what.
+    """
+
+    reason: str
+
+
 class Disconnect(NamedTuple):
     """End the connection: the peer broke the protocol; *reason* says how."""
 
@@ -109,4 +148,14 @@ class Tell(NamedTuple):
     message: str
 
 
-Effect = Send | Reply | ServeDelta | PaceDelta | Dial | Disconnect | Tell
+Effect = (
+    Send
+    | Reply
+    | ServeDelta
+    | PaceDelta
+    | Dial
+    | HangUp
+    | StartOver
+    | Disconnect
+    | Tell
+)

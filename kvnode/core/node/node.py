@@ -17,7 +17,8 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Refused, WriteRequest
 from kvnode.core.node.events import Effect, Event, Reply
-from kvnode.core.node.replicator import Peer, Replicator, Settings
+from kvnode.core.node.peer import Peer
+from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
@@ -55,7 +56,7 @@ class Node:
         self.state = state
         self._settings = settings
         self._acknowledgements = Acknowledgements()
-        self._replicator = Replicator(settings, self._acknowledgements)
+        self._replicator = Replicator(settings, self._acknowledgements, state.replica)
         self._uncommitted: deque[_Uncommitted] = deque()
 
     @property
@@ -71,7 +72,7 @@ class Node:
     @property
     def uncovered_batches(self) -> int:
         """Return how many pushed batches wait for what they depend on."""
-        return len(self._replicator.waiting_batches)
+        return len(self._replicator.incoming.batches)
 
     def step(self, events: Sequence[Event], now: Millis, view: TurnView) -> TurnResult:
         """
@@ -91,7 +92,7 @@ class Node:
                 requests.append((event, outcomes, before + 1, turn.seq))
             else:
                 self._replicator.take(event, turn)
-        self._replicator.finish(turn, self.state.replica)
+        self._replicator.finish(turn)
         for request, outcomes, first, last in requests:
             if request.replicas.local or last < first:  # the second: nothing happened
                 turn.effects.append(Reply(request.number, outcomes, 1, 1))

@@ -13,19 +13,21 @@ from kvnode.core.crdt.kinds import join
 from kvnode.core.node.events import Effect
 from kvnode.core.node.pushes import Originated
 from kvnode.core.versions.conflict_log import append
+from kvnode.core.versions.floor import GROUND, Floor, forgets
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
     DurableState,
     LostVersion,
+    Mortal,
     TurnView,
     Write,
     staged_rows,
 )
 from kvnode.core.versions.version import Entry
 from kvnode.errors import DamagedRecordError
-from kvnode.types import Dot, EntryKey, Millis, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 
 
 class Turn:
@@ -42,6 +44,10 @@ class Turn:
         self.hlc = state.hlc
         self.seq = state.seq
         self.peers = state.peers
+        self.roster = state.roster
+        self.floor = state.floor
+        self.filling = state.filling
+        self.start_over = state.start_over
         self.effects: list[Effect] = []
         self.originated: dict[EntryKey, Originated] = {}
         self.seq_before = state.seq
@@ -60,7 +66,7 @@ class Turn:
             DamagedRecordError: The record is damaged; `damaged` notes that.
         """
         staged = self._writes.get(key)
-        if staged:
+        if staged is not None:
             return staged.entry
         try:
             return self._view.entry(key)
@@ -108,9 +114,36 @@ class Turn:
         first_seq = before.first_seq if before else self.seq
         self.originated[key] = Originated(first_seq, entry)
 
-    def merge(self, key: EntryKey, incoming: Entry) -> None:
-        """Merge what a peer sent; note a concurrent loser (R4)."""
+    def drop(self, key: EntryKey, stored: Entry) -> None:
+        """Stage that nothing is left of *key*, which holds *stored* (rule G2)."""
+        staged = self._writes.get(key)
+        replaced = staged.replaced if staged is not None else stored.version
+        self._writes[key] = Write(key, None, replaced)
+
+    def mortals(
+        self, until: HlcTimestamp, after: Mortal | None = None
+    ) -> Iterator[Mortal]:
+        """Yield what is due before *until*; look at the entries as they are now."""
+        return self._view.mortals(until, after)
+
+    def merge(self, key: EntryKey, incoming: Entry, *, above: Floor = GROUND) -> None:
+        """
+        Merge what a peer sent; note a concurrent loser (R4).
+
+        Args:
+            key: Where it belongs.
+            incoming: What the peer holds there.
+            above: The floor of a peer that covers it.  What that forgets, the peer
+                has merged with whatever it sends, and it holds against nothing.
+        """
         stored = self.entry(key)
+        if (
+            stored is not None
+            and stored.version != incoming.version
+            and forgets(above, stored.version)
+        ):
+            self.put(key, incoming, stored)
+            return
         merged = merge(stored, incoming, join)
         if merged.changed:
             self.put(key, merged.entry, stored)
@@ -139,6 +172,10 @@ class Turn:
             hlc=self.hlc,
             seq=self.seq,
             peers=self.peers,
+            roster=self.roster,
+            floor=self.floor,
+            filling=self.filling,
+            start_over=self.start_over,
             conflicts_ever=self._state.conflicts_ever + self._conflict_count,
         )
 

@@ -28,10 +28,10 @@ from kvnode.core.node.commands import (
     UpdateSet,
 )
 from kvnode.core.node.turn import Turn
+from kvnode.core.versions.floor import origin_of
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.version import (
     NEVER,
-    ORIGIN,
     Entry,
     Kind,
     Stamp,
@@ -61,7 +61,10 @@ class Writer:
         self._session = session
         # The own earlier writes need no mention: a push is covered in order.
         self._dependencies = tuple(
-            d for d in session.seen if d.replica != replica or not turn.clock.covers(d)
+            d
+            for d in session.seen
+            if not turn.floor.vector.covers(d)  # every member does
+            and (d.replica != replica or not turn.clock.covers(d))
         )
 
     def apply(self, command: Command) -> Outcome:
@@ -161,7 +164,7 @@ class Writer:
 
     def _update(self, key: EntryKey, kind: Kind, update: Update) -> Outcome:
         stored = self._turn.entry(key)
-        base, state, metadata = ORIGIN, b"", ""
+        base, state, metadata = origin_of(self._turn.floor), b"", ""
         others: KeyClock = ()
         if stored is not None:
             version = stored.version

@@ -9,8 +9,8 @@ here, in memory and bounded: what is dropped comes back with a delta.
 
 from dataclasses import dataclass
 
-from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.versions.merge import includes
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.replication.catch_up import is_here
 from kvnode.core.versions.version import Entry, Version
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
@@ -46,7 +46,16 @@ class WaitingBatches:
         if len(self._batches) < WAITING_BATCHES_MAX:
             self._batches[batch.origin, batch.first] = batch
 
-    def arrived(self, key: EntryKey, stored: Entry) -> list[WaitingBatch]:
+    def held(self) -> VersionVector:
+        """Return what the batches hold together."""
+        held = EMPTY
+        for batch in self._batches.values():
+            held = held.with_range(batch.origin, batch.first, batch.last)
+        return held
+
+    def arrived(
+        self, key: EntryKey, stored: Entry | None, clock: VersionVector
+    ) -> list[WaitingBatch]:
         """
         Note that *key* holds *stored* after a pull; return batches now complete.
 
@@ -55,7 +64,7 @@ class WaitingBatches:
         """
         complete = []
         for batch in self._batches.values():
-            if key in batch.missing and includes(stored, batch.missing[key]):
+            if key in batch.missing and is_here(batch.missing[key], stored, clock):
                 del batch.missing[key]
                 if not batch.missing:
                     complete.append(batch)

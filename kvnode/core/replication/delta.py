@@ -18,8 +18,13 @@ from collections.abc import Generator, Iterator
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.claims import claimable
-from kvnode.core.replication.messages import DeltaPage, WireEntry, wire_entry
-from kvnode.core.versions.store_view import StoreView
+from kvnode.core.replication.messages import (
+    DeltaPage,
+    DeltaRequest,
+    WireEntry,
+    wire_entry,
+)
+from kvnode.core.versions.store_view import DurableState, StoreView
 from kvnode.core.versions.version import Entry
 from kvnode.errors import DamagedRecordError
 from kvnode.types import Dot, EntryKey
@@ -27,6 +32,8 @@ from kvnode.types import Dot, EntryKey
 PAGE_ENTRIES_MAX = 500
 """Bounds how long one page keeps the event loop: about 5 ms."""
 
+_FILLING = "this node is being filled itself; ask another"
+_BEFORE_FLOOR = "what is lacking there is forgotten here: start over"
 _DAMAGED = "a record is damaged here and is being pulled; ask again later"
 
 
@@ -65,25 +72,49 @@ def _first_lacking(entry: Entry, clock: VersionVector) -> Dot:
     return next(dot for dot in entry.version.index_dots if not clock.covers(dot))
 
 
+def all_entries(
+    view: StoreView, after: EntryKey | None, damaged: set[EntryKey]
+) -> Iterator[tuple[EntryKey, Entry]]:
+    """Yield every entry behind *after*, by namespace and key; see `lacking_entries`."""
+    for namespace in sorted(view.namespaces()):
+        start = b""
+        if after is not None:
+            if namespace < after.namespace:
+                continue
+            if namespace == after.namespace:
+                start = after.key + b"\0"
+        while True:
+            try:
+                for key, entry in view.scan(namespace, start=start):
+                    yield EntryKey(namespace, key), entry
+            except DamagedRecordError as error:
+                damaged.add(error.key)
+                start = error.key.key + b"\0"
+            else:
+                break
+
+
 def delta_pages(  # noqa: PLR0913 -- each named at the call
     view: StoreView,
-    clock: VersionVector,
+    request: DeltaRequest,
     *,
-    session: int,
     page_bytes: int,
+    expected: int = 0,
     given_up: frozenset[EntryKey] = frozenset(),
     damaged: set[EntryKey] | None = None,
 ) -> Generator[DeltaPage]:
     """
-    Yield the pages of a delta for a peer that covers *clock*; at least one.
+    Yield the pages that a peer requests; at least one.
 
     All pages must claim the same, so damage that was not known at the first one
-    ends the delta with a page that refuses the rest (docs/decisions/0011).
+    ends the delta with a page that refuses the rest (docs/decisions/0011).  A peer
+    that lacks what is forgotten here cannot be served by a delta (G2b), and a node
+    that is being filled has nothing to serve.
 
     Args:
         view: The one snapshot; it must stay open until the last page.
-        clock: What the peer covers.
-        session: The peer's number for this delta.
+        request: What the peer covers, or from where on it wants everything.
+        expected: How many entries the store holds, about.
         page_bytes: A page is closed once it is this large; it may be larger by
             one entry, whose value is at most INLINE_VALUE_BYTES_MAX.
         given_up: Keys with damaged records that nobody is waiting for to be
@@ -91,20 +122,55 @@ def delta_pages(  # noqa: PLR0913 -- each named at the call
         damaged: Takes the keys whose records are found to be damaged.
     """
     damaged = set() if damaged is None else damaged
-    snapshot_clock = view.state().clock
+    state, clock = view.state(), request.clock
+    frame = DeltaPage(
+        request.session,
+        0,
+        state.clock,
+        (),
+        last=False,
+        floor=state.floor,
+        expected=expected if request.whole else 0,
+    )
+    reason = _refusal(state, request)
+    if reason:
+        before = reason == _BEFORE_FLOOR
+        yield frame._replace(last=True, refused=reason, before_floor=before)
+        return
     if given_up:
-        snapshot_clock = claimable(view, snapshot_clock, clock, given_up)
+        claimed = claimable(view, state.clock, clock, given_up)
+        frame = frame._replace(snapshot_clock=claimed)
+    if request.whole:
+        entries = all_entries(view, request.after, damaged)
+    else:
+        entries = lacking_entries(view, clock, damaged)
     page: list[WireEntry] = []
     number, size = 0, 0
-    for key, entry in lacking_entries(view, clock, damaged):
+    for key, entry in entries:
         if size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX:
             if damaged - given_up:
                 break
-            yield DeltaPage(session, number, snapshot_clock, tuple(page), last=False)
+            yield _filled(frame, number, page, request)
             page, number, size = [], number + 1, 0
         page.append(wire_entry(key, entry))
         size += page[-1].size_bytes
     if damaged - given_up:
-        yield DeltaPage(session, number, EMPTY, (), last=True, refused=_DAMAGED)
-    else:
-        yield DeltaPage(session, number, snapshot_clock, tuple(page), last=True)
+        frame = DeltaPage(request.session, 0, EMPTY, (), last=False, refused=_DAMAGED)
+        page = []
+    yield _filled(frame, number, page, request)._replace(last=True)
+
+
+def _refusal(state: DurableState, request: DeltaRequest) -> str:
+    """Return why *request* cannot be served; empty if it can."""
+    if state.filling is not None:
+        return _FILLING
+    if not request.whole and not request.clock.includes(state.floor.vector):
+        return _BEFORE_FLOOR
+    return ""
+
+
+def _filled(
+    frame: DeltaPage, number: int, page: list[WireEntry], request: DeltaRequest
+) -> DeltaPage:
+    until = page[-1].key if page and request.whole else None
+    return frame._replace(number=number, entries=tuple(page), until=until)

@@ -8,8 +8,10 @@ the messages of one peer in order or ends the connection; it adds no meaning.
 
 from typing import NamedTuple
 
-from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.record import WIRE, encode
+from kvnode.core.versions.roster import Member
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.core.versions.version import Entry
 from kvnode.limits import INLINE_VALUE_BYTES_MAX
@@ -49,11 +51,40 @@ def wire_entry(key: EntryKey, entry: Entry) -> WireEntry:
 
 
 class Report(NamedTuple):
-    """Anti-entropy (D8): what the sender covers, at its time *sent_at*."""
+    """
+    Anti-entropy (D8): what the sender covers, at its time *sent_at*.
+
+    Attributes:
+        clock: What it covers, durably.
+        sent_at: Its wall clock.  What it writes later is stamped later, save when
+            its clock is set back.
+        known: Addresses that it has heard of; to a peer of protocol 1 alone.
+        held: What it has merged and does not cover yet, and may pass on.
+        roster: Fingerprint of its roster; 0 = it speaks protocol 1.
+        members: Its roster, where the receiver is known to have another.
+        floor: What it has forgotten.
+    """
 
     clock: VersionVector
     sent_at: Millis
     known: tuple[PeerAddress, ...] = ()
+    held: VersionVector = EMPTY
+    roster: int = 0
+    members: tuple[Member, ...] = ()
+    floor: Floor = GROUND
+
+
+class Digest(NamedTuple):
+    """
+    Anti-entropy between equals: fingerprints of what a report would say.
+
+    `view` is of clock, held writes, roster and floor; `store` of all entries, 0 if
+    it is not known just now.
+    """
+
+    view: int
+    store: int
+    sent_at: Millis
 
 
 class Push(NamedTuple):
@@ -83,10 +114,16 @@ class PushAcknowledgement(NamedTuple):
 
 
 class DeltaRequest(NamedTuple):
-    """Send everything that *clock* does not cover (D1)."""
+    """
+    Send everything that *clock* does not cover (D1).
+
+    With *whole*, send everything in key order from after the key *after* on (D10).
+    """
 
     session: int
     clock: VersionVector
+    whole: bool = False
+    after: EntryKey | None = None
 
 
 class DeltaPage(NamedTuple):
@@ -94,7 +131,10 @@ class DeltaPage(NamedTuple):
     One page of a delta.
 
     `snapshot_clock` is on every page; the receiver joins it into its own only
-    with the last (D2).  A `refused` session has one page and no entries.
+    with the last (D2).  A `refused` session has one page and no entries;
+    `before_floor` says that the requester must start over (G2b).  `floor` is what
+    the sender has forgotten.  Pages of a bootstrap say up to which key they go
+    (`until`) and how many entries there are, about.
     """
 
     session: int
@@ -103,6 +143,10 @@ class DeltaPage(NamedTuple):
     entries: tuple[WireEntry, ...]
     last: bool
     refused: str = ""
+    floor: Floor = GROUND
+    before_floor: bool = False
+    until: EntryKey | None = None
+    expected: int = 0
 
 
 class DeltaAcknowledgement(NamedTuple):
@@ -134,6 +178,7 @@ class FetchChunk(NamedTuple):
 
 Message = (
     Report
+    | Digest
     | Push
     | PushAcknowledgement
     | DeltaRequest

@@ -15,7 +15,14 @@ from enum import Enum
 from typing import NamedTuple
 
 from kvnode.core.clocks.key_clock import covers, join_sorted
-from kvnode.core.versions.version import CRDT_KINDS, Entry, Kind, Version
+from kvnode.core.versions.version import (
+    CRDT_KINDS,
+    Entry,
+    Kind,
+    Version,
+    is_one_crdt,
+    outranks,
+)
 
 Join = Callable[[Kind, bytes, bytes], bytes]
 """Joins two encoded states of one CRDT kind; see kvnode.core.crdt."""
@@ -62,11 +69,11 @@ def merge(stored: Entry | None, incoming: Entry, join: Join) -> Merged:
     if stored is None:
         return Merged(incoming, Relation.NEWER, changed=True)
     mine, theirs = stored.version, incoming.version
-    if mine.rank == theirs.rank:
-        if mine.kind not in CRDT_KINDS:
-            return Merged(stored, Relation.SAME, changed=False)
+    if is_one_crdt(mine, theirs):
         return _joined(stored, incoming, join)
-    if theirs.rank > mine.rank:
+    if mine.rank == theirs.rank:
+        return Merged(stored, Relation.SAME, changed=False)
+    if outranks(theirs, mine):
         if _builds_on(theirs, mine):  # by R1 the common case
             return Merged(incoming, Relation.NEWER, changed=True)
         relation = relate(mine, theirs)
@@ -87,9 +94,9 @@ def includes(stored: Entry | None, version: Version) -> bool:
     if stored is None:
         return False
     mine = stored.version
-    if mine.rank != version.rank:
-        return mine.rank > version.rank
-    return mine.kind not in CRDT_KINDS or _builds_on(mine, version)
+    if is_one_crdt(mine, version):
+        return _builds_on(mine, version)
+    return mine.rank == version.rank or outranks(mine, version)
 
 
 def relate(stored: Version, incoming: Version) -> Relation:
@@ -119,6 +126,7 @@ def _joined(stored: Entry, incoming: Entry, join: Join) -> Merged:
             d for d in contributors if d.replica != newest.version.dot.replica
         ),
         dependencies=join_sorted(mine.dependencies, theirs.dependencies),
+        base=max(mine.base, theirs.base),
     )
     value = join(mine.kind, stored.value, incoming.value)
     entry = Entry(version, value, newest.metadata)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import NOBODY, Roster
 from kvnode.core.versions.version import Entry, Version
 from kvnode.types import (
     ZERO_HLC,
@@ -39,6 +41,39 @@ class PeerAddress(NamedTuple):
     region: str = ""
 
 
+class Filling(NamedTuple):
+    """
+    How far a bootstrap has come (rule D10); goes on from here after any crash.
+
+    Attributes:
+        after: The last key that is here, in scan order; None = not begun.
+        covers: What every page so far was covered by at its sender: what the
+            store may claim when all pages are here.  None = not begun.
+        floor: Join of the floors of the senders.
+        done: Entries taken so far.
+        expected: Entries that the sender holds, about.
+    """
+
+    after: EntryKey | None = None
+    covers: VersionVector | None = None
+    floor: Floor = GROUND
+    done: int = 0
+    expected: int = 0
+
+
+class StartOver(NamedTuple):
+    """
+    A peer has forgotten what this store has not heard of (rule G2b).
+
+    Attributes:
+        covered: What the peer covered: entries under it are the peer's to tell.
+        floor: The peer's floor, which this store does not cover.
+    """
+
+    covered: VersionVector
+    floor: Floor
+
+
 @dataclass(frozen=True, slots=True)
 class DurableState:
     """
@@ -54,6 +89,10 @@ class DurableState:
             be above a version from the future.
         conflicts_ever: Conflicts noticed here so far.
         peers: Peers known, by configuration or by hearsay; sorted by name.
+        roster: Who ever joined, this replica too, and what became of them.
+        floor: What is forgotten here (rule G2).
+        filling: A bootstrap under way: the store is not to be served (D10).
+        start_over: What this store must be replaced for before it is used (G2b).
     """
 
     replica: ReplicaId
@@ -63,6 +102,10 @@ class DurableState:
     hlc: HlcTimestamp = ZERO_HLC
     conflicts_ever: int = 0
     peers: tuple[PeerAddress, ...] = ()
+    roster: Roster = NOBODY
+    floor: Floor = GROUND
+    filling: Filling | None = None
+    start_over: StartOver | None = None
 
 
 class LostVersion(NamedTuple):
@@ -72,11 +115,23 @@ class LostVersion(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Store *entry*; the index rows of *replaced* go in the same transaction."""
+    """
+    Store *entry*; the index rows of *replaced* go in the same transaction.
+
+    Without an entry the key is dropped: nothing of it is left (rule G2).
+    """
 
     key: EntryKey
-    entry: Entry
+    entry: Entry | None
     replaced: Version | LostVersion | None
+
+
+class Mortal(NamedTuple):
+    """A stored tombstone or expiring entry, and what a floor must be above for it."""
+
+    due: HlcTimestamp
+    dot: Dot
+    key: EntryKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +196,16 @@ class TurnView(Protocol):
         Looks at the whole index: for a key whose record cannot tell them.
         """
 
+    def mortals(
+        self, until: HlcTimestamp, after: Mortal | None = None
+    ) -> Iterator[Mortal]:
+        """
+        Yield tombstones and expiring entries that are due before *until*.
+
+        In the store's order, by due and then dot, from behind *after* on.  A row may
+        be of an entry that is damaged or superseded: look at the entry.
+        """
+
 
 class StoreView(TurnView, Protocol):
     """One consistent snapshot; valid until closed."""
@@ -174,13 +239,13 @@ def staged_rows(
 ) -> Iterator[tuple[Dot, EntryKey]]:
     """Yield index *rows* of that range as they will be after *writes*."""
     by_dot = dict(rows)
-    kept: dict[EntryKey, Entry] = {}
+    kept: dict[EntryKey, Entry | None] = {}
     for key, entry, replaced in writes:
         for dot in replaced.index_dots if replaced else ():
             by_dot.pop(dot, None)
         kept[key] = entry
     for key, entry in kept.items():
-        for dot in entry.version.index_dots:
+        for dot in () if entry is None else entry.version.index_dots:
             if dot.replica == replica and first <= dot.seq <= (last or dot.seq):
                 by_dot[dot] = key
     yield from sorted(by_dot.items())

@@ -50,7 +50,12 @@ class Stamp(NamedTuple):
 
 
 ORIGIN = Stamp(HlcTimestamp(0), ReplicaId(0))
-"""Below every write: the base of a CRDT that was started on nothing."""
+"""
+Below every write: the base of a CRDT that was started on nothing.
+
+Where something has been forgotten, that base has the timestamp below which all of it
+was stamped, and replica 0 (docs/decisions/0012).
+"""
 
 
 class Version(NamedTuple):
@@ -108,3 +113,31 @@ class Entry(NamedTuple):
     def live(self, now: Millis) -> bool:
         """Tell whether a reader at *now* sees the entry."""
         return self.version.kind is not Kind.TOMBSTONE and not self.expired(now)
+
+
+def starts_on_nothing(version: Version) -> bool:
+    """Tell whether a CRDT was started where nothing was stored."""
+    return version.base.replica == 0
+
+
+def is_one_crdt(a: Version, b: Version) -> bool:
+    """
+    Tell whether two CRDT versions are contributions to one CRDT, and are joined.
+
+    Those that were started on nothing are one whatever was forgotten before: that
+    tells what may have been ended in between (kvnode.core.versions.floor).
+    """
+    if a.kind is not b.kind or a.kind not in CRDT_KINDS:
+        return False
+    return a.base == b.base or (starts_on_nothing(a) and starts_on_nothing(b))
+
+
+def outranks(a: Version, b: Version) -> bool:
+    """
+    Tell whether *a* supersedes *b*, if they are not one register or one CRDT.
+
+    Of two types that were started on nothing the larger one, wherever that was.
+    """
+    if starts_on_nothing(a) and starts_on_nothing(b) and {a.kind, b.kind} <= CRDT_KINDS:
+        return a.kind > b.kind
+    return a.rank > b.rank

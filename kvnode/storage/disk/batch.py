@@ -18,18 +18,20 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from kvnode.core.versions import record
+from kvnode.core.versions.floor import mortal_from
 from kvnode.core.versions.store_view import Commit, DurableState
-from kvnode.core.versions.version import Entry
+from kvnode.core.versions.version import Entry, Version
 from kvnode.storage.disk.layout import (
     DATABASE_NAMES,
-    STATE_ROW,
     Committed,
     Databases,
+    mortal_row_key,
     namespace_row,
     replica_row,
+    state_rows,
 )
 from kvnode.storage.key_codec import encode_head_id, is_long, split
-from kvnode.storage.meta_codec import encode_conflicts, encode_state
+from kvnode.storage.meta_codec import encode_conflicts
 from kvnode.types import Dot, EntryKey
 
 if TYPE_CHECKING:
@@ -48,7 +50,11 @@ class Batch:
     index: Rows = field(default_factory=list)
     conflicts: Rows = field(default_factory=list)
     long_conflicts: Rows = field(default_factory=list)
+    mortal: Rows = field(default_factory=list)
     meta: Rows = field(default_factory=list)
+    entries_gone: list[bytes] = field(default_factory=list)
+    long_entries_gone: list[bytes] = field(default_factory=list)
+    mortal_gone: list[bytes] = field(default_factory=list)
     index_gone: list[bytes] = field(default_factory=list)
     conflicts_gone: list[bytes] = field(default_factory=list)
     long_conflicts_gone: list[bytes] = field(default_factory=list)
@@ -56,11 +62,15 @@ class Batch:
     @property
     def row_count(self) -> int:
         """Return about how many rows are put and deleted."""
-        return len(self.entries) + len(self.index) + len(self.index_gone)
+        gone = len(self.index_gone) + len(self.entries_gone) + len(self.mortal_gone)
+        return len(self.entries) + len(self.index) + len(self.mortal) + gone
 
     def write(self, txn: "Transaction", databases: Databases) -> None:
         """Put and delete all rows within *txn*; deletions first."""
         for gone, database in (
+            (self.entries_gone, databases.entries),
+            (self.long_entries_gone, databases.long_entries),
+            (self.mortal_gone, databases.mortal),
             (self.index_gone, databases.index),
             (self.conflicts_gone, databases.conflicts),
             (self.long_conflicts_gone, databases.long_conflicts),
@@ -110,7 +120,7 @@ class BatchBuilder:
         replicas_before = len(self._committed.replicas)
         self._add_writes(batch, commit, heads)
         self._add_conflicts(batch, commit, heads)
-        batch.meta.append((STATE_ROW, encode_state(commit.state)))
+        batch.meta.extend(state_rows(commit.state, self._committed.state))
         new_names = self.namespaces.names[names_before:]
         new_replicas = self.dots.numbered[replicas_before:]
         batch.meta.extend(map(namespace_row, count(names_before + 1), new_names))
@@ -134,29 +144,45 @@ class BatchBuilder:
 
     def _add_writes(self, batch: Batch, commit: Commit, heads: "_NewHeads") -> None:
         dots = self.dots
-        last: dict[EntryKey, Entry] = {}
+        last: dict[EntryKey, Entry | None] = {}
         superseded: set[Dot] = set()
         for key, entry, replaced in commit.writes:
             if replaced is not None:
                 superseded.update(replaced.index_dots)
+            if isinstance(replaced, Version):
+                due = mortal_from(replaced)
+                if due is not None:
+                    batch.mortal_gone.append(mortal_row_key(due, replaced.dot, dots))
             last[key] = entry
         kept: set[Dot] = set()
         for (namespace, name), entry in last.items():
             prefix = self.namespaces.intern(namespace)
-            row = record.encode(entry, dots)
-            if is_long(name):
-                batch.long_entries.append((heads.row_key(prefix, name), row))
-            else:
-                batch.entries.append((prefix + name, row))
-            for dot in entry.version.index_dots:
-                kept.add(dot)
-                batch.index.append((dots.encode_dot(dot), prefix + name))
+            long = is_long(name)
+            row_key = heads.row_key(prefix, name) if long else prefix + name
+            if entry is None:
+                gone = batch.long_entries_gone if long else batch.entries_gone
+                gone.append(row_key)
+                continue
+            rows = batch.long_entries if long else batch.entries
+            rows.append((row_key, record.encode(entry, dots)))
+            self._point_at(prefix + name, entry.version, batch)
+            kept.update(entry.version.index_dots)
         # Deletions go before puts, so this only spares a CRDT's rows that stay.
         batch.index_gone.extend(map(dots.encode_dot, superseded - kept))
         batch.entries.sort()
         batch.long_entries.sort()
         batch.index.sort()
+        batch.mortal.sort()
         batch.index_gone.sort()
+
+    def _point_at(self, place: bytes, version: Version, batch: Batch) -> None:
+        """Add the rows by which the entry at *place* is found."""
+        for dot in version.index_dots:
+            batch.index.append((self.dots.encode_dot(dot), place))
+        due = mortal_from(version)
+        if due is not None:
+            row_key = mortal_row_key(due, version.dot, self.dots)
+            batch.mortal.append((row_key, place))
 
     def _add_conflicts(self, batch: Batch, commit: Commit, heads: "_NewHeads") -> None:
         for (namespace, key), log in commit.conflicts.items():

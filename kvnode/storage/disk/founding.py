@@ -22,16 +22,17 @@ from kvnode.storage.disk.layout import (
     HOME_ROW,
     MAP_BYTES,
     SESSION_ROW,
-    STATE_ROW,
     Committed,
     Databases,
     format_row,
     open_databases,
     open_environment,
     read_committed,
+    state_rows,
 )
 from kvnode.storage.disk.room import translated
-from kvnode.storage.meta_codec import encode_state, seal, unseal
+from kvnode.storage.disk.upgrade import upgrade
+from kvnode.storage.meta_codec import seal, unseal
 from kvnode.types import ReplicaId
 
 logger = logging.getLogger(__name__)
@@ -55,13 +56,17 @@ def read_or_found(
     with environment.begin() as txn:
         committed = read_committed(txn, databases)
         stored_home = txn.get(HOME_ROW, None, databases.meta)
+        current = txn.get(FORMAT_ROW, None, databases.meta) == format_row()
+    if committed is not None and not current:
+        upgrade(environment, databases, committed)
+        return read_or_found(environment, databases, directory, random_replica)
     home = home_row(directory)
     if committed is not None and stored_home == home:
         return committed
     rows = {HOME_ROW: home}
     if committed is None:
         rows[FORMAT_ROW] = format_row()
-        rows[STATE_ROW] = encode_state(DurableState(_draw(random_replica)))
+        rows |= state_rows(DurableState(_draw(random_replica)))
     else:
         logger.warning(
             "%s was copied or moved: it goes on as a new replica, since two with one"
@@ -69,7 +74,7 @@ def read_or_found(
             directory,
         )
         state = replace(committed.state, replica=_draw(random_replica), seq=0)
-        rows[STATE_ROW] = encode_state(state)
+        rows |= state_rows(state)
     put_meta(environment, databases, rows)
     sync_directory(directory)
     with environment.begin() as txn:
@@ -133,7 +138,8 @@ def adopt(
             raise CorruptRecordError(msg)
         state = replace(committed.state, replica=_draw(random_replica), seq=0)
         with environment.begin(databases.meta, write=True) as txn:
-            txn.put(STATE_ROW, encode_state(state))
+            for row in state_rows(state):
+                txn.put(*row)
             txn.put(SESSION_ROW, CLEAN)
             txn.put(HOME_ROW, home_row(directory))
     except lmdb.Error as error:

@@ -6,8 +6,10 @@ The LMDB environment: its databases and the rows of `meta`.
     index                        dot, u16 replica number and 48 bits of seq
                                  -> u16 namespace number and the full key
     conflicts, long_conflicts    entry key -> conflict log
-    meta                         format, state, session; namespaces and replicas
-                                 by number
+    mortal                       u64 timestamp, dot -> as in the index: tombstones
+                                 and expiring entries by when they may be forgotten
+    meta                         format, state and its surroundings, session;
+                                 namespaces and replicas by number
 
 The map is large from the start (1 TiB of address space, which costs nothing on
 disk: the file grows with what is written) and never resized.  Resizing needs a
@@ -33,8 +35,14 @@ from kvnode.core.versions.record import NumberedDots
 from kvnode.core.versions.store_view import DurableState
 from kvnode.errors import CorruptRecordError, RejectedError
 from kvnode.storage.key_codec import NamespaceTable
-from kvnode.storage.meta_codec import decode_state, seal, unseal
-from kvnode.types import Namespace, ReplicaId
+from kvnode.storage.meta_codec import (
+    decode_state,
+    encode_state,
+    encode_surroundings,
+    seal,
+    unseal,
+)
+from kvnode.types import Dot, HlcTimestamp, Namespace, ReplicaId
 
 if TYPE_CHECKING:
     from lmdb import _Database
@@ -54,10 +62,13 @@ READERS_MAX = 1024
 SPARE_READERS = 64
 """Read transactions kept for reuse, so that opening one allocates nothing."""
 DATABASES_MAX = 16
-STORE_FORMAT = 1
+STORE_FORMAT = 2
+STORE_FORMAT_BEFORE = 1
+"""Without `mortal`; see kvnode.storage.disk.founding."""
 
 FORMAT_ROW = b"format"
 STATE_ROW = b"state"
+SURROUNDINGS_ROW = b"surroundings"
 SESSION_ROW = b"session"
 HOME_ROW = b"home"
 NAMESPACE_ROWS = b"namespace/"
@@ -77,6 +88,7 @@ class Databases:
     index: "Database"
     conflicts: "Database"
     long_conflicts: "Database"
+    mortal: "Database"
     meta: "Database"
 
     def all(self) -> "tuple[Database, ...]":
@@ -163,7 +175,7 @@ def read_committed(txn: "Transaction", databases: Databases) -> Committed | None
     if form is None:
         return None
     (number,) = _U16.unpack(unseal(form, "the store's format"))
-    if number != STORE_FORMAT:
+    if number not in {STORE_FORMAT, STORE_FORMAT_BEFORE}:
         msg = (
             f"the store has format {number} and this version reads {STORE_FORMAT}:"
             " run the version that wrote it"
@@ -177,7 +189,7 @@ def read_committed(txn: "Transaction", databases: Databases) -> Committed | None
     replicas = _table_rows(txn, meta, REPLICA_ROWS)
     return Committed(
         txn.id(),
-        decode_state(raw),
+        decode_state(raw, txn.get(SURROUNDINGS_ROW, None, meta)),
         tuple(Namespace(str(name, "utf-8")) for name in names),
         tuple(ReplicaId(_U64.unpack(replica)[0]) for replica in replicas),
         txn.stat(databases.heads)["entries"],
@@ -187,6 +199,26 @@ def read_committed(txn: "Transaction", databases: Databases) -> Committed | None
 def format_row() -> bytes:
     """Return the value of the row that makes an environment a store."""
     return seal(_U16.pack(STORE_FORMAT))
+
+
+def state_rows(
+    state: DurableState, before: DurableState | None = None
+) -> list[tuple[bytes, bytes]]:
+    """Return the rows of *state*, its surroundings only where *before* has others."""
+    rows = [(STATE_ROW, encode_state(state))]
+    if (
+        before is None
+        or before.peers != state.peers
+        or before.roster is not state.roster
+        or before.floor is not state.floor
+    ):
+        rows.append((SURROUNDINGS_ROW, encode_surroundings(state)))
+    return rows
+
+
+def mortal_row_key(due: HlcTimestamp, dot: Dot, dots: NumberedDots) -> bytes:
+    """Return the key of a row of `mortal`."""
+    return _U64.pack(due) + dots.encode_dot(dot)
 
 
 def namespace_row(number: int, name: Namespace) -> tuple[bytes, bytes]:

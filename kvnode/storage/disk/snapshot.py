@@ -18,13 +18,14 @@ import lmdb
 
 from kvnode.core.versions import record
 from kvnode.core.versions.record import SEQ_BITS, NumberedDots
-from kvnode.core.versions.store_view import ConflictRecord, DurableState
+from kvnode.core.versions.store_view import ConflictRecord, DurableState, Mortal
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError, OverloadedError
 from kvnode.storage.disk.layout import (
     READERS_MAX,
     Committed,
     Databases,
+    mortal_row_key,
     read_committed,
 )
 from kvnode.storage.key_codec import (
@@ -35,7 +36,7 @@ from kvnode.storage.key_codec import (
     split,
 )
 from kvnode.storage.meta_codec import decode_conflicts
-from kvnode.types import Dot, EntryKey, Namespace, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace, ReplicaId
 
 if TYPE_CHECKING:
     from kvnode.storage.disk.layout import Cursor, Database, Transaction
@@ -191,6 +192,27 @@ class LmdbSnapshot:
         except lmdb.Error as error:
             raise _page_error(error) from error
         return tuple(sorted(found))
+
+    def mortals(
+        self, until: HlcTimestamp, after: Mortal | None = None
+    ) -> Iterator[Mortal]:
+        """Yield tombstones and expiring entries that are due before *until*."""
+        name = self._namespaces.name
+        try:
+            cursor = self._open().cursor(self._databases.mortal)
+            if after is not None:
+                start = mortal_row_key(after.due, after.dot, self._dots) + b"\0"
+                if not cursor.set_range(start):
+                    return
+            for row_key, value in cursor.iternext():
+                (due,) = _U64.unpack_from(row_key)
+                if due >= until:
+                    return
+                key = EntryKey(name(value[:NUMBER_BYTES]), value[NUMBER_BYTES:])
+                dot = self._dots.decode_dot(row_key, _U64.size)
+                yield Mortal(HlcTimestamp(due), dot, key)
+        except lmdb.Error as error:
+            raise _page_error(error) from error
 
     def conflicts(self, key: EntryKey) -> tuple[ConflictRecord, ...]:
         """Return the conflict log of *key*, oldest first; empty if none."""

@@ -16,7 +16,7 @@ from cluster.simulated.running import run
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node import healing
 from kvnode.core.node.healing import PATIENCE_WITH_ABSENT, Healed
-from kvnode.core.node.replicator import Replicator
+from kvnode.core.node.incoming import Incoming
 from kvnode.core.node.turn import Turn
 from kvnode.errors import KvError, UnavailableError
 from kvnode.types import EntryKey
@@ -252,6 +252,7 @@ def test_node_alone_serves_all_but_the_damaged_key() -> None:
                 await read_or_write
         await client.put("other", "value")
         assert await client.get("other") is not None
+        await asyncio.sleep(10)  # what it wrote becomes stable meanwhile
         commits = cluster.node("a").disk.commits
         await asyncio.sleep(60)
         assert cluster.node("a").disk.commits == commits
@@ -354,15 +355,13 @@ def test_seeds_under_damage_break_no_rule_and_come_to_rest(
 ) -> None:
     """Also of nodes cut off or down, and while others are, so that writes are lost."""
     healed: Counter[Healed] = Counter()
-    go_on = Replicator._healed
+    go_on = Incoming._healed
 
-    def counting(
-        replicator: Replicator, key: EntryKey, how: Healed, turn: Turn
-    ) -> None:
+    def counting(incoming: Incoming, key: EntryKey, how: Healed, turn: Turn) -> None:
         healed[how] += 1
-        go_on(replicator, key, how, turn)
+        go_on(incoming, key, how, turn)
 
-    monkeypatch.setattr(Replicator, "_healed", counting)
+    monkeypatch.setattr(Incoming, "_healed", counting)
     for seed in range(200, 200 + 4 * EXAMPLES):
         for harm in (_harm, _harm_while_one_is_away):
             assert under(harm, seed) == (), f"{harm.__name__}, seed {seed}"

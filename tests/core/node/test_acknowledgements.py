@@ -6,7 +6,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Put, Refused, Replicas, WriteRequest
 from kvnode.core.node.events import Effect, PeerDown, Reply, Tick
-from kvnode.core.node.replicator import Peer
+from kvnode.core.node.peer import Peer
 from kvnode.core.replication.messages import PushAcknowledgement, Report
 from kvnode.core.replication.outbox import Outbox
 from kvnode.core.versions.store_view import PeerAddress

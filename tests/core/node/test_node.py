@@ -265,7 +265,7 @@ def test_delta_request_is_served_by_the_shell() -> None:
 
     effects = bench.hear(B, DeltaRequest(5, VersionVector()))
 
-    assert ServeDelta(B, 5, VersionVector()) in effects
+    assert ServeDelta(B, DeltaRequest(5, VersionVector())) in effects
 
 
 def test_report_that_shows_more_leads_to_a_delta() -> None:

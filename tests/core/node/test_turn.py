@@ -57,6 +57,7 @@ def test_several_writes_of_a_key_replace_what_the_store_held(view: StoreView) ->
 
     assert commit is not None
     [write] = commit.writes
+    assert write.entry is not None
     assert write.entry.version.dot == Dot(B, 3)
     assert write.replaced == STORED.version
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.catch_up import SILENCE_MAX, CatchUp
 from kvnode.core.replication.messages import DeltaPage
 from kvnode.errors import PeerProtocolError
@@ -36,10 +36,10 @@ def test_delta_waits_for_every_announced_value() -> None:
     catch_up.missing[KEY] = register(Dot(A, 2)).version
     catch_up.take(page(0, last=True), Millis(1))
 
-    assert not catch_up.arrived(KEY, register(Dot(A, 1)))
+    assert not catch_up.arrived(KEY, register(Dot(A, 1)), EMPTY)
     assert not catch_up.complete
-    assert not catch_up.arrived(at(b"other"), register(Dot(A, 2)))
-    assert catch_up.arrived(KEY, register(Dot(A, 2)))
+    assert not catch_up.arrived(at(b"other"), register(Dot(A, 2)), EMPTY)
+    assert catch_up.arrived(KEY, register(Dot(A, 2)), EMPTY)
 
     assert catch_up.complete
 

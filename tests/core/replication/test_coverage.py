@@ -99,7 +99,7 @@ def test_batch_with_a_missing_value_is_not_covered() -> None:
 
     assert waiting.advance(EMPTY) == EMPTY
 
-    assert [b.origin for b in waiting.arrived(KEY, announced)] == [A]
+    assert [b.origin for b in waiting.arrived(KEY, announced, EMPTY)] == [A]
     assert waiting.advance(EMPTY) == VersionVector.of({A: 1})
 
 
@@ -108,7 +108,7 @@ def test_pull_of_an_older_version_does_not_complete_a_batch() -> None:
     waiting = WaitingBatches()
     waiting.add(batch(Dot(A, 2), missing={KEY: register(Dot(A, 2)).version}))
 
-    assert waiting.arrived(KEY, register(Dot(A, 1))) == []
+    assert waiting.arrived(KEY, register(Dot(A, 1)), EMPTY) == []
 
     assert waiting.waiting_for(KEY) == [(A, Dot(A, 2))]
 
@@ -119,7 +119,7 @@ def test_pull_from_another_peer_completes_only_what_it_includes() -> None:
     waiting.add(batch(Dot(A, 1), missing={KEY: counter(Dot(A, 1)).version}))
     waiting.add(batch(Dot(C, 3), missing={KEY: counter(Dot(C, 3)).version}))
 
-    complete = waiting.arrived(KEY, counter(Dot(A, 1), Dot(B, 7)))
+    complete = waiting.arrived(KEY, counter(Dot(A, 1), Dot(B, 7)), EMPTY)
 
     assert [b.origin for b in complete] == [A]
     assert waiting.waiting_for(KEY) == [(C, Dot(C, 3))]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication import delta
 from kvnode.core.replication.delta import delta_pages, lacking_entries
-from kvnode.core.replication.messages import DeltaPage
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
 from kvnode.core.versions.version import Entry
 from kvnode.errors import DamagedRecordError
@@ -63,7 +63,7 @@ def test_delta_holds_exactly_what_a_scan_of_everything_finds_lacking(
 
 def pages_of(view: StoreView, clock: VersionVector, page_bytes: int) -> list[DeltaPage]:
     """Return the pages of a delta."""
-    return list(delta_pages(view, clock, session=7, page_bytes=page_bytes))
+    return list(delta_pages(view, DeltaRequest(7, clock), page_bytes=page_bytes))
 
 
 @given(count=st.integers(0, 30), page_bytes=st.integers(1, 900))
@@ -113,7 +113,7 @@ def test_what_is_written_while_pages_are_sent_is_not_in_them() -> None:
     store = store_of(register(Dot(A, n)) for n in range(1, 4))
     key: EntryKey = at(b"0002")
     with store.snapshot() as view:
-        pages = delta_pages(view, EMPTY, session=1, page_bytes=1)
+        pages = delta_pages(view, DeltaRequest(1, EMPTY), page_bytes=1)
         sent = [next(pages)]
         newer = register(Dot(A, 21))
         replaced = Write(key, newer, register(Dot(A, 3)).version)
@@ -157,7 +157,11 @@ def damaged_pages(
         patch.setattr(delta, "PAGE_ENTRIES_MAX", 2)
         sick: StoreView = Damaged(view, at(b"0002"))  # type: ignore[assignment]  # the rest it hands on
         pages = delta_pages(
-            sick, clock, session=7, page_bytes=999, given_up=given_up, damaged=met
+            sick,
+            DeltaRequest(7, clock),
+            page_bytes=999,
+            given_up=given_up,
+            damaged=met,
         )
         return list(pages), met
 

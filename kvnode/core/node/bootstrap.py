@@ -1,0 +1,55 @@
+"""
+Bootstrap: filling an empty store from one peer's snapshot (rule D10).
+
+Pages come in key order, and each is durable with how far it goes, so that after a
+crash or a lost connection the next one starts behind it, be it from the same sender
+or from another.  All pages of one sender are of one snapshot.  Of two snapshots, the
+first part of the keys is as of one and the rest as of the other, so what may be
+claimed in the end is what *both* covered; a delta brings the rest.
+
+That holds as long as nothing was forgotten between the two which the claim does not
+cover: then a key that was deleted meanwhile would be kept for ever, and the bootstrap
+begins again.
+
+Until the end the node serves nobody: what it holds is no state that ever was.
+"""
+
+from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.node.turn import Turn
+from kvnode.core.replication.catch_up import CatchUp
+from kvnode.core.versions.store_view import Filling
+
+
+def take_page(catch_up: CatchUp, turn: Turn) -> None:
+    """Note how far the pages of *catch_up* go, all of which are here."""
+    filling = turn.filling
+    assert filling is not None, "only a bootstrap asks for everything"
+    snapshot_clock = catch_up.snapshot_clock
+    covers = filling.covers
+    turn.filling = Filling(
+        catch_up.until or filling.after,
+        snapshot_clock if covers is None else covers.meet(snapshot_clock),
+        filling.floor.join(catch_up.floor),
+        filling.done + catch_up.counted(),
+        max(catch_up.expected, filling.expected),
+    )
+
+
+def passed(turn: Turn) -> bool:
+    """
+    Claim what the bootstrap has brought, now that all of it is here.
+
+    Returns:
+        False if it must begin again.
+    """
+    filling = turn.filling
+    assert filling is not None, "a bootstrap ends once"
+    clock = turn.clock.join(filling.covers or EMPTY)
+    if not clock.includes(filling.floor.vector):
+        turn.filling = Filling()
+        return False
+    turn.clock = clock
+    turn.filling = None
+    turn.floor = turn.floor.join(filling.floor)
+    turn.hlc = max(turn.hlc, turn.floor.hlc)
+    return True

@@ -1,0 +1,83 @@
+"""
+Replacing a store that is from before the floor; see kvnode.core.replication.start_over.
+
+It runs before the node does, in slices, each a transaction of its own.  The mark stays
+until the end, so that whatever ends the process, the next one goes on.  What is rescued
+is safe in a file before it leaves the store; after a crash it may be there twice.
+"""
+
+import logging
+from collections.abc import Callable
+from itertools import islice
+from typing import Protocol
+
+from kvnode.core.replication.delta import all_entries
+from kvnode.core.replication.start_over import Fate, begun_again, fate
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    LostVersion,
+    Write,
+)
+from kvnode.core.versions.version import Entry
+from kvnode.storage.port import Store
+from kvnode.types import EntryKey, ReplicaId
+
+logger = logging.getLogger(__name__)
+
+ENTRIES_PER_SLICE = 1000
+"""Entries of one transaction: about 20 ms."""
+
+
+class RescuingStore(Store, Protocol):
+    """A store that can put entries aside."""
+
+    async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
+        """Put *entries* aside, durably; return where, for people."""
+
+
+async def start_over(
+    store: RescuingStore, random_replica: Callable[[], ReplicaId]
+) -> DurableState:
+    """
+    Bring *store*, which is marked, to where a bootstrap fills it; return its state.
+
+    Raises:
+        OSError: The disk failed.
+        StoreFullError: It has no room; free some, and start the node again.
+    """
+    state = store.state()
+    mark = state.start_over
+    assert mark is not None, "only a marked store starts over"
+    damaged: set[EntryKey] = set()
+    counts = dict.fromkeys(Fate, 0)
+    place = ""
+    with store.snapshot() as view:
+        entries = all_entries(view, None, damaged)
+        while page := list(islice(entries, ENTRIES_PER_SLICE)):
+            fates = [(key, entry, fate(entry.version, mark)) for key, entry in page]
+            for _, _, one in fates:
+                counts[one] += 1
+            rescued = [(k, e) for k, e, one in fates if one is Fate.RESCUED]
+            if rescued:
+                place = await store.rescue(rescued)
+            gone = [
+                Write(key, None, entry.version)
+                for key, entry, one in fates
+                if one is not Fate.KEPT
+            ]
+            await store.apply(Commit(state, tuple(gone)))
+        lost = [
+            Write(key, None, LostVersion(view.dots_of(key))) for key in sorted(damaged)
+        ]
+    fresh = begun_again(state, random_replica())
+    await store.apply(Commit(fresh, tuple(lost)))
+    logger.warning(
+        "started over as a new replica: %d entries come again from peers, %d are kept,"
+        " and %d that may have been deleted elsewhere %s",
+        counts[Fate.DROPPED] + len(lost),
+        counts[Fate.KEPT],
+        counts[Fate.RESCUED],
+        f"are in {place}" if place else "were put aside",
+    )
+    return fresh
