@@ -23,7 +23,7 @@ CONVERGENCE_SECONDS_MAX = 300.0
 DIGEST_SECONDS_MAX = 120.0
 """A digest reads every entry: millions of them on a busy machine."""
 
-SOMEWHERE = "nowhere in particular"
+SOMEWHERE = "nowhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ Bytes between nodes of this machine, as the kernel counts them for each socket.
 Nothing stands between the nodes that could slow them down: Linux tells over a
 netlink socket what each TCP connection has received (`tcp_info`), which is the
 payload without the headers of TCP and IP, gRPC's framing included.  A connection
-counts as one between nodes if both its ends are theirs; a client's is not.
+counts as one between nodes if both its ends are theirs; a client's is not.  gRPC's
+sockets are of IPv6 even where the addresses are of IPv4, so both are looked at.
 
 What a connection received in its last moments, after the last look, is lost with
 it; connections between nodes live as long as the nodes.
@@ -72,32 +73,37 @@ class PeerBytes:
 
 def _ends(pid: int) -> Iterator[Ports]:
     with suppress(psutil.NoSuchProcess):
-        for connection in psutil.Process(pid).net_connections("tcp4"):
+        for connection in psutil.Process(pid).net_connections("tcp"):
             if connection.status == psutil.CONN_ESTABLISHED:
                 yield connection.laddr.port, connection.raddr.port
 
 
 def _counters() -> Iterator[tuple[Ports, int]]:
-    """Yield what each IPv4 connection of this machine has received."""
-    body = _REQUEST.pack(
-        socket.AF_INET, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, _EVERY_STATE
-    )
-    header = _HEADER.pack(
-        _HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _DUMP_REQUEST, 1, 0
-    )
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG
-    ) as kernel:
-        kernel.sendall(header + body)
-        while True:
-            data = kernel.recv(_BUFFER_BYTES)
-            at = 0
-            while at < len(data):
-                length, kind, *_ = _HEADER.unpack_from(data, at)
-                if kind in {_MESSAGE_END, _MESSAGE_ERROR}:
-                    return
-                yield from parse_counter(data[at + _HEADER.size : at + length])
-                at += _aligned(length)
+    """Yield what each TCP connection of this machine has received."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        body = _REQUEST.pack(
+            family, socket.IPPROTO_TCP, 1 << (_INFO - 1), 0, _EVERY_STATE
+        )
+        header = _HEADER.pack(
+            _HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _DUMP_REQUEST, 1, 0
+        )
+        with socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG
+        ) as kernel:
+            kernel.sendall(header + body)
+            yield from _answers(kernel)
+
+
+def _answers(kernel: socket.socket) -> Iterator[tuple[Ports, int]]:
+    while True:
+        data = kernel.recv(_BUFFER_BYTES)
+        at = 0
+        while at < len(data):
+            length, kind, *_ = _HEADER.unpack_from(data, at)
+            if kind in {_MESSAGE_END, _MESSAGE_ERROR}:
+                return
+            yield from parse_counter(data[at + _HEADER.size : at + length])
+            at += _aligned(length)
 
 
 def parse_counter(message: bytes) -> Iterator[tuple[Ports, int]]:
