@@ -44,7 +44,7 @@ from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measurement import Measurement, Missing, Section
 from tests.benchmarks.replication.bootstrap import measure_bootstrap
 from tests.benchmarks.replication.catch_up import measure_catch_up
-from tests.benchmarks.replication.propagation import measure_propagation
+from tests.benchmarks.replication.propagation import COMPARED, measure_propagation
 from tests.benchmarks.report import Results, print_machine, print_results
 from tests.benchmarks.scale import measure_scale
 from tests.benchmarks.systems.etcd_cluster import etcd_subjects
@@ -133,6 +133,8 @@ class Bench:
         load, options = self._options.load, self._options
         if Section.PROPAGATION in only:
             for replicated in replicated_stores(load):
+                if replicated.family not in options.systems:
+                    continue
                 measure = partial(self._measure_propagation, replicated)
                 await self._attempt([Section.PROPAGATION], replicated.name, measure)
         measures: dict[Section, Callable[[Path], Awaitable[list[Fact]]]] = {
@@ -205,17 +207,14 @@ class Bench:
     async def _measure_propagation(
         self, replicated: Replicated, directory: Path
     ) -> None:
-        ours = [
-            fact
-            for fact in self.results.facts
-            if fact.section is Section.PROPAGATION and fact.unit != "x"
-        ]
+        load = self._options.load
         async with replicated.open(directory) as store:
-            found = await measure_propagation(
-                replicated.name, store, self._options.load
-            )
+            found = await measure_propagation(replicated.name, store, load)
         self.results.facts += found
-        self.results.facts += ratios(ours[: len(found)], found) if ours else []
+        if replicated.family is not Family.KVNODE:
+            own = replicated_stores(load)[0].name
+            ours = [fact for fact in self.results.facts if fact.subject == own]
+            self.results.facts += ratios(ours, found, of=COMPARED)
 
     async def _measure_facts(
         self, measure: Callable[[Path], Awaitable[list[Fact]]], directory: Path

@@ -37,21 +37,29 @@ class Facts:
             self.add(f"{what}, p{percent}", millis, "ms")
 
 
-def ratios(ours: Sequence[Fact], theirs: Sequence[Fact]) -> list[Fact]:
+def ratios(
+    ours: Sequence[Fact], theirs: Sequence[Fact], *, of: tuple[str, ...]
+) -> list[Fact]:
     """
     Return *ours* divided by what *theirs* say of the same thing.
 
-    Only spans are compared, and only with spans longer than nothing.
+    Only spans are compared whose name begins with one of *of*, and only where both
+    are longer than nothing: a write can be visible elsewhere before its writer has
+    the answer.
     """
-    rivals = {fact.what: fact for fact in theirs if fact.unit == "ms"}
+    rivals = {
+        fact.what: fact
+        for fact in theirs
+        if fact.unit == "ms" and fact.what.startswith(of)
+    }
     return [
         Fact(
             fact.section,
             f"{fact.subject} / {rivals[fact.what].subject}",
             fact.what,
-            fact.value / rivals[fact.what].value,
+            round(fact.value / rivals[fact.what].value, 2),
             "x",
         )
         for fact in ours
-        if fact.what in rivals and rivals[fact.what].value > 0
+        if fact.what in rivals and min(fact.value, rivals[fact.what].value) > 0
     ]

@@ -48,12 +48,13 @@ def measure_clocks() -> ClockCosts:
     empty = len(encode_message(Report(VersionVector(), NOW)).SerializeToString())
     report = Report(clock, NOW, members(REPLICAS))
     full = encode_message(report).SerializeToString()
+    read = decode_message(pb.PeerMessage.FromString(full))
+    assert read == report, "a report is read as it was written"
     began = process_time_ns()
     for _ in range(REPEATS):
         encode_message(report).SerializeToString()
-        read = decode_message(pb.PeerMessage.FromString(full))
+        decode_message(pb.PeerMessage.FromString(full))
     micros = (process_time_ns() - began) / 1000 / REPEATS / REPLICAS
-    assert read == report, "a report is read as it was written"
     return ClockCosts(
         memory_bytes=_memory_bytes(REPLICAS) / REPLICAS,
         wire_bytes=(wire - empty) / REPLICAS,

@@ -23,6 +23,9 @@ from tests.benchmarks.pacing import OpenLoop, Paced
 from tests.benchmarks.systems.local_nodes import Load, processor_seconds
 from tests.benchmarks.systems.replicated import ReplicatedStore
 
+COMPARED = ("put", "visible everywhere")
+"""What the report compares with other stores; the rest is of their own."""
+
 PROBE_EVERY = 10
 PROBE_PREFIX = b"probe/"
 WARM_UP_SECONDS = 2.0

@@ -57,12 +57,12 @@ class PeerBytes:
     def look(self, pids: Sequence[int]) -> None:
         """Take the counters of connections among *pids*; processes may be gone."""
         ends = {pid: set(_ends(pid)) for pid in pids}
-        counters = dict(_counters())
+        counts = dict(counters())
         for pid, own in ends.items():
             others = set().union(*(ends[other] for other in pids if other != pid))
             for end in own:
-                if end in counters and end[::-1] in others:
-                    self._received[pid, end] = counters[end]
+                if end in counts and end[::-1] in others:
+                    self._received[pid, end] = counts[end]
 
     def received(self, pid: int) -> int:
         """Return what connections seen so far have brought the process from others."""
@@ -78,7 +78,7 @@ def _ends(pid: int) -> Iterator[Ports]:
                 yield connection.laddr.port, connection.raddr.port
 
 
-def _counters() -> Iterator[tuple[Ports, int]]:
+def counters() -> Iterator[tuple[Ports, int]]:
     """Yield what each TCP connection of this machine has received."""
     for family in (socket.AF_INET, socket.AF_INET6):
         body = _REQUEST.pack(

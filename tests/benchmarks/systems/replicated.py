@@ -25,6 +25,7 @@ from tests.benchmarks.systems.process import (
     free_ports,
 )
 from tests.benchmarks.systems.redis_server import SETTINGS
+from tests.benchmarks.systems.subject import Family
 
 REDIS_REPLICAS = 2
 REDIS_CONNECTIONS = 64
@@ -59,6 +60,7 @@ class ReplicatedStore(Protocol):
 class Replicated:
     """A replicating store in one configuration, to be opened."""
 
+    family: Family
     name: str
     open: Callable[[Path], AbstractAsyncContextManager[ReplicatedStore]]
 
@@ -192,13 +194,15 @@ async def _is_linked(replica: Redis) -> bool:
 
 def replicated_stores(load: Load) -> list[Replicated]:
     """Return what is compared: three nodes of ours, and Redis in two settings."""
-    ours = Replicated(f"kvnode, {load.place}, fsync", partial(_open_kvnode, load))
+    ours = Replicated(
+        Family.KVNODE, f"kvnode, {load.place}, fsync", partial(_open_kvnode, load)
+    )
     if load.has_distances:
         return [ours]  # nothing emulates them for Redis
     return [
         ours,
         *(
-            Replicated(f"Redis, {setting}", partial(_open_redis, setting))
+            Replicated(Family.REDIS, f"Redis, {setting}", partial(_open_redis, setting))
             for setting in SETTINGS
         ),
     ]
