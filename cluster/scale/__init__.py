@@ -1,8 +1,17 @@
 """From what one write, one peer and one idle second cost to clusters of any size."""
 
-from cluster.scale.arithmetic import Bounds, Break, Load, Manner, Way, breaks, load_at
+from cluster.scale.arithmetic import (
+    Bounds,
+    Break,
+    Load,
+    Manner,
+    Way,
+    breaks,
+    load_at,
+)
 from cluster.scale.costs import Costs
 from cluster.scale.fit import fit
+from cluster.scale.table import report, table
 
 __all__ = [
     "Bounds",
@@ -14,4 +23,6 @@ __all__ = [
     "breaks",
     "fit",
     "load_at",
+    "report",
+    "table",
 ]

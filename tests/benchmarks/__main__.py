@@ -144,12 +144,13 @@ class Bench:
             Section.BOOTSTRAP: partial(
                 measure_bootstrap, load=load, key_count=options.keys or BOOTSTRAP_KEYS
             ),
-            Section.COSTS: partial(measure_costs, load=load),
         }
         for section, measure_facts in measures.items():
             if section in only:
                 measure = partial(self._measure_facts, measure_facts)
                 await self._attempt([section], f"kvnode, {section}", measure)
+        if Section.COSTS in only:
+            await self._attempt([Section.COSTS], "kvnode, costs", self._measure_costs)
 
     async def _round(self, only: frozenset[Section]) -> None:
         sections = [section for section in STORE_SECTIONS if section in only]
@@ -220,6 +221,12 @@ class Bench:
         self, measure: Callable[[Path], Awaitable[list[Fact]]], directory: Path
     ) -> None:
         self.results.facts += await measure(directory)
+
+    async def _measure_costs(self, directory: Path) -> None:
+        facts, self.results.costs = await measure_costs(
+            directory, load=self._options.load
+        )
+        self.results.facts += facts
 
 
 def parse_options(arguments: Sequence[str]) -> Options:

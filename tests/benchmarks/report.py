@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cluster.scale import Costs
+from cluster.scale import report as scale_report
 from tests.benchmarks.aims import (
     ETCD,
     REDIS,
@@ -52,6 +54,7 @@ class Results:
     missing: list[Missing] = field(default_factory=list)
     scale: list[ScaleFact] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    costs: Costs | None = None
 
     @property
     def rows(self) -> list[Measurement]:
@@ -74,6 +77,7 @@ class Results:
             "aims": [asdict(verdict) for verdict in self.verdicts()],
             "scale": [asdict(fact) for fact in self.scale],
             "facts": [asdict(fact) for fact in self.facts],
+            "costs": None if self.costs is None else asdict(self.costs),
         }
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -101,6 +105,9 @@ def print_results(console: Console, results: Results) -> None:
         missing = [row for row in results.missing if row.section is section]
         if facts or missing:
             console.print(_fact_table(title, facts, missing))
+    if results.costs is not None:
+        console.print("arithmetic, not measured: clusters of many sizes", style="bold")
+        console.print(scale_report(results.costs), highlight=False)
     for verdict in results.verdicts():
         mark = "[green]met[/]" if verdict.is_met else "[red]missed[/]"
         console.print(f"{mark}  {verdict.aim}: {verdict.ratio:.1f}x, {verdict.subject}")

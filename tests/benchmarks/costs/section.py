@@ -1,15 +1,14 @@
 """
-The costs section: measure one node's costs, and work out what many come to.
+The costs section: measure what one node pays, for `cluster.scale` to work with.
 
-What is measured and what follows from it by arithmetic have different subjects in
-the report: "N = 1,000, mesh" was never run.
+What was measured and what was fitted to it have different subjects in the report;
+what follows for clusters that were never run is not among its figures.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.scale import Bounds, Costs, Load, Manner, Way, breaks, fit, load_at
-from kvnode.core.node.replicator import PEERS_MAX
+from cluster.scale import Costs, fit
 from tests.benchmarks.costs.clocks import ClockCosts, measure_clocks
 from tests.benchmarks.costs.resting import Rest, measure_burdened, measure_clusters
 from tests.benchmarks.costs.writing import (
@@ -20,21 +19,12 @@ from tests.benchmarks.costs.writing import (
 )
 from tests.benchmarks.fact import Fact, Facts
 from tests.benchmarks.measurement import Section
-from tests.benchmarks.systems.local_nodes import Load as Steady
-
-CLUSTER_SIZES = (3, 10, 50, 200, 1_000, 10_000)
-BOUNDS = Bounds(
-    memory_bytes=4 << 30,
-    idle_bytes_per_second=12.5e6,  # 100 Mbit/s
-    idle_cores=0.5,
-    connections=PEERS_MAX,
-)
-"""Of a small machine at the edge, what it may use to do nothing at all."""
+from tests.benchmarks.systems.local_nodes import Load
 
 
-async def measure_costs(directory: Path, *, load: Steady) -> list[Fact]:
+async def measure_costs(directory: Path, *, load: Load) -> tuple[list[Fact], Costs]:
     """
-    Return what was measured, then the arithmetic for clusters of many sizes.
+    Return what was measured, and the costs that follow from it.
 
     Raises:
         NotConvergedError: The nodes of the writing part differ in the end.
@@ -45,13 +35,13 @@ async def measure_costs(directory: Path, *, load: Steady) -> list[Fact]:
     resting = await measure_burdened(directory / "resting", seconds=load.seconds)
     clusters = await measure_clusters(directory / "clusters", seconds=load.seconds)
     costs = costs_of(writes, pushing, resting, clocks)
-    return [
+    facts = [
         *_writing(writes, pushing),
         *_resting("one node, idle peers", resting),
         *_resting("clusters of real nodes", clusters),
         *_derived(costs),
-        *arithmetic(costs),
     ]
+    return facts, costs
 
 
 def costs_of(
@@ -141,34 +131,4 @@ def _derived(costs: Costs) -> list[Fact]:
     facts.add("wire, each clock entry", round(costs.clock_entry_wire_bytes, 1), "B")
     facts.add("wire, each peer", round(costs.report_bytes), "B/s")
     facts.add("wire, each peer x member", round(costs.report_member_bytes, 1), "B/s")
-    return facts.found
-
-
-def arithmetic(costs: Costs) -> list[Fact]:
-    """Return what *costs* come to in a mesh of many sizes, and what breaks first."""
-    mesh = Way(Manner.MESH)
-    found = []
-    for nodes in CLUSTER_SIZES:
-        found += _of(load_at(costs, nodes, mesh))
-    facts = Facts(Section.COSTS, "mesh, breaks first (arithmetic)")
-    for one in breaks(costs, mesh, BOUNDS):
-        facts.add(one.what, one.nodes, "nodes")
-    return found + facts.found
-
-
-def _of(load: Load) -> list[Fact]:
-    facts = Facts(Section.COSTS, f"N = {load.nodes:,}, mesh (arithmetic)")
-    facts.add("connections of a node", load.connections, "")
-    if load.idle_cores is not None:
-        facts.add("CPU at rest", round(load.idle_cores, 3), "cores")
-    if load.idle_bytes_per_second is not None:
-        facts.add(
-            "received at rest", round(load.idle_bytes_per_second / 1e6, 3), "MB/s"
-        )
-    facts.add("memory, no entries", round(load.memory_bytes / 2**20), "MiB")
-    facts.add("a clock on the wire", round(load.clock_wire_bytes), "B")
-    if load.writes_at_one is not None:
-        facts.add("writes, all at one node", round(load.writes_at_one), "/s")
-    if load.writes_at_all is not None:
-        facts.add("writes, spread over all", round(load.writes_at_all), "/s")
     return facts.found
