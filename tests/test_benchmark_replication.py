@@ -92,14 +92,12 @@ async def test_open_loop_ends_with_the_first_failure() -> None:
     """Under this load nothing may fail, and no figure hides that it did."""
 
     async def operation(number: int) -> None:
-        if number == 3:
-            msg = "refused"
+        if number >= 3:
+            msg = f"{number} was refused"
             raise ConnectionError(msg)
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ConnectionError, match="3 was refused"):
         await OpenLoop(operation, per_second=5000).run()
-
-    assert caught.group_contains(ConnectionError, match="refused")
 
 
 def test_probe_is_visible_before_its_writer_knows() -> None:

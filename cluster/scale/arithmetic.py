@@ -23,6 +23,8 @@ larger turns, which make a write cheaper; that disks and networks end too.
 
 References:
     Leitao, Pereira & Rodrigues, 2007.  Epidemic broadcast trees.
+    Leitao, Pereira & Rodrigues, 2007.  HyParView: a membership protocol for
+        reliable gossip-based broadcast.
     Das, Gupta & Motivala, 2002.  SWIM: a member's load is the same for any N.
 """
 

@@ -7,8 +7,8 @@ from cluster.scale.costs import Costs
 
 CLUSTER_SIZES = (3, 10, 50, 200, 1_000, 10_000)
 UNKNOWN = "not measured"
-LINKS = 6
-"""HyParView's active view for 10,000 nodes: fanout 5, and one (Leitao et al. 2007)."""
+LINKS = 5
+"""HyParView's active view for 10,000 nodes (Leitao et al. 2007): fanout 4, and one."""
 
 BOUNDS = Bounds(
     memory_bytes=4 << 30,

@@ -108,9 +108,17 @@ class OpenLoop:
         Run until `stop`; return what became of it.
 
         Raises:
-            ExceptionGroup: What operations raised.
+            Exception: What the first operation to fail raised.
         """
         paced = Paced(Pace(perf_counter_ns(), self._per_second))
+        try:
+            await self._send(paced)
+        except* Exception as errors:
+            # The others failed for the same reason, or were cancelled for it.
+            raise errors.exceptions[0] from None
+        return paced
+
+    async def _send(self, paced: Paced) -> None:
         async with asyncio.TaskGroup() as group:
             while not self._stopped.is_set():
                 now = perf_counter_ns()
@@ -121,7 +129,6 @@ class OpenLoop:
                     paced.took.append(-1)
                     group.create_task(self._one(number, paced))
                 await asyncio.sleep(TICK_SECONDS)
-        return paced
 
     async def _one(self, number: int, paced: Paced) -> None:
         await self._operation(number)

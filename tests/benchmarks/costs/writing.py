@@ -4,7 +4,7 @@ CPU and bytes of one write: where it is made, at a receiver, and for each more p
 Three real nodes say what a write costs at its origin and at a receiver.  What a
 node at rest uses is taken off, so that what is left is the writes'; nobody watches
 meanwhile.  What one more peer costs the origin would vanish in the noise there, so
-a node with 0, 4 and 8 peers that only acknowledge is put under the same load.
+a node with 0, 2 and 4 peers that only acknowledge is put under the same load.
 
 A turn of a node takes all writes that wait, so a write is cheaper at a higher
 rate: the figures hold for the rate that they were measured at.
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.processes import ProcessCluster
-from kvnode.client import Client
 from tests.benchmarks.costs.burden import burdened
 from tests.benchmarks.dataset import KEY_COUNT, draw
 from tests.benchmarks.pacing import OpenLoop, Paced
 from tests.benchmarks.systems.local_nodes import (
     Load,
     converge,
+    load_client,
     local_nodes,
     pid_of,
     processor_seconds,
@@ -32,7 +32,7 @@ from tests.benchmarks.systems.peer_bytes import PeerBytes, is_counting
 MICROS_PER_SECOND = 1_000_000
 SETTLE_SECONDS = 3.0
 NODES = 3
-PUSHED_TO = (0, 4, 8)
+PUSHED_TO = (0, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def measure_writes(directory: Path, load: Load) -> WriteCosts:
 
 
 async def measure_pushing(directory: Path, load: Load) -> list[Pushing]:
-    """Return what a write of *load* costs a node with 0, 4 and 8 peers."""
+    """Return what a write of *load* costs a node with 0, 2 and 4 peers."""
     found = []
     async with local_nodes(directory, sites(1)) as cluster:
         for count in PUSHED_TO:
@@ -117,7 +117,7 @@ async def _at_rest(cluster: ProcessCluster, seconds: float) -> _Used:
 
 async def _under(cluster: ProcessCluster, load: Load) -> tuple[_Used, Paced]:
     dataset = draw("costs", KEY_COUNT)
-    async with Client(cluster.endpoint(cluster.topology.names[0])) as client:
+    async with load_client(cluster, cluster.topology.names[0]) as client:
 
         async def put(number: int) -> None:
             value = dataset.values[(number * 7) % KEY_COUNT]

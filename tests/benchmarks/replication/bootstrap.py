@@ -25,6 +25,7 @@ from tests.benchmarks.scale import pair
 from tests.benchmarks.systems.local_nodes import (
     Load,
     converge,
+    load_client,
     local_nodes,
     pid_of,
     processor_seconds,
@@ -58,8 +59,8 @@ async def measure_bootstrap(
     )
     async with (
         local_nodes(directory, topology, DONOR) as cluster,
-        Client(cluster.endpoint(DONOR)) as writer,
-        Client(cluster.endpoint(DONOR)) as reader,
+        load_client(cluster, DONOR) as writer,
+        load_client(cluster, DONOR) as reader,
     ):
         await _load(writer, key_count)
         dataset = draw("steady/read", steady.READ_KEYS)

@@ -14,7 +14,7 @@ import asyncio
 from pathlib import Path
 from time import perf_counter_ns
 
-from kvnode.client import Client, Put
+from kvnode.client import Put
 from tests.benchmarks.dataset import draw
 from tests.benchmarks.fact import Fact, Facts
 from tests.benchmarks.measurement import NANOS_PER_SECOND, Section
@@ -24,6 +24,7 @@ from tests.benchmarks.replication.steady import Spell, add_spells
 from tests.benchmarks.systems.local_nodes import (
     Load,
     converge,
+    load_client,
     local_nodes,
     pid_of,
     processor_seconds,
@@ -45,8 +46,8 @@ async def measure_catch_up(
     async with local_nodes(directory, load.three_sites) as cluster:
         written, read, down = cluster.topology.names
         async with (
-            Client(cluster.endpoint(written)) as writer,
-            Client(cluster.endpoint(read)) as reader,
+            load_client(cluster, written) as writer,
+            load_client(cluster, read) as reader,
         ):
             dataset = draw("steady/read", steady.READ_KEYS)
             await writer.batch([Put(*pair) for pair in dataset.pairs()])

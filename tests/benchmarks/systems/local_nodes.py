@@ -27,6 +27,10 @@ DIGEST_SECONDS_MAX = 300.0
 
 POLL_SECONDS = 0.05
 
+DEADLINE_SECONDS = 120.0
+"""A load that is too high shows in the spans, and does not end the run."""
+
+
 SOMEWHERE = "nowhere"
 
 
@@ -66,6 +70,11 @@ async def local_nodes(
         yield cluster
     finally:
         await cluster.stop()
+
+
+def load_client(cluster: ProcessCluster, name: str) -> Client:
+    """Return a client of that node alone, which waits where others would give up."""
+    return Client(cluster.endpoint(name), deadline=DEADLINE_SECONDS)
 
 
 def pid_of(cluster: ProcessCluster, name: str) -> int:

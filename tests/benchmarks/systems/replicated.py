@@ -16,7 +16,13 @@ from redis.asyncio import BlockingConnectionPool, Redis
 
 from cluster.processes import ProcessCluster
 from kvnode.client import Client
-from tests.benchmarks.systems.local_nodes import Load, converge, local_nodes, pid_of
+from tests.benchmarks.systems.local_nodes import (
+    Load,
+    converge,
+    load_client,
+    local_nodes,
+    pid_of,
+)
 from tests.benchmarks.systems.process import (
     ServerError,
     ServerProcess,
@@ -100,9 +106,7 @@ class KvnodeReplicated:
 @asynccontextmanager
 async def _open_kvnode(load: Load, directory: Path) -> AsyncIterator[ReplicatedStore]:
     async with local_nodes(directory, load.three_sites) as cluster:
-        clients = {
-            name: Client(cluster.endpoint(name)) for name in cluster.topology.names
-        }
+        clients = {name: load_client(cluster, name) for name in cluster.topology.names}
         try:
             yield KvnodeReplicated(cluster, clients)
         finally:

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.scale import Manner, Way, table
 from cluster.scale.__main__ import main, read_costs
-from cluster.scale.table import BOUNDS, HEADINGS, UNKNOWN
+from cluster.scale.table import BOUNDS, HEADINGS, LINKS, UNKNOWN
 from kvnode.core.node.replicator import PEERS_MAX
 from tests.cluster.scale.test_arithmetic import EXAMPLE, MEASURED
 
@@ -28,12 +28,12 @@ def test_costs_are_read_as_they_were_written(results: Path) -> None:
 
 def test_table_has_every_size_and_says_what_it_does_not_know() -> None:
     """A cell without a figure is never empty, and never a guess."""
-    lines = table(EXAMPLE, Way(Manner.FEW_LINKS, 6), sizes=(3, 1000)).splitlines()
+    lines = table(EXAMPLE, Way(Manner.FEW_LINKS, LINKS), sizes=(3, 1000)).splitlines()
 
     cells = [line.strip("| ").split(" | ") for line in lines]
     assert cells[0] == list(HEADINGS)
     assert [row[0] for row in cells[2:]] == ["3", "1,000"]
-    assert [row[1] for row in cells[2:]] == ["2", "6"]
+    assert [row[1] for row in cells[2:]] == ["2", "5"]
     assert all(row[2] == row[3] == row[6] == row[7] == UNKNOWN for row in cells[2:])
     assert {len(row) for row in cells} == {len(HEADINGS)}
 
@@ -53,7 +53,7 @@ def test_command_prints_both_ways_and_what_breaks(
     assert "connections from 258 nodes on" in partly
     assert UNKNOWN in partly
     assert UNKNOWN not in wholly
-    assert table(MEASURED, Way(Manner.FEW_LINKS, 6)) in wholly
+    assert table(MEASURED, Way(Manner.FEW_LINKS, LINKS)) in wholly
 
 
 @pytest.mark.parametrize(
