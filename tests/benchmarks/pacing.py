@@ -113,7 +113,7 @@ class OpenLoop:
         paced = Paced(Pace(perf_counter_ns(), self._per_second))
         try:
             await self._send(paced)
-        except* Exception as errors:
+        except* Exception as errors:  # noqa: BLE001 -- it is raised again
             # The others failed for the same reason, or were cancelled for it.
             raise errors.exceptions[0] from None
         return paced

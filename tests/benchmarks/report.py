@@ -107,7 +107,7 @@ def print_results(console: Console, results: Results) -> None:
             console.print(_fact_table(title, facts, missing))
     if results.costs is not None:
         console.print("arithmetic, not measured: clusters of many sizes", style="bold")
-        console.print(scale_report(results.costs), highlight=False)
+        console.print(scale_report(results.costs), highlight=False, soft_wrap=True)
     for verdict in results.verdicts():
         mark = "[green]met[/]" if verdict.is_met else "[red]missed[/]"
         console.print(f"{mark}  {verdict.aim}: {verdict.ratio:.1f}x, {verdict.subject}")
