@@ -53,7 +53,8 @@ def test_spells_divide_the_operations_among_them(
     pace: Pace, count: int, cuts: list[int]
 ) -> None:
     """Each belongs to the spell in which it was due, and to no other."""
-    paced = Paced(pace, took=array("q", range(count)))
+    numbers = array("q", range(count))
+    paced = Paced(pace, late=numbers, took=numbers)
     edges = [pace.began, *sorted(pace.began + cut for cut in cuts), pace.due(count)]
 
     spells = [paced.spans(since, until) for since, until in pairwise(sorted(edges))]
@@ -62,6 +63,7 @@ def test_spells_divide_the_operations_among_them(
     assert [span for spell in spells for span in spell] == in_reach
     for spell, (since, until) in zip(spells, pairwise(sorted(edges)), strict=True):
         assert spell == [n for n in range(count) if since <= pace.due(n) < until]
+        assert paced.lateness(since, until) == spell
 
 
 async def test_open_loop_waits_for_nobody() -> None:

@@ -70,9 +70,9 @@ class Paced:
         """Return the spans of operations due in [since, until), in their order."""
         return list(self.took[self.pace.count(since - 1) : self.pace.count(until - 1)])
 
-    def lateness(self) -> list[int]:
-        """Return how late each operation was sent."""
-        return list(self.late)
+    def lateness(self, since: int, until: int) -> list[int]:
+        """Return how late the same operations were sent."""
+        return list(self.late[self.pace.count(since - 1) : self.pace.count(until - 1)])
 
     @property
     def per_second(self) -> float:

@@ -89,7 +89,6 @@ async def measure_bootstrap(
         Spell("before", began, progress.began),
         Spell("during the bootstrap", progress.began, progress.level),
     ]
-    facts.add_quantiles("sent late", writing.result().lateness())
     add_spells(facts, "put at the donor", writing.result(), spells)
     add_spells(facts, "get at the donor", reading.result(), spells)
     return facts.found

@@ -83,7 +83,6 @@ async def measure_catch_up(
         Spell("while it was down", killed, progress.began),
         Spell("while it caught up", progress.began, progress.level),
     ]
-    facts.add_quantiles("sent late", writing.result().lateness())
     add_spells(facts, f"put at {written}", writing.result(), spells)
     add_spells(facts, f"get at {read}", reading.result(), spells)
     return facts.found

@@ -15,6 +15,10 @@ from tests.benchmarks.systems.peer_bytes import PeerBytes, is_counting
 from tests.benchmarks.systems.process import ServerError
 
 POLL_SECONDS = 0.1
+SERVING_POLL_SECONDS = 0.05
+COUNT_SECONDS = 1.0
+"""Looking at all connections takes 50 ms on a busy machine, so not at every poll."""
+
 PROGRESS_SECONDS_MAX = 3600.0
 LEVEL_SECONDS = 0.25
 """Who lacks less than what is written in this time is level: so much is in flight."""
@@ -55,11 +59,12 @@ async def follow(
     began = perf_counter_ns()
     starting = asyncio.create_task(cluster.start(name))
     counted = PeerBytes()
+    counting = asyncio.create_task(_count(counted, cluster))
     try:
         while not await is_serving(cluster.endpoint(name)):
             if starting.done():
                 starting.result()  # its error, if it has one, says why
-            await asyncio.sleep(POLL_SECONDS / 10)
+            await asyncio.sleep(SERVING_POLL_SECONDS)
         serving = perf_counter_ns()
         async with (
             Client(cluster.endpoint(name)) as late,
@@ -71,14 +76,13 @@ async def follow(
             reached = 0
             deadline = serving + int(PROGRESS_SECONDS_MAX * NANOS_PER_SECOND)
             while perf_counter_ns() < deadline:
-                _look(counted, cluster)
                 newest = await covered(ahead, replica)
                 here = await covered(late, replica)
                 now = perf_counter_ns()
                 if here >= target and not reached:
                     reached = now
                 if reached and here >= newest - per_second * LEVEL_SECONDS:
-                    _look(counted, cluster)
+                    await _look(counted, cluster)
                     pid = pid_of(cluster, name)
                     taken = counted.received(pid) if is_counting() else None
                     return Progress(began, serving, reached, now, here - first, taken)
@@ -86,14 +90,22 @@ async def follow(
         msg = f"{name} is not level with {source} after {PROGRESS_SECONDS_MAX:.0f} s"
         raise ServerError(msg)
     finally:
+        counting.cancel()
         await starting
 
 
-def _look(counted: PeerBytes, cluster: ProcessCluster) -> None:
-    """Count what has come so far over the connections that there are now."""
+async def _count(counted: PeerBytes, cluster: ProcessCluster) -> None:
+    while True:
+        await _look(counted, cluster)
+        await asyncio.sleep(COUNT_SECONDS)
+
+
+async def _look(counted: PeerBytes, cluster: ProcessCluster) -> None:
+    """Count what has come so far, in a thread: clients' loads go on meanwhile."""
     if is_counting():
         processes = map(cluster.process, cluster.topology.names)
-        counted.look([one.pid for one in processes if one is not None])
+        pids = [one.pid for one in processes if one is not None]
+        await asyncio.to_thread(counted.look, pids)
 
 
 async def covered(client: Client, replica: ReplicaId) -> int:

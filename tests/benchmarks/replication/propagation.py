@@ -101,7 +101,7 @@ async def measure_propagation(
     facts = Facts(Section.PROPAGATION, name)
     facts.add("writes asked for", load.per_second, "/s")
     facts.add("writes answered", round(paced.per_second), "/s")
-    facts.add_quantiles("sent late", paced.lateness())
+    facts.add_quantiles("sent late", paced.late)
     facts.add_quantiles("put, from its due time", paced.took)
     for follower in store.followers:
         from_due, from_acknowledged = probes.spans(follower, paced, "run")

@@ -56,3 +56,5 @@ def add_spells(facts: Facts, what: str, paced: Paced, spells: Sequence[Spell]) -
     for spell in spells:
         if spans := paced.spans(spell.since, spell.until):
             facts.add_quantiles(f"{what} {spell.name}", spans)
+            late = paced.lateness(spell.since, spell.until)
+            facts.add_quantiles(f"{what} {spell.name}, sent late", late)
