@@ -40,7 +40,10 @@ Ask = Callable[[], Awaitable[Digest]]
 
 
 async def wait_until_equal(
-    nodes: Mapping[str, Ask], timeout_seconds: float
+    nodes: Mapping[str, Ask],
+    timeout_seconds: float,
+    *,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> Agreement:
     """
     Wait until all nodes hold the same.
@@ -48,6 +51,7 @@ async def wait_until_equal(
     Args:
         nodes: How to ask each node, by name; at least one.
         timeout_seconds: How long to wait at most; nodes are asked at least once.
+        answer_seconds: How long one node may take to answer.
 
     Raises:
         NotConvergedError: They still differ; the message says who lacks what.
@@ -57,7 +61,9 @@ async def wait_until_equal(
         answers = dict(
             zip(
                 nodes,
-                await asyncio.gather(*(_ask(ask) for ask in nodes.values())),
+                await asyncio.gather(
+                    *(_ask(ask, answer_seconds) for ask in nodes.values())
+                ),
                 strict=True,
             )
         )
@@ -72,13 +78,13 @@ async def wait_until_equal(
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _ask(ask: Ask) -> Digest | str:
+async def _ask(ask: Ask, seconds: float) -> Digest | str:
     """Return what the node holds, or why it did not say."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             return await ask()
     except TimeoutError:
-        return f"no answer within {ANSWER_SECONDS:g} s"
+        return f"no answer within {seconds:g} s"
     except KvError as error:
         return str(error)
 

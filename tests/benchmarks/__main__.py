@@ -6,6 +6,13 @@ Measure this project's store beside Redis, etcd and the raw ceilings.
     python -m tests.benchmarks --rounds 3 --systems kvnode,aetcd
     python -m tests.benchmarks --only scale --keys 1000000
     python -m tests.benchmarks --json results.json
+    python -m tests.benchmarks --only propagation --load-seconds 60
+    python -m tests.benchmarks --only catch-up --down-seconds 600
+    python -m tests.benchmarks --only bootstrap --keys 1000000
+    python -m tests.benchmarks --only costs
+
+The last four are about replication: several nodes under one steady load.  They
+take minutes and want the machine for themselves, so they run when named only.
 
 All servers are started here, on the loopback interface and in a temporary
 directory (set TMPDIR to choose the disk), one subject at a time, and ended again.
@@ -30,15 +37,22 @@ from rich.console import Console
 
 from tests.benchmarks.ceilings.grpc_road import measure_grpc
 from tests.benchmarks.ceilings.lmdb_groups import measure_lmdb
+from tests.benchmarks.costs.section import measure_costs
 from tests.benchmarks.dataset import KEY_COUNT, Dataset, draw
+from tests.benchmarks.fact import Fact, ratios
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measurement import Measurement, Missing, Section
+from tests.benchmarks.replication.bootstrap import measure_bootstrap
+from tests.benchmarks.replication.catch_up import measure_catch_up
+from tests.benchmarks.replication.propagation import COMPARED, measure_propagation
 from tests.benchmarks.report import Results, print_machine, print_results
 from tests.benchmarks.scale import measure_scale
 from tests.benchmarks.systems.etcd_cluster import etcd_subjects
 from tests.benchmarks.systems.kvnode_cluster import kvnode_subjects
+from tests.benchmarks.systems.local_nodes import Load
 from tests.benchmarks.systems.process import NotInstalledError
 from tests.benchmarks.systems.redis_server import redis_subjects
+from tests.benchmarks.systems.replicated import Replicated, replicated_stores
 from tests.benchmarks.systems.subject import Family, Subject
 from tests.benchmarks.workload import measure_store
 
@@ -46,6 +60,14 @@ LOG_COLUMNS = 160  # the widest table's need; a terminal's own width goes first
 INTERRUPTED_STATUS = 130  # what shells report for Ctrl-C
 TRACEBACK_FRAMES = 4  # first and last; the message says the rest
 STORE_SECTIONS = (Section.GETS, Section.PUTS, Section.BULK)
+REPLICATION_SECTIONS = (
+    Section.PROPAGATION,
+    Section.CATCH_UP,
+    Section.BOOTSTRAP,
+    Section.COSTS,
+)
+SCALE_KEYS = 1_000_000
+BOOTSTRAP_KEYS = 100_000
 
 
 class Ceiling(Protocol):
@@ -68,9 +90,18 @@ class Options:
     systems: frozenset[Family]
     seconds: float
     rounds: int
-    keys: int
+    keys: int | None
+    rate: int
+    load_seconds: float
+    down_seconds: float
+    distances: bool
     json: Path | None
     profile: Path | None
+
+    @property
+    def load(self) -> Load:
+        """What replication is measured under."""
+        return Load(self.rate, self.load_seconds, self.distances)
 
 
 class Bench:
@@ -96,6 +127,30 @@ class Bench:
             await self._round(only)
         if Section.SCALE in only:
             await self._attempt([Section.SCALE], "kvnode", self._measure_scale)
+        await self._replication(only)
+
+    async def _replication(self, only: frozenset[Section]) -> None:
+        load, options = self._options.load, self._options
+        if Section.PROPAGATION in only:
+            for replicated in replicated_stores(load):
+                if replicated.family not in options.systems:
+                    continue
+                measure = partial(self._measure_propagation, replicated)
+                await self._attempt([Section.PROPAGATION], replicated.name, measure)
+        measures: dict[Section, Callable[[Path], Awaitable[list[Fact]]]] = {
+            Section.CATCH_UP: partial(
+                measure_catch_up, load=load, down_seconds=options.down_seconds
+            ),
+            Section.BOOTSTRAP: partial(
+                measure_bootstrap, load=load, key_count=options.keys or BOOTSTRAP_KEYS
+            ),
+        }
+        for section, measure_facts in measures.items():
+            if section in only:
+                measure = partial(self._measure_facts, measure_facts)
+                await self._attempt([section], f"kvnode, {section}", measure)
+        if Section.COSTS in only:
+            await self._attempt([Section.COSTS], "kvnode, costs", self._measure_costs)
 
     async def _round(self, only: frozenset[Section]) -> None:
         sections = [section for section in STORE_SECTIONS if section in only]
@@ -147,8 +202,31 @@ class Bench:
         )
 
     async def _measure_scale(self, directory: Path) -> None:
-        facts = await measure_scale(directory, key_count=self._options.keys)
-        self.results.scale += facts
+        key_count = self._options.keys or SCALE_KEYS
+        self.results.scale += await measure_scale(directory, key_count=key_count)
+
+    async def _measure_propagation(
+        self, replicated: Replicated, directory: Path
+    ) -> None:
+        load = self._options.load
+        async with replicated.open(directory) as store:
+            found = await measure_propagation(replicated.name, store, load)
+        self.results.facts += found
+        if replicated.family is not Family.KVNODE:
+            own = replicated_stores(load)[0].name
+            ours = [fact for fact in self.results.facts if fact.subject == own]
+            self.results.facts += ratios(ours, found, of=COMPARED)
+
+    async def _measure_facts(
+        self, measure: Callable[[Path], Awaitable[list[Fact]]], directory: Path
+    ) -> None:
+        self.results.facts += await measure(directory)
+
+    async def _measure_costs(self, directory: Path) -> None:
+        facts, self.results.costs = await measure_costs(
+            directory, load=self._options.load
+        )
+        self.results.facts += facts
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -170,8 +248,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
         help="how often to measure everything but scale; rows are medians; 1",
     )
     parser.add_argument(
-        "--keys", type=int, default=1_000_000, help="of the scale section; 1,000,000"
+        "--keys",
+        type=int,
+        help=f"of the sections scale, {SCALE_KEYS:,} unless told otherwise, and"
+        f" bootstrap, {BOOTSTRAP_KEYS:,}",
     )
+    _add_load(parser)
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument(
         "--profile",
@@ -180,9 +262,34 @@ def parse_options(arguments: Sequence[str]) -> Options:
         " `python -m pstats`; it slows them down, so the figures are not to be used",
     )
     found = parser.parse_args(arguments)
-    if found.seconds <= 0 or found.rounds < 1 or found.keys < 1:
+    if found.seconds <= 0 or found.rounds < 1 or (found.keys or 1) < 1:
         parser.error("--seconds must be above 0, --rounds and --keys at least 1")
+    if min(found.load_seconds, found.down_seconds) <= 0 or found.rate < 1:
+        parser.error(
+            "--load-seconds and --down-seconds must be above 0, --rate at least 1"
+        )
     return Options(**vars(found))
+
+
+def _add_load(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "replication", f"of the sections {', '.join(REPLICATION_SECTIONS)}"
+    )
+    group.add_argument(
+        "--rate", type=int, default=5000, help="writes a second at one node; 5,000"
+    )
+    group.add_argument(
+        "--load-seconds", type=float, default=20.0, help="of steady load; 20"
+    )
+    group.add_argument(
+        "--down-seconds", type=float, default=60.0, help="of catch-up's outage; 60"
+    )
+    group.add_argument(
+        "--distances",
+        action="store_true",
+        help="put the nodes into three cities a third of the Earth apart, rather"
+        " than at no distance",
+    )
 
 
 def _add_names(
@@ -196,12 +303,14 @@ def _add_names(
         return frozenset(map(names, parts))
 
     everything = ",".join(names)
+    usual = [name for name in names if name not in REPLICATION_SECTIONS]
     parser.add_argument(
         flag,
         type=chosen,
-        default=frozenset(names),
+        default=frozenset(usual),
         metavar="NAMES",
-        help=f"{what}, comma separated, of {everything}; all unless told otherwise",
+        help=f"{what}, comma separated, of {everything}; {','.join(usual)} unless told"
+        " otherwise",
     )
 
 

@@ -35,6 +35,10 @@ class Section(StrEnum):
     BULK = "bulk"
     CEILINGS = "ceilings"
     SCALE = "scale"
+    PROPAGATION = "propagation"
+    CATCH_UP = "catch-up"
+    BOOTSTRAP = "bootstrap"
+    COSTS = "costs"
 
 
 class WrongAnswerError(Exception):

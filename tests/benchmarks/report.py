@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from cluster.scale import Costs
+from cluster.scale import report as scale_report
 from tests.benchmarks.aims import (
     ETCD,
     REDIS,
@@ -18,6 +20,7 @@ from tests.benchmarks.aims import (
     judge,
     rival_rate,
 )
+from tests.benchmarks.fact import Fact
 from tests.benchmarks.measurement import Measurement, Missing, Section, median_rows
 from tests.benchmarks.processor_time import ProcessorTime
 from tests.benchmarks.scale import ScaleFact
@@ -29,6 +32,13 @@ TITLES = {
     Section.BULK: "bulk load: 50,000 pairs; quantiles are of a batch",
     Section.CEILINGS: "ceilings: what disk and RPC layer do on their own;"
     " quantiles are of a transaction or message",
+}
+
+FACT_TITLES = {
+    Section.PROPAGATION: "propagation: one node is written to, two others watch",
+    Section.CATCH_UP: "catch-up: a node is down for a while under load",
+    Section.BOOTSTRAP: "bootstrap: an empty node takes everything from another",
+    Section.COSTS: "costs: what a write, a peer and an idle second take",
 }
 
 
@@ -43,6 +53,8 @@ class Results:
     every_row: list[Measurement] = field(default_factory=list)  # of all rounds
     missing: list[Missing] = field(default_factory=list)
     scale: list[ScaleFact] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    costs: Costs | None = None
 
     @property
     def rows(self) -> list[Measurement]:
@@ -64,6 +76,8 @@ class Results:
             "missing": [asdict(row) for row in self.missing],
             "aims": [asdict(verdict) for verdict in self.verdicts()],
             "scale": [asdict(fact) for fact in self.scale],
+            "facts": [asdict(fact) for fact in self.facts],
+            "costs": None if self.costs is None else asdict(self.costs),
         }
         path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -86,6 +100,14 @@ def print_results(console: Console, results: Results) -> None:
             console.print(table)
     if results.scale:
         console.print(_scale_table(results.scale))
+    for section, title in FACT_TITLES.items():
+        facts = [fact for fact in results.facts if fact.section is section]
+        missing = [row for row in results.missing if row.section is section]
+        if facts or missing:
+            console.print(_fact_table(title, facts, missing))
+    if results.costs is not None:
+        console.print("arithmetic, not measured: clusters of many sizes", style="bold")
+        console.print(scale_report(results.costs), highlight=False, soft_wrap=True)
     for verdict in results.verdicts():
         mark = "[green]met[/]" if verdict.is_met else "[red]missed[/]"
         console.print(f"{mark}  {verdict.aim}: {verdict.ratio:.1f}x, {verdict.subject}")
@@ -151,4 +173,23 @@ def _scale_table(facts: Sequence[ScaleFact]) -> Table:
     table.add_column("unit")
     for fact in facts:
         table.add_row(fact.what, f"{fact.value:,}", fact.unit)
+    return table
+
+
+def _fact_table(title: str, facts: Sequence[Fact], missing: Sequence[Missing]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading in ("where", "what"):
+        table.add_column(heading)
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    previous = ""
+    for fact in facts:
+        is_new = fact.subject != previous
+        if is_new and previous:
+            table.add_section()
+        previous = fact.subject
+        subject = fact.subject if is_new else ""
+        table.add_row(subject, fact.what, f"{fact.value:,.6g}", fact.unit)
+    for absent in missing:
+        table.add_row(absent.subject, absent.reason, "", "")
     return table

@@ -90,7 +90,8 @@ async def measure_scale(directory: Path, *, key_count: int) -> list[ScaleFact]:
     return facts
 
 
-def _pair(number: int) -> tuple[bytes, bytes]:
+def pair(number: int) -> tuple[bytes, bytes]:
+    """Return the key and the value of that number, from 0 to below 2^40."""
     # A bijection on the numbers below 2^40 scatters the keys over the tree.
     scattered = number * 0x9E3779B97F4A7C15 % (1 << 40)
     key = f"scale/{scattered:018}".encode()
@@ -101,7 +102,7 @@ async def _load(store: Store, key_count: int) -> None:
     def loader(first: int) -> Operation:
         async def load() -> None:
             last = min(first + BATCH_SIZE, key_count)
-            await store.put_many([_pair(number) for number in range(first, last)])
+            await store.put_many([pair(number) for number in range(first, last)])
 
         return load
 
@@ -112,7 +113,7 @@ async def _load(store: Store, key_count: int) -> None:
 async def _read_back(store: KvnodeStore, key_count: int) -> None:
     rng = Random(SEED)
     for _ in range(min(READ_BACK_COUNT, key_count)):
-        key, value = _pair(rng.randrange(key_count))
+        key, value = pair(rng.randrange(key_count))
         if await store.get(key) != value:
             msg = f"{key!r} does not hold what was put"
             raise WrongAnswerError(msg)
@@ -144,7 +145,7 @@ async def _restart(when: str, node: Node, key_count: int) -> list[ScaleFact]:
     await node.start()
     serving = _millis_since(began)
     async with connected(node) as store:
-        key, value = _pair(key_count - 1)
+        key, value = pair(key_count - 1)
         if await store.get(key) != value:
             msg = f"{key!r} is gone {when}"
             raise WrongAnswerError(msg)

@@ -1,0 +1,1 @@
+"""What one write, one peer and one idle second cost a node."""

@@ -1,0 +1,1 @@
+"""Tests of cluster.scale: the fit, and the arithmetic for many nodes."""
