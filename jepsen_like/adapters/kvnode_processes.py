@@ -80,7 +80,7 @@ HANDOVER_SECONDS = 10.0
 class KvnodeProcesses:
     """A cluster of real nodes; a `jepsen_like.system.System`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a cluster can be given, each by its name
         self,
         nodes: Sequence[str],
         *,

@@ -119,9 +119,9 @@ def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
     title = f"{wish.workload} under {wish.nemesis} on {wish.system}, seed {seed}"
     began = time.monotonic()
     with _watched(title) as watch:
-        made = run_plan_on(
-            wish.system, progress=watch, previous=wish.previous_install
-        )(plan)
+        made = run_plan_on(wish.system, progress=watch, previous=wish.previous_install)(
+            plan
+        )
     with busy("judging"):
         judgements = judge_run(made, plan)
     is_simulated = not made.is_real

@@ -13,7 +13,6 @@ words, so only what both client libraries have is used here.
 import asyncio
 import json
 import sys
-from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field
 
@@ -51,7 +50,7 @@ class Told:
     registers: dict[str, list[tuple[str | None, str]]] = field(default_factory=dict)
     sums: dict[str, dict[str, int]] = field(default_factory=dict)
     members: list[str] = field(default_factory=list)
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
     reads: int = 0
 
@@ -60,9 +59,13 @@ class Told:
         try:
             await attempt
         except KvError as error:
-            self.errors[type(error).__name__] += 1
+            self.note(type(error).__name__)
             return error.outcome.value
         return "acknowledged"
+
+    def note(self, error: str) -> None:
+        """Count an error."""
+        self.errors[error] = self.errors.get(error, 0) + 1
 
 
 class Load:
@@ -139,7 +142,7 @@ class Load:
             try:
                 found = await session.get(key)
             except KvError as error:
-                self.told.errors[f"{type(error).__name__} of a read"] += 1
+                self.told.note(f"{type(error).__name__} of a read")
                 continue
             token = session.token
             if found is None or int(found.value) < number:

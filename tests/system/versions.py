@@ -11,6 +11,7 @@ reads that out of a node's log: connections end for many good reasons, and all o
 are known.
 """
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -37,6 +38,10 @@ stored format (docs/decisions/0017).
 
 PREVIOUS_OPENS_THIS = True
 """Whether the previous version reads what this one stores, so that one can go back."""
+
+POLL_SECONDS = 0.05
+PROGRAM_SECONDS = 30.0
+"""Python and gRPC start in a second; a busy machine takes longer."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -201,8 +206,28 @@ async def _cover_the_same(clients: dict[str, Client]) -> None:
     until = monotonic() + CONVERGED_SECONDS
     while lacking := await _lacking(clients):
         assert monotonic() < until, "; ".join(lacking)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _lacking(clients: dict[str, Client]) -> Sequence[str]:
     answers = {name: await client.digest() for name, client in clients.items()}
     return [line for line in explain(answers) if " lacks " in line]
+
+
+async def start_program(
+    installation: Installation, *arguments: str
+) -> asyncio.subprocess.Process:
+    """Start a client program that has the client library of *installation*."""
+    # Appended, so that the kvnode of this directory is not the one that is found.
+    code = f"import sys; sys.path.append({str(ROOT)!r});"
+    code += "from tests.system.client_program import main; main()"
+    process = await asyncio.create_subprocess_exec(
+        *installation.python("-c", code, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(PROGRAM_SECONDS):
+        told = (await process.stdout.readline()).decode().strip()
+    assert told == str(installation.directory / "kvnode")
+    return process
