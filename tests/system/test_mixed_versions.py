@@ -162,17 +162,41 @@ async def test_version_that_speaks_a_later_protocol_too_is_understood(
     assert_understood(nodes)
 
 
-async def test_version_that_gave_up_the_old_protocol_is_noticed(
-    fleet: Fleet, previous: Installation, this: Installation, tmp_path: Path
+NO_COMMON_PROTOCOL = "PROTOCOL += 1\nPROTOCOL_MIN = PROTOCOL"
+UNKNOWN_KIND = """
+_known = encode_message
+
+
+def encode_message(message):
+    if isinstance(message, Report):
+        return pb.PeerMessage.FromString(bytes((0xFA, 0x06, 0x00)))  # field 111, empty
+    return _known(message)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mistake", "line"),
+    [
+        (NO_COMMON_PROTOCOL, "no common protocol version"),
+        (UNKNOWN_KIND, "kind None is not known"),
+    ],
+    ids=["no-common-protocol", "unknown-kind"],
+)
+async def test_version_that_breaks_the_rule_is_noticed(
+    *,
+    fleet: Fleet,
+    previous: Installation,
+    this: Installation,
+    tmp_path: Path,
+    mistake: str,
+    line: str,
 ) -> None:
-    """The tests above can fail: both logs say so when there is nothing in common."""
+    """The tests above can fail: the old node's log has the line that betrays it."""
     old, new = nodes = fleet.add_peers("old", "new")
     old.installation = previous
-    only_later = "PROTOCOL += 1\nPROTOCOL_MIN = PROTOCOL"
-    new.installation = altered(this, tmp_path / "later", transport__wire=only_later)
+    new.installation = altered(this, tmp_path / "wrong", transport__wire=mistake)
     await fleet.start(nodes)
-    await logged("no common protocol version", *nodes)
+    await logged(line, old)
 
-    for node in nodes:
-        with pytest.raises(AssertionError, match="no common protocol version"):
-            assert_understood([node])
+    with pytest.raises(AssertionError, match=line):
+        assert_understood(nodes)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.local.installation import Installation
-from kvnode.client import Client
+from kvnode.client import Client, Delete, Put
 from tests.system import client_program
 from tests.system.every_kind import write_every_kind
 from tests.system.history import Ended, History, Tally
@@ -24,13 +24,14 @@ from tests.system.versions import (
     altered,
     assert_understood,
     misunderstood,
+    numbers,
     run_as,
     start_program,
 )
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-LOAD_SECONDS = 1.0
+LOAD_SECONDS = 0.7
 """How long clients write before, between and after restarts."""
 
 PATIENCE_SECONDS = 30.0
@@ -144,7 +145,7 @@ async def _check_load(client: Client, prefix: str, told: client_program.Told) ->
 
 
 async def test_deleted_keys_stay_deleted_through_an_upgrade(
-    fleet: Fleet, old_trio: list[ServedNode], this: Installation
+    old_trio: list[ServedNode], this: Installation
 ) -> None:
     """
     None comes back by a node that slept through it all.
@@ -152,17 +153,16 @@ async def test_deleted_keys_stay_deleted_through_an_upgrade(
     Neither when that goes on with its old version, nor when it is upgraded, too.
     """
     first, second, sleeper = old_trio
-    client = await fleet.client(first)
-    for number in range(20):
-        await client.put(f"key/{number}", b"")
+    async with first.client() as client:
+        await client.batch([Put(f"key/{number}", b"") for number in range(20)])
     await agreed(*old_trio)
     await sleeper.stop()
-    for number in range(10):
-        await client.delete(f"key/{number}")
+    async with first.client() as client:
+        await client.batch([Delete(f"key/{number}") for number in range(10)])
     for node in (first, second):
         await run_as(node, this)
-    for number in range(10, 15):
-        await client.delete(f"key/{number}")
+    async with first.client() as client:
+        await client.batch([Delete(f"key/{number}") for number in range(10, 15)])
     left = {b"key/%d" % number for number in range(15, 20)}
 
     await sleeper.start()
@@ -220,6 +220,21 @@ async def test_store_goes_from_version_to_version(
     assert await everything(node) == written
     assert await _identity(node) == identity
     assert misunderstood(node.log) == []
+
+
+def test_store_format_rises_with_every_format_inside_it(
+    previous: Installation, this: Installation
+) -> None:
+    """Else the previous version would take what it cannot read for damage."""
+    before, now = numbers(previous), numbers(this)
+    changed = {
+        name
+        for name in ("record", "conflicts", "counter", "set")
+        if before[name] != now[name]
+    }
+
+    assert now["store"] > before["store"] or not changed, changed
+    assert now["oldest protocol"] <= before["protocol"] <= now["protocol"]
 
 
 async def test_store_of_a_later_format_is_refused_and_left_as_it_is(

@@ -99,7 +99,7 @@ async def test_recovery_leaves_all_nodes_with_the_version_under_test(
 def test_rolling_upgrade_under_load_is_judged_valid(previous: Installation) -> None:
     """A whole run; each node shows how long it was of the previous version."""
     plan = generator.plan(
-        "register", ("rolling-upgrade",), 5, NODES, Extent(150, 4, 3, 8_000)
+        "register", ("rolling-upgrade",), 5, NODES, Extent(120, 4, 3, 5_000)
     )
 
     made = run_plan_on("processes", previous=previous.directory)(plan)

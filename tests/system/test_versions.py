@@ -1,8 +1,12 @@
-"""What two versions say of each other is read rightly out of their logs."""
+"""Getting the version before, and reading out of logs what versions make of others."""
+
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.system.versions import misunderstood
+from tests.system.versions import PREVIOUS_COMMIT, archived, misunderstood
 
 AT = "2026-01-02 03:04:05,678"
 POOL = "kvnode.transport.peer_pool"
@@ -31,3 +35,19 @@ def test_connections_that_end_for_good_reasons_are_no_misunderstanding() -> None
 def test_line_that_no_mixed_cluster_may_log_is_found(line: str) -> None:
     """Among good ones."""
     assert misunderstood("\n".join([*GOOD, line, *GOOD])) == [line]
+
+
+def test_source_archive_has_no_previous_version(tmp_path: Path) -> None:
+    """The reason is for who reads why tests were skipped."""
+    assert "no clone" in archived(tmp_path, PREVIOUS_COMMIT, tmp_path / "file")
+
+
+def test_shallow_clone_has_no_previous_version(tmp_path: Path) -> None:
+    """And there is a way to get it."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+
+    reason = archived(tmp_path, PREVIOUS_COMMIT, tmp_path / "file")
+
+    assert "git fetch --unshallow" in reason

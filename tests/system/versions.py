@@ -12,6 +12,7 @@ are known.
 """
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -37,7 +38,11 @@ stored format (docs/decisions/0017).
 """
 
 PREVIOUS_OPENS_THIS = True
-"""Whether the previous version reads what this one stores, so that one can go back."""
+"""
+Whether the previous version opens what this one stores, so that one can go back.
+
+False as soon as this one stores anything in a way which that one does not read.
+"""
 
 POLL_SECONDS = 0.05
 PROGRAM_SECONDS = 30.0
@@ -74,28 +79,33 @@ def install_previous(directory: Path) -> Installation:
     """
     directory.mkdir(parents=True, exist_ok=True)
     archive = directory / "kvnode.tar.gz"
-    if (reason := _archive(PREVIOUS_COMMIT, archive)) is not None:
-        pytest.skip(f"the previous version is in the history, and {reason}")
+    if reason := archived(ROOT, PREVIOUS_COMMIT, archive):
+        pytest.skip(f"the previous version is in the project's history: {reason}")
     return _installed(str(archive), directory)
 
 
-def _archive(commit: str, file: Path) -> str | None:
-    """Write the tree of *commit* to *file*; return why not, if it is not there."""
+def archived(root: Path, commit: str, file: Path) -> str:
+    """
+    Write the source that *commit* has in the clone *root* to *file*.
+
+    Returns:
+        Why it cannot be done; empty if it was.
+    """
     if shutil.which("git") is None:
         return "git is not installed"
-    if not (ROOT / ".git").exists():
-        return "this is no clone of the repository"
-    git = ["git", "-C", str(ROOT)]
+    if not (root / ".git").exists():
+        return f"{root} is no clone of it"
+    git = ["git", "-C", str(root)]
     there = subprocess.run(
         [*git, "cat-file", "-e", f"{commit}^{{commit}}"],
         check=False,
         capture_output=True,
     )
     if there.returncode:
-        return f"this clone has no {commit[:12]}: git fetch --unshallow"
+        return f"{root} has no {commit[:12]}: git fetch --unshallow"
     output = ["--prefix=kvnode/", "--format=tar.gz", f"--output={file}"]
     subprocess.run([*git, "archive", *output, commit], check=True)
-    return None
+    return ""
 
 
 def _installed(source: str, directory: Path) -> Installation:
@@ -212,6 +222,37 @@ async def _cover_the_same(clients: dict[str, Client]) -> None:
 async def _lacking(clients: dict[str, Client]) -> Sequence[str]:
     answers = {name: await client.digest() for name, client in clients.items()}
     return [line for line in explain(answers) if " lacks " in line]
+
+
+_FORMATS = """
+import json
+from kvnode.core.clocks import clock_codec
+from kvnode.core.crdt import counter, set
+from kvnode.core.versions import record
+from kvnode.storage import meta_codec
+from kvnode.storage.disk import layout
+from kvnode.transport import wire
+print(json.dumps({
+    "oldest protocol": wire.PROTOCOL_MIN,
+    "protocol": wire.PROTOCOL,
+    "store": layout.STORE_FORMAT,
+    "record": record.FORMAT,
+    "conflicts": meta_codec.CONFLICTS_FORMAT,
+    "counter": counter.FORMAT,
+    "set": set.FORMAT,
+}))
+"""
+
+
+def numbers(installation: Installation) -> dict[str, int]:
+    """
+    Return the versions that *installation* puts on what it says and stores.
+
+    Without that of the node's state: no version starts that cannot read it.
+    """
+    command = installation.python("-c", _FORMATS)
+    found: dict[str, int] = json.loads(subprocess.check_output(command))
+    return found
 
 
 async def start_program(
