@@ -23,7 +23,7 @@ from kvnode.errors import KvError, WrongTypeError
 LARGE_BYTES = 100_000
 """Above 64 KiB, so that it is announced and pulled (D6)."""
 
-PACE_SECONDS = 0.01
+PACE_SECONDS = 0.02
 DEADLINE_SECONDS = 20.0
 """A restart takes about two seconds; the library tries again all the while."""
 
