@@ -37,13 +37,6 @@ Moves on when a version is released: to the last one with another protocol or an
 stored format (docs/decisions/0017).
 """
 
-PREVIOUS_OPENS_THIS = True
-"""
-Whether the previous version opens what this one stores, so that one can go back.
-
-False as soon as this one stores anything in a way which that one does not read.
-"""
-
 POLL_SECONDS = 0.05
 PROGRAM_SECONDS = 30.0
 """Python and gRPC start in a second; a busy machine takes longer."""
@@ -236,6 +229,7 @@ print(json.dumps({
     "oldest protocol": wire.PROTOCOL_MIN,
     "protocol": wire.PROTOCOL,
     "store": layout.STORE_FORMAT,
+    "state": meta_codec.STATE_FORMAT,
     "record": record.FORMAT,
     "conflicts": meta_codec.CONFLICTS_FORMAT,
     "counter": counter.FORMAT,
@@ -245,11 +239,7 @@ print(json.dumps({
 
 
 def numbers(installation: Installation) -> dict[str, int]:
-    """
-    Return the versions that *installation* puts on what it says and stores.
-
-    Without that of the node's state: no version starts that cannot read it.
-    """
+    """Return the versions that *installation* puts on what it says and stores."""
     command = installation.python("-c", _FORMATS)
     found: dict[str, int] = json.loads(subprocess.check_output(command))
     return found
