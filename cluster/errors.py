@@ -5,6 +5,7 @@ Every exception that running a cluster raises on purpose.
     ├── UnknownSiteError     no site of that name in the topology
     ├── TopologyError        a topology, or a division of one, makes no sense
     ├── StateError           the state directory cannot be used as it is
+    ├── InstallationError    no other version of kvnode is where one should be
     ├── NodeStartError       a node ended, or did not answer in time, while starting
     ├── NodeDownError        the operation needs a running node and it is not
     └── NotConvergedError    nodes still differ at the deadline; says in what
@@ -31,6 +32,10 @@ class TopologyError(ClusterError):
 
 class StateError(ClusterError):
     """The state directory is missing, in use, or does not hold what it should."""
+
+
+class InstallationError(ClusterError):
+    """A directory holds no version of kvnode that can be run."""
 
 
 class NodeStartError(ClusterError):

@@ -23,6 +23,7 @@ import psutil
 from cluster import links
 from cluster.errors import NodeStartError, StateError
 from cluster.local import node_process
+from cluster.local.installation import Installation
 from cluster.local.node_process import ProcessState
 from cluster.local.readiness import is_serving, wait_serving
 from cluster.local.state_directory import ClusterState, StateDirectory, replace_file
@@ -49,6 +50,7 @@ class ProcessCluster:
         self._overrides: dict[str, Mapping[str, object]] = {}
         self._hosts: dict[str, str] = {}
         self._launchers: dict[str, Sequence[str]] = {}
+        self._installations: dict[str, Installation] = {}
 
     @classmethod
     def create(
@@ -134,6 +136,26 @@ class ProcessCluster:
         """
         self._hosts[self.topology.site(name).name] = host
         self._launchers[name] = launcher
+
+    def install(self, name: str, installation: Installation | None) -> None:
+        """
+        Have a node be of another version, or of this one, from its next start on.
+
+        Known to this object alone, as `override` is.
+
+        Args:
+            name: Which node.
+            installation: What it runs; None for what runs this.
+        """
+        site = self.topology.site(name)
+        if installation is None:
+            self._installations.pop(site.name, None)
+        else:
+            self._installations[site.name] = installation
+
+    def installation(self, name: str) -> Installation | None:
+        """Return what other version the node is of; None for that of this program."""
+        return self._installations.get(self.topology.site(name).name)
 
     def data_directory(self, name: str) -> Path:
         """Return where the node keeps its store."""
@@ -230,10 +252,15 @@ class ProcessCluster:
         config_file = self.directory.config_file(name)
         config_file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(config_file, self._settings(name))
+        installation = self.installation(name)
         process = node_process.spawn(
             [
                 *self._launchers.get(name, ()),
-                *node_process.serve_command(config_file),
+                *(
+                    node_process.serve_command(config_file)
+                    if installation is None
+                    else installation.serve_command(config_file)
+                ),
             ],
             self.directory.log_file(name),
         )

@@ -13,6 +13,7 @@ around the proxy.
 | SetClock | the node's own clock, again after each start |
 | FillDisk, FreeDisk | a file system of the node's own, if we may mount one |
 | TakeBackup, RestoreBackup, Wipe | as the manual says to |
+| Downgrade, Upgrade | SIGTERM, and a start of the other version, if there is one |
 | Flood, Garble | somebody who claims to be a peer |
 | SlowDisk, FlipBits | not possible |
 """
@@ -27,8 +28,10 @@ from typing import assert_never
 
 import aiofiles
 
+from cluster.errors import NodeStartError
 from cluster.fault_proxy import Conditions, FaultProxy, Passage
 from cluster.fault_proxy.proxy import HOST
+from cluster.local.installation import Installation
 from cluster.local.node_process import ProcessState
 from cluster.local.small_disk import SmallDisk
 from cluster.processes import CLUSTER_NAME, ProcessCluster
@@ -39,6 +42,7 @@ from jepsen_like.adapters.links import change_links
 from jepsen_like.nemesis.faults import (
     Cut,
     Disturb,
+    Downgrade,
     Fault,
     FillDisk,
     FlipBits,
@@ -54,6 +58,7 @@ from jepsen_like.nemesis.faults import (
     SlowDisk,
     Start,
     TakeBackup,
+    Upgrade,
     Wipe,
 )
 from jepsen_like.system import NotPossibleError
@@ -75,7 +80,7 @@ HANDOVER_SECONDS = 10.0
 class KvnodeProcesses:
     """A cluster of real nodes; a `jepsen_like.system.System`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a cluster can be given, each by its name
         self,
         nodes: Sequence[str],
         *,
@@ -83,6 +88,7 @@ class KvnodeProcesses:
         durability: str = "fsync",
         disk_bytes: int = 0,
         operation_seconds: float = OPERATION_SECONDS,
+        previous: Installation | None = None,
     ) -> None:
         """
         Describe a cluster; `set_up` starts it.
@@ -94,12 +100,15 @@ class KvnodeProcesses:
             disk_bytes: Give each node a file system of that size, in memory, so
                 that it can be filled; needs root.  0 = the usual disk.
             operation_seconds: How long an operation may take.
+            previous: The version with which nodes begin, and can be upgraded from;
+                None lets all be of this one, always.
         """
         self._topology = Topology(tuple(Site(name, name) for name in nodes), ())
         self._random = Random(seed)  # noqa: S311 -- faults, no secrets
         self._durability = durability
         self._disk_bytes = disk_bytes
         self._operation_seconds = operation_seconds
+        self._previous = previous
         self._memories: dict[int, Memory] = {}
         self._clocks: dict[str, SetClock] = {}
         self._disks: dict[str, SmallDisk] = {}
@@ -110,7 +119,8 @@ class KvnodeProcesses:
     @property
     def name(self) -> str:
         """What is tested."""
-        return f"kvnode, {len(self.nodes)} processes, {self._durability}"
+        versions = "" if self._previous is None else ", two versions"
+        return f"kvnode, {len(self.nodes)} processes, {self._durability}{versions}"
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -145,6 +155,7 @@ class KvnodeProcesses:
         for name in self.nodes:
             settings = {**await self._roads_of(name), **await self._disk_of(name)}
             self._cluster.override(name, settings)
+            self._cluster.install(name, self._previous)
         await self._cluster.start()
 
     async def _lay_roads(self) -> None:
@@ -183,6 +194,9 @@ class KvnodeProcesses:
         for disk in self._disks.values():
             await asyncio.to_thread(disk.free)
         await self.cluster.resume()
+        for name in self.nodes:
+            if self.cluster.installation(name) is not None:
+                await self._change_version(Upgrade(name))
         await self.cluster.start()
         for name in list(self._clocks):
             await self._set_clock(SetClock(name))
@@ -226,6 +240,8 @@ class KvnodeProcesses:
                 await self._change_disk(fault)
             case TakeBackup() | RestoreBackup() | Wipe():
                 await self._change_data(fault)
+            case Downgrade() | Upgrade():
+                await self._change_version(fault)
             case Flood() | Garble():
                 await self._pose_as_peer(fault)
             case SlowDisk():
@@ -317,6 +333,30 @@ class KvnodeProcesses:
             async for chunk in client.backup():
                 await file.write(chunk)
         await asyncio.to_thread(fresh.replace, self._backup_of(node))
+
+    # -- versions ------------------------------------------------------------
+
+    async def _change_version(self, fault: Downgrade | Upgrade) -> None:
+        node, previous = fault.node, self._previous
+        if previous is None:
+            msg = "there is one version of kvnode here: say where a previous one is"
+            raise NotPossibleError(msg)
+        wanted = previous if isinstance(fault, Downgrade) else None
+        if self.cluster.installation(node) == wanted:
+            await self._signal(Resume((node,)))
+            await self._signal(Start((node,)))
+            return
+        await self.cluster.stop(node)
+        self.cluster.install(node, wanted)
+        try:
+            await self._signal(Start((node,)))
+        except NodeStartError as error:
+            if isinstance(fault, Upgrade):
+                raise  # which must always be possible
+            self.cluster.install(node, None)
+            await self._signal(Start((node,)))
+            msg = f"the previous version does not start on what {node} has stored"
+            raise NotPossibleError(msg) from error
 
     # -- messages ------------------------------------------------------------
 

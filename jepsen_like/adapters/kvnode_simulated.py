@@ -23,6 +23,7 @@ from jepsen_like.adapters.kvnode_client import KvnodeClient, Memory
 from jepsen_like.nemesis.faults import (
     Cut,
     Disturb,
+    Downgrade,
     Fault,
     FillDisk,
     FlipBits,
@@ -38,6 +39,7 @@ from jepsen_like.nemesis.faults import (
     SlowDisk,
     Start,
     TakeBackup,
+    Upgrade,
     Wipe,
 )
 from jepsen_like.plan import Plan
@@ -112,7 +114,8 @@ class KvnodeSimulated:
         Do *fault*; return when it is there.
 
         Raises:
-            NotPossibleError: There is no backup, no record, or nothing to flood.
+            NotPossibleError: There is no backup, no record, nothing to flood, or no
+                second version.
         """
         match fault:
             case Cut() | Disturb() | Heal():
@@ -126,6 +129,10 @@ class KvnodeSimulated:
                 await self._change_disk(fault)
             case TakeBackup() | RestoreBackup() | Wipe():
                 await self._change_data(fault)
+            case Downgrade() | Upgrade():
+                # One process has one kvnode.core, and the nodes are in this one.
+                msg = "simulated nodes share the code of one process: one version"
+                raise NotPossibleError(msg)
             case Flood() | Garble():
                 await self._attack(fault)
             case _:

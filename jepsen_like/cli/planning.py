@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,15 @@ SystemName = Annotated[
         " your own.",
     ),
 ]
+PreviousInstall = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Where pip install --target has put a previous version of kvnode, for"
+        " processes to begin with; see --nemesis rolling-upgrade.",
+        show_default=False,
+    ),
+]
 NodeCount = Annotated[
     int, typer.Option("--nodes", min=1, max=1_000, help="How many nodes.")
 ]
@@ -88,6 +98,7 @@ class Wish:
     workers: int = 6
     keys: int = 4
     seconds: float = 10.0
+    previous_install: Path | None = None
 
     def sweep(self) -> "Sweep":
         """
@@ -119,15 +130,19 @@ class Wish:
             value = getattr(self, option)
             if value != getattr(usual, option):
                 words += [f"--{option}", _plain(value)]
-        return shlex.join(words)
+        return shlex.join([*words, *_previous_words(self.previous_install)])
 
 
-def replay_command(path: object, system: str) -> str:
+def replay_command(path: object, system: str, previous: Path | None = None) -> str:
     """Return the command that runs the plan in the file *path* again."""
     words = ["jepsen_like", "replay", str(path)]
     if system != Wish().system:
         words += ["--system", system]
-    return shlex.join(words)
+    return shlex.join([*words, *_previous_words(previous)])
+
+
+def _previous_words(previous: Path | None) -> list[str]:
+    return [] if previous is None else ["--previous-install", str(previous)]
 
 
 def history_digest(history: "History") -> str:

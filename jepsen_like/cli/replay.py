@@ -21,6 +21,7 @@ from jepsen_like.cli.planning import (
     NemesisNames,
     NodeCount,
     OperationCount,
+    PreviousInstall,
     Seconds,
     SystemName,
     Told,
@@ -50,8 +51,9 @@ def replay(
         Path | None,
         typer.Argument(
             metavar="PLAN",
-            help="A plan's file, as run --out and explore keep it; then --system is"
-            " the only option that counts. Without one the options say which plan.",
+            help="A plan's file, as run --out and explore keep it; then --system and"
+            " --previous-install are the only options that count. Without one the"
+            " options say which plan.",
         ),
     ] = None,
     workload: WorkloadName = "register",
@@ -63,6 +65,7 @@ def replay(
     workers: WorkerCount = 6,
     keys: KeyCount = 4,
     seconds: Seconds = 10.0,
+    previous_install: PreviousInstall = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -71,15 +74,25 @@ def replay(
     A simulation is run twice, and repeats itself to the byte. Real systems never do:
     on them a plan is run once, and judged.
     """
-    wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
+    wish = Wish(
+        workload,
+        nemesis,
+        system,
+        nodes,
+        operations,
+        workers,
+        keys,
+        seconds,
+        previous_install,
+    )
     with complaints():
         if file is None:
             plan, again = wish.sweep().plan(seed), wish.command("replay", seed)
             title = f"{workload} under {nemesis} on {system}, seed {seed}"
         else:
             plan, title = _plan_in(file), str(file)
-            again = replay_command(file, system)
-        told, repeat = _told(plan, title, again, system)
+            again = replay_command(file, system, previous_install)
+        told, repeat = _told(plan, title, again, wish)
         expected = _expected(file)
     told.show(as_json=as_json)
     if repeat:
@@ -95,7 +108,7 @@ def _plan_in(file: Path) -> "Plan":
     return read_plan(file)
 
 
-def _told(plan: "Plan", title: str, again: str, system: str) -> tuple[Told, str]:
+def _told(plan: "Plan", title: str, again: str, wish: Wish) -> tuple[Told, str]:
     """
     Run *plan* and judge it; if that was a simulation, run it once more.
 
@@ -106,7 +119,7 @@ def _told(plan: "Plan", title: str, again: str, system: str) -> tuple[Told, str]
     from jepsen_like.runner.worlds import run_plan_on
 
     began = time.monotonic()
-    run_plan = run_plan_on(system)
+    run_plan = run_plan_on(wish.system, previous=wish.previous_install)
     with busy("running it"):
         made = run_plan(plan)
         repeat = "" if made.is_real else history_digest(run_plan(plan).history)
@@ -121,7 +134,7 @@ def _told(plan: "Plan", title: str, again: str, system: str) -> tuple[Told, str]
         digest=digest,
         more={
             "workload": plan.workload,
-            "system": system,
+            "system": wish.system,
             "seed": plan.seed,
             "repeated": digest == repeat if repeat else None,
         },

@@ -22,6 +22,7 @@ from jepsen_like.cli.planning import (
     NemesisNames,
     NodeCount,
     OperationCount,
+    PreviousInstall,
     Seconds,
     SystemName,
     Told,
@@ -62,6 +63,7 @@ def run(
     workers: WorkerCount = 6,
     keys: KeyCount = 4,
     seconds: Seconds = 10.0,
+    previous_install: PreviousInstall = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +76,17 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a workload on a system while harm is done to it, and judge what came out."""
-    wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
+    wish = Wish(
+        workload,
+        nemesis,
+        system,
+        nodes,
+        operations,
+        workers,
+        keys,
+        seconds,
+        previous_install,
+    )
     drawn = randbits(_SEED_BITS) if seed is None else seed
     with complaints():
         if out is not None:
@@ -107,7 +119,9 @@ def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
     title = f"{wish.workload} under {wish.nemesis} on {wish.system}, seed {seed}"
     began = time.monotonic()
     with _watched(title) as watch:
-        made = run_plan_on(wish.system, progress=watch)(plan)
+        made = run_plan_on(wish.system, progress=watch, previous=wish.previous_install)(
+            plan
+        )
     with busy("judging"):
         judgements = judge_run(made, plan)
     is_simulated = not made.is_real

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 from jepsen_like.nemesis.faults import (
     Cut,
     Disturb,
+    Downgrade,
     Fault,
     FillDisk,
     FlipBits,
@@ -30,6 +31,7 @@ from jepsen_like.nemesis.faults import (
     SlowDisk,
     Start,
     TakeBackup,
+    Upgrade,
     Wipe,
 )
 
@@ -41,7 +43,7 @@ class Condition(NamedTuple):
     Something that is wrong.
 
     Attributes:
-        what: `links`, `down`, `paused`, `clock`, `full` or `slow`.
+        what: `links`, `down`, `paused`, `clock`, `full`, `slow` or `old`.
         node: With whom; empty for `links`, which are healed all at once.
     """
 
@@ -58,6 +60,7 @@ _LEAVES: dict[type[Fault], str] = {
     SetClock: "clock",
     FillDisk: "full",
     SlowDisk: "slow",
+    Downgrade: "old",
 }
 _MENDS: dict[type[Fault], tuple[str, ...]] = {
     Start: ("down",),
@@ -68,6 +71,8 @@ _MENDS: dict[type[Fault], tuple[str, ...]] = {
     SlowDisk: ("slow",),
     RestoreBackup: ("down", "paused"),
     Wipe: ("down", "paused"),
+    Downgrade: ("down", "paused"),
+    Upgrade: ("old", "down", "paused"),
 }
 
 
@@ -98,7 +103,7 @@ def ended_by(fault: Fault) -> tuple[Condition, ...]:
 def is_ending(fault: Fault) -> bool:
     """Tell whether *fault* does nothing but make right what was wrong."""
     match fault:
-        case Heal() | Start() | Resume() | FreeDisk():
+        case Heal() | Start() | Resume() | FreeDisk() | Upgrade():
             return True
         case SetClock() | SlowDisk():
             return not begun_by(fault)
@@ -110,8 +115,13 @@ def endings(conditions: Iterable[Condition]) -> tuple[Fault, ...]:
     """Return what makes right all of *conditions*, links first, in their order."""
     given = _distinct(conditions)
     found: list[Fault] = [Heal()] if LINKS in given else []
-    resumed = tuple(each.node for each in given if each.what == "paused")
-    started = tuple(each.node for each in given if each.what == "down")
+    old = {each.node for each in given if each.what == "old"}  # are started anew
+    resumed = tuple(
+        each.node for each in given if each.what == "paused" and each.node not in old
+    )
+    started = tuple(
+        each.node for each in given if each.what == "down" and each.node not in old
+    )
     if resumed:
         found.append(Resume(resumed))
     if started:
@@ -123,6 +133,8 @@ def endings(conditions: Iterable[Condition]) -> tuple[Fault, ...]:
             found.append(FreeDisk(node))
         elif what == "slow":
             found.append(SlowDisk(node, 0))
+        elif what == "old":
+            found.append(Upgrade(node))
     return tuple(found)
 
 
@@ -170,6 +182,8 @@ _KINDS: dict[type[Fault], str] = {
     TakeBackup: "backup",
     RestoreBackup: "restore",
     Wipe: "wipe",
+    Downgrade: "previous version",
+    Upgrade: "upgrade",
     Flood: "flood",
     Garble: "garble",
 }

@@ -150,6 +150,24 @@ class Wipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Downgrade:
+    """
+    Have *node* run the previous version of the store, on what it has stored.
+
+    It is stopped in an orderly way and started again, unless it runs that already.
+    """
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """Have *node* run the version under test again, on what it has stored."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Flood:
     """Send *node* at once as much as *messages* old messages from its peers."""
 
@@ -181,6 +199,8 @@ Fault = (
     | TakeBackup
     | RestoreBackup
     | Wipe
+    | Downgrade
+    | Upgrade
     | Flood
     | Garble
 )

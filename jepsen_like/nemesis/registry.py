@@ -3,7 +3,8 @@ All nemeses by name, and the one that mixes them.
 
 `mixed` lets several others loose at once, drawn anew for each seed.  It leaves out
 those that take away what a node alone may have known (`bit-flips`, `wipe`,
-`restore-backup`): these need quiet before them, and mixing would never leave any.
+`restore-backup`): these need quiet before them, and mixing would never leave any;
+and `rolling-upgrade`, which takes a second version that most runs do not have.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from jepsen_like.nemesis.identities import IDENTITIES
 from jepsen_like.nemesis.nemesis import Nemesis, UnfitNemesisError
 from jepsen_like.nemesis.partitions import PARTITIONS
 from jepsen_like.nemesis.processes import PROCESSES
+from jepsen_like.nemesis.versions import VERSIONS
 from jepsen_like.plan import Strike
 
 _NOT_MIXED = ("bit-flips",)
@@ -53,6 +55,7 @@ NEMESES: Mapping[str, Nemesis] = MappingProxyType(
             *DISKS,
             *IDENTITIES,
             *HOSTILE,
+            *VERSIONS,
             Nemesis("mixed", "Do two or three of these at once.", _mixed),
         )
     }

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Final, cast
 
 from jepsen_like.plan import Plan
@@ -24,17 +25,24 @@ class UnknownWorldError(ValueError):
     """Nothing can be run on what was named; the message says why."""
 
 
-def run_plan_on(name: str, *, progress: Watch | None = None) -> RunPlan:
+def run_plan_on(
+    name: str, *, progress: Watch | None = None, previous: Path | None = None
+) -> RunPlan:
     """
     Return what runs plans on the system called *name*.
 
     Args:
         name: As in the module's table.
         progress: Told how far a run in real time is.
+        previous: Where a previous version of kvnode is installed, for its processes
+            to begin with.
 
     Raises:
-        UnknownWorldError: There is no such system.
+        UnknownWorldError: There is no such system, or it has no other version.
     """
+    if previous is not None and (name == SIMULATED or ":" in name):
+        msg = f"{name} has no previous version to begin with: processes can have one"
+        raise UnknownWorldError(msg)
     if name == SIMULATED:
         simulate = _attribute("jepsen_like.adapters.kvnode_simulated", "run")
         return cast("RunPlan", simulate)
@@ -44,7 +52,7 @@ def run_plan_on(name: str, *, progress: Watch | None = None) -> RunPlan:
     system_named = _attribute("jepsen_like.adapters", "system_named")
 
     def adapted(plan: Plan) -> object:
-        return system_named(name, plan.nodes)
+        return system_named(name, plan.nodes, previous=previous)
 
     return _in_real_time(adapted, progress)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import StateError, UnknownSiteError
+from cluster.local.installation import Installation
 from cluster.processes import HOST, ProcessCluster, as_toml, free_ports
 from cluster.topology import THREE_CITIES, Site, Topology
 
@@ -91,3 +92,16 @@ def test_settings_of_an_unknown_node_are_refused(tmp_path: Path) -> None:
     cluster = ProcessCluster.create(tmp_path, THREE_CITIES)
     with pytest.raises(UnknownSiteError, match="kyoto"):
         cluster.override("kyoto", {})
+
+
+def test_node_is_of_this_version_until_another_is_installed(tmp_path: Path) -> None:
+    """And again when that is taken back."""
+    cluster = ProcessCluster.create(tmp_path, THREE_CITIES)
+    other = Installation(tmp_path / "other")
+
+    cluster.install("tokyo", other)
+
+    assert cluster.installation("tokyo") == other
+    assert cluster.installation("virginia") is None
+    cluster.install("tokyo", None)
+    assert cluster.installation("tokyo") is None

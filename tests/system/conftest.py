@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.local.installation import Installation
+from tests.system import versions
 from tests.system.nodes import Fleet, ServedNode, connected
 
 SEED_VARIABLE = "SYSTEM_TEST_SEED"
@@ -47,3 +49,15 @@ async def trio(fleet: Fleet) -> list[ServedNode]:
     await fleet.start(nodes)
     await connected(*nodes)
     return nodes
+
+
+@pytest.fixture(scope="session")
+def this(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The version at hand, as a wheel installs it."""
+    return versions.install_this(tmp_path_factory.mktemp("this"))
+
+
+@pytest.fixture(scope="session")
+def previous(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The version before; without the project's history the test is skipped."""
+    return versions.install_previous(tmp_path_factory.mktemp("previous"))

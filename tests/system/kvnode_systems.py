@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from cluster.convergence import Agreement, wait_until_equal
+from cluster.local.installation import Installation
 from jepsen_like.adapters.kvnode_processes import KvnodeProcesses
 from kvnode.client import Client
 
@@ -14,9 +15,13 @@ PATIENCE_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def running(*nodes: str, disk_bytes: int = 0) -> AsyncIterator[KvnodeProcesses]:
+async def running(
+    *nodes: str, disk_bytes: int = 0, previous: Installation | None = None
+) -> AsyncIterator[KvnodeProcesses]:
     """Yield a cluster that is up and connected; nothing is left of it afterwards."""
-    system = KvnodeProcesses(nodes or NODES, seed=1, disk_bytes=disk_bytes)
+    system = KvnodeProcesses(
+        nodes or NODES, seed=1, disk_bytes=disk_bytes, previous=previous
+    )
     try:
         await system.set_up()
         await connected(system)

@@ -15,6 +15,7 @@ import psutil
 
 from cluster.convergence import Agreement, wait_until_equal
 from cluster.local import node_process
+from cluster.local.installation import Installation
 from cluster.local.readiness import wait_serving
 from cluster.processes import HOST, as_toml, free_ports
 from kvnode.client import Client, Item
@@ -45,6 +46,7 @@ class ServedNode:
             "fault_injection": True,
             **settings,
         }
+        self.installation: Installation | None = None
         self._process: psutil.Process | None = None
 
     @property
@@ -81,9 +83,12 @@ class ServedNode:
         self.home.mkdir(parents=True, exist_ok=True)
         config_file = self.home / "node.toml"
         config_file.write_text(as_toml(self.settings), encoding="utf-8")
-        started = node_process.spawn(
-            node_process.serve_command(config_file), self.home / "node.log"
+        command = (
+            node_process.serve_command(config_file)
+            if self.installation is None
+            else self.installation.serve_command(config_file)
         )
+        started = node_process.spawn(command, self.home / "node.log")
         self._process = psutil.Process(started.pid)
 
     async def serving(self) -> None:

@@ -109,6 +109,14 @@ def test_what_is_kept_can_be_read_again(tmp_path: Path) -> None:
         (("--system", "nowhere:x"), "No module named 'nowhere'"),
         (("--system", "foo"), "choose one of simulated, processes"),
         (("--system", "redis"), "give --nodes 2"),
+        (
+            ("--system", "simulated", "--previous-install", "/"),
+            "simulated has no previous version",
+        ),
+        (
+            ("--system", "processes", "--previous-install", "/"),
+            "pip install --no-deps --target /",
+        ),
         (("--nemesis", "foo"), "choose from these, with commas between several: none,"),
     ],
 )

@@ -4,6 +4,7 @@ from jepsen_like.history.history import FaultSpan
 from jepsen_like.nemesis.faults import (
     Cut,
     Disturb,
+    Downgrade,
     Fault,
     FillDisk,
     FlipBits,
@@ -15,6 +16,7 @@ from jepsen_like.nemesis.faults import (
     SetClock,
     SlowDisk,
     Start,
+    Upgrade,
     Wipe,
 )
 from jepsen_like.nemesis.spans import Struck, fault_spans
@@ -65,6 +67,18 @@ def test_wipe_starts_a_node_that_was_down() -> None:
         ("pause", 0, 11, ("a",)),
         ("kill", 10, 21, ("a",)),
         ("wipe", 20, 21, ("a",)),
+    ]
+
+
+def test_previous_version_lasts_until_the_upgrade_which_starts_the_node() -> None:
+    """A node that is down is up after it, with the one version or the other."""
+    assert _spans(
+        Downgrade("a"), Kill(("a",)), Downgrade("a"), Kill(("a",)), Upgrade("a")
+    ) == [
+        ("previous version", 0, 41, ("a",)),
+        ("kill", 10, 21, ("a",)),
+        ("previous version", 20, 41, ("a",)),
+        ("kill", 30, 41, ("a",)),
     ]
 
 
