@@ -60,7 +60,7 @@ Timestamps are below: the year 6429.  A stamp is made above all that was seen,
 so without this one forged record would leave no room for the next.
 """
 
-_SEQ_MASK = (1 << SEQ_BITS) - 1
+SEQ_MAX = (1 << SEQ_BITS) - 1
 
 
 class DotCodec(Protocol):
@@ -86,8 +86,11 @@ class WireDots:
         return self._pair.pack(*dot)
 
     def decode_dot(self, data: bytes, offset: int) -> Dot:
-        """Return the dot at *offset*."""
+        """Return the dot at *offset*; CorruptRecordError if no disk can hold it."""
         replica, seq = self._pair.unpack_from(data, offset)
+        if seq > SEQ_MAX:
+            msg = f"record names seq {seq}, which no replica reaches"
+            raise CorruptRecordError(msg)
         return Dot(ReplicaId(replica), seq)
 
 
@@ -132,7 +135,7 @@ class NumberedDots:
     def decode_dot(self, data: bytes, offset: int) -> Dot:
         """Return the dot at *offset*."""
         (packed,) = _U64.unpack_from(data, offset)
-        return Dot(self.replica(packed >> SEQ_BITS), packed & _SEQ_MASK)
+        return Dot(self.replica(packed >> SEQ_BITS), packed & SEQ_MAX)
 
 
 WIRE = WireDots()

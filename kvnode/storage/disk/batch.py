@@ -17,9 +17,9 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from kvnode.core.versions import record
 from kvnode.core.versions.store_view import Commit, DurableState
 from kvnode.core.versions.version import Entry
+from kvnode.storage import record_codec
 from kvnode.storage.disk.layout import (
     DATABASE_NAMES,
     STATE_ROW,
@@ -143,7 +143,7 @@ class BatchBuilder:
         kept: set[Dot] = set()
         for (namespace, name), entry in last.items():
             prefix = self.namespaces.intern(namespace)
-            row = record.encode(entry, dots)
+            row = record_codec.encode(entry, dots)
             if is_long(name):
                 batch.long_entries.append((heads.row_key(prefix, name), row))
             else:

@@ -51,18 +51,21 @@ def read_or_found(
 
     A store that is not in the file it was made in has been copied.  Whether the
     original is still used cannot be known, so the copy becomes a new replica.
+
+    A store of an earlier version becomes one of this version, durably, before
+    anything else is written to it (docs/decisions/0016).
     """
     with environment.begin() as txn:
         committed = read_committed(txn, databases)
         stored_home = txn.get(HOME_ROW, None, databases.meta)
-    home = home_row(directory)
-    if committed is not None and stored_home == home:
+        stored_form = txn.get(FORMAT_ROW, None, databases.meta)
+    home, form = home_row(directory), format_row()
+    if committed is not None and (stored_home, stored_form) == (home, form):
         return committed
-    rows = {HOME_ROW: home}
+    rows = {HOME_ROW: home, FORMAT_ROW: form}
     if committed is None:
-        rows[FORMAT_ROW] = format_row()
         rows[STATE_ROW] = encode_state(DurableState(_draw(random_replica)))
-    else:
+    elif stored_home != home:
         logger.warning(
             "%s was copied or moved: it goes on as a new replica, since two with one"
             " identity would lose writes",

@@ -188,6 +188,18 @@ def test_encoded_dots_of_a_replica_sort_by_seq(a: Dot, b: Dot) -> None:
     assert (numbered.encode_dot(a) < numbered.encode_dot(b)) == by_number
 
 
+@pytest.mark.parametrize("seq", [2**SEQ_BITS, 2**64 - 1])
+def test_seq_that_no_disk_holds_is_refused_on_the_wire(seq: int) -> None:
+    """It would run into the replica's number, and name another replica."""
+    for version in (
+        PLAIN.version._replace(dot=Dot(A, seq)),
+        PLAIN.version._replace(others=(Dot(B, seq),)),
+        PLAIN.version._replace(dependencies=(Dot(B, seq),)),
+    ):
+        with pytest.raises(CorruptRecordError, match="no replica reaches"):
+            decode(encode(PLAIN._replace(version=version), WIRE), WIRE)
+
+
 def test_timestamp_that_leaves_no_room_above_is_refused() -> None:
     """The next write of the key must be stamped above it."""
     version = PLAIN.version._replace(hlc=HlcTimestamp(2**63))
