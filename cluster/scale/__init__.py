@@ -1,0 +1,1 @@
+"""What a cluster costs as it grows: bytes on disk, messages, time."""

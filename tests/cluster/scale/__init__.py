@@ -1,0 +1,1 @@
+"""Tests of the cluster package that start no process."""
