@@ -1,5 +1,5 @@
 """
-Records: entries as bytes, on disk and on the wire.
+Records: entries as bytes, on the wire and in stores of kvnode 0.1.
 
     crc32      u32   of everything after it
     format     u8    FORMAT
@@ -15,7 +15,8 @@ Records: entries as bytes, on disk and on the wire.
 
 All numbers are big-endian.  On the wire a replica R takes its 64 bits and a dot
 D is R with a u64 seq.  On disk replicas are numbered by a table of the store,
-so that R takes 16 bits and a dot 64: a u16 number and 48 bits of seq.
+so that R takes 16 bits and a dot 64: a u16 number and 48 bits of seq.  What is
+written on disk today is shorter: kvnode.storage.record_codec.
 
 A reader refuses a format that it does not know; it never guesses.
 """

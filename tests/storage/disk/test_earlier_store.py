@@ -1,5 +1,6 @@
 """A store of kvnode 0.1 opens, is read, written and marked as a later one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import lmdb
@@ -15,7 +16,7 @@ from kvnode.core.versions.store_view import (
 )
 from kvnode.core.versions.version import Entry, Kind, Version
 from kvnode.errors import StoreFullError
-from kvnode.storage.disk.founding import home_row, put_meta
+from kvnode.storage.disk.founding import adopt, home_row, put_meta
 from kvnode.storage.disk.layout import (
     FORMAT_ROW,
     HOME_ROW,
@@ -26,7 +27,7 @@ from kvnode.storage.disk.layout import (
 )
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
-from kvnode.types import Dot, HlcTimestamp, Millis
+from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
 from tests.storage.stores import MAP_BYTES, OTHER, OWN, at, open_lmdb
 
 LONG = b"h" * 511
@@ -193,6 +194,18 @@ async def test_rows_of_both_formats_live_side_by_side(earlier: Path) -> None:
     with store.snapshot() as view:
         assert dict(view.scan(at(b"").namespace)) == {**ENTRIES, b"k": entry}
         assert [dot.seq for dot, _ in view.index(OWN, 1, None)] == [2, 3, 4]
+    store.close()
+
+
+def test_restored_backup_of_an_earlier_store_is_read(earlier: Path) -> None:
+    """As a new replica, which has all that the old one had."""
+    adopt(earlier, lambda: ReplicaId(77), MAP_BYTES)
+
+    store = open_lmdb(earlier)
+
+    assert store.state() == replace(STATE, replica=ReplicaId(77), seq=0)
+    with store.snapshot() as view:
+        assert dict(view.scan(at(b"").namespace)) == ENTRIES
     store.close()
 
 
