@@ -14,7 +14,7 @@ BOUNDS = Bounds(
     memory_bytes=4 << 30,
     idle_bytes_per_second=12.5e6,  # 100 Mbit/s
     idle_cores=0.5,
-    connections=256,  # PEERS_MAX of kvnode.core.node.replicator
+    connections=1024,  # PEERS_MAX of kvnode.core.node.address_book
 )
 """Of a small machine at the edge, what it may use to do nothing at all."""
 

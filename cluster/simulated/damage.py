@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Self
 
 from cluster.simulated.chance import Stream
-from kvnode.core.versions import record
 from kvnode.core.versions.record import NumberedDots
 from kvnode.core.versions.store_view import ConflictRecord, DurableState, Mortal
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
+from kvnode.storage import record_codec
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace, ReplicaId
 
@@ -26,14 +26,14 @@ class _Damaged:
     def __init__(self, entry: Entry, bit: int) -> None:
         self.entry = entry
         self._dots = NumberedDots()
-        raw = bytearray(record.encode(entry, self._dots))
+        raw = bytearray(record_codec.encode(entry, self._dots))
         bit %= 8 * len(raw)
         raw[bit // 8] ^= 1 << bit % 8
         self._raw = bytes(raw)
 
     def read(self) -> Entry:
         """Return what the bytes say; CorruptRecordError if nothing."""
-        return record.decode(self._raw, self._dots)
+        return record_codec.decode(self._raw, self._dots)
 
 
 class Damages:

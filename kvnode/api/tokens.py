@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
+from kvnode.core.versions.record import SEQ_MAX
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.errors import InvalidArgumentError, UnavailableError
 from kvnode.limits import (
@@ -59,7 +60,7 @@ def decode_session(token: bytes, now: Millis) -> Session:
         )
         raise InvalidArgumentError(msg)
     if len({dot.replica for dot in seen}) < len(seen) or any(
-        not dot.replica or not dot.seq for dot in seen
+        not dot.replica or not 0 < dot.seq <= SEQ_MAX for dot in seen
     ):
         msg = "the session is not a token that a node made"
         raise InvalidArgumentError(msg)

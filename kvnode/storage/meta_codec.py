@@ -23,7 +23,7 @@ so that damage is noticed and never taken for data.
                winner D, u32 n and n bytes of record
 
 All numbers are big-endian.  D is a dot with a numbered replica; records are
-those of kvnode.core.versions.record.
+those of kvnode.storage.record_codec.
 """
 
 from dataclasses import replace
@@ -33,7 +33,6 @@ from zlib import crc32
 
 from kvnode.core.clocks.clock_codec import decode_clock, encode_clock
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.versions import record
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import NumberedDots
 from kvnode.core.versions.roster import Member, Roster, Standing
@@ -45,6 +44,7 @@ from kvnode.core.versions.store_view import (
     StartOver,
 )
 from kvnode.errors import CorruptRecordError
+from kvnode.storage import record_codec
 from kvnode.types import EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 
 STATE_FORMAT = 2
@@ -178,7 +178,7 @@ def encode_conflicts(log: tuple[ConflictRecord, ...], dots: NumberedDots) -> byt
     """Return a key's conflict log sealed; the inverse of `decode_conflicts`."""
     parts = [_CONFLICTS.pack(CONFLICTS_FORMAT, len(log))]
     for conflict in log:
-        raw = record.encode(conflict.loser, dots)
+        raw = record_codec.encode(conflict.loser, dots)
         parts.append(_U64.pack(conflict.noticed_at))
         parts.append(dots.encode_dot(conflict.winner))
         parts.append(_U32.pack(len(raw)))
@@ -205,7 +205,7 @@ def decode_conflicts(data: bytes, dots: NumberedDots) -> tuple[ConflictRecord, .
             at += 8 + dots.dot_bytes
             (size,) = _U32.unpack_from(payload, at)
             at += _U32.size
-            loser = record.decode(payload[at : at + size], dots)
+            loser = record_codec.decode(payload[at : at + size], dots)
             at += size
             conflicts.append(ConflictRecord(loser, winner, Millis(noticed_at)))
     except (StructError, IndexError) as error:

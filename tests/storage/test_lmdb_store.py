@@ -319,7 +319,7 @@ def test_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
     open_lmdb(tmp_path).close()
     _put_meta(tmp_path, b"format", seal(struct.pack(">H", 9)))
 
-    with pytest.raises(RejectedError, match="format 9 and this version reads 2"):
+    with pytest.raises(RejectedError, match="format 9 and this version reads 1 and 2"):
         open_lmdb(tmp_path)
 
 
@@ -364,7 +364,7 @@ async def test_commit_that_cannot_be_prepared_leaves_the_store_usable(
     impossible = (Dot(ReplicaId(9), -1),)
     version = Version(Kind.COUNTER, HlcTimestamp(1), Dot(OWN, 1), others=impossible)
 
-    with pytest.raises(struct.error):
+    with pytest.raises(AssertionError, match="seqs"):
         await lmdb_store.apply(Commit(covering(1), (Write(key, Entry(version), None),)))
 
     await lmdb_store.apply(put(b"k", 1))

@@ -234,10 +234,10 @@ def test_store_and_protocol_rise_with_every_format_inside_them(
         return {name for name in names if before[name] != now[name]}
 
     # Without the node's state: no version starts that cannot read it.
-    inside = changed("record", "conflicts", "counter", "set")
+    inside = changed("record on disk", "conflicts", "counter", "set")
     assert now["store"] > before["store"] or not inside, inside
     # Records travel, and with them the states of counters and sets.
-    travels = changed("record", "counter", "set")
+    travels = changed("record on the wire", "counter", "set")
     assert now["protocol"] > before["protocol"] or not travels, travels
     assert now["oldest protocol"] <= before["protocol"]
 

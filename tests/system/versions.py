@@ -223,6 +223,10 @@ from kvnode.core.clocks import clock_codec
 from kvnode.core.crdt import counter, set
 from kvnode.core.versions import record
 from kvnode.storage import meta_codec
+try:
+    from kvnode.storage import record_codec
+except ImportError:
+    record_codec = record
 from kvnode.storage.disk import layout
 from kvnode.transport import wire
 print(json.dumps({
@@ -230,7 +234,8 @@ print(json.dumps({
     "protocol": wire.PROTOCOL,
     "store": layout.STORE_FORMAT,
     "state": meta_codec.STATE_FORMAT,
-    "record": record.FORMAT,
+    "record on disk": record_codec.FORMAT,
+    "record on the wire": record.FORMAT,
     "conflicts": meta_codec.CONFLICTS_FORMAT,
     "counter": counter.FORMAT,
     "set": set.FORMAT,

@@ -1,5 +1,5 @@
 """
-Records: entries as bytes, on disk and on the wire.
+Records: entries as bytes, on the wire and in stores of kvnode 0.1.
 
     crc32      u32   of everything after it
     format     u8    FORMAT
@@ -15,7 +15,8 @@ Records: entries as bytes, on disk and on the wire.
 
 All numbers are big-endian.  On the wire a replica R takes its 64 bits and a dot
 D is R with a u64 seq.  On disk replicas are numbered by a table of the store,
-so that R takes 16 bits and a dot 64: a u16 number and 48 bits of seq.
+so that R takes 16 bits and a dot 64: a u16 number and 48 bits of seq.  What is
+written on disk today is shorter: kvnode.storage.record_codec.
 
 A reader refuses a format that it does not know; it never guesses.
 """
@@ -60,7 +61,7 @@ Timestamps are below: the year 6429.  A stamp is made above all that was seen,
 so without this one forged record would leave no room for the next.
 """
 
-_SEQ_MASK = (1 << SEQ_BITS) - 1
+SEQ_MAX = (1 << SEQ_BITS) - 1
 
 
 class DotCodec(Protocol):
@@ -86,8 +87,11 @@ class WireDots:
         return self._pair.pack(*dot)
 
     def decode_dot(self, data: bytes, offset: int) -> Dot:
-        """Return the dot at *offset*."""
+        """Return the dot at *offset*; CorruptRecordError if no disk can hold it."""
         replica, seq = self._pair.unpack_from(data, offset)
+        if seq > SEQ_MAX:
+            msg = f"record names seq {seq}, which no replica reaches"
+            raise CorruptRecordError(msg)
         return Dot(ReplicaId(replica), seq)
 
 
@@ -132,7 +136,7 @@ class NumberedDots:
     def decode_dot(self, data: bytes, offset: int) -> Dot:
         """Return the dot at *offset*."""
         (packed,) = _U64.unpack_from(data, offset)
-        return Dot(self.replica(packed >> SEQ_BITS), packed & _SEQ_MASK)
+        return Dot(self.replica(packed >> SEQ_BITS), packed & SEQ_MAX)
 
 
 WIRE = WireDots()

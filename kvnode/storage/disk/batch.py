@@ -17,10 +17,10 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from kvnode.core.versions import record
 from kvnode.core.versions.floor import mortal_from
 from kvnode.core.versions.store_view import Commit, DurableState
 from kvnode.core.versions.version import Entry, Version
+from kvnode.storage import record_codec
 from kvnode.storage.disk.layout import (
     DATABASE_NAMES,
     Committed,
@@ -164,7 +164,7 @@ class BatchBuilder:
                 gone.append(row_key)
                 continue
             rows = batch.long_entries if long else batch.entries
-            rows.append((row_key, record.encode(entry, dots)))
+            rows.append((row_key, record_codec.encode(entry, dots)))
             self._point_at(prefix + name, entry.version, batch)
             kept.update(entry.version.index_dots)
         # Deletions go before puts, so this only spares a CRDT's rows that stay.

@@ -52,6 +52,9 @@ def read_or_found(
 
     A store that is not in the file it was made in has been copied.  Whether the
     original is still used cannot be known, so the copy becomes a new replica.
+
+    A store of an earlier version becomes one of this version, durably, before
+    anything else is written to it (docs/decisions/0016).
     """
     with environment.begin() as txn:
         committed = read_committed(txn, databases)
@@ -63,9 +66,8 @@ def read_or_found(
     home = home_row(directory)
     if committed is not None and stored_home == home:
         return committed
-    rows = {HOME_ROW: home}
+    rows = {HOME_ROW: home, FORMAT_ROW: format_row()}
     if committed is None:
-        rows[FORMAT_ROW] = format_row()
         rows |= state_rows(DurableState(_draw(random_replica)))
     else:
         logger.warning(

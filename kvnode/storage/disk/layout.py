@@ -1,7 +1,8 @@
 """
 The LMDB environment: its databases and the rows of `meta`.
 
-    entries, long_entries        entry key -> record (kvnode.storage.key_codec)
+    entries, long_entries        entry key (kvnode.storage.key_codec)
+                                 -> record (kvnode.storage.record_codec)
     heads                        head of long keys -> id
     index                        dot, u16 replica number and 48 bits of seq
                                  -> u16 namespace number and the full key
@@ -63,8 +64,12 @@ SPARE_READERS = 64
 """Read transactions kept for reuse, so that opening one allocates nothing."""
 DATABASES_MAX = 16
 STORE_FORMAT = 2
-STORE_FORMAT_BEFORE = 1
-"""Without `mortal`; see kvnode.storage.disk.founding."""
+"""
+1 had no `mortal` rows, and records in format 1 alone; it is brought up to date.  A
+store gets the number of the version that opens it, so that an older one refuses it
+instead of calling its records damaged (docs/decisions/0016).
+"""
+STORE_FORMATS = (1, STORE_FORMAT)
 
 FORMAT_ROW = b"format"
 STATE_ROW = b"state"
@@ -175,10 +180,10 @@ def read_committed(txn: "Transaction", databases: Databases) -> Committed | None
     if form is None:
         return None
     (number,) = _U16.unpack(unseal(form, "the store's format"))
-    if number not in {STORE_FORMAT, STORE_FORMAT_BEFORE}:
+    if number not in STORE_FORMATS:
         msg = (
-            f"the store has format {number} and this version reads {STORE_FORMAT}:"
-            " run the version that wrote it"
+            f"the store has format {number} and this version reads"
+            f" {' and '.join(map(str, STORE_FORMATS))}: run the version that wrote it"
         )
         raise RejectedError(msg)
     raw = txn.get(STATE_ROW, None, meta)

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Self
 
 import lmdb
 
-from kvnode.core.versions import record
 from kvnode.core.versions.record import SEQ_BITS, NumberedDots
 from kvnode.core.versions.store_view import ConflictRecord, DurableState, Mortal
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError, OverloadedError
+from kvnode.storage import record_codec
 from kvnode.storage.disk.layout import (
     READERS_MAX,
     Committed,
@@ -263,7 +263,7 @@ class LmdbSnapshot:
 
     def _decode_entry(self, namespace: Namespace, key: bytes, raw: bytes) -> Entry:
         try:
-            return record.decode(raw, self._dots)
+            return record_codec.decode(raw, self._dots)
         except CorruptRecordError as error:
             msg = f"entry {key!r} in namespace {namespace}: {error}"
             raise DamagedRecordError(msg, EntryKey(namespace, key)) from error

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import lmdb
 
-from kvnode.core.versions import record
 from kvnode.core.versions.floor import mortal_from
 from kvnode.errors import CorruptRecordError
+from kvnode.storage import record_codec
 from kvnode.storage.disk.layout import (
     FORMAT_ROW,
     Committed,
@@ -43,7 +43,7 @@ def upgrade(
             if raw is None:
                 continue
             try:
-                version = record.decode(raw, dots).version
+                version = record_codec.decode(raw, dots).version
             except CorruptRecordError:
                 continue  # it is found damaged when it is read, and pulled again
             due = mortal_from(version)

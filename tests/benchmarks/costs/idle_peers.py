@@ -3,12 +3,12 @@ Many peers that have nothing to say, in one process, to burden one real node.
 
 `python -m tests.benchmarks.costs.idle_peers HOST:PORT CLUSTER COUNT`
 
-Each dials the node over a TCP connection and a stream of its own, and reports to
-it every second as a node does: with a clock in which all COUNT have written, and
-with all others as members it knows.  The one delta that the node then asks for is
-empty.  What the node pushes is acknowledged at once and forgotten.  To the node it
-is a cluster of COUNT + 1 in which nobody else writes; only that a peer has no
-address, so that nobody is dialed, and a long name instead.
+Each dials the node over a TCP connection and a stream of its own, and compares
+digests with it every second as a node does: with a clock in which all COUNT have
+written, and with all others as members it knows.  The one delta that the node then
+asks for is empty.  What the node pushes is acknowledged at once and forgotten.  To
+the node it is a cluster of COUNT + 1 in which nobody else writes; only that a peer
+has no address, so that nobody is dialed, and a long name instead.
 """
 
 import asyncio
@@ -22,15 +22,19 @@ from random import Random
 import grpc
 
 from kvnode._pb import peer_pb2 as pb
-from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.events import PeerDown, PeerUp, Received
+from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.replication.messages import (
     DeltaPage,
     DeltaRequest,
+    Digest,
     Push,
     PushAcknowledgement,
     Report,
 )
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.transport.grpc_road import CHANNEL_OPTIONS, CONNECT_METHOD, DialedStream
 from kvnode.transport.peer_pool import PeerPool
@@ -86,6 +90,10 @@ class IdlePeer:
     ) -> None:
         self._known = tuple(peer for peer in everyone if peer != own)
         self._clock = VersionVector.of({peer.replica: WRITES_EACH for peer in everyone})
+        self._roster = Roster(
+            Member(p.replica, p.name, p.address, p.region) for p in everyone
+        )
+        self._floor = GROUND
         self._pool = PeerPool(
             own, cluster, {}, road=_OwnConnection(), uniform=Random(own.name).uniform
         )
@@ -99,12 +107,25 @@ class IdlePeer:
         """Return the clock that all have."""
         return self._clock
 
+    def roster(self) -> Roster:
+        """Return all members, the node that is burdened too once it was heard."""
+        return self._roster
+
+    def floor(self) -> Floor:
+        """Return what the node has forgotten, once it was heard."""
+        return self._floor
+
     async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
         """Answer what must be answered."""
         match event:
-            case Received(peer, DeltaRequest(session, _)):
+            case PeerUp(members=members):
+                self._roster = self._roster.join(members)
+            case Received(peer, DeltaRequest(session)):
                 page = DeltaPage(session, 0, self._clock, (), last=True)
                 self._pool.send(peer, page)
+            case Received(_, Report(members=members, floor=floor)):
+                self._roster = self._roster.join(members)
+                self._floor = floor
             case Received(peer, Push(origin, first, last, _)):
                 self._clock = self._clock.with_range(origin, first, last)
                 self._pool.send(peer, PushAcknowledgement(origin, first, last))
@@ -119,7 +140,10 @@ class IdlePeer:
             await asyncio.sleep(REPORT_SECONDS)
             now = Millis(time.time_ns() // 1_000_000)
             for peer in self._pool.connected():
-                self._pool.send(peer, Report(self._clock, now, self._known))
+                self._pool.send(peer, Digest(self._view(), 0, now))
+
+    def _view(self) -> int:
+        return view_digest(self._clock, EMPTY, self._roster.digest(), self._floor)
 
 
 async def _run(address: str, cluster: str, count: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from cluster.scale import Manner, Way, table
 from cluster.scale.__main__ import main, read_costs
 from cluster.scale.table import BOUNDS, HEADINGS, LINKS, UNKNOWN
-from kvnode.core.node.replicator import PEERS_MAX
+from kvnode.core.node.address_book import PEERS_MAX
 from tests.cluster.scale.test_arithmetic import EXAMPLE, MEASURED
 
 
@@ -50,7 +50,7 @@ def test_command_prints_both_ways_and_what_breaks(
     assert main([str(results), *settings]) == 0
     wholly = capsys.readouterr().out
 
-    assert "connections from 258 nodes on" in partly
+    assert "connections from 1,026 nodes on" in partly
     assert UNKNOWN in partly
     assert UNKNOWN not in wholly
     assert table(MEASURED, Way(Manner.FEW_LINKS, LINKS)) in wholly

@@ -40,6 +40,16 @@ FULL = Entry(
 PLAIN = Entry(Version(Kind.REGISTER, HlcTimestamp(1), Dot(A, 1)), b"v")
 
 
+ON_THE_WIRE = {
+    "9e9a696c01fb7fffffffffffffff00000000000000070000ffffffffffff0002ffffffffffffffff00"
+    "00000000000001000000000000000900000000000111700001000000000000000900000000000000"
+    "050000018bcfe56800000000000000000cffffffffffffffff000000000000000000097b22c3a922"
+    "3a20317d0176616c7565": FULL,
+    "3e18a7b5010100000000000000010000000000000007000000000000000176": PLAIN,
+}
+"""As kvnode 0.1 sends them, in hex."""
+
+
 @pytest.fixture(params=[WireDots, NumberedDots], ids=["wire", "numbered"])
 def dots(request: pytest.FixtureRequest) -> DotCodec:
     """A fresh codec of each sort."""
@@ -56,6 +66,13 @@ def resealed(body: bytes) -> bytes:
 def test_record_round_trips_on_the_wire(entry: Entry) -> None:
     """Nothing of an entry is lost between nodes."""
     assert decode(encode(entry, WIRE), WIRE) == entry
+
+
+@pytest.mark.parametrize("sent", ON_THE_WIRE)
+def test_bytes_on_the_wire_are_those_of_the_first_version(sent: str) -> None:
+    """Nodes of all versions talk to each other, and digests hash these bytes."""
+    assert encode(ON_THE_WIRE[sent], WIRE).hex() == sent
+    assert decode(bytes.fromhex(sent), WIRE) == ON_THE_WIRE[sent]
 
 
 @given(entry=strategies.entries())
@@ -133,7 +150,7 @@ def test_a_replica_that_the_table_lacks_is_refused() -> None:
 
 
 def test_a_plain_record_has_no_overhead_for_parts_it_lacks() -> None:
-    """22 bytes on disk for a first put: checksum, format, kind, time and dot."""
+    """22 bytes for a first put: checksum, format, kind, time and a numbered dot."""
     assert len(encode(PLAIN, NumberedDots())) == 4 + 1 + 1 + 8 + 8 + len(PLAIN.value)
     assert (PLAIN.version.deadline, PLAIN.version.base) == (NEVER, ORIGIN)
 
@@ -186,6 +203,18 @@ def test_encoded_dots_of_a_replica_sort_by_seq(a: Dot, b: Dot) -> None:
         b.seq,
     )
     assert (numbered.encode_dot(a) < numbered.encode_dot(b)) == by_number
+
+
+@pytest.mark.parametrize("seq", [2**SEQ_BITS, 2**64 - 1])
+def test_seq_that_no_disk_holds_is_refused_on_the_wire(seq: int) -> None:
+    """It would run into the replica's number, and name another replica."""
+    for version in (
+        PLAIN.version._replace(dot=Dot(A, seq)),
+        PLAIN.version._replace(others=(Dot(B, seq),)),
+        PLAIN.version._replace(dependencies=(Dot(B, seq),)),
+    ):
+        with pytest.raises(CorruptRecordError, match="no replica reaches"):
+            decode(encode(PLAIN._replace(version=version), WIRE), WIRE)
 
 
 def test_timestamp_that_leaves_no_room_above_is_refused() -> None:
