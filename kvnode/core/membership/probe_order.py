@@ -31,10 +31,17 @@ class ProbeOrder:
         return len(self._members)
 
     def add(self, member: ReplicaId) -> None:
-        """Let *member*, who is not in yet, have a turn in this round already."""
+        """
+        Take *member* in, who is not in yet; its first turn is in the next round.
+
+        Were it in this round, members that die and come back every few seconds
+        would have all the turns, and nobody else would be probed any more.
+        """
         assert member not in self._place, "a member has one place"
         self._place[member] = len(self._members)
         self._members.append(member)
+        self._swap(self._had_turn, len(self._members) - 1)
+        self._had_turn += 1
 
     def remove(self, member: ReplicaId) -> None:
         """Take *member* out, who is in; the others keep their turns."""

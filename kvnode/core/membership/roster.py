@@ -154,9 +154,9 @@ class Roster:
         member.told_at = None  # it has not been told of this
         self._suspicions.pop(member.replica, None)
         member.suspicion = None
-        if update.health is not before:
+        if self._order_of(before) is not self._order_of(update.health):
             self._order_of(before).remove(member.replica)
-            self._order_of(member.health).add(member.replica)
+            self._order_of(update.health).add(member.replica)
         if update.health is Health.SUSPECT:
             member.suspicion = self._suspicion(update.accuser, time)
             self._suspicions[member.replica] = member.suspicion
