@@ -26,8 +26,13 @@ from typing import NamedTuple
 
 from kvnode.types import Millis, ReplicaId
 
-UPDATES_MAX = 16
-"""Updates a message carries at most: it stays under 500 bytes."""
+UPDATES_MAX = 32
+"""
+Updates a message carries at most: at some 25 bytes each it fits into one packet.
+
+With 16, a thousand members of whom a hundred come and go have more to tell than goes
+along, and news of a crash takes five seconds longer to reach all but a few.
+"""
 
 INCARNATION_MAX = 2**48
 """At a refutation each millisecond it lasts for 9,000 years."""

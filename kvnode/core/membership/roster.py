@@ -42,6 +42,20 @@ from kvnode.core.membership.suspicion import (
 from kvnode.types import Millis, ReplicaId
 
 
+class MemberHealth(NamedTuple):
+    """
+    One member as people want to see it.
+
+    `heard_ago` and `rtt` are in ms; None if never heard, or never measured.
+    """
+
+    replica: ReplicaId
+    health: Health
+    incarnation: int
+    heard_ago: Millis | None
+    rtt: Millis | None
+
+
 @dataclass(slots=True)
 class Member:
     """
@@ -65,19 +79,12 @@ class Member:
         accuser = self.suspicion.first_accuser if self.suspicion else NOBODY
         return Update(self.replica, self.incarnation, self.health, accuser)
 
-
-class MemberHealth(NamedTuple):
-    """
-    One member as people want to see it.
-
-    `heard_ago` and `rtt` are in ms; None if never heard, or never measured.
-    """
-
-    replica: ReplicaId
-    health: Health
-    incarnation: int
-    heard_ago: Millis | None
-    rtt: Millis | None
+    def shown(self, time: Millis) -> MemberHealth:
+        """Return it as people want to see it at *time*."""
+        heard_ago = None if self.heard_at is None else Millis(time - self.heard_at)
+        return MemberHealth(
+            self.replica, self.health, self.incarnation, heard_ago, self.rtt
+        )
 
 
 class Roster:
@@ -134,9 +141,10 @@ class Roster:
         member = self._members.get(update.replica)
         if member is None:
             return []
-        if update.rank > (member.incarnation, member.health):
+        claimed, held = update.rank, (member.incarnation, member.health)
+        if claimed > held:
             return self._believe(member, update, time)
-        if member.suspicion is not None and update.rank == member.claim.rank:
+        if member.suspicion is not None and claimed == held:
             self._confirm(member.suspicion, update)
         return []
 

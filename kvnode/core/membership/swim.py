@@ -112,16 +112,7 @@ class Swim:
     def members(self) -> tuple[MemberHealth, ...]:
         """Return all other members, in the order in which they became known."""
         time = self._steady.passed
-        return tuple(
-            MemberHealth(
-                member.replica,
-                member.health,
-                member.incarnation,
-                None if member.heard_at is None else Millis(time - member.heard_at),
-                member.rtt,
-            )
-            for member in self._roster
-        )
+        return tuple(member.shown(time) for member in self._roster)
 
     # -- steps ---------------------------------------------------------------
 
