@@ -1,0 +1,1 @@
+"""kvnode.core.membership."""
