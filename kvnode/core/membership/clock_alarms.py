@@ -9,7 +9,7 @@ the people at both ends hear of it.
 
 from collections.abc import Callable, Iterable
 
-from kvnode.core.clocks.reading import Reading
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.membership.clock_offset import (
     LIFT_PERCENT,
     ClockOffset,
@@ -42,7 +42,7 @@ class ClockAlarms:
         verdict: Verdict,
         peers: Iterable[ReplicaId],
         offsets: ClockOffset,
-        at: Reading,
+        at: ClockReading,
     ) -> list[str]:
         """
         Return what is to be told now; nothing most of the time.
@@ -74,7 +74,7 @@ class ClockAlarms:
         return told
 
     def _of_peer(
-        self, peer: ReplicaId, verdict: Verdict, offsets: ClockOffset, at: Reading
+        self, peer: ReplicaId, verdict: Verdict, offsets: ClockOffset, at: ClockReading
     ) -> list[str]:
         ahead = offsets.of_peer(peer, at)
         if ahead is None:

@@ -15,7 +15,7 @@ wrong, and to refuse at both would turn one wrong clock into an outage.  All go 
 and kvnode.core.membership.clock_alarms tells the operators of both.
 
 A node's own jump shows in the same instant, without a new probe: what is known of
-peers is kept against the steady clock (kvnode.core.clocks.reading).
+peers is kept against the steady clock (kvnode.core.clocks.clock_reading).
 
 Once off, a node is in step again only after it was well within the limit for a
 while, so that neither the border nor a flickering clock makes it flap.  If clocks
@@ -33,7 +33,7 @@ from bisect import insort
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kvnode.core.clocks.reading import Reading
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.membership.clock_filter import ClockFilter, Interval, Sample, drift
 from kvnode.types import Millis, ReplicaId
 
@@ -136,7 +136,7 @@ class ClockOffset:
     """
     What a node knows of its peers' clocks, and what follows for its own.
 
-    One `Reading` comes with each call, in the order in which they were taken.
+    One `ClockReading` comes with each call, in the order in which they were taken.
     """
 
     def __init__(self, *, offset_max: Millis) -> None:
@@ -148,14 +148,14 @@ class ClockOffset:
         self._lows: list[int] = []  # of these, ascending
         self._highs: list[int] = []
         self._refresh_due = Millis(0)
-        self._last: Reading | None = None
+        self._last: ClockReading | None = None
         self._blind_until: Millis | None = None  # by the steady clock
         self._known: _Median | None = None  # the last that was good for something
         self._off = False
         self._inside_since: Millis | None = None
 
     def measured(
-        self, peer: ReplicaId, *, rtt: Millis, offset: Millis, at: Reading
+        self, peer: ReplicaId, *, rtt: Millis, offset: Millis, at: ClockReading
     ) -> None:
         """
         Take in a probe that *peer* itself has answered.
@@ -182,14 +182,14 @@ class ClockOffset:
     def _heard_at(self, peer: ReplicaId) -> tuple[Millis, ReplicaId]:
         return self._filters[peer].heard_at, peer
 
-    def forget(self, peer: ReplicaId, at: Reading) -> None:
+    def forget(self, peer: ReplicaId, at: ClockReading) -> None:
         """Drop what is known of *peer*: it is no member any more."""
         self._look_at_own(at)
         if peer in self._filters:
             self._drop(peer)
             self._sort()
 
-    def judge(self, at: Reading) -> Verdict:
+    def judge(self, at: ClockReading) -> Verdict:
         """Return what is to be thought of our clock at *at*; O(members heard)."""
         self._look_at_own(at)
         if at.steady >= self._refresh_due:
@@ -214,7 +214,7 @@ class ClockOffset:
         clocks = 1 + len(self._lows)
         return InStep(fresh, clocks) if fresh and telling else Undecided(clocks)
 
-    def of_peer(self, peer: ReplicaId, at: Reading) -> Offset | None:
+    def of_peer(self, peer: ReplicaId, at: ClockReading) -> Offset | None:
         """Return how far a peer's clock is ahead of ours; None = unknown."""
         self._look_at_own(at)
         samples = self._filters.get(peer)
@@ -224,7 +224,9 @@ class ClockOffset:
         ours = _ahead(at.apart, known)
         return Offset(-ours.offset, ours.error)
 
-    def sent_at(self, peer: ReplicaId, shown: Millis, at: Reading) -> Millis | None:
+    def sent_at(
+        self, peer: ReplicaId, shown: Millis, at: ClockReading
+    ) -> Millis | None:
         """
         Return when *peer* sent, at the earliest, what its clock dated *shown*.
 
@@ -246,7 +248,7 @@ class ClockOffset:
         earliest = shown - known.high
         return Millis(earliest) if earliest <= at.steady else None
 
-    def _look_at_own(self, at: Reading) -> None:
+    def _look_at_own(self, at: ClockReading) -> None:
         """Notice whether our own clock was set since the last reading."""
         last, self._last = self._last, at
         if last is not None and abs(at.apart - last.apart) > STEP_MIN:
@@ -275,7 +277,7 @@ class ClockOffset:
         self._lows = sorted(each.low for each in self._intervals.values())
         self._highs = sorted(each.high for each in self._intervals.values())
 
-    def _median(self, at: Reading) -> _Median | None:
+    def _median(self, at: ClockReading) -> _Median | None:
         """
         Return the median of all clocks heard, ours too; None if they are too few.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from kvnode.core.clocks.reading import Reading
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.membership.clock_offset import ClockOffset, Verdict
 from kvnode.types import Millis, ReplicaId
 
@@ -56,10 +56,10 @@ class World:
         return cls({ReplicaId(n): off for n, off in enumerate(peers, 1)}, own=own)
 
     @property
-    def now(self) -> Reading:
+    def now(self) -> ClockReading:
         """Return what this node's clocks say."""
         wall = EPOCH + self.true + self.own
-        return Reading(Millis(wall), Millis(self.true - self.slept))
+        return ClockReading(Millis(wall), Millis(self.true - self.slept))
 
     def probe(self, probe: Probe) -> None:
         """Measure a peer; true time goes on by the round trip and the pause."""

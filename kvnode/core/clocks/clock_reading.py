@@ -16,7 +16,7 @@ from typing import NamedTuple
 from kvnode.types import Millis
 
 
-class Reading(NamedTuple):
+class ClockReading(NamedTuple):
     """Both clocks, read one right after the other, in whole ms rounded down."""
 
     wall: Millis  # since 1970
