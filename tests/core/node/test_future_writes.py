@@ -1,12 +1,13 @@
 """Writes over versions from the future: they win, and drag nobody there (C3)."""
 
+from dataclasses import replace
 from itertools import permutations
 from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.core.clocks.hybrid_logical_clock import from_millis
+from kvnode.core.clocks.hybrid_logical_clock import from_millis, restrain
 from kvnode.core.node.commands import (
     AddToCounter,
     Applied,
@@ -172,3 +173,24 @@ def test_crdt_upon_a_deletion_from_the_future_is_above_it(ahead: int) -> None:
     assert merge_entries(deleted, counter).entry == counter
     assert written(bench, Put(OTHER, b"")).version.dot == Dot(A, 2)
     assert bench.node.state.hlc < from_millis(Millis(START + LIMIT))
+
+
+@given(ahead=aheads, command=overwrites)
+def test_restrained_node_still_wins_over_its_own_writes_from_the_future(
+    ahead: int, command: Command
+) -> None:
+    """Its clock went ahead, wrote, and was set right: R1 holds for each key."""
+    bench = Bench()
+    bench.now = Millis(START + ahead)
+    future = written(bench, Put(KEY, b"future"))
+    bench.now = START
+    limit = Millis(LIMIT)
+    hlc = restrain(bench.node.state.hlc, now=START, ahead_max=limit)
+    bench.node.state = replace(bench.node.state, hlc=hlc)
+
+    mine = written(bench, command)
+
+    assert merge_entries(future, mine).entry == mine
+    assert written(bench, Put(OTHER, b"")).version.hlc < from_millis(
+        Millis(START + LIMIT)
+    )
