@@ -21,7 +21,7 @@ from kvnode.core.membership.clock_offset import (
 from kvnode.types import Millis, ReplicaId
 
 INTERVAL = Millis(1000)
-"""Between two looks at all members, which cost 1 ms for 256 of them."""
+"""Between two looks at all members: as often as one of them is probed."""
 
 
 class ClockAlarms:

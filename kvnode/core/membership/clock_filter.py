@@ -93,12 +93,15 @@ class ClockFilter:
 
     def best(self, steady: Millis) -> Interval | None:
         """Return where the peer's clock is now at the least error; None = unknown."""
-        fresh = [
-            self._aged(each, steady)
-            for each in self._samples
-            if steady - each.at <= AGE_MAX
-        ]
-        return min(fresh, key=lambda each: each.high - each.low, default=None)
+        fresh = [each for each in self._samples if steady - each.at <= AGE_MAX]
+        if not fresh:
+            return None
+
+        def width(sample: Sample) -> int:
+            low, high = sample.interval
+            return high - low + 2 * drift(steady - sample.at)
+
+        return self._aged(min(fresh, key=width), steady)
 
     @staticmethod
     def _aged(sample: Sample, steady: Millis) -> Interval:
