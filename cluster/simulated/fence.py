@@ -33,7 +33,15 @@ _FENCED: tuple[tuple[object, tuple[str, ...], str], ...] = (
     (threading.Thread, ("start",), "a simulation has one thread"),
     (
         time,
-        ("time", "time_ns", "monotonic", "monotonic_ns", "sleep"),
+        (
+            "time",
+            "time_ns",
+            "monotonic",
+            "monotonic_ns",
+            "clock_gettime",
+            "clock_gettime_ns",
+            "sleep",
+        ),
         "take the event loop's time, or the node's clock",
     ),
     (

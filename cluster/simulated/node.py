@@ -83,7 +83,8 @@ class SimulatedNode:
     ) -> None:
         self.name = config.name
         self.disk = Disk(config.name, chance, Durability(config.durability))
-        self.clock = NodeClock(true_time(loop.time))
+        true = true_time(loop.time)
+        self.clock = NodeClock(true, steady_time=true)
         self.crashes: list[str] = []
         self._config = config
         self._loop = loop

@@ -1,5 +1,5 @@
 """
-The wall clock of a node, which tests may put wrong.
+The clocks of a node: the wall's, which tests may put wrong, and a steady one.
 
 What a node takes for the time is true time as bent last:
 
@@ -7,26 +7,43 @@ What a node takes for the time is true time as bent last:
 
 A node that was not started with `fault_injection` never bends it, and its clock
 is the machine's.  Only wall time is bent: how long a node waits is measured by
-the event loop, which no operator can set either.
+the event loop, which no operator can set either, and what its peers' clocks say is
+kept by the steady clock (kvnode.core.clocks.clock_reading).
 
 References:
     Kingsbury, 2013-.  Jepsen: clock skew, jumps and strobes.
+    Linux, clock_gettime(2): CLOCK_BOOTTIME.
 """
 
+import time
 from collections.abc import Callable
 
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.limits import CLOCK_BEND_MILLIS_MAX, CLOCK_BEND_PPM_MAX
 from kvnode.types import Millis
 
 MILLION = 1_000_000
 
+_STEADY_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Counts while the machine is suspended, too, where there is such a clock."""
+
+
+def steady_millis() -> Millis:
+    """Return the machine's steady clock: milliseconds since it was started."""
+    return Millis(time.clock_gettime_ns(_STEADY_CLOCK) // MILLION)
+
 
 class NodeClock:
     """Milliseconds since 1970 as one node sees them, never below 0."""
 
-    def __init__(self, true_time: Callable[[], Millis]) -> None:
+    def __init__(
+        self,
+        true_time: Callable[[], Millis],
+        steady_time: Callable[[], Millis] = steady_millis,
+    ) -> None:
         """Make a clock that shows *true_time* until it is bent."""
         self._true_time = true_time
+        self._steady_time = steady_time
         self._offset_ms = 0
         self._drift_ppm = 0
         self._bent_at = true_time()
@@ -36,6 +53,10 @@ class NodeClock:
         true = self._true_time()
         gained = (true - self._bent_at) * self._drift_ppm // MILLION
         return Millis(max(0, true + self._offset_ms + gained))
+
+    def read(self) -> ClockReading:
+        """Return the time by this clock and by the steady one, which is never bent."""
+        return ClockReading(self(), self._steady_time())
 
     def bend(self, *, offset_ms: int, drift_ppm: int) -> None:
         """

@@ -1,11 +1,13 @@
 """A node's clock is wrong exactly as it was told to be."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.limits import CLOCK_BEND_MILLIS_MAX, CLOCK_BEND_PPM_MAX
-from kvnode.runtime.clock import NodeClock
+from kvnode.runtime.clock import NodeClock, steady_millis
 from kvnode.types import Millis
 
 NOW = Millis(1_700_000_000_000)
@@ -87,3 +89,28 @@ def test_clock_of_long_ago_stops_at_the_epoch() -> None:
     clock = NodeClock(lambda: Millis(1000))
     clock.bend(offset_ms=-5000, drift_ppm=0)
     assert clock() == 0
+
+
+def test_reading_shows_a_bend_by_how_far_the_two_clocks_are_apart() -> None:
+    """C1: a node's own jump is seen against what cannot be set."""
+    true = TrueTime()
+    clock = NodeClock(true, steady_time=lambda: Millis(true.now - NOW))
+    before = clock.read()
+    true.now = Millis(NOW + 500)
+    clock.bend(offset_ms=3_600_000, drift_ppm=0)
+
+    after = clock.read()
+
+    assert before == (NOW, 0)
+    assert after == (NOW + 3_600_500, 500)
+    assert after.apart - before.apart == 3_600_000
+
+
+def test_steady_clock_of_the_machine_does_not_go_back() -> None:
+    """It is in ms, and agrees with what an interval takes by another clock."""
+    before = time.monotonic()
+    readings = [steady_millis() for _ in range(1000)]
+    took = 1000 * (time.monotonic() - before)
+
+    assert readings == sorted(readings)
+    assert readings[-1] - readings[0] <= took + 1

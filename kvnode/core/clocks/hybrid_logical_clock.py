@@ -51,3 +51,17 @@ def absorb(
     if remote > from_millis(Millis(now + ahead_max)):
         return last
     return max(last, remote)
+
+
+def restrain(last: HlcTimestamp, *, now: Millis, ahead_max: Millis) -> HlcTimestamp:
+    """
+    Return the clock of a node whose wall clock, now known to be right, was not.
+
+    What it stamped meanwhile took its clock along, and without this it would stamp
+    ahead until time has come to that.  Stamps of one key rise all the same, by what
+    is stored and what sessions have seen (rule R1); across keys, of one who carries
+    no session, they may fall once.  Not to be called while nobody knows whether the
+    wall clock is right: it may have been set back wrongly, which the node's own
+    clock makes up for.
+    """
+    return last if last <= from_millis(Millis(now + ahead_max)) else from_millis(now)

@@ -4,6 +4,11 @@ How far behind each origin a node is (rule S3).
 A report says what its sender had written at its time t.  Once that is covered
 here, the node has seen everything the sender wrote up to t; the age of the
 newest such t is how far behind it may be.
+
+All times here are of one clock.  A bound that rests on the sender's is no bound if
+that clock is wrong, nor is one that rests on a clock that is set meanwhile: so t is
+to be given, at the earliest that it can have been, by our own steady clock
+(kvnode.core.membership.clock_offset.ClockOffset.sent_at).
 """
 
 from kvnode.core.clocks.version_vector import VersionVector

@@ -8,6 +8,7 @@ from kvnode.core.clocks.hybrid_logical_clock import (
     absorb,
     from_millis,
     millis_of,
+    restrain,
     tick,
 )
 from kvnode.types import HlcTimestamp, Millis
@@ -77,3 +78,14 @@ def test_the_bound_of_absorb_is_inclusive() -> None:
     assert absorb(zero, bound, now=Millis(100), ahead_max=Millis(500)) == bound
     beyond = HlcTimestamp(bound + 1)
     assert absorb(zero, beyond, now=Millis(100), ahead_max=Millis(500)) == zero
+
+
+@given(last=stamps, now=walls, ahead_max=st.integers(0, 10_000).map(Millis))
+def test_restrained_clock_is_near_the_time_and_never_before_it_for_that(
+    last: HlcTimestamp, now: Millis, ahead_max: Millis
+) -> None:
+    """C2: after its clock was set right a node stamps near the time again."""
+    restrained = restrain(last, now=now, ahead_max=ahead_max)
+
+    assert restrained <= from_millis(Millis(now + ahead_max))
+    assert restrained == last or last > restrained == from_millis(now)

@@ -1,8 +1,12 @@
 """Staleness: a report counts from when what it tells of is covered (S3)."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.staleness import UNCONFIRMED_MAX, Staleness
 from kvnode.types import Millis
+from tests.core.membership.clocks import EPOCH, Probe, World, offsets
 from tests.core.replication.entries import A, B
 
 
@@ -80,3 +84,66 @@ def test_write_that_is_lost_for_good_does_not_hold_up_later_reports() -> None:
     staleness.advance(EMPTY.with_range(A, 2, 2))
 
     assert staleness.behind(A, Millis(1000)) == 800
+
+
+reports = st.tuples(
+    st.just("report"), st.integers(0, 300) | st.integers(0, 5000), offsets
+)
+own_jumps = st.tuples(st.just("own clock is set"), st.just(0), offsets)
+asked = st.tuples(st.just("probe"), st.integers(0, 900), st.just(0))
+
+
+@given(
+    own=offsets,
+    peer=offsets,
+    steps=st.lists(st.one_of(reports, own_jumps, asked), max_size=20),
+)
+def test_wrong_clocks_promise_no_bound_that_is_not_true(
+    own: int, peer: int, steps: list[tuple[str, int, int]]
+) -> None:
+    """S3: neither the sender's clock, nor ours that is set again and again."""
+    world, staleness = World({A: peer}, own=own), Staleness()
+    sent_at: int | None = None  # of the newest report, by true time
+    for what, span, off in steps:
+        if what == "probe":
+            world.probe(Probe(0, span, span // 2))
+        elif what == "own clock is set":
+            world.own = off
+            world.judge()
+        else:
+            sent_at, shown = world.true, Millis(EPOCH + world.true + peer)
+            world.true += span
+            at = world.offsets.sent_at(A, shown, world.now)
+            if at is not None:
+                staleness.heard(A, 0, at)
+                staleness.advance(EMPTY)
+
+        behind = staleness.behind(A, world.now.steady)
+        assert behind is None or (
+            sent_at is not None and behind >= world.true - sent_at
+        )
+
+
+@given(jumps=st.lists(offsets, min_size=1, max_size=8))
+def test_sender_whose_clock_is_set_costs_at_most_the_way_of_its_report(
+    jumps: list[int],
+) -> None:
+    """S3: until it is measured anew, what came is what was there when it came."""
+    world, staleness = World({A: 0}), Staleness()
+    world.probe_all()
+    received_at: int | None = None
+    for jump in jumps:
+        world.peers[A] = jump
+        shown = Millis(EPOCH + world.true + jump)
+        world.true += 700
+        at = world.offsets.sent_at(A, shown, world.now)
+        if at is not None:
+            received_at = world.true
+            staleness.heard(A, 0, at)
+            staleness.advance(EMPTY)
+        world.true += 300
+
+        behind = staleness.behind(A, world.now.steady)
+        assert behind is None or (
+            received_at is not None and behind >= world.true - received_at
+        )
