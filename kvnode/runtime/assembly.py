@@ -166,12 +166,14 @@ async def _initial_state(
     from us.  Going on under the same identity would give their numbers to other
     writes, and let an older counter sum stand for a newer one; so the node
     becomes a new replica, which pulls what the old one wrote like anyone's
-    (docs/decisions/0002).
+    (docs/decisions/0002).  A power cut may have left pages of different times, so
+    the digest does not count until the store has been scanned.
     """
     state = store.state()
     if store.unclean:
         logger.warning("not closed in relaxed mode: taking a new identity")
-        state = replace(state, replica=random_replica(), seq=0)
+        digest = state.digest.broken()
+        state = replace(state, replica=random_replica(), seq=0, digest=digest)
         await store.reserve(state)
     return state
 

@@ -5,10 +5,12 @@ Every value is *sealed*: a CRC-32 of the rest stands before it, as in records,
 so that damage is noticed and never taken for data.
 
     state      format u8, replica u64, seq u64, hlc u64,
-               conflicts_ever u64, clock V, pending V, peers P
+               conflicts_ever u64, clock V, pending V, peers P; from format 2
+               digest G
     V          u32 n, then n bytes of kvnode.core.clocks.clock_codec
     P          u16 n, then for each peer: replica u64 and three texts, name,
                address and region, each as u16 n and n bytes of UTF-8
+    G          total u64, breaks u64, known u8
     conflicts  format u8, u8 n, then for each, oldest first: noticed_at u64,
                winner D, u32 n and n bytes of record
 
@@ -24,6 +26,7 @@ from kvnode.core.clocks.clock_codec import decode_clock, encode_clock
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions import record
 from kvnode.core.versions.record import NumberedDots
+from kvnode.core.versions.rolling_digest import UNKNOWN, RollingDigest
 from kvnode.core.versions.store_view import (
     ConflictRecord,
     DurableState,
@@ -32,7 +35,9 @@ from kvnode.core.versions.store_view import (
 from kvnode.errors import CorruptRecordError
 from kvnode.types import HlcTimestamp, Millis, ReplicaId
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
+STATE_FORMAT_MIN = 1
+"""The oldest that is still read."""
 CONFLICTS_FORMAT = 1
 
 _CRC = Struct(">I")
@@ -41,6 +46,7 @@ _U16 = Struct(">H")
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _CONFLICTS = Struct(">BB")
+_DIGEST = Struct(">QQ?")
 
 
 def seal(payload: bytes) -> bytes:
@@ -76,6 +82,7 @@ def encode_state(state: DurableState) -> bytes:
         _encode_vector(state.clock),
         _encode_vector(state.pending),
         _encode_peers(state.peers),
+        _DIGEST.pack(*state.digest),
     )
     return seal(b"".join(parts))
 
@@ -90,10 +97,14 @@ def decode_state(data: bytes) -> DurableState:
     payload = unseal(data, "the node's state")
     try:
         form, replica, seq, hlc, conflicts_ever = _STATE.unpack_from(payload)
-        _check_format("the node's state", form, STATE_FORMAT)
+        if form != STATE_FORMAT_MIN:
+            _check_format("the node's state", form, STATE_FORMAT)
         clock, at = _decode_vector(payload, _STATE.size)
         pending, at = _decode_vector(payload, at)
-        peers = _decode_peers(payload, at)
+        peers, at = _decode_peers(payload, at)
+        digest = UNKNOWN
+        if form != STATE_FORMAT_MIN:
+            digest = RollingDigest(*_DIGEST.unpack_from(payload, at))
     except (StructError, IndexError, UnicodeDecodeError) as error:
         msg = f"the node's state does not parse: {error}"
         raise CorruptRecordError(msg) from error
@@ -105,6 +116,7 @@ def decode_state(data: bytes) -> DurableState:
         hlc=HlcTimestamp(hlc),
         conflicts_ever=conflicts_ever,
         peers=peers,
+        digest=digest,
     )
 
 
@@ -176,7 +188,7 @@ def _encode_peers(peers: tuple[PeerAddress, ...]) -> bytes:
     return b"".join(parts)
 
 
-def _decode_peers(data: bytes, at: int) -> tuple[PeerAddress, ...]:
+def _decode_peers(data: bytes, at: int) -> tuple[tuple[PeerAddress, ...], int]:
     (count,) = _U16.unpack_from(data, at)
     at += _U16.size
     peers = []
@@ -191,4 +203,4 @@ def _decode_peers(data: bytes, at: int) -> tuple[PeerAddress, ...]:
             at += size
         name, address, region = texts
         peers.append(PeerAddress(name, address, ReplicaId(replica), region))
-    return tuple(peers)
+    return tuple(peers), at

@@ -108,5 +108,5 @@ def test_state_of_a_later_format_is_refused_by_number() -> None:
     payload = bytearray(unseal(encode_state(DurableState(OWN)), "state"))
     payload[0] = 200
 
-    with pytest.raises(CorruptRecordError, match="format 200; this version reads 1"):
+    with pytest.raises(CorruptRecordError, match="format 200; this version reads 2"):
         decode_state(seal(bytes(payload)))

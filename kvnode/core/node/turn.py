@@ -12,6 +12,7 @@ from dataclasses import replace
 from kvnode.core.crdt.kinds import join
 from kvnode.core.node.events import Effect
 from kvnode.core.node.pushes import Originated
+from kvnode.core.replication.fingerprint import DigestChange
 from kvnode.core.versions.conflict_log import append
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import (
@@ -32,7 +33,8 @@ class Turn:
     """
     What one turn has staged so far.
 
-    `seq` is the last sequence number given to a write.
+    `seq` is the last sequence number given to a write.  `digest_change` is told of
+    all that changes in the store.
     """
 
     def __init__(self, state: DurableState, view: TurnView, now: Millis) -> None:
@@ -46,6 +48,7 @@ class Turn:
         self.originated: dict[EntryKey, Originated] = {}
         self.seq_before = state.seq
         self.damaged: dict[EntryKey, None] = {}  # keys met with damaged records
+        self.digest_change = DigestChange()
         self._state = state
         self._view = view
         self._writes: dict[EntryKey, Write] = {}
@@ -93,6 +96,7 @@ class Turn:
         """Stage *entry* over a damaged record that has *dots* in the index."""
         assert key not in self._writes, "what is staged is not damaged"
         self._writes[key] = Write(key, entry, LostVersion(dots))
+        self.digest_change.replace_damaged(key, entry)
 
     def put(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
         """Stage *entry* over *stored*, which `entry(key)` returned."""
@@ -100,6 +104,7 @@ class Turn:
         before = stored.version if stored else None
         replaced = staged.replaced if staged else before
         self._writes[key] = Write(key, entry, replaced)
+        self.digest_change.replace(key, stored, entry)
 
     def originate(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
         """Stage *entry* as a write of this node's own; `seq` is its number."""
@@ -140,6 +145,7 @@ class Turn:
             seq=self.seq,
             peers=self.peers,
             conflicts_ever=self._state.conflicts_ever + self._conflict_count,
+            digest=self.digest_change.applied_to(self._state.digest),
         )
 
     def commit(self, state: DurableState) -> Commit | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions.rolling_digest import NOTHING, RollingDigest
 from kvnode.core.versions.version import Entry, Version
 from kvnode.types import (
     ZERO_HLC,
@@ -54,6 +55,7 @@ class DurableState:
             be above a version from the future.
         conflicts_ever: Conflicts noticed here so far.
         peers: Peers known, by configuration or by hearsay; sorted by name.
+        digest: Of all entries (D9).
     """
 
     replica: ReplicaId
@@ -63,6 +65,7 @@ class DurableState:
     hlc: HlcTimestamp = ZERO_HLC
     conflicts_ever: int = 0
     peers: tuple[PeerAddress, ...] = ()
+    digest: RollingDigest = NOTHING
 
 
 class LostVersion(NamedTuple):
