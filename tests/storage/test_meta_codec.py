@@ -1,11 +1,15 @@
 """Tests of kvnode.storage.meta_codec."""
 
+import struct
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.record import NumberedDots
+from kvnode.core.versions.rolling_digest import UNKNOWN, RollingDigest
 from kvnode.core.versions.store_view import (
     ConflictRecord,
     DurableState,
@@ -45,6 +49,7 @@ states = st.builds(
     peers=st.lists(
         st.builds(PeerAddress, texts, texts, replicas, texts), max_size=4
     ).map(tuple),
+    digest=st.builds(RollingDigest, u64, u64, st.booleans()),
 )
 logs = st.lists(
     st.builds(
@@ -101,6 +106,19 @@ def test_cut_short_row_is_refused_with_its_name() -> None:
     for raw in (b"", b"abc", seal(b"payload")[:-1]):
         with pytest.raises(CorruptRecordError, match="row 7"):
             unseal(raw, "row 7")
+
+
+def test_state_of_the_first_format_has_an_unknown_digest() -> None:
+    """A store of an earlier version is opened, and scanned before it is believed."""
+    state = DurableState(OWN, peers=(PeerAddress("lima", "lima.example:7400"),))
+    payload = bytearray(unseal(encode_state(state), "state"))
+    payload[0] = 1
+    payload = payload[: -struct.calcsize(">QQ?")]
+
+    read = decode_state(seal(bytes(payload)))
+
+    assert read == replace(state, digest=UNKNOWN)
+    assert not read.digest.known
 
 
 def test_state_of_a_later_format_is_refused_by_number() -> None:

@@ -33,8 +33,9 @@ class Turn:
     """
     What one turn has staged so far.
 
-    `seq` is the last sequence number given to a write.  `digest_change` is told of
-    all that changes in the store.
+    `seq` is the last sequence number given to a write.  `digest` is that of the
+    store before the turn, which a scan may settle; `digest_change` is told of all
+    that the turn changes.
     """
 
     def __init__(self, state: DurableState, view: TurnView, now: Millis) -> None:
@@ -48,6 +49,7 @@ class Turn:
         self.originated: dict[EntryKey, Originated] = {}
         self.seq_before = state.seq
         self.damaged: dict[EntryKey, None] = {}  # keys met with damaged records
+        self.digest = state.digest
         self.digest_change = DigestChange()
         self._state = state
         self._view = view
@@ -145,7 +147,7 @@ class Turn:
             seq=self.seq,
             peers=self.peers,
             conflicts_ever=self._state.conflicts_ever + self._conflict_count,
-            digest=self.digest_change.applied_to(self._state.digest),
+            digest=self.digest_change.applied_to(self.digest),
         )
 
     def commit(self, state: DurableState) -> Commit | None:

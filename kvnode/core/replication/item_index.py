@@ -28,6 +28,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import NamedTuple
 
 from kvnode.core.replication.entry_scan import (
     BYTES_PER_STEP,
@@ -146,14 +147,20 @@ class ItemIndex:
         return entries_between(view, namespace, start, end, damaged=[])
 
 
+class _Bucket(NamedTuple):
+    """Items with the first bits of their positions in common, as they came."""
+
+    positions: "array[int]"
+    fingerprints: "array[int]"
+    blocks: "array[int]"
+
+
 class IndexBuilder:
     """Takes in items in the order of keys and makes an index of them."""
 
     def __init__(self) -> None:
         self.damaged: list[EntryKey] = []
-        self._positions = [array("I") for _ in range(1 << _BUCKET_BITS)]
-        self._fingerprints = [array("Q") for _ in range(1 << _BUCKET_BITS)]
-        self._blocks = [array("I") for _ in range(1 << _BUCKET_BITS)]
+        self._buckets: dict[int, _Bucket] = {}
         self._first_keys: list[EntryKey] = []
         self._left_in_block = 0
         self._namespace = ""
@@ -165,27 +172,27 @@ class IndexBuilder:
             self._left_in_block, self._namespace = BLOCK_ENTRIES, key.namespace
         self._left_in_block -= 1
         place = position(key)
-        bucket = place >> POSITION_BITS - _BUCKET_BITS
-        self._positions[bucket].append(place)
-        self._fingerprints[bucket].append(item)
-        self._blocks[bucket].append(len(self._first_keys) - 1)
+        number = place >> POSITION_BITS - _BUCKET_BITS
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = _Bucket(array("I"), array("Q"), array("I"))
+            self._buckets[number] = bucket
+        bucket.positions.append(place)
+        bucket.fingerprints.append(item)
+        bucket.blocks.append(len(self._first_keys) - 1)
 
     def finish(self) -> Steps[ItemIndex]:
         """Return in steps the index of all that was added; once."""
         positions, sums, blocks = array("I"), array("Q", (0,)), array("I")
         total = in_step = 0
-        for bucket, places in enumerate(self._positions):
-            items, origins = self._fingerprints[bucket], self._blocks[bucket]
-            order = sorted(range(len(places)), key=places.__getitem__)
-            for at in order:
+        for number in sorted(self._buckets):
+            places, items, origins = self._buckets.pop(number)  # needed once
+            for at in sorted(range(len(places)), key=places.__getitem__):
                 total = total + items[at] & _MASK
                 positions.append(places[at])
                 sums.append(total)
                 blocks.append(origins[at])
-            # What is sorted is not needed twice.
-            self._positions[bucket] = self._blocks[bucket] = array("I")
-            self._fingerprints[bucket] = array("Q")
-            in_step += len(order)
+            in_step += len(places)
             if in_step >= _SORTED_PER_STEP:
                 yield
                 in_step = 0
