@@ -13,6 +13,7 @@ function; the rest it judges by comparison:
     index   the rows are exactly the dots of the entries
     equal   nodes that cover the same, and hold nothing beyond, hold the same
     kept    a restart loses nothing that was durable
+    digest  what turns carry along is what a scan finds (D9)
 
 All is judged commit by commit at the cost of what the commit holds.
 
@@ -29,6 +30,7 @@ from kvnode.api.digest import entry_fingerprint
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.crdt.kinds import join
+from kvnode.core.replication.entry_scan import finished, scan_digest
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
 from kvnode.core.versions.version import CRDT_KINDS, Entry
@@ -299,6 +301,9 @@ class Judge:
                 self._judge_index(name, view)
                 if dict(_held(view)) != site.entries:
                     self.complain("kept", f"{name} holds what it never committed")
+                digest, scanned = view.state().digest, finished(scan_digest(view))
+                if digest.known and digest.total != scanned:
+                    self.complain("digest", f"{name} has {digest}, not {scanned}")
 
     def _judge_index(self, name: str, view: StoreView) -> None:
         rows = sorted(

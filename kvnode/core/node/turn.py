@@ -13,6 +13,7 @@ from kvnode.core.crdt.kinds import join
 from kvnode.core.node.events import Effect
 from kvnode.core.node.pushes import Originated
 from kvnode.core.replication.fingerprint import DigestChange
+from kvnode.core.replication.repair import repaired
 from kvnode.core.versions.conflict_log import append
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import (
@@ -24,7 +25,7 @@ from kvnode.core.versions.store_view import (
     Write,
     staged_rows,
 )
-from kvnode.core.versions.version import Entry
+from kvnode.core.versions.version import CRDT_KINDS, Entry
 from kvnode.errors import DamagedRecordError
 from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
@@ -123,6 +124,22 @@ class Turn:
             self.put(key, merged.entry, stored)
         if merged.loser:
             self._note_conflict(key, merged.loser, merged.entry)
+
+    def repair(self, key: EntryKey, incoming: Entry) -> None:
+        """
+        Merge what a peer sent that should hold the same and does not (D9).
+
+        Raises:
+            DamagedRecordError: The record is damaged; `damaged` notes that.
+        """
+        self.merge(key, incoming)
+        stored = self.entry(key)
+        settled = repaired(stored, incoming, join)
+        if stored is None or settled == stored:
+            return
+        self.put(key, settled, stored)
+        if settled.version.kind not in CRDT_KINDS:
+            self._note_conflict(key, stored, settled)
 
     def _note_conflict(self, key: EntryKey, loser: Entry, winner: Entry) -> None:
         log = self._conflicts.get(key)

@@ -93,8 +93,8 @@ class Site:
                 theirs = other.entry(step.lost) or entry
                 turn.replace_damaged(step.lost, theirs, entry.version.index_dots)
             for key in step.heard:
-                if (theirs := other.entry(key)) is not None:
-                    turn.merge(key, theirs)
+                if (incoming := other.entry(key)) is not None:
+                    turn.merge(key, incoming)
             writer = Writer(self.replica, turn, NEW_SESSION, ahead_max=AHEAD_MAX)
             for command in step.commands:
                 writer.apply(command)

@@ -1,0 +1,1 @@
+"""Measurements of kvnode with many keys, many differences or many nodes."""
