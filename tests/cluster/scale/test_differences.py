@@ -1,18 +1,19 @@
 """The command that shows what differences cost finds them all, each time alike."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cluster.scale import differences
-from cluster.scale.differences import main
+from cluster.scale.differences import Figure, main
 from kvnode.core.replication.range_reconciliation import RangeSession
 
 
 def figures(
     capsys: pytest.CaptureFixture[str], directory: Path, keys: int, counts: str
-) -> list[dict[str, float]]:
+) -> list[Figure]:
     """Run the command; return its figures but for times."""
     arguments = ["--keys", str(keys), "--differences", counts, "--json"]
 
@@ -21,11 +22,7 @@ def figures(
     told = json.loads(capsys.readouterr().out)
     assert told["keys"] == keys
     return [
-        {
-            name: value
-            for name, value in figure.items()
-            if "seconds" not in name and "step" not in name
-        }
+        replace(Figure(**figure), prepare_seconds=0.0, seconds=0.0, longest_step_ms=0.0)
         for figure in told["figures"]
     ]
 
@@ -36,16 +33,16 @@ def test_both_roads_find_what_was_written_at_bounded_cost(
     """And in the end the two stores hold the same: else the status would be 1."""
     found = figures(capsys, tmp_path, 5000, "1,100")
 
-    assert [(f["differing_keys"], f["road"]) for f in found] == [
+    assert [(figure.differing_keys, figure.road) for figure in found] == [
         (1, "clock"),
         (1, "ranges"),
         (100, "clock"),
         (100, "ranges"),
     ]
     for figure, bytes_max in zip(found, (150, 800, 1000, 16_000), strict=True):
-        assert figure["bytes_to_first"] + figure["bytes_to_second"] <= bytes_max
-        assert figure["messages"] <= 7
-    assert found[1]["entry_bytes"] == 2 * 187  # the old entry and the new one
+        assert figure.bytes_to_first + figure.bytes_to_second <= bytes_max
+        assert figure.messages <= 7
+    assert found[1].entry_bytes == 2 * 187  # the old entry and the new one
 
 
 def test_bytes_and_messages_are_the_same_in_every_run(
