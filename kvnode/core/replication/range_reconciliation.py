@@ -9,11 +9,12 @@ lists if there are few items in it; and so on, in turn.  Who receives a list kno
 all of that range, and answers which of the items it does not have, a bit each.
 In the end each side knows which of its items the other lacks.
 
-How far to split follows from what is seen.  While nearly every range differs there
-is no use in small steps: a split into 64.  Else a split into 16, until about
-LISTED_AVERAGE items are left to a range; each takes two fingerprints' worth of
-bytes from every step of a binary search.  The cost in messages and bytes, of one
-range that differs among a million items: 16 fingerprints four times, 15 items.
+How far to split follows from what is seen.  While nearly every range differs, the
+differences are many, and small steps would only cost messages: a split into 64.
+Else a split into 16, which narrows a range as much as four steps of a binary
+search, for twice their bytes.  The last split leaves about LISTED_AVERAGE items to
+a range.  So to find one key among a million takes four times 16 fingerprints, a
+list of 15 items, and 15 bits.
 
 The machine does no I/O.  Its work is in steps of a few milliseconds, like the
 scan that makes the index of items (kvnode.core.replication.entry_scan).
@@ -66,10 +67,12 @@ BITS_USUAL = 4
 BITS_LEAST = 2
 
 RECEIVED_BYTES_BASE = 2 * 1024 * 1024
-RECEIVED_BYTES_PER_ITEM = 16
+RECEIVED_BYTES_PER_ITEM = 32
 """
-A correct peer says of each of our items at most its short, and the shorts of the
-ranges around it, which get 16 times fewer from step to step: less than 8 bytes.
+Of a correct peer about as large as we, at most 8 bytes for each of our items: one
+listed, and fingerprints of the ranges around it.  The rest is for a peer that has
+ten times as many items where nothing is the same; there is more to lose by ending
+that session than by a peer that makes us hold so much for a while.
 """
 
 COMPARED_PER_STEP = 1000
@@ -153,7 +156,8 @@ class RangeSession:
         """
         Take in *message*, in steps; return what is to be sent then.
 
-        That is nothing until the last message of a step.
+        That is nothing until the last message of a step.  One message at a time:
+        the steps of one must have ended before the next is handed over.
 
         Raises:
             PeerProtocolError: No correct peer sends this.  The session is over.

@@ -362,11 +362,11 @@ def test_peer_that_always_differs_is_through_in_a_bounded_number_of_steps() -> N
             for group in range_message.read_groups(each)
             if group.listed
         )
-        groups = b"".join(split(0, 2) for _ in range(named))
+        groups = b"".join(split(0, 1) for _ in range(named))
         answers = b"\0" * ((listed + 7) // 8)
         try:
             due = finished(
-                session.receive(message(step, bits=2, groups=groups, answers=answers))
+                session.receive(message(step, bits=1, groups=groups, answers=answers))
             )
         except PeerProtocolError:
             break  # no range is left to be split
