@@ -19,8 +19,8 @@ on to the next number of differences.  The exit status is 1 if a road found
 anything else than what was written.
 
 Seconds are processor time: "prepare" is the scan of one store, the rest the work
-of both sides.  Everything is drawn from one seed, so bytes and messages
-are the same in every run.
+of both sides; the longest step has pauses of the garbage collector in it.
+Everything is drawn from one seed, so bytes and messages are the same in every run.
 """
 
 import asyncio

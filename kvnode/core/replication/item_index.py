@@ -9,24 +9,23 @@ wire; and the old and the new entry of a changed key meet at one position.
     positions   u32 each   ascending
     sums        u64 each   of all fingerprints before, modulo 2^64, so that any
                            range's is a difference of two, and any item's too
-    blocks      u32 each   which part of the store the item came from
+    origins     u32 each   which block, or part of the store the item came from
 
 A block is BLOCK_ENTRIES entries that follow each other in the order of keys; the
 first key of each is kept.  So an item's key is found again by reading a few
-entries: 16 bytes an item instead of a key.  A million entries take 37 MB in all
-with keys of 24 bytes, and 45 MB while the index is made; with keys of 512 bytes
-82 MB (measured as growth of a process).
+entries: 16 bytes an item instead of a key.  A million entries take 36 MB in all
+with keys of 24 bytes, and 43 MB while the index is made; with keys of 512 bytes
+77 MB (measured as growth of a process).
 
-Two steps make the index: a scan puts items into BUCKETS by the first bits of
-their positions, then buckets are sorted one by one.  So no step takes long.
+A scan puts items into buckets by the first bits of their positions, and then
+bucket after bucket is sorted.  So no step takes long.
 
 Reference:
-    Meyer, 2023.  Range-Based Set Reconciliation.  Section 5 on choosing an order
-        and on computing fingerprints of ranges.
+    Meyer, 2023.  Range-Based Set Reconciliation.  SRDS 2023.
 """
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple
@@ -42,7 +41,7 @@ from kvnode.core.replication.fingerprint import fingerprint
 from kvnode.core.versions.rolling_digest import TOTAL_END
 from kvnode.core.versions.store_view import StoreView
 from kvnode.core.versions.version import Entry
-from kvnode.types import EntryKey
+from kvnode.types import EntryKey, Namespace
 
 POSITION_BITS = 32
 """Among a million keys some hundred share a position with another, no more."""
@@ -63,6 +62,37 @@ def position(key: EntryKey) -> int:
     return int.from_bytes(blake2b(name, digest_size=POSITION_BITS // 8).digest())
 
 
+class _Blocks:
+    """
+    Where blocks begin.
+
+    Kept as bare bytes: the garbage collector would walk through a million entries'
+    worth of keys, again and again, and hold up the event loop.
+    """
+
+    def __init__(self) -> None:
+        self.first_keys: list[bytes] = []
+        self._namespaces: list[Namespace] = []
+        self._first_blocks: list[int] = []  # of each namespace
+
+    def begin(self, key: EntryKey) -> None:
+        """Begin a block with *key*, which is above all before."""
+        if not self._namespaces or self._namespaces[-1] != key.namespace:
+            self._namespaces.append(key.namespace)
+            self._first_blocks.append(len(self.first_keys))
+        self.first_keys.append(key.key)
+
+    def bounds(self, block: int) -> tuple[Namespace, bytes, bytes | None]:
+        """Return where *block* begins, and ends: None is with its namespace."""
+        at = bisect_right(self._first_blocks, block)
+        following = block + 1
+        ends = following == len(self.first_keys) or (
+            at < len(self._first_blocks) and self._first_blocks[at] == following
+        )
+        end = None if ends else self.first_keys[following]
+        return self._namespaces[at - 1], self.first_keys[block], end
+
+
 class ItemIndex:
     """Items in the order of positions; a *slot* is an item's place, from 0."""
 
@@ -70,16 +100,16 @@ class ItemIndex:
         self,
         positions: "array[int]",
         sums: "array[int]",
-        blocks: "array[int]",
-        first_keys: list[EntryKey],
+        origins: "array[int]",
+        blocks: _Blocks,
         damaged: tuple[EntryKey, ...],
     ) -> None:
         """Take over what an `IndexBuilder` has made."""
         self.damaged = damaged
         self._positions = positions
         self._sums = sums
+        self._origins = origins
         self._blocks = blocks
-        self._first_keys = first_keys
 
     def __len__(self) -> int:
         """Return how many items there are."""
@@ -123,11 +153,11 @@ class ItemIndex:
         """
         wanted: dict[int, set[int]] = {}
         for slot in slots:
-            wanted.setdefault(self._blocks[slot], set()).add(self.fingerprint_at(slot))
+            wanted.setdefault(self._origins[slot], set()).add(self.fingerprint_at(slot))
         found: list[tuple[EntryKey, Entry]] = []
         looked_at = size = 0
         for block, items in sorted(wanted.items()):
-            for key, entry in self._block(block, view):
+            for key, entry in self._read(block, view):
                 looked_at += 1
                 if fingerprint(key, entry) in items:
                     found.append((key, entry))
@@ -138,14 +168,9 @@ class ItemIndex:
         if found:
             yield found
 
-    def _block(self, block: int, view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:
-        """Yield what *view* has from the block's first key up to the next block's."""
-        namespace, start = self._first_keys[block]
-        end = None
-        if block + 1 < len(self._first_keys):
-            following = self._first_keys[block + 1]
-            end = following.key if following.namespace == namespace else None
-        return entries_between(view, namespace, start, end, damaged=[])
+    def _read(self, block: int, view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:
+        """Yield what *view* has of the block, and between it and the next."""
+        return entries_between(view, *self._blocks.bounds(block), damaged=[])
 
 
 class _Bucket(NamedTuple):
@@ -153,7 +178,7 @@ class _Bucket(NamedTuple):
 
     positions: "array[int]"
     fingerprints: "array[int]"
-    blocks: "array[int]"
+    origins: "array[int]"
 
 
 class IndexBuilder:
@@ -162,14 +187,14 @@ class IndexBuilder:
     def __init__(self) -> None:
         self.damaged: list[EntryKey] = []
         self._buckets: dict[int, _Bucket] = {}
-        self._first_keys: list[EntryKey] = []
+        self._blocks = _Blocks()
         self._left_in_block = 0
         self._namespace = ""
 
     def add(self, key: EntryKey, item: int) -> None:
         """Take in the fingerprint *item* of what is stored under *key*."""
         if self._left_in_block == 0 or key.namespace != self._namespace:
-            self._first_keys.append(key)
+            self._blocks.begin(key)
             self._left_in_block, self._namespace = BLOCK_ENTRIES, key.namespace
         self._left_in_block -= 1
         place = position(key)
@@ -180,25 +205,25 @@ class IndexBuilder:
             self._buckets[number] = bucket
         bucket.positions.append(place)
         bucket.fingerprints.append(item)
-        bucket.blocks.append(len(self._first_keys) - 1)
+        bucket.origins.append(len(self._blocks.first_keys) - 1)
 
     def finish(self) -> Steps[ItemIndex]:
         """Return in steps the index of all that was added; once."""
-        positions, sums, blocks = array("I"), array("Q", (0,)), array("I")
+        positions, sums, origins = array("I"), array("Q", (0,)), array("I")
         total = in_step = 0
         for number in sorted(self._buckets):
-            places, items, origins = self._buckets.pop(number)  # needed once
+            places, items, blocks = self._buckets.pop(number)  # needed once
             for at in sorted(range(len(places)), key=places.__getitem__):
                 total = total + items[at] & _MASK
                 positions.append(places[at])
                 sums.append(total)
-                blocks.append(origins[at])
+                origins.append(blocks[at])
             in_step += len(places)
             if in_step >= _SORTED_PER_STEP:
                 yield
                 in_step = 0
         damaged = tuple(self.damaged)
-        return ItemIndex(positions, sums, blocks, self._first_keys, damaged)
+        return ItemIndex(positions, sums, origins, self._blocks, damaged)
 
 
 def index_items(view: StoreView) -> Steps[ItemIndex]:
