@@ -15,6 +15,7 @@ function; the rest it judges by comparison:
     kept    a restart loses nothing that was durable
     floor   only what a floor forgets is dropped, and floors only rise
     ended   what something forgotten has ended is not stored again
+    digest  what turns carry along is what a scan finds (D9)
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
 starts over (G2b) is another replica's from then on: of what it drops there may be no
@@ -33,6 +34,7 @@ from kvnode.api.digest import entry_fingerprint
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.crdt.kinds import join
+from kvnode.core.replication.entry_scan import finished, scan_digest
 from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
@@ -386,6 +388,9 @@ class Judge:
                 self._judge_index(name, view)
                 if dict(_held(view)) != site.entries:
                     self.complain("kept", f"{name} holds what it never committed")
+                digest, scanned = view.state().digest, finished(scan_digest(view))
+                if digest.known and digest.total != scanned:
+                    self.complain("digest", f"{name} has {digest}, not {scanned}")
 
     def _judge_index(self, name: str, view: StoreView) -> None:
         rows = sorted(

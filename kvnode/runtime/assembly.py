@@ -173,7 +173,8 @@ async def _initial_state(
     from us.  Going on under the same identity would give their numbers to other
     writes, and let an older counter sum stand for a newer one; so the node
     becomes a new replica, which pulls what the old one wrote like anyone's
-    (docs/decisions/0002).
+    (docs/decisions/0002).  A power cut may have left pages of different times, so
+    the digest does not count until the store has been scanned.
     """
     state = store.state()
     if store.unclean:
@@ -182,7 +183,13 @@ async def _initial_state(
         former = roster.get(state.replica)
         if former is not None:  # this directory was its only one
             roster = roster.join((former._replace(standing=Standing.REMOVED),))
-        state = replace(state, replica=random_replica(), seq=0, roster=roster)
+        state = replace(
+            state,
+            replica=random_replica(),
+            seq=0,
+            roster=roster,
+            digest=state.digest.broken(),
+        )
         await store.reserve(state)
     if state.start_over is not None:
         state = await start_over(store, random_replica)

@@ -8,10 +8,12 @@ is safe in a file before it leaves the store; after a crash it may be there twic
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
 from kvnode.core.replication.delta import all_entries
+from kvnode.core.replication.fingerprint import DigestChange
 from kvnode.core.replication.start_over import Fate, begun_again, fate
 from kvnode.core.versions.store_view import (
     Commit,
@@ -61,15 +63,18 @@ async def start_over(
             rescued = [(k, e) for k, e, one in fates if one is Fate.RESCUED]
             if rescued:
                 place = await store.rescue(rescued)
-            gone = [
-                Write(key, None, entry.version)
-                for key, entry, one in fates
-                if one is not Fate.KEPT
-            ]
-            await store.apply(Commit(state, tuple(gone)))
+            gone = [(key, e) for key, e, one in fates if one is not Fate.KEPT]
+            change = DigestChange()
+            for key, entry in gone:
+                change.replace(key, entry, None)
+            state = replace(state, digest=change.applied_to(state.digest))
+            writes = tuple(Write(key, None, entry.version) for key, entry in gone)
+            await store.apply(Commit(state, writes))
         lost = [
             Write(key, None, LostVersion(view.dots_of(key))) for key in sorted(damaged)
         ]
+    if lost:
+        state = replace(state, digest=state.digest.broken())
     fresh = begun_again(state, random_replica())
     await store.apply(Commit(fresh, tuple(lost)))
     logger.warning(

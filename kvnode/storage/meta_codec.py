@@ -5,7 +5,8 @@ Every value is *sealed*: a CRC-32 of the rest stands before it, as in records,
 so that damage is noticed and never taken for data.
 
     state      format u8, replica u64, seq u64, hlc u64, conflicts_ever u64,
-               clock V, pending V, then u8 and, if it is 1, start_over: V, F;
+               clock V, pending V, digest (total u64, breaks u64, known u8), then u8
+               and, if it is 1, start_over: V, F;
                then u8 and, if it is 1, filling: u8 and, if it is 1, after: text
                and u16 n with n bytes; u8 and, if it is 1, covers V; F; done u64;
                expected u64
@@ -35,6 +36,7 @@ from kvnode.core.clocks.clock_codec import decode_clock, encode_clock
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import NumberedDots
+from kvnode.core.versions.rolling_digest import UNKNOWN, RollingDigest
 from kvnode.core.versions.roster import Member, Roster, Standing
 from kvnode.core.versions.store_view import (
     ConflictRecord,
@@ -61,6 +63,7 @@ _U64 = Struct(">Q")
 _PAIR = Struct(">QQ")
 _RECORD = Struct(">QB")
 _CONFLICTS = Struct(">BB")
+_DIGEST = Struct(">QQ?")
 
 
 def seal(payload: bytes) -> bytes:
@@ -92,6 +95,7 @@ def encode_state(state: DurableState) -> bytes:
         state.conflicts_ever,
     )
     parts = [head, _encode_vector(state.clock), _encode_vector(state.pending)]
+    parts.append(_DIGEST.pack(*state.digest))
     parts.append(_flag(state.start_over is not None))
     if state.start_over is not None:
         parts.append(_encode_vector(state.start_over.covered))
@@ -141,7 +145,10 @@ def decode_state(data: bytes, surroundings: bytes | None) -> DurableState:
         )
         if form == STATE_FORMAT_BEFORE:
             peers, _ = _decode_peers(payload, at)
-            return replace(state, peers=peers)
+            return replace(state, peers=peers, digest=UNKNOWN)
+        digest = RollingDigest(*_DIGEST.unpack_from(payload, at))
+        at += _DIGEST.size
+        state = replace(state, digest=digest)
         state = _with_undertakings(state, payload, at)
         if surroundings is None:
             msg = "what the node knew of others is missing from the store"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import NumberedDots
+from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.core.versions.roster import Member, Roster, Standing
 from kvnode.core.versions.store_view import (
     ConflictRecord,
@@ -56,6 +57,7 @@ states = st.builds(
     ).map(tuple),
     roster=st.lists(members, max_size=4).map(lambda found: Roster().join(found)),
     floor=floors,
+    digest=st.builds(RollingDigest, u64, u64, st.booleans()),
     filling=st.none()
     | st.builds(
         Filling,

@@ -12,6 +12,8 @@ from dataclasses import replace
 from kvnode.core.crdt.kinds import join
 from kvnode.core.node.events import Effect
 from kvnode.core.node.pushes import Originated
+from kvnode.core.replication.fingerprint import DigestChange
+from kvnode.core.replication.repair import repaired
 from kvnode.core.versions.conflict_log import append
 from kvnode.core.versions.floor import GROUND, Floor, forgets
 from kvnode.core.versions.merge import merge
@@ -25,7 +27,7 @@ from kvnode.core.versions.store_view import (
     Write,
     staged_rows,
 )
-from kvnode.core.versions.version import Entry
+from kvnode.core.versions.version import CRDT_KINDS, Entry
 from kvnode.errors import DamagedRecordError
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 
@@ -34,7 +36,9 @@ class Turn:
     """
     What one turn has staged so far.
 
-    `seq` is the last sequence number given to a write.
+    `seq` is the last sequence number given to a write.  `digest` is that of the
+    store before the turn, which a scan may settle; `digest_change` is told of all
+    that the turn changes.
     """
 
     def __init__(self, state: DurableState, view: TurnView, now: Millis) -> None:
@@ -52,6 +56,8 @@ class Turn:
         self.originated: dict[EntryKey, Originated] = {}
         self.seq_before = state.seq
         self.damaged: dict[EntryKey, None] = {}  # keys met with damaged records
+        self.digest = state.digest
+        self.digest_change = DigestChange()
         self._state = state
         self._view = view
         self._writes: dict[EntryKey, Write] = {}
@@ -99,6 +105,7 @@ class Turn:
         """Stage *entry* over a damaged record that has *dots* in the index."""
         assert key not in self._writes, "what is staged is not damaged"
         self._writes[key] = Write(key, entry, LostVersion(dots))
+        self.digest_change.replace_damaged(key, entry)
 
     def put(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
         """Stage *entry* over *stored*, which `entry(key)` returned."""
@@ -106,6 +113,7 @@ class Turn:
         before = stored.version if stored else None
         replaced = staged.replaced if staged else before
         self._writes[key] = Write(key, entry, replaced)
+        self.digest_change.replace(key, stored, entry)
 
     def originate(self, key: EntryKey, entry: Entry, stored: Entry | None) -> None:
         """Stage *entry* as a write of this node's own; `seq` is its number."""
@@ -119,6 +127,7 @@ class Turn:
         staged = self._writes.get(key)
         replaced = staged.replaced if staged is not None else stored.version
         self._writes[key] = Write(key, None, replaced)
+        self.digest_change.replace(key, stored, None)
 
     def mortals(
         self, until: HlcTimestamp, after: Mortal | None = None
@@ -150,6 +159,22 @@ class Turn:
         if merged.loser:
             self._note_conflict(key, merged.loser, merged.entry)
 
+    def repair(self, key: EntryKey, incoming: Entry) -> None:
+        """
+        Merge what a peer sent that should hold the same and does not (D9).
+
+        Raises:
+            DamagedRecordError: The record is damaged; `damaged` notes that.
+        """
+        self.merge(key, incoming)
+        stored = self.entry(key)
+        settled = repaired(stored, incoming, join)
+        if stored is None or settled == stored:
+            return
+        self.put(key, settled, stored)
+        if settled.version.kind not in CRDT_KINDS:
+            self._note_conflict(key, stored, settled)
+
     def _note_conflict(self, key: EntryKey, loser: Entry, winner: Entry) -> None:
         log = self._conflicts.get(key)
         if log is None:
@@ -177,6 +202,7 @@ class Turn:
             filling=self.filling,
             start_over=self.start_over,
             conflicts_ever=self._state.conflicts_ever + self._conflict_count,
+            digest=self.digest_change.applied_to(self.digest),
         )
 
     def commit(self, state: DurableState) -> Commit | None:

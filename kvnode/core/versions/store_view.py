@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.rolling_digest import NOTHING, RollingDigest
 from kvnode.core.versions.roster import NOBODY, Roster
 from kvnode.core.versions.version import Entry, Version
 from kvnode.types import (
@@ -93,6 +94,7 @@ class DurableState:
         floor: What is forgotten here (rule G2).
         filling: A bootstrap under way: the store is not to be served (D10).
         start_over: What this store must be replaced for before it is used (G2b).
+        digest: Of all entries (D9).
     """
 
     replica: ReplicaId
@@ -106,6 +108,7 @@ class DurableState:
     floor: Floor = GROUND
     filling: Filling | None = None
     start_over: StartOver | None = None
+    digest: RollingDigest = NOTHING
 
 
 class LostVersion(NamedTuple):

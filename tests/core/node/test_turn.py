@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from kvnode.core.node.turn import Turn
+from kvnode.core.replication.fingerprint import fingerprint
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Dot, Millis
@@ -96,3 +97,54 @@ def test_originated_entries_keep_the_place_of_their_first_write(
         for key, o in turn.originated.items()
     ]
     assert places == [(b"x", 1, 3), (b"y", 2, 2)]
+
+
+def test_digest_goes_from_what_is_stored_to_what_is_staged(view: StoreView) -> None:
+    """D9: in the same commit, whatever was staged in between."""
+    turn = turn_on(view)
+    for seq in (2, 3):
+        turn.put(KEY, register(Dot(B, seq), hlc=100 + seq), turn.entry(KEY))
+
+    before = view.state().digest.changed(fingerprint(KEY, STORED))
+    turn.digest = before
+
+    assert turn.state().digest == before.changed(
+        fingerprint(KEY, register(Dot(B, 3), hlc=103)) - fingerprint(KEY, STORED)
+    )
+
+
+def test_repair_settles_two_values_of_one_stamp_and_logs_the_loser(
+    view: StoreView,
+) -> None:
+    """R2 takes them for one write, so that merging would leave them apart."""
+    turn, twin = turn_on(view), STORED._replace(value=b"wrong or right")
+    turn.merge(KEY, twin)
+    assert turn.entry(KEY) == STORED
+
+    turn.repair(KEY, twin)
+
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    assert turn.entry(KEY) == twin
+    assert [record.loser for record in commit.conflicts[KEY]] == [STORED]
+
+
+def test_repair_of_what_is_sound_changes_nothing(view: StoreView) -> None:
+    """Most of what a repair brings has been superseded here."""
+    turn = turn_on(view)
+
+    turn.repair(KEY, STORED)
+    turn.repair(KEY, register(Dot(A, 1), hlc=1))
+
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    assert not commit.writes  # an older concurrent write is a conflict, no more
+
+
+def test_repair_brings_back_what_was_lost(view: StoreView) -> None:
+    """A key that is covered here and gone."""
+    turn = turn_on(view)
+
+    turn.repair(at(b"lost"), STORED)
+
+    assert turn.entry(at(b"lost")) == STORED

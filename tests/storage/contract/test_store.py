@@ -3,6 +3,7 @@
 import pytest
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
@@ -76,6 +77,7 @@ async def test_state_comes_back_with_every_field(opener: OpenStore) -> None:
             PeerAddress("lima", "lima.example:7400", OTHER, "süd"),
             PeerAddress("tokyo", ""),
         ),
+        digest=RollingDigest(2**64 - 1, breaks=3, known=False),
     )
 
     await store.apply(Commit(state))

@@ -7,6 +7,8 @@ import lmdb
 import pytest
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.record import HLC_END
+from kvnode.core.versions.rolling_digest import UNKNOWN
 from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
@@ -84,6 +86,7 @@ STATE = DurableState(
     hlc=HlcTimestamp(START + 4),
     conflicts_ever=1,
     peers=(PeerAddress("b-site", "", OTHER, "east"),),
+    digest=UNKNOWN,
 )
 ENTRIES = {
     b"gone": Entry(Version(Kind.TOMBSTONE, HlcTimestamp(START + 3), Dot(OWN, 2))),
@@ -150,6 +153,8 @@ def test_all_of_an_earlier_store_is_read(earlier: Path) -> None:
         assert dict(view.scan(at(b"").namespace)) == ENTRIES
         assert view.conflicts(at(b"k")) == (CONFLICT,)
         assert [key.key for _, key in view.index(OWN, 1, None)] == [b"k", b"gone", LONG]
+        found = [row.key.key for row in view.mortals(HlcTimestamp(HLC_END))]
+        assert found == [b"gone", b"k"], "what may be forgotten one day is found"
     store.close()
 
 

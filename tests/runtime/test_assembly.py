@@ -1,0 +1,39 @@
+"""What a node starts from."""
+
+from kvnode.core.versions.rolling_digest import RollingDigest
+from kvnode.core.versions.store_view import Commit, DurableState
+from kvnode.runtime.assembly import _initial_state
+from kvnode.storage.durability import Durability
+from kvnode.storage.memory_store import MemoryStore
+from tests.core.replication.entries import A, B
+
+DIGEST = RollingDigest(total=77)
+
+
+async def started_after_a_crash(durability: Durability) -> DurableState:
+    """Return the state that a node starts from, of a store that was not closed."""
+    store = MemoryStore(A, durability=durability)
+    await store.apply(Commit(DurableState(A, seq=5, digest=DIGEST)))
+    await store.sync()
+    store.crash()
+
+    state = await _initial_state(store, lambda: B)
+
+    assert store.state() == state
+    return state
+
+
+async def test_digest_counts_for_nothing_after_a_crash_in_relaxed_mode() -> None:
+    """The disk may hold pages of different times: a scan must tell."""
+    state = await started_after_a_crash(Durability.RELAXED)
+
+    assert not state.digest.known
+    assert (state.replica, state.seq) == (B, 0)
+
+
+async def test_digest_survives_a_crash_in_fsync_mode() -> None:
+    """It was in the same transaction as what it is of."""
+    state = await started_after_a_crash(Durability.FSYNC)
+
+    assert state.digest == DIGEST
+    assert (state.replica, state.seq) == (A, 5)
