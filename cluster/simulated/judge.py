@@ -232,6 +232,10 @@ class Judge:
         if state.floor is not self._floor:
             self._floor = self._floor.join(state.floor)
 
+    def _may_be_lost(self, site: _Site, replica: ReplicaId) -> bool:
+        """Tell whether a write of *replica* may be on no disk any more."""
+        return bool(self._damaged) or site.disk.state().roster.gone(replica)
+
     def _judge_dropping(
         self, name: str, site: _Site, state: DurableState, key: EntryKey
     ) -> None:
@@ -344,7 +348,9 @@ class Judge:
                 not includes_write(site.entries.get(key), entry)
                 and not forgets(self._floor, entry.version)
                 and not self._ended(key, entry, self._floor)
-                and (not self._damaged or self._exists(key, entry))
+                and (
+                    not self._may_be_lost(site, dot.replica) or self._exists(key, entry)
+                )
             ):
                 self.complain("I1", f"{name} covers {dot} of {key.key!r} and lacks it")
             needed = entry.version.dependencies

@@ -57,7 +57,10 @@ async def start_over(
     with store.snapshot() as view:
         entries = all_entries(view, None, damaged)
         while page := list(islice(entries, ENTRIES_PER_SLICE)):
-            fates = [(key, entry, fate(entry.version, mark)) for key, entry in page]
+            fates = [
+                (key, entry, fate(entry.version, mark, state.roster))
+                for key, entry in page
+            ]
             for _, _, one in fates:
                 counts[one] += 1
             rescued = [(k, e) for k, e, one in fates if one is Fate.RESCUED]

@@ -20,7 +20,7 @@ from kvnode.core.replication.messages import (
 )
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import HLC_END
-from kvnode.core.versions.roster import Member, Standing
+from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
@@ -99,6 +99,7 @@ def encode_member(member: Member) -> pb.Member:
         region=member.region,
         incarnation=member.incarnation,
         standing=member.standing,
+        closed=0 if member.closed_above == NOT_CLOSED else member.closed_above + 1,
     )
 
 
@@ -122,6 +123,7 @@ def decode_member(message: pb.Member) -> Member:
         message.region,
         message.incarnation,
         Standing(message.standing),
+        message.closed - 1 if message.closed else NOT_CLOSED,
     )
 
 

@@ -8,7 +8,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import NumberedDots
 from kvnode.core.versions.rolling_digest import RollingDigest
-from kvnode.core.versions.roster import Member, Roster, Standing
+from kvnode.core.versions.roster import NOT_CLOSED, Member, Roster, Standing
 from kvnode.core.versions.store_view import (
     ConflictRecord,
     DurableState,
@@ -42,7 +42,14 @@ vectors = st.builds(
 texts = st.text(max_size=70)
 floors = st.builds(Floor, vectors, st.builds(HlcTimestamp, u64))
 members = st.builds(
-    Member, replicas, texts, texts, texts, u64, st.sampled_from(Standing)
+    Member,
+    replicas,
+    texts,
+    texts,
+    texts,
+    u64,
+    st.sampled_from(Standing),
+    st.integers(0, NOT_CLOSED),
 )
 states = st.builds(
     DurableState,

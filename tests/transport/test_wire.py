@@ -21,7 +21,7 @@ from kvnode.core.replication.messages import (
 )
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import HLC_END
-from kvnode.core.versions.roster import Member, Standing
+from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.wire import (
@@ -54,6 +54,7 @@ members = st.builds(
     names,
     numbers,
     st.sampled_from(Standing),
+    st.integers(0, NOT_CLOSED),
 )
 floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
 places = st.none() | keys.filter(lambda key: bool(key.namespace))

@@ -54,6 +54,9 @@ class Word(NamedTuple):
     sent_at: Millis
 
 
+Words = dict[ReplicaId, Word]
+
+
 class _Wanted(NamedTuple):
     """A floor to adopt as soon as this node covers *known*."""
 
@@ -151,9 +154,10 @@ class Forgetting:
             return
         if not turn.roster.counts(own):
             return  # it has not been told yet whom it belongs to
-        words = self._words_of_all(turn, own)
-        if words is None:
+        said = self.words_of_all(turn, own)
+        if said is None:
             return
+        words = list(said.values())
         stable = reduce(VersionVector.meet, (w.clock for w in words), turn.clock)
         until = from_millis(min((turn.now, *(w.sent_at for w in words))))
         floor = Floor(stable, until).join(turn.floor)
@@ -166,18 +170,18 @@ class Forgetting:
         )
         self._wanted = _Wanted(floor, known)
 
-    def _words_of_all(self, turn: Turn, own: ReplicaId) -> list[Word] | None:
+    def words_of_all(self, turn: Turn, own: ReplicaId) -> Words | None:
         """Return what every other member said last; None if one has not yet."""
         if any(not peer.replica for peer in turn.peers):
             return None  # configured and never met: what it has is not known
-        words = []
+        words = {}
         for member in turn.roster.members():
             if member.replica == own:
                 continue
             word = self._words.get(member.replica)
             if word is None or word.roster != turn.roster.digest():
                 return None
-            words.append(word)
+            words[member.replica] = word
         return words
 
     def _frees(self, turn: Turn, floor: Floor) -> bool:

@@ -69,6 +69,7 @@ class Incoming:
             report_to: Sends a peer what this node covers.
         """
         self.batches = WaitingBatches()
+        self.completed: dict[ReplicaId, int] = {}  # deltas of each, to their end
         self._peers = peers
         self._clock_ahead_max = clock_ahead_max
         self._retry_after = retry_after
@@ -120,6 +121,7 @@ class Incoming:
 
     def drop_of(self, replica: ReplicaId) -> None:
         """Forget what *replica* sent: its connection is gone."""
+        self.completed.pop(replica, None)
         self._catch_ups.pop(replica, None)
         self._held_back.pop(replica, None)
         self._fetches.drop_of(replica)
@@ -245,15 +247,15 @@ class Incoming:
 
     # -- deltas (D1, D2) and bootstraps (D10) ---------------------------------
 
-    def ask_for_delta(self, peer: ReplicaId, turn: Turn) -> None:
+    def ask_for_delta(self, peer: ReplicaId, turn: Turn) -> bool:
         """
-        Ask *peer* for what is lacking here, one delta at a time.
+        Ask *peer* for what is lacking here, one delta at a time; tell whether it was.
 
         In a bootstrap for everything, from where the last sender stopped.
         """
         known = self._peers[peer]
         if self._catch_ups or not known.clock.includes(turn.floor.vector):
-            return
+            return False
         # A number of before a restart must not come again: its pages may still come.
         self._sessions = max(self._sessions + 1, turn.now)
         whole = turn.filling is not None and known.speaks_digests
@@ -261,6 +263,7 @@ class Incoming:
         self._catch_ups[peer] = CatchUp(peer, self._sessions, turn.now, whole)
         request = DeltaRequest(self._sessions, turn.clock, whole, after)
         turn.effects.append(Send(peer, request))
+        return True
 
     def fill(self, turn: Turn) -> None:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
@@ -325,6 +328,7 @@ class Incoming:
         if not catch_up.whole:
             turn.clock = turn.clock.join(catch_up.snapshot_clock)
             turn.filling = None
+        self.completed[catch_up.peer] = self.completed.get(catch_up.peer, 0) + 1
         self._peers[catch_up.peer].lacking_since = None
         self._held_back.pop(catch_up.peer, None)
         # What came before that is not covered now never will be by waiting.

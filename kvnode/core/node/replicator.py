@@ -12,9 +12,10 @@ References:
 
 from typing import NamedTuple, assert_never
 
-from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements
 from kvnode.core.node.address_book import learn, learn_members
+from kvnode.core.node.closing import Closing
 from kvnode.core.node.events import (
     Damaged,
     Dial,
@@ -93,6 +94,7 @@ class Replicator:
             retry_after=settings.report_interval,
             report_to=self._report_to,
         )
+        self._closing = Closing()
         self._own = own
         self._settings = settings
         self._acknowledgements = acknowledgements
@@ -119,6 +121,7 @@ class Replicator:
         """Forget what was on its way in or out: its turn has not happened."""
         self.incoming.abort()
         self.forgetting.abort()
+        self._closing.forget()
         for peer in self.peers.values():
             peer.outbox.forget()
 
@@ -206,6 +209,7 @@ class Replicator:
     def _peer_down(self, replica: ReplicaId) -> None:
         self.peers.pop(replica, None)
         self.incoming.drop_of(replica)
+        self._closing.drop_of(replica)
 
     def _learn(
         self, peers: tuple[PeerAddress, ...], turn: Turn, *, first_hand: bool = False
@@ -305,7 +309,7 @@ class Replicator:
         self._heard_floor(replica, report.floor, turn)
 
     def _receive_digest(self, replica: ReplicaId, digest: Digest, turn: Turn) -> None:
-        held = self.incoming.held()
+        held = self._held(turn)
         if digest.view != view_digest(
             turn.clock, held, turn.roster.digest(), turn.floor
         ):
@@ -338,16 +342,20 @@ class Replicator:
             report = Report(
                 turn.clock,
                 turn.now,
-                held=self.incoming.held(),
+                held=self._held(turn),
                 roster=roster.digest(),
                 members=tuple(roster) if peer.roster != roster.digest() else (),
                 floor=turn.floor,
             )
         turn.effects.append(Send(replica, report))
 
+    def _held(self, turn: Turn) -> VersionVector:
+        """Return what is merged here, and not covered, as far as others must know."""
+        return self.incoming.held().join(self._closing.held(turn))
+
     def _compare_with_all(self, turn: Turn) -> None:
         """Tell every peer what is here: in a fingerprint, if it knows them."""
-        held = self.incoming.held()
+        held = self._held(turn)
         view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
         digest = Digest(view, 0, turn.now)
         for replica, peer in self.peers.items():
@@ -397,11 +405,24 @@ class Replicator:
         self.incoming.tick(turn, self._settings.gap_patience, lacking)
         if turn.filling is not None:
             self.incoming.fill(turn)
+        members = [r for r in self.peers if turn.roster.counts(r)]
         if now >= self._report_due:
             self._report_due = Millis(now + self._settings.report_interval)
             self._compare_with_all(turn)
-        members = [r for r in self.peers if turn.roster.counts(r)]
-        self.forgetting.propose(turn, self._own, self.incoming.held(), members)
+            if min((self._own, *members)) == self._own:
+                self._close(turn)
+        self.forgetting.propose(turn, self._own, self._held(turn), members)
+
+    def _close(self, turn: Turn) -> None:
+        """Cover what is left of replicas that are gone, if all members agree."""
+        words = self.forgetting.words_of_all(turn, self._own)
+        if words is None or turn.filling is not None:
+            return
+        completed = self.incoming.completed
+        source = self._closing.advance(turn, words, completed)
+        if source in self.peers and self.incoming.ask_for_delta(source, turn):
+            count = completed.get(source, 0)
+            self._closing.asked(source, words[source], count)
 
     def _clock_stepped_back(self, now: Millis) -> None:
         """Move what is timed by the wall clock, which was set back, to *now*."""

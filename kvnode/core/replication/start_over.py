@@ -18,10 +18,10 @@ from enum import Enum
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.versions import store_view
 from kvnode.core.versions.floor import GROUND
-from kvnode.core.versions.roster import Standing
+from kvnode.core.versions.roster import Roster, Standing
 from kvnode.core.versions.store_view import DurableState, Filling
 from kvnode.core.versions.version import CRDT_KINDS, Version
-from kvnode.types import ReplicaId
+from kvnode.types import Dot, ReplicaId
 
 
 class Fate(Enum):
@@ -32,12 +32,26 @@ class Fate(Enum):
     RESCUED = "rescued"  # nobody else has it, and it may have been deleted
 
 
-def fate(version: Version, mark: store_view.StartOver) -> Fate:
-    """Return what becomes of an entry of *version*."""
+def fate(version: Version, mark: store_view.StartOver, roster: Roster) -> Fate:
+    """
+    Return what becomes of an entry of *version*.
+
+    Args:
+        version: Of an entry of the old store.
+        mark: What the peer covered, and has forgotten.
+        roster: Says of whose writes the peer may only claim to have them.
+    """
+    if any(_is_claimed(dot, roster) for dot in version.index_dots):
+        return Fate.RESCUED  # kept, it would be taken for known everywhere
     if mark.covered.covers_all(version.index_dots):
         return Fate.DROPPED
     begun = version.base.hlc if version.kind in CRDT_KINDS else version.hlc
     return Fate.KEPT if begun >= mark.floor.hlc else Fate.RESCUED
+
+
+def _is_claimed(dot: Dot, roster: Roster) -> bool:
+    record = roster.get(dot.replica)
+    return record is not None and dot.seq > record.closed_above
 
 
 def begun_again(state: DurableState, fresh: ReplicaId) -> DurableState:

@@ -26,7 +26,10 @@ from kvnode.types import ReplicaId
 MEMBERS_MAX = 4096
 """Records kept, those of replicas that are gone among them: 4 for each of 1,024."""
 
-_ROW = Struct(">QQB")
+NOT_CLOSED = (1 << 63) - 1
+"""Above every seq: all that is covered of the replica is somewhere."""
+
+_ROW = Struct(">QQBQ")
 
 
 class Standing(IntEnum):
@@ -42,7 +45,9 @@ class Member(NamedTuple):
     One replica as the roster has it.
 
     `name`, `address` (host:port, empty if it only dials) and `region` are labels
-    of incarnation *incarnation*; the identity is `replica` alone.
+    of incarnation *incarnation*; the identity is `replica` alone.  Of one that is
+    gone, writes after `closed_above` may be covered though they are lost
+    (kvnode.core.node.closing).
     """
 
     replica: ReplicaId
@@ -51,11 +56,13 @@ class Member(NamedTuple):
     region: str = ""
     incarnation: int = 0
     standing: Standing = Standing.MEMBER
+    closed_above: int = NOT_CLOSED
 
     def join(self, other: "Member") -> "Member":
         """Return the record that counts of two of one replica."""
         assert self.replica == other.replica, "records of one replica are joined"
-        return max(self, other, key=_precedence)
+        closed_above = min(self.closed_above, other.closed_above)
+        return max(self, other, key=_precedence)._replace(closed_above=closed_above)
 
 
 def _precedence(member: Member) -> tuple[int, int, str, str, str]:
@@ -69,13 +76,20 @@ def _precedence(member: Member) -> tuple[int, int, str, str, str]:
 
 
 class Roster:
-    """An immutable map from replica to its record, at most MEMBERS_MAX."""
+    """
+    An immutable map from replica to its record, at most MEMBERS_MAX.
 
-    __slots__ = ("_digest", "_records")
+    `gone_for_good` are the records of those that have left or were removed.
+    """
+
+    __slots__ = ("_digest", "_records", "gone_for_good")
 
     def __init__(self, records: Iterable[Member] = ()) -> None:
         self._records = {m.replica: m for m in sorted(records)}
         self._digest: int | None = None
+        self.gone_for_good = tuple(
+            m for m in self._records.values() if m.standing is not Standing.MEMBER
+        )
 
     def get(self, replica: ReplicaId) -> Member | None:
         """Return the record of *replica*, if it ever joined."""
@@ -125,7 +139,8 @@ class Roster:
         if self._digest is None:
             total = blake2b(digest_size=8)
             for m in self:
-                total.update(_ROW.pack(m.replica, m.incarnation, m.standing))
+                row = _ROW.pack(m.replica, m.incarnation, m.standing, m.closed_above)
+                total.update(row)
             self._digest = int.from_bytes(total.digest())
         return self._digest
 

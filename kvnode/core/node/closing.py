@@ -1,0 +1,172 @@
+"""
+Closing: covering what is left of the writes of a replica that is gone.
+
+A replica that died may have told some of its last writes to some peers.  Whoever has
+one and lacks those before it does not cover it, and never will by waiting: the rest is
+lost with the replica.  Sessions that have read it would wait for ever, and so would
+forgetting.
+
+Once every member knows that the replica is gone, nobody takes in anything of it that
+is not among the members.  So when one node has taken from every other member all that
+it holds of the replica, beyond what that member covers, it has all there is, and may
+cover all of it: what it lacks exists nowhere, and to claim it harms nobody.  The others
+then get the rest, and the claim, with a delta.  The member that works out floors does
+this, too (kvnode.core.node.forgetting).
+
+One may have it after all: the replica itself, if it was not dead.  When it comes back
+it starts over, and must not take such a claim for knowledge.  So the roster keeps up to
+where what is covered of the replica was there in truth (`Member.closed_above`).
+
+References:
+    docs/decisions/0015-the-last-writes-of-the-dead.md
+    Birman & Joseph, 1987.  Exploiting virtual synchrony: agreeing, at a change of
+        membership, on which of the last messages of the dead were delivered.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from itertools import islice
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.events import Tell
+from kvnode.core.node.forgetting import Word
+from kvnode.core.node.turn import Turn
+from kvnode.core.versions.roster import Member
+from kvnode.errors import DamagedRecordError
+from kvnode.types import Dot, EntryKey, ReplicaId
+
+HELD_MAX = 1000
+"""Uncovered writes of one replica that are looked at: more come in later rounds."""
+
+
+class Closing:
+    """What this node has taken from whom, of replicas that are gone."""
+
+    def __init__(self) -> None:
+        self._taken: dict[ReplicaId, VersionVector] = {}
+        self._asked: dict[ReplicaId, tuple[int, VersionVector]] = {}
+
+    def held(self, turn: Turn) -> VersionVector:
+        """Return what is stored of replicas that are gone, and not covered."""
+        held = EMPTY
+        for member in turn.roster.gone_for_good:
+            for dot, _ in islice(uncovered(turn, member.replica), HELD_MAX):
+                held = held.with_range(dot.replica, dot.seq, dot.seq)
+        return held
+
+    def advance(
+        self,
+        turn: Turn,
+        words: Mapping[ReplicaId, Word],
+        completed: Mapping[ReplicaId, int],
+    ) -> ReplicaId | None:
+        """
+        Close what can be closed now.
+
+        Args:
+            turn: It has all members' rosters as its own.
+            words: What every other member said last.
+            completed: How many deltas of each were taken to their end.
+
+        Returns:
+            Whom to ask for a delta before more can be closed, if anybody; `asked`
+            notes that it has been.
+        """
+        for replica, (count, held) in list(self._asked.items()):
+            if completed.get(replica, 0) > count:
+                self._taken[replica] = held
+                del self._asked[replica]
+        own = self.held(turn)
+        for member in turn.roster.gone_for_good:
+            source = self._source(member.replica, turn, words)
+            if source is not None:
+                return source
+            self._close(member, turn, words, own)
+        return None
+
+    def asked(self, replica: ReplicaId, word: Word, completed: int) -> None:
+        """Note that a delta was asked of *replica*, which said *word*."""
+        self._asked[replica] = (completed, word.held)
+
+    def drop_of(self, replica: ReplicaId) -> None:
+        """Forget what was asked of *replica*: its connection is gone."""
+        self._asked.pop(replica, None)
+
+    def forget(self) -> None:
+        """Forget all: a turn that may have taken something has not happened."""
+        self._taken.clear()
+        self._asked.clear()
+
+    def _source(
+        self, gone: ReplicaId, turn: Turn, words: Mapping[ReplicaId, Word]
+    ) -> ReplicaId | None:
+        """Return a member that holds something of *gone* which was not taken yet."""
+        for replica, word in sorted(words.items()):
+            known = turn.clock.join(self._taken.get(replica, EMPTY))
+            if not known.includes(_part(word.held, gone)):
+                return replica
+        return None
+
+    def _close(
+        self,
+        member: Member,
+        turn: Turn,
+        words: Mapping[ReplicaId, Word],
+        own: VersionVector,
+    ) -> None:
+        gone = member.replica
+        parts = (_part(w.clock.join(w.held), gone) for w in words.values())
+        known = reduce(VersionVector.join, parts, _part(turn.clock.join(own), gone))
+        last = known.newest(gone)
+        covered = turn.clock.prefix(gone)
+        if last <= covered or not all(
+            turn.clock.includes(_part(w.clock, gone)) for w in words.values()
+        ):
+            return  # all is covered here, or comes with a delta
+        needed = _dependencies(turn, gone)
+        if needed is None:
+            return
+        turn.clock = turn.clock.with_range(gone, 1, last)
+        for dot in needed:
+            if turn.roster.gone(dot.replica):  # nobody has it, or it would be here
+                turn.clock = turn.clock.with_range(dot.replica, dot.seq, dot.seq)
+        turn.roster = turn.roster.join((member._replace(closed_above=covered),))
+        turn.effects.append(
+            Tell(
+                f"{member.name} ({gone:016x}) is gone, and of its writes from"
+                f" {covered + 1} to {last} only what members have is left"
+            )
+        )
+
+
+def uncovered(turn: Turn, replica: ReplicaId) -> Iterator[tuple[Dot, EntryKey]]:
+    """Yield the index rows of *replica* that this node does not cover, ascending."""
+    for first, last in turn.clock.lacking(replica):
+        yield from turn.index(replica, first, last)
+
+
+def _part(clock: VersionVector, replica: ReplicaId) -> VersionVector:
+    spans = clock.spans(replica)
+    return VersionVector({replica: spans}) if spans else EMPTY
+
+
+def _dependencies(turn: Turn, gone: ReplicaId) -> set[Dot] | None:
+    """
+    Return what uncovered writes of *gone* depend on and is not covered (I2).
+
+    Returns:
+        None if some of it may still come, or a record cannot be read now.
+    """
+    needed: set[Dot] = set()
+    for _, key in islice(uncovered(turn, gone), HELD_MAX):
+        try:
+            entry = turn.entry(key)
+        except DamagedRecordError:
+            return None
+        for dot in entry.version.dependencies if entry is not None else ():
+            if dot.replica == gone or turn.clock.covers(dot):
+                continue
+            if not turn.roster.gone(dot.replica):
+                return None
+            needed.add(dot)
+    return needed

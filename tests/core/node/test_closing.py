@@ -1,0 +1,168 @@
+"""What is left of a dead replica's writes is covered once all have been asked."""
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.events import (
+    Effect,
+    PeersConfigured,
+    PeerUp,
+    RemoveMember,
+    Tell,
+    Tick,
+)
+from kvnode.core.replication.messages import (
+    DeltaPage,
+    DeltaRequest,
+    Push,
+    Report,
+    wire_entry,
+)
+from kvnode.core.versions.roster import NOT_CLOSED
+from kvnode.core.versions.version import Entry
+from kvnode.types import Dot, Millis, ReplicaId
+from tests.core.node.bench import Bench, address, sent
+from tests.core.replication.entries import B, C, at, register
+
+KEY, OTHER = at(b"k"), at(b"other")
+INTERVAL = 1000
+
+
+class Cluster(Bench):
+    """Node A, connected to B and C; then C is removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn(PeersConfigured(()))
+        for peer in (B, C):
+            self.turn(PeerUp(address(peer), EMPTY, (), protocol=2))
+
+    def told(self, entry: Entry) -> None:
+        """Let C push one write, with a gap before it."""
+        seq = entry.version.dot.seq
+        self.hear(C, Push(C, seq, seq, (wire_entry(KEY, entry),)))
+
+    def remove(self) -> None:
+        """Declare C gone."""
+        self.turn(RemoveMember(C))
+
+    def b_says(
+        self, clock: VersionVector = EMPTY, held: VersionVector = EMPTY
+    ) -> list[Effect]:
+        """Let B report, with the roster of A; then let a second pass."""
+        roster = self.store.state().roster
+        report = Report(clock, self.now, held=held, roster=roster.digest())
+        self.hear(B, report)
+        self.now = Millis(self.now + INTERVAL)
+        return self.turn(Tick())
+
+    def closed_above(self, replica: ReplicaId) -> int:
+        """Return what the roster says of the claims about *replica*."""
+        record = self.store.state().roster.get(replica)
+        assert record is not None
+        return record.closed_above
+
+
+def test_last_write_of_a_removed_replica_is_covered_when_nobody_has_more() -> None:
+    """The one before it is lost with the replica: to claim it harms nobody."""
+    cluster = Cluster()
+    cluster.told(register(Dot(C, 2)))
+    cluster.remove()
+
+    effects = cluster.b_says()
+
+    assert cluster.clock == VersionVector.of({C: 2})
+    assert cluster.closed_above(C) == 0
+    assert any(isinstance(e, Tell) and "is gone" in e.message for e in effects)
+
+
+def test_write_of_a_replica_that_counts_is_never_covered_with_a_gap() -> None:
+    """It may be slow, and what is missing may come."""
+    cluster = Cluster()
+    cluster.told(register(Dot(C, 2)))
+
+    cluster.b_says()
+
+    assert not cluster.clock
+
+
+def test_nothing_is_closed_before_every_member_knows_of_the_removal() -> None:
+    """One that does not may still take in what the replica sends it."""
+    cluster = Cluster()
+    cluster.told(register(Dot(C, 2)))
+    roster = cluster.store.state().roster
+    cluster.remove()
+
+    cluster.hear(B, Report(EMPTY, cluster.now, roster=roster.digest()))
+    cluster.now = Millis(cluster.now + INTERVAL)
+    cluster.turn(Tick())
+
+    assert not cluster.clock
+
+
+def test_what_another_member_holds_is_taken_first() -> None:
+    """B has a later write of the dead, with a gap of its own."""
+    cluster = Cluster()
+    cluster.told(register(Dot(C, 2)))
+    cluster.remove()
+    held = EMPTY.with_range(C, 4, 4)
+
+    asked = sent(cluster.b_says(held=held), DeltaRequest)
+
+    assert not cluster.clock
+    [(peer, request)] = asked
+    assert peer == B
+    assert isinstance(request, DeltaRequest)
+    page = DeltaPage(
+        request.session, 0, EMPTY, (wire_entry(OTHER, register(Dot(C, 4))),), last=True
+    )
+    cluster.hear(B, page)
+    assert not cluster.clock
+    cluster.b_says(held=held)
+
+    assert cluster.clock == VersionVector.of({C: 4})
+    assert cluster.entry(OTHER) is not None
+
+
+def test_what_a_member_covers_is_waited_for() -> None:
+    """It comes with a delta, as ever, and nothing is lost that somebody has."""
+    cluster = Cluster()
+    cluster.told(register(Dot(C, 3)))
+    cluster.remove()
+
+    cluster.b_says(clock=VersionVector.of({C: 1}))
+
+    assert not cluster.clock
+    assert cluster.closed_above(C) == NOT_CLOSED
+
+
+def test_write_that_depends_on_what_may_come_waits_for_it() -> None:
+    """I2: B is there, and will tell its first write."""
+    cluster = Cluster()
+    dependent = register(Dot(C, 2))
+    version = dependent.version._replace(dependencies=(Dot(B, 1),))
+    cluster.told(dependent._replace(version=version))
+    cluster.remove()
+
+    cluster.b_says()
+    assert not cluster.clock
+
+    first = Push(B, 1, 1, (wire_entry(OTHER, register(Dot(B, 1))),))
+    cluster.hear(B, first)
+    cluster.b_says(clock=VersionVector.of({B: 1}))
+
+    assert cluster.clock == VersionVector.of({B: 1, C: 2})
+
+
+def test_removed_replica_is_let_go_and_not_met_again() -> None:
+    """M2: nobody's hearsay makes it a member again."""
+    cluster = Cluster()
+    cluster.remove()
+    roster = cluster.store.state().roster
+    record = roster.get(C)
+    assert record is not None
+
+    cluster.turn(PeerUp(address(C), EMPTY, (), protocol=2))
+    back = record._replace(standing=type(record.standing)(0), incarnation=99)
+    cluster.hear(B, Report(EMPTY, cluster.now, roster=1, members=(back,)))
+
+    assert C not in cluster.node.peers
+    assert cluster.store.state().roster.gone(C)
