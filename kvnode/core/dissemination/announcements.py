@@ -1,0 +1,74 @@
+"""
+When which pushes are announced, so that none is missed for long.
+
+Each push is announced in three rounds, some milliseconds, some tens and some
+hundreds after it was had, each to other members (kvnode.core.dissemination.overlay).
+So not even the last push of an origin is missed when messages are lost: a node would
+have to lose its payload and every announcement of every round.  If it does, or the
+origin crashed while it told the first, comparing clocks finds it (rule D8).
+
+What becomes due within half a round's delay is announced together, so the busier a
+cluster, the fewer announcements a push costs.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kvnode.core.dissemination.messages import PushId
+from kvnode.types import Millis
+
+ROUND_DELAYS = (Millis(10), Millis(50), Millis(400))
+"""After being had; then after the round before."""
+
+WAITING_MAX = 8192
+"""Pushes in a round: 400 ms of 20,000 a second; the oldest are dropped first."""
+
+
+class Item(NamedTuple):
+    """A push to be announced, and whether others than its own group are told."""
+
+    due: Millis
+    id: PushId
+    is_ours: bool  # we are its origin, and tell deputies of every other group
+    entered_here: bool  # it came from another group, and late we tell two others
+
+
+class Announcements:
+    """What is to be announced, by round, in the order in which it is due."""
+
+    def __init__(self) -> None:
+        self._rounds = tuple(deque[Item](maxlen=WAITING_MAX) for _ in ROUND_DELAYS)
+
+    def add(
+        self, name: PushId, now: Millis, *, is_ours: bool, entered_here: bool
+    ) -> None:
+        """Announce a push from now on."""
+        due = Millis(now + ROUND_DELAYS[0])
+        self._rounds[0].append(Item(due, name, is_ours, entered_here))
+
+    @property
+    def due(self) -> Millis | None:
+        """When the next announcement is to be made; None if there is none."""
+        return min((items[0].due for items in self._rounds if items), default=None)
+
+    def take(self, now: Millis) -> Iterator[tuple[int, list[Item]]]:
+        """Yield what is due, with its round; it moves on to the next round."""
+        for number, items in enumerate(self._rounds):
+            if not items or items[0].due > now:
+                continue
+            until = now + ROUND_DELAYS[number] // 2
+            taken = []
+            while items and items[0].due <= until:
+                taken.append(items.popleft())
+            if number + 1 < len(ROUND_DELAYS):
+                due = Millis(now + ROUND_DELAYS[number + 1])
+                self._rounds[number + 1].extend(i._replace(due=due) for i in taken)
+            yield number, taken
+
+    def clock_stepped_back(self, span: Millis) -> None:
+        """Keep the time that is left when the clock goes back by *span*."""
+        for items in self._rounds:
+            moved = [i._replace(due=Millis(i.due - span)) for i in items]
+            items.clear()
+            items.extend(moved)
