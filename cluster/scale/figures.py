@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from cluster.scale.network import JITTER
+from cluster.scale.regions import round_trip_ms
 from cluster.scale.simulation import Change, Run
 
 DELIVERY_DEADLINE_MS = 5000.0
@@ -26,6 +28,8 @@ class Figures:
     Attributes:
         nodes: How many there were.
         changes: Of nodes that did not crash.
+        farthest_flight_ms: How long a message between the two nodes farthest from
+            each other may take: no change can be sure to be everywhere sooner.
         p50_ms: Half of the changes were everywhere within this time.
         p99_ms: 99 of 100 were.
         max_ms: All were; infinite if some never arrived.
@@ -48,6 +52,7 @@ class Figures:
     loss: float
     crashes: int
     seed: int
+    farthest_flight_ms: float
     p50_ms: float
     p99_ms: float
     max_ms: float
@@ -65,10 +70,15 @@ class Figures:
 
     def as_json(self) -> dict[str, object]:
         """Return all, with null for what is infinite."""
-        return {
-            name: None if value == math.inf else value
-            for name, value in asdict(self).items()
+        found: dict[str, object] = asdict(self)
+        found["p99_coverage_ms"] = {
+            name: _or_null(value) for name, value in self.p99_coverage_ms.items()
         }
+        return {name: _or_null(value) for name, value in found.items()}
+
+
+def _or_null(value: object) -> object:
+    return None if value == math.inf else value
 
 
 def percentile(sorted_values: Sequence[float], percent: float) -> float:
@@ -118,6 +128,7 @@ def figures(run: Run) -> Figures:
         loss=run.scenario.loss,
         crashes=run.scenario.crashes,
         seed=run.scenario.seed,
+        farthest_flight_ms=_farthest_flight(run),
         p50_ms=round(percentile(complete, 50), 1),
         p99_ms=round(percentile(complete, 99), 1),
         max_ms=round(complete[-1], 1),
@@ -133,6 +144,12 @@ def figures(run: Run) -> Figures:
         max_fan_out=run.fan_out_max,
         busiest_node_share=round(max(run.sent_by) * run.scenario.nodes / sent, 2),
     )
+
+
+def _farthest_flight(run: Run) -> float:
+    places = sorted(set(run.places))
+    farthest = max(round_trip_ms(one, other) for one in places for other in places)
+    return round(farthest / 2 * (1 + JITTER), 1)
 
 
 def _mean(counts: Sequence[int]) -> float:

@@ -44,6 +44,7 @@ START_MS = 1000.0
 DETECTION_SPREAD = 0.2
 """Nodes hear of a crash up to this share of the delay sooner or later."""
 
+NODES_MIN = 2
 NODES_MAX = 5000
 """Beyond, each node's view of all the others needs too much memory."""
 
@@ -74,12 +75,18 @@ class Scenario:
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         for problem, is_so in (
-            (f"nodes must be 2 to {NODES_MAX:,}", not 2 <= self.nodes <= NODES_MAX),
-            (f"changes: 1 to {CHANGES_MAX:,}", not 1 <= self.changes <= CHANGES_MAX),
+            (
+                f"nodes must be {NODES_MIN} to {NODES_MAX:,}",
+                not NODES_MIN <= self.nodes <= NODES_MAX,
+            ),
+            (
+                f"changes must be 1 to {CHANGES_MAX:,}",
+                not 1 <= self.changes <= CHANGES_MAX,
+            ),
             ("loss must be at least 0 and below 1", not 0 <= self.loss < 1),
             (
-                f"crash: 0 to {self.nodes - 2}, so that two nodes are left",
-                not 0 <= self.crashes <= self.nodes - 2,
+                f"of {self.nodes} nodes, 0 to {self.nodes - NODES_MIN} can crash",
+                not 0 <= self.crashes <= self.nodes - NODES_MIN,
             ),
             ("detection must not be negative", self.detection_ms < 0),
         ):
@@ -142,7 +149,7 @@ class Simulation:
     def __init__(self, scenario: Scenario) -> None:
         # A stream each, so that one option does not change what others decide.
         placing, self._rng, flights = (
-            Random(f"{scenario.seed} {purpose}")
+            Random(f"{scenario.seed} {purpose}")  # noqa: S311 -- to be repeatable
             for purpose in ("places", "events", "flights")
         )
         places = place_nodes(scenario.nodes, load_regions(), placing)

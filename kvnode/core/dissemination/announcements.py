@@ -1,11 +1,11 @@
 """
 When which pushes are announced, so that none is missed for long.
 
-Each push is announced in three rounds, some milliseconds, some tens and some
-hundreds after it was had, each to other members (kvnode.core.dissemination.overlay).
-So not even the last push of an origin is missed when messages are lost: a node would
-have to lose its payload and every announcement of every round.  If it does, or the
-origin crashed while it told the first, comparing clocks finds it (rule D8).
+A node announces each push in four rounds, from 20 ms to two seconds after it had it,
+in each to other members (kvnode.core.dissemination.overlay).  So not even the last
+push of an origin is missed when messages are lost: a node would have to lose its
+payload and every announcement of every round.  If it does, or the origin crashed
+while it told the first, comparing clocks finds it (rule D8).
 
 What becomes due within half a round's delay is announced together, so the busier a
 cluster, the fewer announcements a push costs.
@@ -18,11 +18,11 @@ from typing import NamedTuple
 from kvnode.core.dissemination.messages import PushId
 from kvnode.types import Millis
 
-ROUND_DELAYS = (Millis(10), Millis(50), Millis(400))
+ROUND_DELAYS = (Millis(20), Millis(50), Millis(400), Millis(1500))
 """After being had; then after the round before."""
 
 WAITING_MAX = 8192
-"""Pushes in a round: 400 ms of 20,000 a second; the oldest are dropped first."""
+"""Pushes in a round: 1.5 s of 5,000 a second; the oldest are dropped first."""
 
 
 class Item(NamedTuple):

@@ -6,7 +6,7 @@ Dissemination: from one origin to all members, each payload once (rule D7).
        ├────── payload ──▶ tree of its own group
        └────── id ───────▶ deputies of each other group
 
-    every member ── ids, in three rounds ──▶ lazy links in its group
+    every member ── ids, in four rounds ──▶ lazy links in its group
 
 Who hears of a push and does not get it asks for it (Graft): the nearest who announced
 it, else, since its region then has none, the entries of the nearest other regions.

@@ -13,7 +13,7 @@ from kvnode.core.dissemination.messages import PushId, push_id
 from kvnode.core.replication.messages import Push
 
 SEEN_MAX = 16_384
-"""At 1,000 pushes a second, 16 s: announcements are repeated for half a second."""
+"""At 1,000 pushes a second, 16 s: announcements are repeated for two seconds."""
 
 
 class RecentPushes:
