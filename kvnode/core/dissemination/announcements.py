@@ -28,47 +28,57 @@ WAITING_MAX = 8192
 class Item(NamedTuple):
     """A push to be announced, and whether others than its own group are told."""
 
-    due: Millis
     id: PushId
     is_ours: bool  # we are its origin, and tell deputies of every other group
     entered_here: bool  # it came from another group, and late we tell two others
 
 
 class Announcements:
-    """What is to be announced, by round, in the order in which it is due."""
+    """
+    What is to be announced, by round, in the order in which it is due.
+
+    Attributes:
+        due: When the next announcement is to be made; None if there is none.
+    """
 
     def __init__(self) -> None:
-        self._rounds = tuple(deque[Item](maxlen=WAITING_MAX) for _ in ROUND_DELAYS)
+        self.due: Millis | None = None
+        self._rounds = tuple(
+            deque[tuple[Millis, Item]](maxlen=WAITING_MAX) for _ in ROUND_DELAYS
+        )
 
-    def add(
-        self, name: PushId, now: Millis, *, is_ours: bool, entered_here: bool
-    ) -> None:
+    def add(self, item: Item, now: Millis) -> None:
         """Announce a push from now on."""
         due = Millis(now + ROUND_DELAYS[0])
-        self._rounds[0].append(Item(due, name, is_ours, entered_here))
-
-    @property
-    def due(self) -> Millis | None:
-        """When the next announcement is to be made; None if there is none."""
-        return min((items[0].due for items in self._rounds if items), default=None)
+        self._rounds[0].append((due, item))
+        if self.due is None or due < self.due:
+            self.due = due
 
     def take(self, now: Millis) -> Iterator[tuple[int, list[Item]]]:
         """Yield what is due, with its round; it moves on to the next round."""
-        for number, items in enumerate(self._rounds):
-            if not items or items[0].due > now:
+        if self.due is None or self.due > now:
+            return
+        for number, waiting in enumerate(self._rounds):
+            if not waiting or waiting[0][0] > now:
                 continue
             until = now + ROUND_DELAYS[number] // 2
             taken = []
-            while items and items[0].due <= until:
-                taken.append(items.popleft())
+            while waiting and waiting[0][0] <= until:
+                taken.append(waiting.popleft()[1])
             if number + 1 < len(ROUND_DELAYS):
                 due = Millis(now + ROUND_DELAYS[number + 1])
-                self._rounds[number + 1].extend(i._replace(due=due) for i in taken)
+                self._rounds[number + 1].extend((due, item) for item in taken)
             yield number, taken
+        self._find_due()
 
     def clock_stepped_back(self, span: Millis) -> None:
         """Keep the time that is left when the clock goes back by *span*."""
-        for items in self._rounds:
-            moved = [i._replace(due=Millis(i.due - span)) for i in items]
-            items.clear()
-            items.extend(moved)
+        for waiting in self._rounds:
+            moved = [(Millis(due - span), item) for due, item in waiting]
+            waiting.clear()
+            waiting.extend(moved)
+        self._find_due()
+
+    def _find_due(self) -> None:
+        firsts = [waiting[0][0] for waiting in self._rounds if waiting]
+        self.due = min(firsts, default=None)

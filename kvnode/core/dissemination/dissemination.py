@@ -122,9 +122,8 @@ class Dissemination:
         entries = [entry for _, entry in reversed(plan.entries)]  # the farthest first
         for push in pushes:
             self.recent.add(push)
-            self._announcements.add(
-                push_id(push), now, is_ours=True, entered_here=False
-            )
+            item = Item(push_id(push), is_ours=True, entered_here=False)
+            self._announcements.add(item, now)
             targets = self._links.eager(tree, (*entries, *plan.top))
             effects += [Forward(peer, push) for peer in targets]
         told: dict[ReplicaId, list[PushId]] = {}
@@ -160,7 +159,9 @@ class Dissemination:
         self._learn(tree, sender, want)
         entered_here = not self.overlay.is_near(sender)
         if fresh:
-            self._announcements.add(name, now, is_ours=False, entered_here=entered_here)
+            self._announcements.add(
+                Item(name, is_ours=False, entered_here=entered_here), now
+            )
         plan = self.overlay.plan(tree)
         passed_on = (plan.top if entered_here else plan.below) if fresh else ()
         targets = dict.fromkeys(self._links.eager(tree, passed_on) if fresh else ())
@@ -354,10 +355,10 @@ class Dissemination:
 
     def _finish(self, effects: list[Effect]) -> list[Effect]:
         """Return *effects*, with a wish to be woken sooner than wished before."""
-        dues = [d for d in (self._announcements.due, self.wanted.due) if d is not None]
-        if dues and (self._wake is None or min(dues) < self._wake):
-            self._wake = min(dues)
-            effects.append(WakeAt(self._wake))
+        for due in (self._announcements.due, self.wanted.due):
+            if due is not None and (self._wake is None or due < self._wake):
+                self._wake = due
+                effects.append(WakeAt(due))
         return effects
 
 

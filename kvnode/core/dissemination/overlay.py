@@ -47,6 +47,9 @@ ten, nobody in a year of them.
 LINK_STEP = 3
 """Shares no divisor with the number of links, so each gets its turn."""
 
+STRANGERS = "?"
+"""The group of members that others know and we do not know yet."""
+
 RTT_UNKNOWN = Millis(200)
 """Assumed where nothing is measured: far, so that it is asked last."""
 
@@ -92,7 +95,12 @@ class Overlay:
         self.own = own
         self.group = "" if direct else region
         self.direct = direct
-        self._group_of = {m.replica: name for name in groups for m in groups[name]}
+        trees = {name: [Tree(name, n) for n in range(TREES)] for name in groups}
+        self._trees = {
+            member.replica: trees[name][tree_number(member.replica)]
+            for name in groups
+            for member in groups[name]
+        }
         self._rtt = {m.replica: m.rtt for m in members if m.rtt is not None}
         self._unhealthy = {m.replica for m in members if not m.healthy}
         self._distances = {name: _distance(groups[name], own) for name in groups}
@@ -106,7 +114,7 @@ class Overlay:
 
     def tree(self, origin: ReplicaId) -> Tree:
         """Return the tree that pushes of *origin* take."""
-        return Tree(self._group_of.get(origin, "?"), tree_number(origin))
+        return self._trees.get(origin) or Tree(STRANGERS, tree_number(origin))
 
     def plan(self, tree: Tree) -> Plan:
         """Return this node's part in *tree*."""
@@ -117,7 +125,7 @@ class Overlay:
 
     def is_near(self, member: ReplicaId) -> bool:
         """Tell whether *member* is of this node's own group."""
-        return self._group_of.get(member) == self.group
+        return self.tree(member).group == self.group
 
     def is_unhealthy(self, member: ReplicaId) -> bool:
         """Tell whether failure detection holds *member* for dead or ill."""
@@ -128,7 +136,7 @@ class Overlay:
         measured = self._rtt.get(member)
         if measured is not None:
             return measured
-        return self._distances.get(self._group_of.get(member, "?"), RTT_UNKNOWN)
+        return self._distances.get(self.tree(member).group, RTT_UNKNOWN)
 
     @property
     def hop(self) -> Millis:
@@ -159,7 +167,7 @@ class Overlay:
         found = [
             self._rings[name].deputies(tree.number, 1)
             for name in chosen
-            if name not in {self.group, tree.group}
+            if name != self.group
         ]
         return tuple(deputy for deputies in found for deputy in deputies)
 

@@ -29,11 +29,11 @@ HOLDERS_MAX = 8
 ATTEMPTS_MAX = 20
 """They take some seconds; after them the push is left to a delta."""
 
-QUICK_ATTEMPTS = 3
-"""Attempts before waiting as long as an answer takes."""
+QUICK_ATTEMPTS = 2
+"""Attempts that do not wait for the answer to the one before, and ask two."""
 
 HEDGE = Millis(20)
-"""Between quick attempts, at most; well under a round trip between continents."""
+"""After a quick attempt, at most; well under a round trip between continents."""
 
 BACK_OFF_MAX = Millis(500)
 

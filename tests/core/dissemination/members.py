@@ -113,6 +113,10 @@ class TinyNetwork:
         effects = self.machines[origin].originate((push(origin, seq),), Millis(now))
         self._perform(now, origin, effects)
 
+    def lose_no_more(self) -> None:
+        """Let all messages from now on arrive."""
+        self._lost = ()
+
     def run(self) -> None:
         """Go on until nobody has anything to do."""
         while self._events:

@@ -7,9 +7,15 @@ from kvnode.core.dissemination.announcements import (
     ROUND_DELAYS,
     WAITING_MAX,
     Announcements,
+    Item,
 )
 from kvnode.types import Millis
 from tests.core.dissemination.members import name
+
+
+def item(seq: int) -> Item:
+    """Return an announcement of a push."""
+    return Item(name(1, seq), is_ours=False, entered_here=False)
 
 
 @given(gaps=st.lists(st.integers(0, 60), min_size=1, max_size=30))
@@ -35,7 +41,7 @@ def test_each_push_is_announced_once_in_each_round_and_in_time(
         now = Millis(now + gap)
         take_until(now)
         before[seq], rounds[seq] = now, []
-        announcements.add(name(1, seq), now, is_ours=True, entered_here=False)
+        announcements.add(item(seq), now)
     take_until(None)
 
     assert all(r == list(range(len(ROUND_DELAYS))) for r in rounds.values())
@@ -45,9 +51,7 @@ def test_what_comes_together_is_announced_together() -> None:
     """The busier a cluster, the fewer messages a push costs."""
     announcements = Announcements()
     for seq in range(1, 101):
-        announcements.add(
-            name(1, seq), Millis(seq // 20), is_ours=False, entered_here=False
-        )
+        announcements.add(item(seq), Millis(seq // 20))
 
     [(number, items)] = announcements.take(Millis(ROUND_DELAYS[0]))
 
@@ -59,7 +63,7 @@ def test_waiting_pushes_are_bounded() -> None:
     """The oldest are dropped: comparing clocks finds them."""
     announcements = Announcements()
     for seq in range(1, WAITING_MAX + 11):
-        announcements.add(name(1, seq), Millis(0), is_ours=False, entered_here=False)
+        announcements.add(item(seq), Millis(0))
 
     [(_, items)] = announcements.take(Millis(ROUND_DELAYS[0]))
 

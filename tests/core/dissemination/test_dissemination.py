@@ -33,7 +33,7 @@ REGION_NAMES = "abcd"
 NINE = dict.fromkeys(range(1, 10), "a")
 TWO_REGIONS = NINE | dict.fromkeys(range(11, 20), "b")
 
-clusters = st.lists(st.sampled_from(REGION_NAMES), min_size=2, max_size=26).map(
+clusters = st.lists(st.sampled_from("aaaaaabbcd"), min_size=2, max_size=40).map(
     lambda regions: dict(enumerate(regions, start=1))
 )
 
@@ -135,6 +135,48 @@ def test_another_region_gets_one_payload() -> None:
     )
 
 
+def test_far_ones_are_sent_to_first() -> None:
+    """What takes longest on its way should not wait for the rest to be written."""
+    first, *others = forwarded(machine(TWO_REGIONS, 1).originate((push(1),), NOW))
+
+    assert first > 10
+    assert all(peer < 10 for peer in others)
+
+
+def test_deputies_are_told_at_once_and_again_later() -> None:
+    """If the entry is dead or its payload lost, others in its region know of it."""
+    sender = machine(TWO_REGIONS, 1)
+
+    effects = sender.originate((push(1),), NOW)
+    at_once = [peer for peer, _ in told(effects) if peer > 10]
+    later = [
+        peer
+        for time in (1020, 1070, 1470)
+        for peer, _ in told(sender.tick(Millis(time)))
+        if peer > 10
+    ]
+
+    assert len(set(at_once)) == 2
+    assert not set(at_once) & set(forwarded(effects))
+    assert len(later) == 3
+    assert not set(later) <= set(at_once)
+
+
+def test_push_that_reached_one_other_region_reaches_all() -> None:
+    """Though its origin said nothing more to anybody, and died."""
+    regions = {
+        10 * place + n: name for place, name in enumerate("abcde") for n in range(4)
+    }
+    network = TinyNetwork(regions, lost=range(1, 1000))
+    network.originate(1)
+    del network.machines[1]
+    network.lose_no_more()
+
+    network.run()
+
+    assert network.lacking() == []
+
+
 def test_origins_differ_in_whom_they_send_to() -> None:
     """The work of taking pushes into a region is spread over its members."""
     entries = {
@@ -224,6 +266,46 @@ def test_what_a_delta_brought_is_not_asked_for() -> None:
         m.id for _, m in told(waiting.tick(Millis(NOW + 1000))) if isinstance(m, Graft)
     ]
     assert asked == [name(4)]
+
+
+def test_two_far_holders_are_asked_at_once() -> None:
+    """An answer takes long, and one in five is lost when one message in ten is."""
+    regions = TWO_REGIONS | dict.fromkeys(range(21, 30), "c")
+    waiting = machine(regions, 21)
+    waiting.announced(ReplicaId(1), Announce((name(1),)), NOW)
+
+    asked = [peer for peer, _ in told(waiting.tick(Millis(NOW + 100)))]
+
+    assert len(asked) == 2
+    assert len({regions[peer] for peer in asked}) == 2
+
+
+def test_near_holder_is_asked_alone_and_before_far_ones() -> None:
+    """Even if it is heard of after they were asked."""
+    waiting = machine(TWO_REGIONS, 11)
+    waiting.announced(ReplicaId(1), Announce((name(1),)), NOW)
+    waiting.tick(Millis(NOW + 100))
+
+    [wake] = waiting.announced(ReplicaId(15), Announce((name(1),)), Millis(NOW + 101))
+
+    assert wake == WakeAt(Millis(NOW + 101))
+    assert told(waiting.tick(wake.due)) == [(15, Graft(name(1)))]
+
+
+def test_those_nearer_to_the_root_ask_sooner() -> None:
+    """They then serve those below, who need not ask at all."""
+    regions = dict.fromkeys(range(100), "a")
+    dues: dict[int, set[int]] = {}
+    for member in regions.keys() - {0, 8}:
+        waiting = machine(regions, member)
+        [wake] = waiting.announced(ReplicaId(0), Announce((name(8),)), NOW)
+        assert isinstance(wake, WakeAt)
+        depth = waiting.overlay.plan(waiting.overlay.tree(ReplicaId(8))).depth
+        dues.setdefault(depth, set()).add(wake.due)
+
+    assert all(len(each) == 1 for each in dues.values())
+    assert min(dues[2]) >= min(dues[1]) + 4
+    assert min(dues[3]) >= min(dues[2]) + 4
 
 
 def test_asking_ends() -> None:
