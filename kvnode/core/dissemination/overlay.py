@@ -155,17 +155,17 @@ class Overlay:
 
     def neighbours(self, tree: Tree) -> tuple[ReplicaId, ...]:
         """
-        Return members of two other groups, to be told of pushes late.
+        Return two members each of two other groups, to be told of pushes late.
 
         Each group tells the next one and the one half-way round, so that each is
-        told by two, whatever has become of the origin.
+        told by two, whatever has become of the origin, who may be one of the two.
         """
         names = list(self._rings)
         place = names.index(self.group)
         steps = sorted({1, len(names) // 2})
         chosen = [names[(place + step) % len(names)] for step in steps]
         found = [
-            self._rings[name].deputies(tree.number, 1)
+            self._rings[name].deputies(tree.number, 2)
             for name in chosen
             if name != self.group
         ]

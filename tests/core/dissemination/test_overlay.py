@@ -90,7 +90,7 @@ def test_each_group_is_told_late_by_two_others() -> None:
         for peer in overlay(regions, 10 * place).neighbours(tree)
     )
 
-    assert set(told.values()) == {2}
+    assert set(told.values()) == {2 * 2}
     assert len(told) == 9
 
 
