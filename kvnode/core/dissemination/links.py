@@ -18,14 +18,22 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from kvnode.core.dissemination.overlay import Tree
+from kvnode.core.dissemination.ring import FAN_OUT, TREES
 from kvnode.types import ReplicaId
 
 PRUNE_AFTER = 3
-KEEP_AFTER = 2
-"""Two misses in a row by chance: once in 100 pushes at 10 % loss."""
+
+KEEP_AFTER = 3
+"""By chance: once in 64 pushes where one node in four lacks its payload."""
 
 EXCEPTIONS_MAX = 1024
 """Of each kind; 32 regions have 256 trees, so this is a few links for each tree."""
+
+KEPT_OF_TREE_MAX = 2 * FAN_OUT
+"""Twice as many as a tree gives a node: no node becomes the centre of a star."""
+
+TREES_MAX = 32 * TREES
+"""Trees of 32 regions."""
 
 Link = tuple[Tree, ReplicaId]
 
@@ -101,10 +109,3 @@ class Links:
         self._pruned.clear()
         self._duplicates.clear()
         self._misses.clear()
-
-
-KEPT_OF_TREE_MAX = 2 * 8
-"""As many more as a tree gives a node: no node becomes a star's centre."""
-
-TREES_MAX = 256
-"""Trees of 32 regions."""
