@@ -122,12 +122,11 @@ def coverage_plot(run: Run, limit_ms: float) -> Json:
             "annotations": [
                 {
                     "x": limit_ms,
-                    "y": 0,
+                    "y": 1,
                     "yref": "paper",
                     "yanchor": "bottom",
-                    "xanchor": "left",
                     "showarrow": False,
-                    "text": " farthest flight",
+                    "text": "farthest flight",
                 }
             ],
         },

@@ -39,9 +39,9 @@ Members of its own group that a node tells of each push, in each round, all of t
 others if there are so many.
 
 Where one message in ten is lost, one node in four lacks a payload, its own or one of
-an inner node above.  With three links, one in 4,000 then waits for the second round;
-with five, one in 400,000 for the third, so hardly one push in 400 to 1,000 nodes; with
-ten, nobody in a year of them.
+an inner node above.  With three links, one of those in 1,000 waits for the second
+round; with five, one in 100,000 for the third, which is one push in 400 among 1,000
+nodes; with ten, one in 10,000 million hears nothing and is left to comparing clocks.
 """
 
 LINK_STEP = 3

@@ -3,7 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.core.dissemination.dissemination import Dissemination, Settings
+from kvnode.core.dissemination.dissemination import (
+    LOCAL_ATTEMPTS,
+    Dissemination,
+    Settings,
+)
 from kvnode.core.dissemination.links import KEEP_AFTER, PRUNE_AFTER
 from kvnode.core.dissemination.messages import (
     ANNOUNCED_MAX,
@@ -15,6 +19,7 @@ from kvnode.core.dissemination.messages import (
     SendTo,
     WakeAt,
 )
+from kvnode.core.dissemination.ring import MemberView
 from kvnode.core.dissemination.wanted import ATTEMPTS_MAX, WANTED_MAX
 from kvnode.types import Millis, ReplicaId
 from tests.core.dissemination.members import (
@@ -137,10 +142,43 @@ def test_another_region_gets_one_payload() -> None:
 
 def test_far_ones_are_sent_to_first() -> None:
     """What takes longest on its way should not wait for the rest to be written."""
-    first, *others = forwarded(machine(TWO_REGIONS, 1).originate((push(1),), NOW))
+    distances = {2: 30, 3: 200, 4: 90, 5: 4}
+    members = [
+        MemberView(ReplicaId(10 * place + n), f"r{place}", Millis(rtt))
+        for place, rtt in distances.items()
+        for n in range(3)
+    ]
+    sender = Dissemination(ReplicaId(1), "r5")
+    sender.view_changed(members)
 
-    assert first > 10
-    assert all(peer < 10 for peer in others)
+    order = [peer // 10 for peer in forwarded(sender.originate((push(1),), NOW))]
+
+    assert order == [3, 4, 2, 5, 5, 5]
+
+
+def test_no_origin_gets_its_own_push_back() -> None:
+    """Wherever in the tree it is; and each other member gets it once."""
+    regions = dict.fromkeys(range(100), "a")
+    for origin in range(0, 100, 12):
+        network = TinyNetwork(regions)
+        network.originate(origin)
+        network.run()
+
+        assert network.payloads_sent == 99
+
+
+def test_who_is_known_to_have_it_is_not_sent_it() -> None:
+    """A child that got it elsewhere has announced it to its parent."""
+    regions = dict.fromkeys(range(100), "a")
+    parent = machine(regions, 3)
+    child, *others = forwarded(
+        machine(regions, 3).received(push(8), ReplicaId(8), NOW, fresh=True)
+    )
+
+    parent.announced(ReplicaId(child), Announce((name(8),)), NOW)
+    effects = parent.received(push(8), ReplicaId(8), NOW, fresh=True)
+
+    assert forwarded(effects) == others
 
 
 def test_deputies_are_told_at_once_and_again_later() -> None:
@@ -290,6 +328,22 @@ def test_near_holder_is_asked_alone_and_before_far_ones() -> None:
 
     assert wake == WakeAt(Millis(NOW + 101))
     assert told(waiting.tick(wake.due)) == [(15, Graft(name(1)))]
+
+
+def test_near_holders_are_asked_one_by_one_for_a_while() -> None:
+    """They answer soon; long links are for what nobody near has."""
+    waiting, now = machine(TWO_REGIONS, 11), NOW
+    asked: list[list[int]] = []
+    for holder in (15, 16):
+        waiting.announced(ReplicaId(holder), Announce((name(1),)), now)
+    while len(asked) < LOCAL_ATTEMPTS:
+        now = Millis(now + 1)
+        peers = [p for p, m in told(waiting.tick(now)) if isinstance(m, Graft)]
+        asked += [peers] if peers else []
+
+    assert asked == [[15], [16]] * (LOCAL_ATTEMPTS // 2)
+    later = told(waiting.tick(Millis(now + 1000)))
+    assert all(peer < 10 for peer, m in later if isinstance(m, Graft))
 
 
 def test_those_nearer_to_the_root_ask_sooner() -> None:
