@@ -80,6 +80,7 @@ class TinyNetwork:
         lost: Which messages are lost, by their number from 0.
         crashed: Members that say nothing.
         unaware: Whether a member takes a crashed one for healthy.
+        strangers: Pairs of a member and another that it has not heard of.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class TinyNetwork:
         lost: Collection[int] = (),
         crashed: Collection[int] = (),
         unaware: Callable[[int, int], bool] = lambda _member, _crashed: True,
+        strangers: Collection[tuple[int, int]] = (),
     ) -> None:
         self.regions = regions
         self.holders: dict[PushId, set[int]] = {}
@@ -96,7 +98,9 @@ class TinyNetwork:
         self.repeated: list[tuple[int, int, PushId]] = []
         self.machines = {
             member: machine(
-                regions, member, {c for c in crashed if not unaware(member, c)}
+                {m: r for m, r in regions.items() if (member, m) not in strangers},
+                member,
+                {c for c in crashed if not unaware(member, c)},
             )
             for member in regions
             if member not in crashed

@@ -120,6 +120,24 @@ def test_three_members_may_be_dead_whoever_knows_it(
     assert network.lacking() == []
 
 
+@given(regions=clusters, data=st.data())
+def test_newcomer_keeps_nothing_from_the_others(
+    regions: dict[int, str], data: st.DataObject
+) -> None:
+    """While only some know it, nodes compute different trees; all get everything."""
+    members = list(regions)
+    newcomer, *old = data.draw(st.permutations(members))
+    ignorant = data.draw(st.sets(st.sampled_from(old)))
+    origin = data.draw(st.sampled_from(members))
+    network = TinyNetwork(regions, strangers={(m, newcomer) for m in ignorant})
+
+    network.originate(origin)
+    network.run()
+
+    assert [member for _, member in network.lacking() if member != newcomer] == []
+    assert network.repeated == []
+
+
 def test_few_members_are_sent_to_directly_whatever_their_regions() -> None:
     """A cluster of eight needs no trees: the origin sends to all."""
     regions = {member: REGION_NAMES[member % 4] for member in range(1, 9)}
