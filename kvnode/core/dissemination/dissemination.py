@@ -31,7 +31,6 @@ from typing import NamedTuple
 from kvnode.core.dissemination.announcements import Announcements, Item
 from kvnode.core.dissemination.links import Links
 from kvnode.core.dissemination.messages import (
-    ANNOUNCED_MAX,
     Absent,
     Announce,
     Effect,
@@ -41,6 +40,7 @@ from kvnode.core.dissemination.messages import (
     PushId,
     SendTo,
     WakeAt,
+    announcements,
     push_id,
 )
 from kvnode.core.dissemination.overlay import LAZY_LINKS, Overlay, Tree
@@ -130,7 +130,8 @@ class Dissemination:
         for deputies in plan.deputies:
             for deputy in deputies[:DEPUTIES_TOLD_AT_ONCE]:
                 told.setdefault(deputy, []).extend(push_id(push) for push in pushes)
-        return self._finish([*effects, *_announcements(told)])
+        effects += [SendTo(*told_now) for told_now in announcements(told)]
+        return self._finish(effects)
 
     def received(
         self, push: Push, sender: ReplicaId, now: Millis, *, fresh: bool
@@ -342,7 +343,7 @@ class Dissemination:
             for peer in peers:
                 if peer != item.id.origin:
                     told.setdefault(peer, []).append(item.id)
-        return _announcements(told)
+        return [SendTo(*told_now) for told_now in announcements(told)]
 
     def _advance(self, now: Millis) -> None:
         """Go on to *now*, even if the clock was set back."""
@@ -360,12 +361,3 @@ class Dissemination:
                 self._wake = due
                 effects.append(WakeAt(due))
         return effects
-
-
-def _announcements(told: dict[ReplicaId, list[PushId]]) -> list[Effect]:
-    """Return messages of bounded size that tell each peer its names."""
-    return [
-        SendTo(peer, Announce(tuple(names[start : start + ANNOUNCED_MAX])))
-        for peer, names in told.items()
-        for start in range(0, len(names), ANNOUNCED_MAX)
-    ]

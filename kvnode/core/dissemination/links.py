@@ -22,6 +22,7 @@ from kvnode.core.dissemination.ring import FAN_OUT, TREES
 from kvnode.types import ReplicaId
 
 PRUNE_AFTER = 3
+"""One late message makes one duplicate; three in a row come from a second road."""
 
 KEEP_AFTER = 3
 """By chance: once in 64 pushes where one node in four lacks its payload."""

@@ -9,6 +9,7 @@ Reference:
     Leitao, Pereira & Rodrigues, 2007.  Epidemic broadcast trees.  Section 3.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kvnode.core.replication.messages import Push
@@ -35,6 +36,17 @@ class Announce(NamedTuple):
     """The sender has these pushes, and can send them (IHAVE)."""
 
     ids: tuple[PushId, ...]
+
+
+def announcements(
+    told: Mapping[ReplicaId, Sequence[PushId]],
+) -> list[tuple[ReplicaId, Announce]]:
+    """Return messages of bounded size that tell each peer its names."""
+    return [
+        (peer, Announce(tuple(names[start : start + ANNOUNCED_MAX])))
+        for peer, names in told.items()
+        for start in range(0, len(names), ANNOUNCED_MAX)
+    ]
 
 
 class Graft(NamedTuple):
