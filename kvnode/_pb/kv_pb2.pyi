@@ -1164,20 +1164,24 @@ class SessionToken(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     HLC_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
     hlc: _builtins.int
+    floor: _builtins.int
+    """timestamp of the floor by which it is less; 0 = none"""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionToken.Entry]:
-        """ascending by replica"""
+        """ascending by replica, less what every member has"""
 
     def __init__(
         self,
         *,
         entries: _abc.Iterable[Global___SessionToken.Entry] | None = ...,
         hlc: _builtins.int = ...,
+        floor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "hlc", b"hlc"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "floor", b"floor", "hlc", b"hlc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

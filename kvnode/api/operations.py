@@ -21,7 +21,6 @@ from kvnode.api.reads import (
 from kvnode.api.status_map import to_message
 from kvnode.api.tokens import (
     decode_session,
-    encode_session,
     encode_version,
 )
 from kvnode.api.write_replies import DataRequest, fill_write
@@ -163,6 +162,10 @@ class Operations:
             msg = (
                 f"this node lacks {len(lacking)} of what the session has seen:"
                 f" {shown}; wait longer, ask another node, or say stale_ok"
+                if lacking
+                else "the session has seen what all members have, and this node does"
+                " not know yet whether it has; wait longer, ask another node, or say"
+                " stale_ok"
             )
             raise NotCoveredError(msg)
         while behind := self._too_far_behind(options):
@@ -196,6 +199,7 @@ class Operations:
             node.now(),
             node.clock(),
             node.pending() if want_session else node.clock(),
+            node.floor(),
             session,
             want_session,
             stale,
@@ -248,14 +252,14 @@ class Operations:
         if not commands:
             result.batch.SetInParent()
             if at.want_session:
-                result.batch.session = encode_session(session)
+                result.batch.session = at.encoded(session)
             sink(result)
             return
         # What the node lacks of the session cannot be a dependency here (S2).
         known = at.session
         if at.stale:
-            known = Session(
-                tuple(d for d in known.seen if at.covered.covers(d)), known.hlc
+            known = known._replace(
+                seen=tuple(d for d in known.seen if at.covered.covers(d))
             )
 
         def on_reply(reply: Reply | KvError) -> None:

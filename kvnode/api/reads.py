@@ -18,6 +18,7 @@ from kvnode.core.crdt.document import Document
 from kvnode.core.crdt.kinds import readable
 from kvnode.core.crdt.set import ObservedRemoveSet
 from kvnode.core.versions.conflict_log import fresh
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.store_view import ConflictRecord, StoreView
 from kvnode.core.versions.version import CRDT_KINDS, Entry, Kind
@@ -46,6 +47,7 @@ class Reading(NamedTuple):
     now: Millis
     covered: VersionVector
     pending: VersionVector
+    floor: Floor
     session: Session
     want_session: bool
     stale: bool
@@ -57,7 +59,11 @@ class Reading(NamedTuple):
         session = self.session
         if entry is not None:
             session = self.saw(session, entry)
-        return encode_session(session)
+        return self.encoded(session)
+
+    def encoded(self, session: Session) -> bytes:
+        """Return *session* as a token."""
+        return encode_session(session, self.floor)
 
     def saw(self, session: Session, entry: Entry) -> Session:
         """Return *session* after reading *entry* here and now."""
@@ -139,7 +145,7 @@ class Reader:
         else:
             reply.complete = True
         if at.want_session:
-            reply.session = encode_session(session)
+            reply.session = at.encoded(session)
         reply.stale = at.stale
 
     @staticmethod

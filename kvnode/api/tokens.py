@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.record import SEQ_MAX
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.errors import InvalidArgumentError, UnavailableError
@@ -24,9 +25,10 @@ _VERSION = re.compile(r"([1-9][0-9]{0,18})@([0-9a-f]{16})")
 _SHOWN_CHARS_MAX = 40
 
 
-def encode_session(session: Session) -> bytes:
-    """Return *session* as a token."""
-    token = pb.SessionToken(hlc=session.hlc)
+def encode_session(session: Session, floor: Floor) -> bytes:
+    """Return *session* as a token, less what is below *floor*."""
+    session = session.above(floor)
+    token = pb.SessionToken(hlc=session.hlc, floor=session.floor)
     for replica, seq in session.seen:
         token.entries.add(replica=replica, seq=seq)
     return token.SerializeToString()
@@ -71,7 +73,7 @@ def decode_session(token: bytes, now: Millis) -> Session:
             f" {SESSION_AHEAD_MILLIS_MAX} are allowed: is the clock right?"
         )
         raise UnavailableError(msg)
-    return Session(seen, hlc)
+    return Session(seen, hlc, HlcTimestamp(message.floor))
 
 
 def encode_version(dot: Dot) -> str:

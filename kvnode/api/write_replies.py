@@ -2,7 +2,7 @@
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.reads import Reading, fill_counter, fill_document, fill_set
-from kvnode.api.tokens import encode_session, encode_version
+from kvnode.api.tokens import encode_version
 from kvnode.core.node.commands import Applied, ConditionFailed, Outcome, Refused
 from kvnode.core.node.events import Reply
 from kvnode.errors import (
@@ -78,7 +78,7 @@ def _token(reply: Reply, at: Reading) -> bytes:
                 session = at.saw(session, entry)
             case _:
                 pass
-    return encode_session(session)
+    return at.encoded(session)
 
 
 def fill_write(

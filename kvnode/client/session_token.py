@@ -55,6 +55,7 @@ def join(a: bytes, b: bytes) -> bytes:
             for replica, seq in sorted(largest.items())
         ],
         hlc=max(left.hlc, right.hlc),
+        floor=max(left.floor, right.floor),
     ).SerializeToString()
 
 

@@ -292,7 +292,11 @@ class Driver:
 
     def covers(self, session: Session) -> bool:
         """Tell whether all that *session* has seen is covered here."""
-        return self.committed_state.clock.covers_all(session.seen)
+        state = self.committed_state
+        return state.clock.covers_all(session.seen) and (
+            session.floor <= state.floor.hlc
+            or session.floor <= self.node.reported_until
+        )
 
     async def wait_covered(self, session: Session, patience_s: float) -> bool:
         """

@@ -10,18 +10,19 @@ from kvnode.api.write_replies import DataRequest
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.crdt.counter import PnCounter
 from kvnode.core.replication.messages import Push, Report
+from kvnode.core.versions.floor import GROUND
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.version import Kind
 from kvnode.types import Dot, HlcTimestamp, Millis
 from tests.api.services import Api, own_dot, peer_dot
-from tests.runtime.nodes import NOW, PEER, THIRD, foreign
+from tests.runtime.nodes import NOW, PEER, THIRD, foreign, until
 
 OTHER_DOT = Dot(THIRD, 9)
 
 
 def _token(*dots: Dot, hlc: int = 0) -> bytes:
-    return encode_session(Session(tuple(sorted(dots)), HlcTimestamp(hlc)))
+    return encode_session(Session(tuple(sorted(dots)), HlcTimestamp(hlc)), GROUND)
 
 
 # -- what a token holds (S1, D3) ---------------------------------------------------
@@ -324,3 +325,34 @@ async def test_bounded_read_waits_or_answers_stale(api: Api, deadline_ms: int) -
     await api.node.receive(Report(VersionVector(), NOW))
 
     assert not (await asyncio.wait_for(waiting, 5)).get.stale
+
+
+# -- what every member covers is not named (S1) ------------------------------------
+
+
+async def test_token_names_nothing_below_the_floor(api: Api) -> None:
+    """And says so, by the floor's timestamp; a node with that floor covers it."""
+    await api.write(b"k")
+    api.node.driver.configure(())  # it is a member now, and the only one
+    api.node.clock.now = Millis(api.node.clock.now + 60_000)
+    await until(lambda: bool(api.node.driver.floor()))
+
+    token = (await api.get(b"k")).session
+
+    session = api.session(token)
+    assert session.seen == ()
+    assert session.floor == api.node.driver.floor().hlc
+    reply = await api.get(b"k", pb.Options(session=token))
+    assert reply.value == b"value"
+
+
+async def test_node_that_may_not_be_a_member_takes_no_shortened_token(
+    api: Api,
+) -> None:
+    """It was restored, say: what is not named may be lacking here."""
+    token = encode_session(Session((), HlcTimestamp(0), HlcTimestamp(1)), GROUND)
+    options = pb.Options(session=token, deadline_ms=20)
+
+    error = await api.error(pb.GetRequest(key=b"k", options=options))
+
+    assert "does not know yet" in error.message

@@ -11,6 +11,7 @@ from kvnode.api.tokens import (
     encode_session,
     encode_version,
 )
+from kvnode.core.versions.floor import GROUND
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.errors import InvalidArgumentError, KvError, UnavailableError
 from kvnode.limits import (
@@ -34,7 +35,7 @@ sessions = st.builds(
 @given(session=sessions)
 def test_session_survives_the_round_trip(session: Session) -> None:
     """And an empty token has seen nothing."""
-    assert decode_session(encode_session(session), NOW) == session
+    assert decode_session(encode_session(session, GROUND), NOW) == session
     assert decode_session(b"", NOW) == NEW_SESSION
 
 

@@ -9,12 +9,14 @@ from kvnode.client.session_token import Token, join, parse
 from kvnode.errors import InvalidArgumentError
 
 
-def _token(seqs: dict[int, int], hlc: int) -> bytes:
+def _token(seqs: dict[int, int], hlc: int, floor: int = 0) -> bytes:
     entries = [
         kv_pb2.SessionToken.Entry(replica=replica, seq=seq)
         for replica, seq in sorted(seqs.items())
     ]
-    return kv_pb2.SessionToken(entries=entries, hlc=hlc).SerializeToString()
+    return kv_pb2.SessionToken(
+        entries=entries, hlc=hlc, floor=floor
+    ).SerializeToString()
 
 
 def _content(token: bytes) -> tuple[dict[int, int], int]:
@@ -25,6 +27,7 @@ def _content(token: bytes) -> tuple[dict[int, int], int]:
 tokens = st.builds(
     _token,
     st.dictionaries(st.integers(1, 4), st.integers(1, 9), max_size=4),
+    st.integers(0, 9),
     st.integers(0, 9),
 )
 

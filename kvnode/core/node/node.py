@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Refused, WriteRequest
@@ -23,7 +24,7 @@ from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
 from kvnode.core.versions.store_view import Commit, DurableState, TurnView
-from kvnode.types import Dot, Millis, ReplicaId
+from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
 
 
 @dataclass(slots=True)
@@ -68,6 +69,16 @@ class Node:
     def staleness(self) -> Staleness:
         """Return how far behind each origin this node is."""
         return self._replicator.staleness
+
+    @property
+    def reported_until(self) -> HlcTimestamp:
+        """
+        Return a timestamp: this node covers every floor up to there.
+
+        A floor's timestamp is below the times of all reports that it was worked out
+        from, and every member's is among them.
+        """
+        return from_millis(self._replicator.reported_at)
 
     @property
     def uncovered_batches(self) -> int:

@@ -98,6 +98,8 @@ class Replicator:
         self._own = own
         self._settings = settings
         self._acknowledgements = acknowledgements
+        self.reported_at = Millis(0)  # to peers that are told of floors
+        self._caught_up = False  # with any member, since this node started
         self._report_due = Millis(0)
         self._ticked_at = Millis(0)
 
@@ -329,6 +331,7 @@ class Replicator:
         self.staleness.heard(replica, peer.clock.newest(replica), sent_at)
         if turn.clock.includes(peer.clock):
             peer.lacking_since = None
+            self._caught_up = True
         elif peer.lacking_since is None:
             peer.lacking_since = turn.now
         turn.effects.extend(self._acknowledgements.heard(self.peers))
@@ -360,6 +363,7 @@ class Replicator:
         digest = Digest(view, 0, turn.now)
         for replica, peer in self.peers.items():
             if peer.speaks_digests:
+                self.reported_at = turn.now if self._caught_up else Millis(0)
                 turn.effects.append(Send(replica, digest))
             else:
                 self._report_to(replica, turn)

@@ -17,19 +17,38 @@ from typing import NamedTuple
 
 from kvnode.core.clocks.key_clock import join_sorted
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.version import Entry
 from kvnode.types import ZERO_HLC, Dot, HlcTimestamp, ReplicaId
 
 
 class Session(NamedTuple):
-    """What a session has seen: sorted by replica, one dot each."""
+    """
+    What a session has seen: sorted by replica, one dot each.
+
+    What is below a floor is left out, since every member covers it (rule S1); then
+    `floor` is that floor's timestamp.  A node that may not be a member of then, such
+    as one restored from a backup, must not take the rest for all.
+    """
 
     seen: tuple[Dot, ...] = ()
     hlc: HlcTimestamp = ZERO_HLC
+    floor: HlcTimestamp = ZERO_HLC
 
     def join(self, other: "Session") -> "Session":
         """Return the session that has seen what either has."""
-        return Session(join_sorted(self.seen, other.seen), max(self.hlc, other.hlc))
+        return Session(
+            join_sorted(self.seen, other.seen),
+            max(self.hlc, other.hlc),
+            max(self.floor, other.floor),
+        )
+
+    def above(self, floor: Floor) -> "Session":
+        """Return the session without what is below *floor*."""
+        seen = tuple(dot for dot in self.seen if not floor.vector.covers(dot))
+        if len(seen) == len(self.seen):
+            return self
+        return Session(seen, self.hlc, max(self.floor, floor.hlc))
 
     def saw(self, dots: Iterable[Dot], hlc: HlcTimestamp) -> "Session":
         """Return the session after reading or writing *dots*."""

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.session import NEW_SESSION, Session, newest_dots
 from kvnode.core.versions.version import Entry, Kind, Version
 from kvnode.types import Dot, HlcTimestamp
@@ -16,7 +17,7 @@ A, B, C = REPLICAS
 def sessions(draw: st.DrawFn) -> Session:
     """Sessions as nodes make them."""
     seen = draw(st.lists(dots(), max_size=5, unique_by=lambda dot: dot.replica))
-    return Session(tuple(sorted(seen)), draw(hlc_timestamps))
+    return Session(tuple(sorted(seen)), draw(hlc_timestamps), draw(hlc_timestamps))
 
 
 @given(a=sessions(), b=sessions(), c=sessions())
@@ -39,6 +40,22 @@ def test_joined_session_is_covered_where_both_are(a: Session, b: Session) -> Non
     assert VersionVector.of(prefixes).covers_all((*a.seen, *b.seen))
     assert set(joined.seen) <= {*a.seen, *b.seen}
     assert joined.hlc == max(a.hlc, b.hlc)
+    assert joined.floor == max(a.floor, b.floor)
+
+
+@given(session=sessions(), vector=version_vectors(), hlc=hlc_timestamps)
+def test_session_above_a_floor_names_only_what_a_member_may_lack(
+    session: Session, vector: VersionVector, hlc: HlcTimestamp
+) -> None:
+    """S1: what every member covers is left out, and the token says by which floor."""
+    short = session.above(Floor(vector, hlc))
+
+    assert short.seen == tuple(d for d in session.seen if not vector.covers(d))
+    assert short.hlc == session.hlc
+    if short.seen == session.seen:
+        assert short == session
+    else:
+        assert short.floor == max(session.floor, hlc)
 
 
 @given(clock=version_vectors())
