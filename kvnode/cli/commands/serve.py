@@ -117,6 +117,14 @@ def serve(
         str | None,
         _option(_LIMITS, "Past it, writes are refused. (default: 500)", "MS"),
     ] = None,
+    join_patience_ms: Annotated[
+        str | None,
+        _option(_LIMITS, "Empty, it waits for a peer. (default: 3000)", "MS"),
+    ] = None,
+    forget_interval_ms: Annotated[
+        str | None,
+        _option(_LIMITS, "Between attempts to forget. (default: 5000)", "MS"),
+    ] = None,
     fault_injection: Annotated[
         bool | None,
         typer.Option(
