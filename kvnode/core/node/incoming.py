@@ -43,7 +43,7 @@ from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.store_view import Filling
 from kvnode.core.versions.version import Entry, Version
 from kvnode.errors import DamagedRecordError, PeerProtocolError
-from kvnode.types import Dot, EntryKey, Millis, ReplicaId
+from kvnode.types import ZERO_HLC, Dot, EntryKey, Millis, ReplicaId
 
 Missing = dict[EntryKey, Version]
 
@@ -254,6 +254,8 @@ class Incoming:
         known = self._peers[peer]
         if self._catch_ups or not known.clock.includes(turn.floor.vector):
             return
+        if turn.filling not in (None, Filling()) and not known.speaks_digests:
+            return  # nor would it tell what it has forgotten since
         # A number of before a restart must not come again: its pages may still come.
         self._sessions = max(self._sessions + 1, turn.now)
         whole = turn.filling is not None and known.speaks_digests
@@ -266,7 +268,7 @@ class Incoming:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
         sources = sorted(r for r, peer in self._peers.items() if peer.clock)
         if not sources:
-            if turn.filling == Filling() and turn.clock == EMPTY and not turn.seq:
+            if turn.filling == Filling() and turn.hlc == ZERO_HLC:
                 turn.filling = None  # whoever had something is gone; nor is it missed
             return
         if turn.now >= self._delta_after and not self._catch_ups:
@@ -321,7 +323,7 @@ class Incoming:
             return
         del self._catch_ups[catch_up.peer]
         if catch_up.whole and not passed(turn):
-            return  # begun again: meanwhile more was forgotten than is here
+            return  # the store starts over
         if not catch_up.whole:
             turn.clock = turn.clock.join(catch_up.snapshot_clock)
             turn.filling = None

@@ -16,11 +16,10 @@ from dataclasses import replace
 from enum import Enum
 
 from kvnode.core.clocks.version_vector import EMPTY
-from kvnode.core.versions import store_view
-from kvnode.core.versions.floor import GROUND
+from kvnode.core.versions.floor import GROUND, begun
 from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import DurableState, Filling
-from kvnode.core.versions.version import CRDT_KINDS, Version
+from kvnode.core.versions.version import Version
 from kvnode.types import ReplicaId
 
 
@@ -32,12 +31,15 @@ class Fate(Enum):
     RESCUED = "rescued"  # nobody else has it, and it may have been deleted
 
 
-def fate(version: Version, mark: store_view.StartOver) -> Fate:
-    """Return what becomes of an entry of *version*."""
-    if mark.covered.covers_all(version.index_dots):
+def fate(version: Version, state: DurableState) -> Fate:
+    """Return what becomes of an entry of *version* in a store that is marked."""
+    mark, dots = state.start_over, version.index_dots
+    assert mark is not None, "only a marked store starts over"
+    if mark.covered.covers_all(dots):
         return Fate.DROPPED
-    begun = version.base.hlc if version.kind in CRDT_KINDS else version.hlc
-    return Fate.KEPT if begun >= mark.floor.hlc else Fate.RESCUED
+    if state.filling is not None and not any(map(state.clock.covers, dots)):
+        return Fate.DROPPED  # the bootstrap had brought it, and the next one will
+    return Fate.KEPT if begun(version) >= mark.floor.hlc else Fate.RESCUED
 
 
 def begun_again(state: DurableState, fresh: ReplicaId) -> DurableState:
@@ -66,6 +68,6 @@ def begun_again(state: DurableState, fresh: ReplicaId) -> DurableState:
         hlc=max(state.hlc, mark.floor.hlc),
         roster=roster,
         floor=GROUND,
-        filling=Filling(),
+        filling=Filling(floor=mark.floor),
         start_over=None,
     )

@@ -88,6 +88,11 @@ def forgets(floor: Floor, version: Version) -> bool:
     )
 
 
+def begun(version: Version) -> HlcTimestamp:
+    """Return when the entry, or the CRDT that it is a state of, was begun."""
+    return version.base.hlc if version.kind in CRDT_KINDS else version.hlc
+
+
 def origin_of(floor: Floor) -> Stamp:
     """Return the base of a CRDT that is started upon nothing at a node with *floor*."""
     return Stamp(floor.hlc, ReplicaId(0))
