@@ -356,6 +356,10 @@ class Incoming:
     def _has_none(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
         """Give up what waits for a record that *peer* does not have, or has damaged."""
         self._healed(key, self._healing.has_none(key, peer, turn), turn)
+        self._stop_waiting(peer, key, turn)
+
+    def _stop_waiting(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
+        """Leave to another delta what *peer* announced of *key*."""
         self.batches.drop_waiting(peer, key)
         catch_up = self._catch_ups.get(peer)
         if catch_up is not None and key in catch_up.missing:
@@ -366,13 +370,19 @@ class Incoming:
     ) -> None:
         """Merge a pulled record, or see whether it may replace a damaged one."""
         self._absorb(entry, turn)
-        catch_up = self._catch_ups.get(peer)
-        above = GROUND if catch_up is None else catch_up.floor
+        floor, catch_up = GROUND, self._catch_ups.get(peer)
+        # What it covers tells only if it covers what is forgotten here by now.
+        tells = catch_up is not None and catch_up.tells(turn.floor)
+        if catch_up is not None and tells:
+            floor = catch_up.floor
         try:
+            stored = turn.entry(key)
             if not turn.clock.covers_all(entry.version.index_dots):
-                turn.merge(key, entry, above=above)
-            else:
-                turn.entry(key)
+                if not tells and not may_merge(turn.floor, stored, entry.version):
+                    self._held_back.setdefault(peer, turn.now)
+                    self._stop_waiting(peer, key, turn)
+                    return
+                turn.merge(key, entry, above=floor)
         except DamagedRecordError:
             self._healed(
                 key, self._healing.take(key, peer, self._peers[peer], entry, turn), turn
