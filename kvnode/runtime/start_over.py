@@ -49,18 +49,14 @@ async def start_over(
         StoreFullError: It has no room; free some, and start the node again.
     """
     state = store.state()
-    mark = state.start_over
-    assert mark is not None, "only a marked store starts over"
+    assert state.start_over is not None, "only a marked store starts over"
     damaged: set[EntryKey] = set()
     counts = dict.fromkeys(Fate, 0)
     place = ""
     with store.snapshot() as view:
         entries = all_entries(view, None, damaged)
         while page := list(islice(entries, ENTRIES_PER_SLICE)):
-            fates = [
-                (key, entry, fate(entry.version, mark, state.roster))
-                for key, entry in page
-            ]
+            fates = [(key, entry, fate(entry.version, state)) for key, entry in page]
             for _, _, one in fates:
                 counts[one] += 1
             rescued = [(k, e) for k, e, one in fates if one is Fate.RESCUED]

@@ -83,7 +83,7 @@ class _Image:
                 self._remove_rows(write.replaced)
         for key, entry in last.items():
             if entry is None:
-                self.entries[key.namespace].discard(key.key)
+                self.entries.setdefault(key.namespace, SortedMap()).discard(key.key)
             else:
                 self._put(key, entry)
         for key, log in commit.conflicts.items():

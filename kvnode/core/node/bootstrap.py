@@ -8,16 +8,23 @@ first part of the keys is as of one and the rest as of the other, so what may be
 claimed in the end is what *both* covered; a delta brings the rest.
 
 That holds as long as nothing was forgotten between the two which the claim does not
-cover: then a key that was deleted meanwhile would be kept for ever, and the bootstrap
-begins again.
+cover: then a key that was deleted meanwhile would be kept for ever, and the store
+starts over.  So it does if it holds what only it has (kvnode.core.replication.
+start_over), and that is older than what the senders have forgotten meanwhile.  Neither
+happens often: who is being filled is a member, without whose word nothing new can be
+forgotten.
 
 Until the end the node serves nobody: what it holds is no state that ever was.
 """
 
 from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.node.events import StartOver
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.catch_up import CatchUp
+from kvnode.core.versions import store_view
+from kvnode.core.versions.floor import Floor, begun
 from kvnode.core.versions.store_view import Filling
+from kvnode.errors import DamagedRecordError
 
 
 def take_page(catch_up: CatchUp, turn: Turn) -> None:
@@ -40,16 +47,37 @@ def passed(turn: Turn) -> bool:
     Claim what the bootstrap has brought, now that all of it is here.
 
     Returns:
-        False if it must begin again.
+        False if the store must start over instead.
     """
     filling = turn.filling
     assert filling is not None, "a bootstrap ends once"
     clock = turn.clock.join(filling.covers or EMPTY)
-    if not clock.includes(filling.floor.vector):
-        turn.filling = Filling()
+    if not clock.includes(filling.floor.vector) or _holds_older(turn, filling.floor):
+        covers = filling.covers or EMPTY
+        turn.start_over = store_view.StartOver(covers, filling.floor)
+        reason = "more was forgotten while this node was filled than it can tell"
+        turn.effects.append(StartOver(reason))
         return False
     turn.clock = clock
     turn.filling = None
     turn.floor = turn.floor.join(filling.floor)
     turn.hlc = max(turn.hlc, turn.floor.hlc)
     return True
+
+
+def _holds_older(turn: Turn, floor: Floor) -> bool:
+    """
+    Tell whether something that only this store has may have been ended below *floor*.
+
+    All that it claims in a bootstrap is of that kind.
+    """
+    for replica, spans in turn.clock.items():
+        for first, last in spans:
+            for _, key in turn.index(replica, first, last):
+                try:
+                    entry = turn.entry(key)
+                except DamagedRecordError:
+                    continue  # nobody can tell any more
+                if entry is not None and begun(entry.version) < floor.hlc:
+                    return True
+    return False

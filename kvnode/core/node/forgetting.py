@@ -73,14 +73,14 @@ class Forgetting:
         self._words: dict[ReplicaId, Word] = {}
         self._wanted: _Wanted | None = None
         self._due = Millis(0)
-        self._collecting = True  # a crash may have come in the middle of it
         self._after: Mortal | None = None
+        self._begin_collecting()  # a crash may have come in the middle of it
         self.dropped = 0
 
     @property
     def settled(self) -> bool:
         """Tell whether all that the floor forgets is gone from the store."""
-        return not self._collecting
+        return not self._passes
 
     def abort(self) -> None:
         """A turn has not happened: look again at what it may have dropped."""
@@ -92,20 +92,27 @@ class Forgetting:
 
     def heard_floor(self, floor: Floor, clock: VersionVector, turn: Turn) -> None:
         """Adopt *floor*, too, once this node covers what its adopter does: *clock*."""
+        wanted = self._wanted
         if turn.floor.includes(floor):
             return
-        if self._wanted is None or floor.includes(self._wanted.floor):
+        if wanted is not None and wanted.floor == floor:
+            # A peer that is always a little ahead must not be waited for for ever,
+            # nor what it does not claim any more.
+            if not clock.includes(wanted.known):
+                self._wanted = _Wanted(floor, clock)
+        elif wanted is None or floor.includes(wanted.floor):
             self._wanted = _Wanted(floor, clock)
 
     def advance(self, turn: Turn) -> None:
         """Adopt the floor that was waited for, if it is time; drop a few entries."""
         if turn.filling is not None:
+            self._begin_collecting()  # its senders' floor comes with the last page
             return  # what is here is not all that the clock will claim
         wanted = self._wanted
         if wanted is not None and turn.clock.includes(wanted.known):
             self._wanted = None
             self.adopt(wanted.floor, turn)
-        if self._collecting:
+        if self._passes:
             self._collect(turn)
 
     def adopt(self, floor: Floor, turn: Turn) -> None:
@@ -120,7 +127,7 @@ class Forgetting:
         self._begin_collecting()
 
     def _begin_collecting(self) -> None:
-        self._collecting = True
+        self._passes = 2  # rows of a commit under way are seen by the second alone
         self._after = None
 
     def _collect(self, turn: Turn) -> None:
@@ -132,12 +139,32 @@ class Forgetting:
             try:
                 stored = turn.entry(row.key)
             except DamagedRecordError:
-                continue  # healing brings it back, and then it is looked at again
+                if self._drop_damaged(row, turn):
+                    return  # one a turn: it has cost a walk through the index
+                continue
             if stored is not None and forgets(turn.floor, stored.version):
                 turn.drop(row.key, stored)
                 self.dropped += 1
         if looked_at < LOOKED_AT_PER_TURN_MAX:
-            self._collecting = False
+            self._passes -= 1
+            self._after = None
+
+    def _drop_damaged(self, row: Mortal, turn: Turn) -> bool:
+        """
+        Drop a damaged record if it is one that the floor forgets; tell whether it was.
+
+        Peers have dropped it, so that nobody could heal it.  Its row tells all that
+        matters, if it is of this record and not of one before.
+        """
+        replica, seq = row.dot
+        pointed_at = (key for _, key in turn.index(replica, seq, seq))
+        if not turn.floor.vector.covers(row.dot) or row.key not in pointed_at:
+            return False
+        if turn.dots_of(row.key) != (row.dot,):
+            return False
+        turn.drop_damaged(row.key, row.dot)
+        self.dropped += 1
+        return True
 
     def propose(
         self,

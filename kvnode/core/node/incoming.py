@@ -43,7 +43,7 @@ from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.store_view import Filling
 from kvnode.core.versions.version import Entry, Version
 from kvnode.errors import DamagedRecordError, PeerProtocolError
-from kvnode.types import Dot, EntryKey, Millis, ReplicaId
+from kvnode.types import ZERO_HLC, Dot, EntryKey, Millis, ReplicaId
 
 Missing = dict[EntryKey, Version]
 
@@ -256,6 +256,8 @@ class Incoming:
         known = self._peers[peer]
         if self._catch_ups or not known.clock.includes(turn.floor.vector):
             return False
+        if turn.filling not in (None, Filling()) and not known.speaks_digests:
+            return False  # nor would it tell what it has forgotten since
         # A number of before a restart must not come again: its pages may still come.
         self._sessions = max(self._sessions + 1, turn.now)
         whole = turn.filling is not None and known.speaks_digests
@@ -269,7 +271,7 @@ class Incoming:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
         sources = sorted(r for r, peer in self._peers.items() if peer.clock)
         if not sources:
-            if turn.filling == Filling() and turn.clock == EMPTY and not turn.seq:
+            if turn.filling == Filling() and turn.hlc == ZERO_HLC:
                 turn.filling = None  # whoever had something is gone; nor is it missed
             return
         if turn.now >= self._delta_after and not self._catch_ups:
@@ -324,7 +326,7 @@ class Incoming:
             return
         del self._catch_ups[catch_up.peer]
         if catch_up.whole and not passed(turn):
-            return  # begun again: meanwhile more was forgotten than is here
+            return  # the store starts over
         if not catch_up.whole:
             turn.clock = turn.clock.join(catch_up.snapshot_clock)
             turn.filling = None
@@ -358,6 +360,10 @@ class Incoming:
     def _has_none(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
         """Give up what waits for a record that *peer* does not have, or has damaged."""
         self._healed(key, self._healing.has_none(key, peer, turn), turn)
+        self._stop_waiting(peer, key, turn)
+
+    def _stop_waiting(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
+        """Leave to another delta what *peer* announced of *key*."""
         self.batches.drop_waiting(peer, key)
         catch_up = self._catch_ups.get(peer)
         if catch_up is not None and key in catch_up.missing:
@@ -368,13 +374,19 @@ class Incoming:
     ) -> None:
         """Merge a pulled record, or see whether it may replace a damaged one."""
         self._absorb(entry, turn)
-        catch_up = self._catch_ups.get(peer)
-        above = GROUND if catch_up is None else catch_up.floor
+        floor, catch_up = GROUND, self._catch_ups.get(peer)
+        # What it covers tells only if it covers what is forgotten here by now.
+        tells = catch_up is not None and catch_up.tells(turn.floor)
+        if catch_up is not None and tells:
+            floor = catch_up.floor
         try:
+            stored = turn.entry(key)
             if not turn.clock.covers_all(entry.version.index_dots):
-                turn.merge(key, entry, above=above)
-            else:
-                turn.entry(key)
+                if not tells and not may_merge(turn.floor, stored, entry.version):
+                    self._held_back.setdefault(peer, turn.now)
+                    self._stop_waiting(peer, key, turn)
+                    return
+                turn.merge(key, entry, above=floor)
         except DamagedRecordError:
             self._healed(
                 key, self._healing.take(key, peer, self._peers[peer], entry, turn), turn

@@ -32,6 +32,17 @@ class Peer:
     floor: Floor = GROUND
     lacking_since: Millis | None = None
 
+    def has_forgotten(self, floor: Floor) -> bool:
+        """
+        Note what it says it has forgotten, and tell whether it may be followed.
+
+        Not if it has given up claims for a damaged record: it is to start over.
+        """
+        if not self.clock.includes(floor.vector):
+            return False
+        self.floor = floor
+        return True
+
     @property
     def speaks_digests(self) -> bool:
         """Tell whether it knows what came with protocol 2."""

@@ -194,6 +194,7 @@ class Replicator:
             return
         outbox = Outbox(self._settings.outbox_bytes_max)
         peer = Peer(event.peer, event.clock, outbox, event.protocol)
+        peer.has_forgotten(event.floor)  # before it may be started over for
         self.peers[replica] = peer
         self._join_roster(turn)
         self._learn((event.peer,), turn, first_hand=True)
@@ -238,6 +239,18 @@ class Replicator:
             peer = self.peers[source]
             self._start_over(peer, turn, "this replica was removed from the cluster")
 
+    def _admit(self, replica: ReplicaId, turn: Turn) -> None:
+        """
+        Let *replica*, which is about to be filled from here, be a member (D10).
+
+        Nothing may be forgotten that it does not have yet, or it would have to begin
+        again when it has all.  All that can be forgotten without its word was covered
+        here, and will be in what it is filled with.
+        """
+        name, address, _, region = self.peers[replica].address
+        itself = Member(replica, name, address, region)
+        learn_members((itself,), turn, own_name=self._settings.own.name)
+
     def _remove(self, replica: ReplicaId, turn: Turn) -> None:
         record = turn.roster.get(replica)
         if record is None or replica == self._own:
@@ -273,6 +286,8 @@ class Replicator:
         incoming = self.incoming
         match message:
             case DeltaRequest():
+                if message.whole:
+                    self._admit(peer, turn)
                 turn.effects.append(ServeDelta(peer, message))
             case DeltaPage():
                 incoming.page(peer, message, turn)
@@ -301,6 +316,7 @@ class Replicator:
     def _receive_report(self, replica: ReplicaId, report: Report, turn: Turn) -> None:
         peer = self.peers[replica]
         peer.clock, peer.roster = report.clock, report.roster
+        peer.has_forgotten(report.floor)  # before it may be started over for
         self._learn(report.known, turn)
         self._learn_members(replica, report.members, turn)
         if replica not in self.peers or turn.start_over is not None:
@@ -373,19 +389,35 @@ class Replicator:
     def _heard_floor(self, replica: ReplicaId, floor: Floor, turn: Turn) -> None:
         """Take in what a peer has forgotten: follow it, or start over."""
         peer = self.peers.get(replica)
-        if peer is None or not floor:
+        if peer is None or not floor or not peer.has_forgotten(floor):
             return
-        if not peer.clock.includes(floor.vector):
-            return  # it has given up claims for a damaged record, and is to start over
-        peer.floor = floor
         if turn.filling is not None:
             return
         if not turn.clock.includes(floor.vector):
+            if not peer.clock.includes(turn.floor.vector):
+                self._keep_apart(replica, turn)
+                return
             self._start_over(
                 peer, turn, f"{peer.address.name} has forgotten what is not here yet"
             )
             return
         self.forgetting.heard_floor(floor, peer.clock, turn)
+
+    def _keep_apart(self, replica: ReplicaId, turn: Turn) -> None:
+        """
+        End the connection to a peer of another cluster.
+
+        Each of both has forgotten what the other has never had.  If each started over
+        for the other, both would wait to be filled, and most of what they hold would
+        be in recovery files.
+        """
+        name = self.peers[replica].address.name
+        self._peer_down(replica)
+        reason = (
+            f"{name} and this node have been members of different clusters, which have"
+            " both forgotten deletions: wipe one of them, and it will be filled"
+        )
+        turn.effects.append(Disconnect(replica, reason))
 
     def _start_over(self, peer: Peer, turn: Turn, reason: str) -> None:
         if turn.start_over is None:

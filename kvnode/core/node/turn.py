@@ -129,6 +129,13 @@ class Turn:
         self._writes[key] = Write(key, None, replaced)
         self.digest_change.replace(key, stored, None)
 
+    def drop_damaged(self, key: EntryKey, dot: Dot) -> None:
+        """Stage that nothing is left of a damaged record, whose only dot is *dot*."""
+        assert key not in self._writes, "what is staged is not damaged"
+        self._writes[key] = Write(key, None, LostVersion((dot,)))
+        self.digest_change.replace_damaged(key, None)
+        self.damaged.pop(key, None)
+
     def mortals(
         self, until: HlcTimestamp, after: Mortal | None = None
     ) -> Iterator[Mortal]:

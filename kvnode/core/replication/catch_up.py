@@ -78,6 +78,10 @@ class CatchUp:
         self.ended = page.last
         self.heard_at = now
 
+    def tells(self, floor: Floor) -> bool:
+        """Tell whether its sender knew of all that *floor* forgets."""
+        return self.snapshot_clock.includes(floor.vector)
+
     def counted(self) -> int:
         """Return how many entries came since this was asked last."""
         count, self._uncounted = self._uncounted, 0

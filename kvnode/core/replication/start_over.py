@@ -16,11 +16,10 @@ from dataclasses import replace
 from enum import Enum
 
 from kvnode.core.clocks.version_vector import EMPTY
-from kvnode.core.versions import store_view
-from kvnode.core.versions.floor import GROUND
+from kvnode.core.versions.floor import GROUND, begun
 from kvnode.core.versions.roster import Roster, Standing
 from kvnode.core.versions.store_view import DurableState, Filling
-from kvnode.core.versions.version import CRDT_KINDS, Version
+from kvnode.core.versions.version import Version
 from kvnode.types import Dot, ReplicaId
 
 
@@ -32,21 +31,17 @@ class Fate(Enum):
     RESCUED = "rescued"  # nobody else has it, and it may have been deleted
 
 
-def fate(version: Version, mark: store_view.StartOver, roster: Roster) -> Fate:
-    """
-    Return what becomes of an entry of *version*.
-
-    Args:
-        version: Of an entry of the old store.
-        mark: What the peer covered, and has forgotten.
-        roster: Says of whose writes the peer may only claim to have them.
-    """
-    if any(_is_claimed(dot, roster) for dot in version.index_dots):
+def fate(version: Version, state: DurableState) -> Fate:
+    """Return what becomes of an entry of *version* in a store that is marked."""
+    mark, dots = state.start_over, version.index_dots
+    assert mark is not None, "only a marked store starts over"
+    if any(_is_claimed(dot, state.roster) for dot in dots):
         return Fate.RESCUED  # kept, it would be taken for known everywhere
-    if mark.covered.covers_all(version.index_dots):
+    if mark.covered.covers_all(dots):
         return Fate.DROPPED
-    begun = version.base.hlc if version.kind in CRDT_KINDS else version.hlc
-    return Fate.KEPT if begun >= mark.floor.hlc else Fate.RESCUED
+    if state.filling is not None and not any(map(state.clock.covers, dots)):
+        return Fate.DROPPED  # the bootstrap had brought it, and the next one will
+    return Fate.KEPT if begun(version) >= mark.floor.hlc else Fate.RESCUED
 
 
 def _is_claimed(dot: Dot, roster: Roster) -> bool:
@@ -80,6 +75,6 @@ def begun_again(state: DurableState, fresh: ReplicaId) -> DurableState:
         hlc=max(state.hlc, mark.floor.hlc),
         roster=roster,
         floor=GROUND,
-        filling=Filling(),
+        filling=Filling(floor=mark.floor),
         start_over=None,
     )

@@ -88,6 +88,11 @@ def forgets(floor: Floor, version: Version) -> bool:
     )
 
 
+def begun(version: Version) -> HlcTimestamp:
+    """Return when the entry, or the CRDT that it is a state of, was begun."""
+    return version.base.hlc if version.kind in CRDT_KINDS else version.hlc
+
+
 def origin_of(floor: Floor) -> Stamp:
     """Return the base of a CRDT that is started upon nothing at a node with *floor*."""
     return Stamp(floor.hlc, ReplicaId(0))
@@ -104,17 +109,12 @@ def may_merge(floor: Floor, stored: Entry | None, version: Version) -> bool:
             cover the floor.
 
     Returns:
-        False: it may have been ended by something that is forgotten, or it was made
-        above a floor that this node has yet to adopt.  A delta brings it, or what has
-        superseded it, from a node that can tell.
+        False: it may have been ended by something that is forgotten.  A delta brings
+        it, or what has superseded it, from a node that can tell.
     """
-    if version.kind not in CRDT_KINDS:
-        return version.hlc >= floor.hlc
-    if not starts_on_nothing(version):
-        return version.base.hlc >= floor.hlc or _is_known(stored, version)
-    return version.base.hlc == floor.hlc or (
-        version.base.hlc < floor.hlc and _is_known(stored, version)
-    )
+    if begun(version) >= floor.hlc:
+        return True
+    return version.kind in CRDT_KINDS and _is_known(stored, version)
 
 
 def _is_known(stored: Entry | None, version: Version) -> bool:

@@ -2,11 +2,26 @@
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Outcome, Replicas, WriteRequest
-from kvnode.core.node.events import Effect, Event, PeerUp, Received, Reply, Send
+from kvnode.core.node.events import (
+    Effect,
+    Event,
+    PeerUp,
+    Received,
+    Reply,
+    Send,
+    Tick,
+)
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.replication.messages import Message
+from kvnode.core.replication.messages import Message, Report
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.session import NEW_SESSION, Session
-from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    PeerAddress,
+    Write,
+)
 from kvnode.core.versions.version import Entry
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import EntryKey, Millis, ReplicaId
@@ -23,16 +38,29 @@ def address(replica: ReplicaId) -> PeerAddress:
     return PeerAddress(NAMES[replica], "", replica, REGIONS[replica])
 
 
+def member(replica: ReplicaId, standing: Standing = Standing.MEMBER) -> Member:
+    """Return the roster's record of a node."""
+    return Member(replica, NAMES[replica], "", REGIONS[replica], 0, standing)
+
+
 class Bench:
     """Node A; turns are committed at once unless a test does it itself."""
 
-    def __init__(self, *, outbox_bytes_max: int = 10_000) -> None:
+    def __init__(
+        self, *, outbox_bytes_max: int = 10_000, state: DurableState | None = None
+    ) -> None:
         self.now = START
         self.store = MemoryStore(A)
+        if state is not None:
+            self.store.commit(Commit(state))
         own = PeerAddress(NAMES[A], "", region=REGIONS[A])
-        settings = Settings(own=own, outbox_bytes_max=outbox_bytes_max)
-        self.node = Node(DurableState(A), settings)
+        self.settings = Settings(own=own, outbox_bytes_max=outbox_bytes_max)
+        self.node = Node(self.store.state(), self.settings)
         self._numbers = 0
+
+    def restart(self) -> None:
+        """Let the node forget all that is not in the store."""
+        self.node = Node(self.store.state(), self.settings)
 
     def turn(self, *events: Event) -> list[Effect]:
         """Make a durable turn of *events*; return its effects."""
@@ -42,6 +70,10 @@ class Bench:
             run(self.store.apply(result.commit))
         self.node.committed()
         return result.effects
+
+    def put_aside_of_the_node(self, key: EntryKey, entry: Entry) -> None:
+        """Put *entry* into the store past the node."""
+        run(self.store.apply(Commit(self.state, (Write(key, entry, None),))))
 
     def failed_turn(self, *events: Event) -> list[Effect]:
         """Make a turn that finds no room; return what must not be performed."""
@@ -77,6 +109,36 @@ class Bench:
         """Let *peer* connect; return what the node does about it."""
         return self.turn(PeerUp(address(peer), clock, ()))
 
+    def meet(
+        self,
+        peer: ReplicaId,
+        clock: VersionVector = EMPTY,
+        floor: Floor = GROUND,
+        members: tuple[Member, ...] = (),
+    ) -> list[Effect]:
+        """Let *peer*, which knows all of protocol 2, connect."""
+        return self.turn(PeerUp(address(peer), clock, (), members, floor, protocol=2))
+
+    def report(
+        self,
+        peer: ReplicaId,
+        clock: VersionVector,
+        *,
+        held: VersionVector = EMPTY,
+        floor: Floor = GROUND,
+        sent_at: Millis | None = None,
+    ) -> list[Effect]:
+        """Let *peer*, whose roster is A's, report what it covers."""
+        at = self.now if sent_at is None else sent_at
+        roster = self.store.state().roster.digest()
+        report = Report(clock, at, held=held, roster=roster, floor=floor)
+        return self.hear(peer, report)
+
+    def tick(self, after: int = 0) -> list[Effect]:
+        """Let *after* ms pass, and a tick come."""
+        self.now = Millis(self.now + after)
+        return self.turn(Tick())
+
     def hear(self, peer: ReplicaId, *messages: Message) -> list[Effect]:
         """Let *messages* of *peer* arrive in one turn."""
         return self.turn(*(Received(peer, message) for message in messages))
@@ -89,7 +151,12 @@ class Bench:
     @property
     def clock(self) -> VersionVector:
         """Return what the node covers durably."""
-        return self.store.state().clock
+        return self.state.clock
+
+    @property
+    def state(self) -> DurableState:
+        """Return what the node finds again after a crash."""
+        return self.store.state()
 
 
 def sent(effects: list[Effect], kind: type[Message]) -> list[tuple[ReplicaId, Message]]:
