@@ -297,7 +297,7 @@ async def test_bound_needs_news_from_every_peer(api: Api) -> None:
 
     api.node.clock.now = Millis(NOW + 2001)
     error = await api.error(pb.GetRequest(key=b"k", options=bounded))
-    assert "2001 ms behind tokyo" in error.message
+    assert "2501 ms behind tokyo" in error.message  # its clock may be 500 ms off
 
 
 async def test_report_counts_once_it_is_covered(api: Api) -> None:

@@ -415,7 +415,7 @@ async def test_age_of_the_last_message_is_known() -> None:
         await node.receive(Report(VersionVector(), NOW))
         node.clock.now = Millis(NOW + 70)
         assert node.driver.heard_ms_ago(PEER) == 70
-        assert node.driver.staleness().behind(PEER, node.clock.now) == 70
+        assert node.driver.behind(PEER) == 570  # its clock may be 500 ms off
 
 
 # -- stopping --------------------------------------------------------------------

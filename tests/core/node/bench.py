@@ -1,10 +1,20 @@
 """One node on a store in memory, and what a test does to it."""
 
+from random import Random
+
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Outcome, Replicas, WriteRequest
-from kvnode.core.node.events import Effect, Event, PeerUp, Received, Reply, Send
+from kvnode.core.node.events import (
+    Effect,
+    Event,
+    Message,
+    PeerUp,
+    Received,
+    Reply,
+    Send,
+)
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.replication.messages import Message
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
@@ -31,29 +41,34 @@ class Bench:
         self.store = MemoryStore(A)
         own = PeerAddress(NAMES[A], "", region=REGIONS[A])
         settings = Settings(own=own, outbox_bytes_max=outbox_bytes_max)
-        self.node = Node(DurableState(A), settings)
+        self.node = Node(DurableState(A), settings, Random(1))
         self._numbers = 0
+
+    @property
+    def at(self) -> ClockReading:
+        """Return what both clocks of the node say; neither is ever set."""
+        return ClockReading(self.now, Millis(self.now - START))
 
     def turn(self, *events: Event) -> list[Effect]:
         """Make a durable turn of *events*; return its effects."""
         with self.store.snapshot() as view:
-            result = self.node.step(events, self.now, view)
+            result = self.node.step(events, self.at, view)
         if result.commit:
             run(self.store.apply(result.commit))
         self.node.committed()
-        return result.effects
+        return [*result.at_once, *result.effects]
 
     def failed_turn(self, *events: Event) -> list[Effect]:
         """Make a turn that finds no room; return what must not be performed."""
         with self.store.snapshot() as view:
-            result = self.node.step(events, self.now, view)
+            result = self.node.step(events, self.at, view)
         self.node.abort()
         return result.effects
 
     def staged(self, *events: Event) -> Commit | None:
         """Stage a turn without making it durable; return its commit."""
         with self.store.snapshot() as view:
-            return self.node.step(events, self.now, view).commit
+            return self.node.step(events, self.at, view).commit
 
     def request(
         self,
