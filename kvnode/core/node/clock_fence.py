@@ -17,7 +17,7 @@ References:
 from collections.abc import Callable, Iterable
 
 from kvnode.core.clocks.clock_reading import ClockReading
-from kvnode.core.clocks.hybrid_logical_clock import restrain
+from kvnode.core.clocks.hybrid_logical_clock import millis_of, restrain
 from kvnode.core.membership.clock_alarms import ClockAlarms
 from kvnode.core.membership.clock_offset import (
     REFRESH,
@@ -60,37 +60,40 @@ class ClockFence:
         self._offsets = ClockOffset(offset_max=offset_max)
         self._alarms = ClockAlarms(offset_max=offset_max, name_of=name_of)
         self._at = ClockReading(Millis(0), Millis(0))
-        self._judged_at: ClockReading | None = None
+        self._off_by = 0
+        self._apart = 0  # of the two clocks, when the verdict was worked out
+        self._due: Millis | None = None  # by the steady clock; None = at once
 
     def judge(self, at: ClockReading) -> None:
         """Look at our own clock: before anything of a turn is stamped by it."""
         self._at = at
-        last = self._judged_at
+        wall, steady = at
         if (
-            last is None
-            or abs(at.apart - last.apart) > JITTER
-            or at.steady - last.steady >= REFRESH
+            self._due is None
+            or steady >= self._due
+            or abs(wall - steady - self._apart) > JITTER
         ):
-            self._judged_at = at
+            self._apart, self._due = at.apart, Millis(steady + REFRESH)
             self.verdict = self._offsets.judge(at)
+            self._off_by = at.wall - agreed_time(self.verdict, at.wall)
 
     def measured(self, probe: Measured) -> None:
         """Take in a probe; it counts from the next turn on."""
         self._offsets.measured(
             probe.peer, rtt=probe.rtt, offset=probe.offset, at=self._at
         )
-        self._judged_at = None
+        self._due = None
 
     def forget(self, peer: ReplicaId) -> None:
         """Drop what is known of the clock of *peer*: it is no member any more."""
         self._offsets.forget(peer, self._at)
-        self._judged_at = None
+        self._due = None
 
     # -- what follows from it -------------------------------------------------
 
     def agreed_time(self) -> Millis:
         """Return the time by the median if our clock is off; else by our clock."""
-        return agreed_time(self.verdict, self._at.wall)
+        return Millis(self._at.wall - self._off_by)
 
     def refusal(self) -> str:
         """Return why client writes are refused; empty if they are not (C1)."""
@@ -103,10 +106,10 @@ class ClockFence:
 
         Not below the floor: what is written must stay above all that is forgotten.
         """
-        if isinstance(self.verdict, InStep):
+        is_ahead = millis_of(turn.hlc) >= turn.now + self._offset_max
+        if is_ahead and isinstance(self.verdict, InStep):
             held = restrain(turn.hlc, now=turn.now, ahead_max=self._offset_max)
-            if held < turn.hlc:
-                turn.hlc = max(held, turn.floor.hlc)
+            turn.hlc = max(held, turn.floor.hlc)
 
     def of_peer(self, peer: ReplicaId) -> Offset | None:
         """Return how far a peer's clock is ahead of ours; None = unknown."""
@@ -133,8 +136,11 @@ class ClockFence:
 
     def stored(self, writes: Iterable[Write], now: Millis) -> None:
         """Note what a turn of agreed time *now* has made durable (C2)."""
+        some = len(self.quarantine) > 0
         for key, entry, _ in writes:
-            self.quarantine.stored(key, entry.version if entry else None, now)
+            version = entry.version if entry is not None else None
+            if some or (version is not None and millis_of(version.hlc) > now):
+                self.quarantine.stored(key, version, now)
 
     def tick(self, members: Iterable[ReplicaId]) -> list[str]:
         """Return what operators are to be told now; *members* are the others."""

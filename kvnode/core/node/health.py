@@ -46,7 +46,7 @@ from kvnode.core.membership.messages import Health, Message
 from kvnode.core.membership.settings import SwimSettings
 from kvnode.core.membership.swim import Swim
 from kvnode.core.node.clock_fence import ClockFence
-from kvnode.core.node.events import Send, Tell
+from kvnode.core.node.events import TICK_MILLIS, Send, Tell
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.turn import Turn
 from kvnode.core.versions.roster import NOBODY, Roster, Standing
@@ -147,12 +147,10 @@ class HealthWatch:
         self._probed: dict[ReplicaId, None] = {}
         self._peers_changed = False
         self._heard_at: dict[ReplicaId, Millis] = {}  # by the steady clock
-        self._heard_this_turn: set[ReplicaId] = set()
 
     def begin(self, turn: Turn, at: ClockReading) -> None:
         """Begin a turn at *at*; to be called before anything is stamped."""
         self._at = at
-        self._heard_this_turn.clear()
         self.fence.judge(at)
         self.fence.restrain(turn)
 
@@ -168,15 +166,15 @@ class HealthWatch:
         self._peers_changed = True
 
     def heard(self, peer: ReplicaId, turn: Turn) -> None:
-        """Take in a sign of life, once in a turn."""
-        if peer not in self._heard_this_turn:
-            self._heard_this_turn.add(peer)
-            self._heard_at[peer] = self._at.steady
+        """Take in a sign of life: one in each tick is enough."""
+        steady = self._at.steady
+        last = self._heard_at.get(peer)
+        if last is None or steady - last >= TICK_MILLIS:
+            self._heard_at[peer] = steady
             self._step(Heard(peer), turn)
 
     def received(self, peer: ReplicaId, message: Message, turn: Turn) -> None:
         """Take in what the failure detector of *peer* says."""
-        self._heard_this_turn.add(peer)
         self._heard_at[peer] = self._at.steady
         self._step(Received(peer, message), turn)
 
@@ -243,7 +241,8 @@ class HealthWatch:
     def _step(self, event: Event, turn: Turn) -> None:
         if self._peers_changed or turn.roster is not self._roster:
             self._know(turn)
-        self._perform(self._swim.step(event, self._at.wall, self._rng), turn)
+        if effects := self._swim.step(event, self._at.wall, self._rng):
+            self._perform(effects, turn)
 
     def _know(self, turn: Turn) -> None:
         """Take in whom to probe, as it is in this turn."""

@@ -272,12 +272,6 @@ class Replicator:
 
     def _receive(self, peer: ReplicaId, message: object, turn: Turn) -> None:
         match message:
-            case Ping() | PingRequest() | Ack() | Nack():
-                self.health.received(peer, message, turn)
-                return
-            case _:
-                self.health.heard(peer, turn)
-        match message:
             case Push():
                 self.incoming.push(peer, message, turn)
             case PushAcknowledgement():
@@ -286,8 +280,11 @@ class Replicator:
                 self._receive_report(peer, message, turn)
             case Digest():
                 self._receive_digest(peer, message, turn)
+            case Ping() | PingRequest() | Ack() | Nack():
+                self.health.received(peer, message, turn)
             case _:
                 self._receive_of_delta(peer, message, turn)
+        self.health.heard(peer, turn)
 
     def _receive_of_delta(self, peer: ReplicaId, message: object, turn: Turn) -> None:
         incoming = self.incoming
