@@ -7,12 +7,14 @@ import pytest
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.tokens import encode_session
 from kvnode.api.write_replies import DataRequest
+from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.crdt.counter import PnCounter
 from kvnode.core.replication.messages import Push, Report
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.version import Kind
+from kvnode.limits import SESSION_AHEAD_MILLIS_MAX
 from kvnode.types import Dot, HlcTimestamp, Millis
 from tests.api.services import Api, own_dot, peer_dot
 from tests.runtime.nodes import NOW, PEER, THIRD, foreign
@@ -324,3 +326,22 @@ async def test_bounded_read_waits_or_answers_stale(api: Api, deadline_ms: int) -
     await api.node.receive(Report(VersionVector(), NOW))
 
     assert not (await asyncio.wait_for(waiting, 5)).get.stale
+
+
+# -- sessions from the future (C1) -------------------------------------------------
+
+
+async def test_session_from_the_far_future_is_read_for_and_not_written_for(
+    api: Api,
+) -> None:
+    """It may be this node's clock that is wrong, and reads go on."""
+    await api.write(b"k")
+    ahead = from_millis(Millis(NOW + 2 * SESSION_AHEAD_MILLIS_MAX))
+    options = pb.Options(session=encode_session(Session((own_dot(1),), ahead)))
+
+    assert (await api.get(b"k", options)).value == b"value"
+    error = await api.error(pb.PutRequest(key=b"k", value=b"v", options=options))
+
+    assert error.code == pb.ERROR_CODE_UNAVAILABLE
+    assert not error.may_have_happened
+    assert "ahead of this node's clock" in error.message
