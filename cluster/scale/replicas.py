@@ -13,8 +13,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import count, permutations
 from pathlib import Path
+from random import Random
 from typing import Self
 
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import Applied, Command, WriteRequest
 from kvnode.core.node.events import (
@@ -55,9 +57,9 @@ class _Replica:
         self.store = store
         self.inbox: deque[Event] = deque()
         own = PeerAddress(name, "")
-        self.node = Node(
-            store.state(), Settings(own, outbox_bytes_max=OUTBOX_BYTES_MAX)
-        )
+        settings = Settings(own, outbox_bytes_max=OUTBOX_BYTES_MAX)
+        rng = Random(name)  # noqa: S311 -- to be repeatable
+        self.node = Node(store.state(), settings, rng)
 
 
 class Replicas:
@@ -146,11 +148,12 @@ class Replicas:
         events = tuple(replica.inbox)
         replica.inbox.clear()
         with replica.store.snapshot() as view:
-            result = replica.node.step(events, self.now, view)
+            at = ClockReading(self.now, self.now)
+            result = replica.node.step(events, at, view)
         if result.commit:
             await replica.store.apply(result.commit)
         replica.node.committed()
-        for effect in result.effects:
+        for effect in (*result.at_once, *result.effects):
             self._perform(replica, effect)
 
     def _perform(self, replica: _Replica, effect: Effect) -> None:

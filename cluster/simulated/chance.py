@@ -52,6 +52,10 @@ class Stream:
         """Draw one of 0 to *count* - 1; 0 if calm."""
         return 0 if self.calm else int(count * self._random())
 
+    def randrange(self, stop: int, /) -> int:
+        """Draw as `below` does: what a node's core asks for."""
+        return self.below(stop)
+
     def pick(self, items: Sequence[Item]) -> Item:
         """Draw one of *items*; the first if calm."""
         return items[self.below(len(items))]

@@ -90,6 +90,7 @@ class SimulatedNode:
         self._loop = loop
         self._network = network
         self._redialing = chance.stream(f"redial {config.name}")
+        self._probing = chance.stream(f"probe {config.name}")
         self._starts = 0
         self._incarnation: _Incarnation | None = None
 
@@ -165,6 +166,7 @@ class SimulatedNode:
             self.disk,
             SimulatedRoad(self._network, now.host),
             self.clock,
+            self._probing,
             self._redialing.uniform,
             self.disk.new_replica,
             _no_backup,

@@ -32,6 +32,10 @@ class PeerMessage(_message.Message):
     FETCH_REQUEST_FIELD_NUMBER: _builtins.int
     FETCH_CHUNK_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    PING_FIELD_NUMBER: _builtins.int
+    PING_REQUEST_FIELD_NUMBER: _builtins.int
+    ACK_FIELD_NUMBER: _builtins.int
+    NACK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """first on every stream, from both sides"""
@@ -56,6 +60,14 @@ class PeerMessage(_message.Message):
     def digest(self) -> Global___Digest:
         """Since protocol 2: never sent to a peer that speaks 1."""
 
+    @_builtins.property
+    def ping(self) -> Global___Ping: ...
+    @_builtins.property
+    def ping_request(self) -> Global___PingRequest: ...
+    @_builtins.property
+    def ack(self) -> Global___Ack: ...
+    @_builtins.property
+    def nack(self) -> Global___Nack: ...
     def __init__(
         self,
         *,
@@ -69,12 +81,16 @@ class PeerMessage(_message.Message):
         fetch_request: Global___FetchRequest | None = ...,
         fetch_chunk: Global___FetchChunk | None = ...,
         digest: Global___Digest | None = ...,
+        ping: Global___Ping | None = ...,
+        ping_request: Global___PingRequest | None = ...,
+        ack: Global___Ack | None = ...,
+        nack: Global___Nack | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest", "ping", "ping_request", "ack", "nack"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -660,3 +676,141 @@ class FetchChunk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FetchChunk: _TypeAlias = FetchChunk  # noqa: Y015
+
+@_typing.final
+class HealthClaim(_message.Message):
+    """Failure detection (M1): a claim that a replica, in its incarnation, is of a health."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLICA_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    ACCUSER_FIELD_NUMBER: _builtins.int
+    replica: _builtins.int
+    incarnation: _builtins.int
+    """at most 2^48"""
+    health: _builtins.int
+    """0 alive, 1 suspect, 2 dead"""
+    accuser: _builtins.int
+    """of a suspicion; 0 = nobody"""
+    def __init__(
+        self,
+        *,
+        replica: _builtins.int = ...,
+        incarnation: _builtins.int = ...,
+        health: _builtins.int = ...,
+        accuser: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuser", b"accuser", "health", b"health", "incarnation", b"incarnation", "replica", b"replica"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HealthClaim: _TypeAlias = HealthClaim  # noqa: Y015
+
+@_typing.final
+class Ping(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    target: _builtins.int
+    """who is meant to be at this address"""
+    @_builtins.property
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthClaim]:
+        """at most 32"""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        target: _builtins.int = ...,
+        claims: _abc.Iterable[Global___HealthClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims", "number", b"number", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ping: _TypeAlias = Ping  # noqa: Y015
+
+@_typing.final
+class PingRequest(_message.Message):
+    """Ping `target` for me, and answer with `number` what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    target: _builtins.int
+    @_builtins.property
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthClaim]: ...
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        target: _builtins.int = ...,
+        claims: _abc.Iterable[Global___HealthClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims", "number", b"number", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PingRequest: _TypeAlias = PingRequest  # noqa: Y015
+
+@_typing.final
+class Ack(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_MS_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    received_at_ms: _builtins.int
+    """by the target's wall clock"""
+    @_builtins.property
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___HealthClaim]: ...
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        received_at_ms: _builtins.int = ...,
+        claims: _abc.Iterable[Global___HealthClaim] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claims", b"claims", "number", b"number", "received_at_ms", b"received_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ack: _TypeAlias = Ack  # noqa: Y015
+
+@_typing.final
+class Nack(_message.Message):
+    """A helper is there, and has not heard from the target so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Nack: _TypeAlias = Nack  # noqa: Y015

@@ -20,6 +20,7 @@ from kvnode.api.reads import (
 )
 from kvnode.api.status_map import to_message
 from kvnode.api.tokens import (
+    check_may_write,
     decode_session,
     encode_version,
 )
@@ -118,7 +119,7 @@ class Operations:
         """Run a call that asks for more than what is here now."""
         options = call.options
         want_session = plain.want_session or options.want_session
-        session = decode_session(options.session, self._node.now())
+        session = decode_session(options.session)
         ready = self._node.covers(session) and not self._too_far_behind(options)
         if ready or options.stale_ok:
             at = self._reading(
@@ -178,11 +179,13 @@ class Operations:
         bound = options.max_staleness_ms
         if not bound:
             return ""
-        staleness, now = self._node.staleness(), self._node.now()
         for peer in self._node.known_peers():
-            behind = staleness.behind(peer.replica, now)
+            behind = self._node.behind(peer.replica)
             if behind is None:
-                return f"this node has not heard from {peer.name} since it started"
+                return (
+                    f"this node has not heard from {peer.name} since it started, or"
+                    " its clock is not known yet"
+                )
             if behind > bound:
                 return (
                     f"this node is up to {behind} ms behind {peer.name};"
@@ -235,6 +238,7 @@ class Operations:
 
     def _write(self, call: _Call, at: Reading) -> None:
         request, options, result, sink, _ = call
+        check_may_write(at.session, at.now)
         seen = NEW_SESSION
         if isinstance(request, pb.BatchRequest):
             commands, seen = batch_of(request, result.batch, self._reader, at)

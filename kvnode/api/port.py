@@ -7,12 +7,11 @@ from typing import Protocol
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Replicas
 from kvnode.core.node.events import Reply
-from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, PeerAddress, StoreView, Usage
 from kvnode.errors import KvError
-from kvnode.types import EntryKey, Millis
+from kvnode.types import EntryKey, Millis, ReplicaId
 
 OnReply = Callable[[Reply | KvError], None]
 """Takes the outcome of a write request; called once, from the event loop."""
@@ -62,8 +61,8 @@ class NodePort(Protocol):
     def known_peers(self) -> tuple[PeerAddress, ...]:
         """Return the peers this node knows of."""
 
-    def staleness(self) -> Staleness:
-        """Return how far behind each origin this node is."""
+    def behind(self, origin: ReplicaId) -> Millis | None:
+        """Return how far behind *origin* this node may be in ms; None = unknown."""
 
     def damaged(self, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: it is pulled from a peer."""

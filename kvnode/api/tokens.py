@@ -34,14 +34,12 @@ def encode_session(session: Session, floor: Floor) -> bytes:
     return token.SerializeToString()
 
 
-def decode_session(token: bytes, now: Millis) -> Session:
+def decode_session(token: bytes) -> Session:
     """
     Return the session of *token*; an empty one has seen nothing.
 
     Raises:
         InvalidArgumentError: It is no token of any node, or too large.
-        UnavailableError: Its timestamp is from too far ahead of *now*.  A write
-            would be stamped after it, and so would all later ones of this node.
     """
     if not token:
         return NEW_SESSION
@@ -66,14 +64,25 @@ def decode_session(token: bytes, now: Millis) -> Session:
     ):
         msg = "the session is not a token that a node made"
         raise InvalidArgumentError(msg)
-    hlc = HlcTimestamp(message.hlc)
-    if (ahead := millis_of(hlc) - now) > SESSION_AHEAD_MILLIS_MAX:
+    return Session(seen, HlcTimestamp(message.hlc), HlcTimestamp(message.floor))
+
+
+def check_may_write(session: Session, now: Millis) -> None:
+    """
+    Do nothing if a write of *session* may be stamped at *now*.
+
+    Reads are served to any session: a clock that is far behind stops none (C1).
+
+    Raises:
+        UnavailableError: Its timestamp is from too far ahead of *now*: what it writes
+            would win over all other writes until then.
+    """
+    if (ahead := millis_of(session.hlc) - now) > SESSION_AHEAD_MILLIS_MAX:
         msg = (
             f"the session is {ahead} ms ahead of this node's clock; at most"
-            f" {SESSION_AHEAD_MILLIS_MAX} are allowed: is the clock right?"
+            f" {SESSION_AHEAD_MILLIS_MAX} are allowed for writes: is the clock right?"
         )
         raise UnavailableError(msg)
-    return Session(seen, hlc, HlcTimestamp(message.floor))
 
 
 def encode_version(dot: Dot) -> str:

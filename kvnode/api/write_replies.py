@@ -3,7 +3,13 @@
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.reads import Reading, fill_counter, fill_document, fill_set
 from kvnode.api.tokens import encode_version
-from kvnode.core.node.commands import Applied, ConditionFailed, Outcome, Refused
+from kvnode.core.node.commands import (
+    Applied,
+    ConditionFailed,
+    Outcome,
+    Reason,
+    Refused,
+)
 from kvnode.core.node.events import Reply
 from kvnode.errors import (
     IndeterminateError,
@@ -25,13 +31,16 @@ DataRequest = (
     | pb.DocumentRequest
 )
 
+_ERRORS: dict[Reason, type[KvError]] = {
+    Reason.INVALID: InvalidArgumentError,
+    Reason.WRONG_TYPE: WrongTypeError,
+    Reason.UNAVAILABLE: UnavailableError,
+}
+
 
 def refusal(outcome: Refused) -> KvError:
     """Return as an error that a command was refused."""
-    if outcome.damaged:
-        return UnavailableError(outcome.message)
-    kind = WrongTypeError if outcome.wrong_type else InvalidArgumentError
-    return kind(outcome.message)
+    return _ERRORS[outcome.reason](outcome.message)
 
 
 def _raise_failure(reply: Reply) -> None:

@@ -16,7 +16,8 @@ async def write_and_wait(node: NodePort, commands: tuple[Command, ...]) -> None:
     Raises:
         KvError: As the node answered.
         InvalidArgumentError: A command was refused; nothing of it happened.
-        UnavailableError: A key is damaged; nothing of its command happened.
+        UnavailableError: A key is damaged, or the node's clock is wrong; nothing of
+            its command happened.
     """
     future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 

@@ -136,11 +136,13 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
     clock = NodeClock(wall_clock)
+    rng = Random()  # noqa: S311 -- jitter, and whom to probe
     surroundings = Surroundings(
         store,
         GrpcRoad(),
         clock,
-        Random().uniform,  # noqa: S311 -- jitter
+        rng,
+        rng.uniform,
         random_replica,
         lambda: back_up(store, now=clock()),
     )

@@ -17,11 +17,13 @@ from kvnode.api.reads import Reader
 from kvnode.api.watch import Watches
 from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
+from kvnode.core.membership.events import Rng
 from kvnode.core.node.commands import Put
 from kvnode.core.node.node import Node, Settings
 from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
+from kvnode.runtime.clock import Clock
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
@@ -64,7 +66,8 @@ class Surroundings(NamedTuple):
     Attributes:
         store: Its disk.
         road: What it dials peers on.
-        clock: Milliseconds since 1970, as this node believes.
+        clock: Milliseconds since 1970, as this node believes, and a steady clock.
+        rng: What the node's core draws from.
         uniform: Draws how long to wait before dialing again.
         random_replica: Draws a fresh identity.
         backup: Begins a backup of the store.
@@ -72,7 +75,8 @@ class Surroundings(NamedTuple):
 
     store: NodeStore
     road: Road
-    clock: Callable[[], Millis]
+    clock: Clock
+    rng: Rng
     uniform: Uniform
     random_replica: Callable[[], ReplicaId]
     backup: Callable[[], AsyncIterator[bytes]]
@@ -128,7 +132,7 @@ async def assemble(
         sessions_max=config.delta_sessions_max,
     )
     driver = Driver(
-        Node(state, _settings(own, config)),
+        Node(state, _settings(own, config, surroundings.clock()), surroundings.rng),
         store,
         pool,
         clock=surroundings.clock,
@@ -156,7 +160,7 @@ async def assemble(
     )
 
 
-def _settings(own: PeerAddress, config: NodeConfig) -> Settings:
+def _settings(own: PeerAddress, config: NodeConfig, started_at: Millis) -> Settings:
     return Settings(
         own,
         report_interval=Millis(config.delta_interval_ms),
@@ -164,6 +168,7 @@ def _settings(own: PeerAddress, config: NodeConfig) -> Settings:
         outbox_bytes_max=config.outbox_bytes_max,
         clock_ahead_max=Millis(config.clock_offset_max_ms),
         forget_interval=Millis(config.forget_interval_ms),
+        incarnation=started_at,
     )
 
 

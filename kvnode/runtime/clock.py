@@ -17,6 +17,7 @@ References:
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.limits import CLOCK_BEND_MILLIS_MAX, CLOCK_BEND_PPM_MAX
@@ -31,6 +32,18 @@ _STEADY_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def steady_millis() -> Millis:
     """Return the machine's steady clock: milliseconds since it was started."""
     return Millis(time.clock_gettime_ns(_STEADY_CLOCK) // MILLION)
+
+
+class Clock(Protocol):
+    """The clocks of a node, as the parts of it see them."""
+
+    def __call__(self) -> Millis:
+        """Return milliseconds since 1970, as the node believes."""
+        ...
+
+    def read(self) -> ClockReading:
+        """Return the same, and the steady clock at the same instant."""
+        ...
 
 
 class NodeClock:

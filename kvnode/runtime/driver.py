@@ -22,6 +22,8 @@ from typing import NamedTuple, assert_never
 
 from kvnode.api.port import OnReply
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.membership.clock_offset import Verdict
+from kvnode.core.membership.quarantine import Quarantine
 from kvnode.core.node.commands import (
     LOCAL,
     Command,
@@ -49,8 +51,8 @@ from kvnode.core.node.events import (
     Tell,
     Tick,
 )
+from kvnode.core.node.health import HealthChange, MemberStatus
 from kvnode.core.node.node import Node, Peer, TurnResult
-from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import NEW_SESSION, Session
@@ -68,6 +70,7 @@ from kvnode.errors import (
     StoreFullError,
     UnavailableError,
 )
+from kvnode.runtime.clock import Clock
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
 from kvnode.runtime.staged_view import StagedView
@@ -106,7 +109,7 @@ class Driver:
         store: Store,
         transport: Transport,
         *,
-        clock: Callable[[], Millis],
+        clock: Clock,
         deltas: DeltaServer,
         inbox: Inbox,
         backup: Callable[[], AsyncIterator[bytes]],
@@ -115,7 +118,8 @@ class Driver:
         self.store = store
         self.committed_state = node.state
         self.failed: BaseException | None = None
-        self.now = clock
+        self.now: Callable[[], Millis] = clock
+        self._clock = clock
         self.backup = backup
         self._transport = transport
         self._deltas = deltas
@@ -125,7 +129,6 @@ class Driver:
         self._covering: dict[asyncio.Future[None], Session] = {}
         self._listeners: list[Callable[[Commit], None]] = []
         self._damaged: set[EntryKey] = set()
-        self._heard: dict[ReplicaId, Millis] = {}
         self._committing: Commit | None = None
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
@@ -179,9 +182,8 @@ class Driver:
         """
         size = 0
         match event:
-            case Received(peer, message):
+            case Received(message=message):
                 await self._inbox.room()
-                self._heard[peer] = self.now()
                 size = getattr(message, "size_bytes", 256 * 1024)
             case PeerDown(peer):
                 self._deltas.end(peer)
@@ -260,8 +262,24 @@ class Driver:
 
     def heard_ms_ago(self, replica: ReplicaId) -> int:
         """Return when a peer was last heard, in ms ago; -1 = never."""
-        heard = self._heard.get(replica)
-        return -1 if heard is None else max(0, self.now() - heard)
+        heard_ms_ago = self.node.heard_ms_ago(replica, self._clock.read().steady)
+        return -1 if heard_ms_ago is None else heard_ms_ago
+
+    def members(self) -> tuple[MemberStatus, ...]:
+        """Return every replica that ever joined, this one too, and how it is."""
+        return self.node.members(self._clock.read().steady)
+
+    def member_changes(self) -> tuple[HealthChange, ...]:
+        """Return the last few changes of members' health, the newest last."""
+        return self.node.member_changes()
+
+    def clock_verdict(self) -> Verdict:
+        """Return what is thought of this node's wall clock (C1)."""
+        return self.node.clock_verdict
+
+    def quarantine(self) -> Quarantine:
+        """Return the keys that hold versions from the future, to look at (C2)."""
+        return self.node.quarantine
 
     def check_serving(self) -> None:
         """
@@ -296,11 +314,11 @@ class Driver:
             return reason
         if not self.store.usage().accepts_client_writes:
             return self._full_message()
-        return ""
+        return self.node.refusal()
 
-    def staleness(self) -> Staleness:
-        """Return how far behind each origin this node is."""
-        return self.node.staleness
+    def behind(self, origin: ReplicaId) -> Millis | None:
+        """Return how far behind *origin* this node may be in ms; None = unknown."""
+        return self.node.staleness.behind(origin, self._clock.read().steady)
 
     def snapshot(self) -> AbstractContextManager[StoreView]:
         """Return a consistent view of everything committed so far."""
@@ -392,7 +410,9 @@ class Driver:
             self._damaged.difference_update(taken)
         with self.store.snapshot() as snapshot:
             view = StagedView(snapshot, self._committing)
-            result = self.node.step(events, self.now(), view)
+            result = self.node.step(events, self._clock.read(), view)
+        for effect in result.at_once:
+            self._perform(effect)
         turn = _Turn(events, result)
         if not await self._last_turn_done():
             self._turn_failed(turn)  # it was built on a turn that has not happened

@@ -9,14 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import TypeVar
 
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Put, Replicas
-from kvnode.core.node.events import PeerDown, PeerUp, Received, Reply
+from kvnode.core.node.events import Message, PeerDown, PeerUp, Received, Reply
 from kvnode.core.node.node import Node, Settings
 from kvnode.core.replication.messages import (
-    Message,
     Push,
     PushAcknowledgement,
     wire_entry,
@@ -48,14 +49,24 @@ M = TypeVar("M")
 
 
 class ManualClock:
-    """A wall clock that stands still until a test moves it."""
+    """
+    A wall clock that stands still until a test moves it.
+
+    The steady clock goes along, but never back.
+    """
 
     def __init__(self) -> None:
         self.now = NOW
+        self._steady = Millis(0)
 
     def __call__(self) -> Millis:
         """Return the time."""
         return self.now
+
+    def read(self) -> ClockReading:
+        """Return both clocks."""
+        self._steady = max(self._steady, Millis(self.now - NOW))
+        return ClockReading(self.now, self._steady)
 
 
 class GatedStore(MemoryStore):
@@ -188,7 +199,7 @@ async def running_node(
     inbox = Inbox(operations_max=operations_max, bytes_max=bytes_max)
     own = PeerAddress("home", "", OWN, "europe")
     driver = Driver(
-        Node(store.state(), Settings(own)),
+        Node(store.state(), Settings(own), Random(1)),
         store,
         transport,
         clock=clock,

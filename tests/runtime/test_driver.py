@@ -9,6 +9,8 @@ import asyncio
 import pytest
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.membership.clock_offset import Undecided
+from kvnode.core.membership.messages import Ack, Health, Ping
 from kvnode.core.node.commands import (
     AddToCounter,
     Applied,
@@ -415,7 +417,43 @@ async def test_age_of_the_last_message_is_known() -> None:
         await node.receive(Report(VersionVector(), NOW))
         node.clock.now = Millis(NOW + 70)
         assert node.driver.heard_ms_ago(PEER) == 70
-        assert node.driver.staleness().behind(PEER, node.clock.now) == 70
+        assert node.driver.behind(PEER) == 570  # its clock may be 500 ms off
+
+
+async def test_probe_is_answered_while_a_commit_is_held_up() -> None:
+    """A slow disk makes nobody look dead; all else waits for it (W2)."""
+    async with running_node() as node:
+        await node.driver.deliver(PeerUp(PEER_ADDRESS, VersionVector(), (), protocol=2))
+        await node.settled()
+        node.store.hold()
+        reply = node.queue(Put(at(b"k"), b"v"))
+        await node.store.applying.wait()
+
+        await node.receive(Ping(7, OWN))
+
+        assert [ack.number for ack in node.transport.messages(Ack)] == [7]
+        assert not node.transport.messages(Push)
+        assert not reply.done()
+        node.store.gate.set()
+        await reply
+
+
+async def test_members_are_shown_with_what_is_known_of_them() -> None:
+    """For operators; the node itself is one of them."""
+    async with running_node() as node:
+        await node.driver.deliver(PeerUp(PEER_ADDRESS, VersionVector(), (), protocol=2))
+        await node.settled()
+        node.clock.now = Millis(NOW + 70)
+
+        own, peer = node.driver.members()
+
+        assert (own.replica, own.name, own.connected) == (OWN, "home", True)
+        assert (peer.replica, peer.name, peer.region) == (PEER, "tokyo", "asia")
+        assert (peer.health, peer.heard_ms_ago) == (Health.ALIVE, 70)
+        assert node.driver.member_changes() == ()
+        assert node.driver.clock_verdict() == Undecided(1)
+        assert len(node.driver.quarantine()) == 0
+        assert node.driver.refusal() == ""
 
 
 # -- stopping --------------------------------------------------------------------

@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, replace
 from enum import Enum
+from random import Random
 from typing import NamedTuple, Protocol, assert_never
 
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import WriteRequest
 from kvnode.core.node.events import (
@@ -21,6 +23,7 @@ from kvnode.core.node.events import (
     Effect,
     Event,
     HangUp,
+    Message,
     PaceDelta,
     PeerDown,
     Reply,
@@ -31,7 +34,7 @@ from kvnode.core.node.events import (
 )
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
-from kvnode.core.replication.messages import DeltaPage, DeltaRequest, Message
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
@@ -120,7 +123,8 @@ class Site:
             state = replace(state, replica=self._world.new_replica(), seq=0)
             run(self.store.reserve(state))
         own = PeerAddress(self.name, "", region=self.name[0])
-        return Node(state, Settings(own=own, outbox_bytes_max=OUTBOX_BYTES_MAX))
+        settings = Settings(own=own, outbox_bytes_max=OUTBOX_BYTES_MAX)
+        return Node(state, settings, Random(self.name))
 
     @property
     def replica(self) -> ReplicaId:
@@ -176,7 +180,10 @@ class Site:
         with self.store.snapshot() as snapshot:
             before = self._under_way[-1].result.commit if self._under_way else None
             view = StagedView(snapshot, before)
-            result = self.node.step(events, Millis(now + self.skew), view)
+            at = ClockReading(Millis(now + self.skew), now)
+            result = self.node.step(events, at, view)
+        # Whoever is down for long is taken for dead, which is not told to the world.
+        self._perform_all([e for e in result.at_once if not isinstance(e, Tell)])
         self._under_way.append(_Turn(events, result))
         if self._practice.effects_before_commit:
             self._perform_all(result.effects)

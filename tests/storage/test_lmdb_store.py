@@ -5,10 +5,12 @@ import shutil
 import struct
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import lmdb
 import pytest
 
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.events import Damaged, Effect, Event, PeerUp, Received, Send
 from kvnode.core.node.node import Node, Settings
@@ -454,11 +456,12 @@ async def test_damaged_record_on_disk_is_replaced_by_a_peer_s(tmp_path: Path) ->
     data = tmp_path / "data.mdb"
     data.write_bytes(data.read_bytes().replace(b"needle", b"noodle"))
     store = open_lmdb(tmp_path)
-    node = Node(store.state(), Settings(PeerAddress("own", "")))
+    node = Node(store.state(), Settings(PeerAddress("own", "")), Random(1))
+    now = ClockReading(Millis(1_700_000_000_000), Millis(0))
 
     async def turn(*events: Event) -> list[Effect]:
         with store.snapshot() as view:
-            result = node.step(events, Millis(1_700_000_000_000), view)
+            result = node.step(events, now, view)
         if result.commit is not None:
             await store.apply(result.commit)
         node.committed()

@@ -107,6 +107,16 @@ class ServedNode:
         self._process.kill()
         await self.ended()
 
+    def pause(self) -> None:
+        """Freeze the process where it is, with SIGSTOP."""
+        assert self._process is not None, "the node was started"
+        self._process.suspend()
+
+    def resume(self) -> None:
+        """Let the frozen process go on."""
+        assert self._process is not None, "the node was started"
+        self._process.resume()
+
     async def stop(self) -> int:
         """Ask the process to end with SIGTERM; return its exit code."""
         assert self._process is not None, "the node was started"

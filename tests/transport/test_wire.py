@@ -1,11 +1,25 @@
 """Peer messages come out as they went in; what no correct peer sends is refused."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.membership.messages import (
+    INCARNATION_MAX,
+    NOBODY,
+    UPDATES_MAX,
+    Ack,
+    Health,
+    Nack,
+    Ping,
+    PingRequest,
+    Update,
+)
+from kvnode.core.node.events import Message
 from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     DeltaPage,
@@ -13,7 +27,6 @@ from kvnode.core.replication.messages import (
     Digest,
     FetchChunk,
     FetchRequest,
-    Message,
     Push,
     PushAcknowledgement,
     Report,
@@ -59,6 +72,16 @@ members = st.builds(
 floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
 places = st.none() | keys.filter(lambda key: bool(key.namespace))
 ranges = st.tuples(seqs, seqs).map(sorted)
+claims = st.lists(
+    st.builds(
+        Update,
+        strategies.replica_ids,
+        st.integers(0, INCARNATION_MAX),
+        st.sampled_from(Health),
+        st.just(NOBODY) | strategies.replica_ids,
+    ),
+    max_size=UPDATES_MAX,
+).map(tuple)
 
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
@@ -94,6 +117,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         FetchChunk, numbers, strategies.dots(), numbers, numbers, st.binary(max_size=20)
     ),
+    st.builds(Ping, numbers, strategies.replica_ids, claims),
+    st.builds(PingRequest, numbers, strategies.replica_ids, claims),
+    st.builds(Ack, numbers, numbers.map(Millis), claims),
+    st.builds(Nack, numbers),
 )  # fmt: skip
 
 
@@ -107,7 +134,7 @@ def test_message_survives_the_round_trip(message: Message) -> None:
 def test_every_kind_of_message_is_tried() -> None:
     """All that an envelope can hold, but for the hello, which begins a stream."""
     kinds = {field.name for field in pb.PeerMessage.DESCRIPTOR.oneofs[0].fields}
-    assert len(kinds - {"hello"}) == len(Message.__args__)
+    assert len(kinds - {"hello"}) == len(get_args(Message))
 
 
 @given(clock=clocks)
@@ -193,3 +220,34 @@ def test_malformed_envelope_is_refused(envelope: pb.PeerMessage) -> None:
     """Empty, a second hello, an acknowledgement of nothing, a replica twice."""
     with pytest.raises(PeerProtocolError):
         decode_message(envelope)
+
+
+def _claim(**fields: int) -> pb.HealthClaim:
+    return pb.HealthClaim(**({"replica": 7, "incarnation": 1, "health": 1} | fields))
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        pb.PeerMessage(ping=pb.Ping(number=1, target=7, claims=[claim] * count))
+        for claim, count in (
+            (_claim(), UPDATES_MAX + 1),
+            (_claim(incarnation=INCARNATION_MAX + 1), 1),
+            (_claim(health=len(Health)), 1),
+            (_claim(replica=0), 1),
+        )
+    ],
+)
+def test_claims_that_no_correct_peer_makes_are_refused(
+    envelope: pb.PeerMessage,
+) -> None:
+    """Too many, never to be refuted, of a health that is none, about nobody."""
+    with pytest.raises(PeerProtocolError):
+        decode_message(envelope)
+    claims = envelope.ping.claims
+    for other in (
+        pb.PeerMessage(ping_request=pb.PingRequest(target=7, claims=claims)),
+        pb.PeerMessage(ack=pb.Ack(number=1, claims=claims)),
+    ):
+        with pytest.raises(PeerProtocolError):
+            decode_message(other)

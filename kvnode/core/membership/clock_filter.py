@@ -91,9 +91,9 @@ class ClockFilter:
         ]
         self._samples = deque([*kept, sample], maxlen=WINDOW)
 
-    def best(self, steady: Millis) -> Interval | None:
+    def best(self, steady: Millis, age_max: Millis = AGE_MAX) -> Interval | None:
         """Return where the peer's clock is now at the least error; None = unknown."""
-        fresh = [each for each in self._samples if steady - each.at <= AGE_MAX]
+        fresh = [each for each in self._samples if steady - each.at <= age_max]
         if not fresh:
             return None
 

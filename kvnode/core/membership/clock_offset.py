@@ -40,8 +40,16 @@ from kvnode.types import Millis, ReplicaId
 CLOCKS_MIN = 3
 """Fewer cannot outvote one, this node's own included."""
 
-PEERS_MAX = 256
-"""As many as a node knows of (kvnode.core.node.replicator)."""
+PEERS_MAX = 1024
+"""As many as a node dials (kvnode.core.node.address_book)."""
+
+KEPT_MAX = Millis(2 * PEERS_MAX * 1000)
+"""
+How long a peer's clock is good for bounds of staleness, if not for verdicts.
+
+In so long every member of the largest cluster is probed, one each second in shuffled
+turns.  Whoever is set meanwhile costs a bound no more than the way of a report.
+"""
 
 RTT_MAX = Millis(2000)
 """
@@ -242,7 +250,7 @@ class ClockOffset:
         """
         self._look_at_own(at)
         samples = self._filters.get(peer)
-        known = samples.best(at.steady) if samples is not None else None
+        known = samples.best(at.steady, KEPT_MAX) if samples is not None else None
         if known is None:
             return None
         earliest = shown - known.high
@@ -264,10 +272,12 @@ class ClockOffset:
     def _place(self, peer: ReplicaId, steady: Millis) -> None:
         """Look anew where the clock of *peer* is, until the next refresh."""
         best = self._filters[peer].best(steady)
-        if best is None:
-            self._drop(peer)
-        else:
+        if best is not None:
             self._intervals[peer] = best.wider(drift(REFRESH))
+        elif steady - self._filters[peer].heard_at <= KEPT_MAX:
+            self._intervals.pop(peer, None)
+        else:
+            self._drop(peer)
 
     def _drop(self, peer: ReplicaId) -> None:
         del self._filters[peer]

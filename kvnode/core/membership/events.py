@@ -69,7 +69,7 @@ class Measured(NamedTuple):
 
 
 class IncarnationRaised(NamedTuple):
-    """Make this incarnation of our own durable before any later effect leaves."""
+    """This node has refuted: its incarnation is this now, until it is restarted."""
 
     incarnation: int
 

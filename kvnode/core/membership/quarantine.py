@@ -82,17 +82,20 @@ class Quarantine:
         """Return the list, by key."""
         return tuple(self._held[key] for key in sorted(self._held))
 
-    def stored(self, key: EntryKey, version: Version, now: Millis) -> None:
+    def stored(self, key: EntryKey, version: Version | None, now: Millis) -> None:
         """
         Note that *key* holds *version* from now on; to be called for every write.
 
         Args:
             key: Of an entry that is durable: what is aborted was never there.
-            version: A client's write here, or what a merge came to.
+            version: A client's write here, or what a merge came to; None if nothing
+                is left of it (rule G2).
             now: When.
         """
         before = self._held.get(key)
-        if not from_the_future(version, now, ahead_max=self._ahead_max):
+        if version is None or not from_the_future(
+            version, now, ahead_max=self._ahead_max
+        ):
             if before is not None:
                 del self._held[key]
             return

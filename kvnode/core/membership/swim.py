@@ -3,7 +3,7 @@ The failure detector: SWIM with Lifeguard, as a function of (state, event, now).
 
 Each probe interval the node probes one member, in shuffled turns (`probe_order`,
 `probe`), and answers those who probe it.  Who does not answer is suspected, and
-dead if it does not refute in time (`roster`, `suspicion`); what is believed rides
+dead if it does not refute in time (`beliefs`, `suspicion`); what is believed rides
 on these very messages (`rumors`).  So a member's load does not depend on how many
 there are, and neither does the time until a crash is first noticed.
 
@@ -15,7 +15,7 @@ ping and ack to it, and, when any message of it is heard, by a ping of its own. 
 members are told as well, one each interval in turn: so both sides of a partition
 find each other again, whatever rumors have died out.
 
-All of it is volatile but the incarnation.  It decides who is asked and who relays,
+All of it is volatile.  It decides who is asked and who relays,
 never what may be forgotten (M1, M2, M3).
 
 References:
@@ -28,6 +28,7 @@ References:
 from typing import assert_never
 
 from kvnode.core.membership.awareness import SCORE_MAX, Awareness, SteadyTime
+from kvnode.core.membership.beliefs import Beliefs, Member, MemberHealth
 from kvnode.core.membership.events import (
     Effect,
     Event,
@@ -51,7 +52,6 @@ from kvnode.core.membership.messages import (
     Update,
 )
 from kvnode.core.membership.probe import ProbeRound, Relay, Relays
-from kvnode.core.membership.roster import Member, MemberHealth, Roster
 from kvnode.core.membership.settings import SwimSettings
 from kvnode.types import Millis, ReplicaId
 
@@ -70,12 +70,13 @@ class Swim:
 
         Args:
             own: This node's identity.
-            incarnation: The last one made durable, >= 0.  A node that raises it
-                at each start is taken back at once by those who held it dead.
+            incarnation: >= 0, and above those of earlier lives if that can be had:
+                then those who held it dead take it back at once.  Else it refutes
+                as soon as it is told so.
             settings: The same at all members.
         """
         self._settings = settings
-        self._roster = Roster(own, incarnation, settings)
+        self._beliefs = Beliefs(own, incarnation, settings)
         self._awareness = Awareness(SCORE_MAX if settings.lifeguard else 0)
         self._steady = SteadyTime(settings.stall_after)
         self._round: ProbeRound | None = None
@@ -88,7 +89,7 @@ class Swim:
     @property
     def incarnation(self) -> int:
         """Return the node's own incarnation."""
-        return self._roster.incarnation
+        return self._beliefs.incarnation
 
     @property
     def multiplier(self) -> int:
@@ -102,9 +103,9 @@ class Swim:
         Raises:
             KeyError: It is not a member.
         """
-        if replica == self._roster.own:
+        if replica == self._beliefs.own:
             return Health.ALIVE
-        member = self._roster.get(replica)
+        member = self._beliefs.get(replica)
         if member is None:
             raise KeyError(replica)
         return member.health
@@ -112,7 +113,7 @@ class Swim:
     def members(self) -> tuple[MemberHealth, ...]:
         """Return all other members, in the order in which they became known."""
         time = self._steady.passed
-        return tuple(member.shown(time) for member in self._roster)
+        return tuple(member.shown(time) for member in self._beliefs)
 
     # -- steps ---------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class Swim:
 
     def _members_known(self, replicas: tuple[ReplicaId, ...]) -> None:
         members = frozenset(replicas)
-        self._roster.know(members, iter(replicas))
+        self._beliefs.know(members, iter(replicas))
         self._relays.keep_of(members)
         if self._round is not None and self._round.target not in members:
             self._round = None
@@ -163,7 +164,7 @@ class Swim:
             # Nodes that started together need not probe together.
             offset = rng.randrange(self._settings.probe_interval)
             self._next_round_at = Millis(time + offset)
-        effects = self._roster.expire(time)
+        effects = self._beliefs.expire(time)
         if self._settings.lifeguard:
             for relay in self._relays.overdue(time):
                 effects.append(SendTo(relay.requester, Nack(relay.number)))
@@ -185,10 +186,10 @@ class Swim:
         ends_at = Millis(time + settings.probe_interval * patience)
         self._next_round_at = ends_at
         effects: list[Effect] = []
-        dead = self._roster.dead.next(rng)
+        dead = self._beliefs.dead.next(rng)
         if dead is not None:
             effects.append(self._ping(dead, self._next_number()))
-        target = self._roster.living.next(rng)
+        target = self._beliefs.living.next(rng)
         if target is not None:
             self._round = ProbeRound(
                 target=target,
@@ -204,7 +205,7 @@ class Swim:
     def _ask_helpers(self, probe: ProbeRound, rng: Rng) -> list[Effect]:
         wanted = self._settings.indirect_count
         helpers: list[ReplicaId] = []
-        for helper in self._roster.living.some(CANDIDATES_PER_HELPER * wanted, rng):
+        for helper in self._beliefs.living.some(CANDIDATES_PER_HELPER * wanted, rng):
             if len(helpers) == wanted:
                 break
             if helper != probe.target and self.health(helper) is Health.ALIVE:
@@ -213,7 +214,7 @@ class Swim:
         return [
             SendTo(
                 helper,
-                PingRequest(probe.number, probe.target, self._roster.updates()),
+                PingRequest(probe.number, probe.target, self._beliefs.updates()),
             )
             for helper in helpers
         ]
@@ -224,19 +225,19 @@ class Swim:
         if probe.answered:
             return []
         self._awareness.worsen(probe.doubts)
-        target = self._roster.get(probe.target)
+        target = self._beliefs.get(probe.target)
         assert target is not None, "a round ends with its target's membership"
-        own = self._roster.own
+        own = self._beliefs.own
         accusation = Update(target.replica, target.incarnation, Health.SUSPECT, own)
-        return self._roster.learn(accusation, time)
+        return self._beliefs.learn(accusation, time)
 
     def _ping(self, target: ReplicaId, number: int) -> SendTo:
         claim = self._claim_against(target)
-        return SendTo(target, Ping(number, target, self._roster.updates(*claim)))
+        return SendTo(target, Ping(number, target, self._beliefs.updates(*claim)))
 
     def _claim_against(self, replica: ReplicaId) -> tuple[Update, ...]:
         """Return what *replica* should be told to refute, if anything."""
-        member = self._roster.get(replica)
+        member = self._beliefs.get(replica)
         if member is None or member.health is Health.ALIVE:
             return ()
         if member.health is Health.SUSPECT and not self._settings.lifeguard:
@@ -252,7 +253,7 @@ class Swim:
 
     def _heard(self, peer: ReplicaId) -> list[Effect]:
         """Note that *peer* lives; tell it if that is not what is believed."""
-        member = self._roster.get(peer)
+        member = self._beliefs.get(peer)
         if member is None:
             return []
         member.heard_at = self._steady.passed
@@ -275,11 +276,11 @@ class Swim:
             self._awareness.improve()
 
     def _received(self, peer: ReplicaId, message: Message, now: Millis) -> list[Effect]:
-        if self._roster.get(peer) is None:
+        if self._beliefs.get(peer) is None:
             return self._received_of_stranger(peer, message, now)
         match message:
             case Ping(number, target, updates):
-                if target != self._roster.own:
+                if target != self._beliefs.own:
                     return []  # for another identity that had this address
                 effects = self._learn(updates)
                 return [*effects, SendTo(peer, self._ack(peer, number, now))]
@@ -305,30 +306,30 @@ class Swim:
         A newcomer that is not in our list yet must not take us for dead; one who
         was removed has no say about others (M2).
         """
-        if not isinstance(message, Ping) or message.target != self._roster.own:
+        if not isinstance(message, Ping) or message.target != self._beliefs.own:
             return []
-        return [SendTo(peer, Ack(message.number, now, (self._roster.own_claim,)))]
+        return [SendTo(peer, Ack(message.number, now, (self._beliefs.own_claim,)))]
 
     def _learn(self, updates: tuple[Update, ...]) -> list[Effect]:
         effects: list[Effect] = []
         for update in updates[:UPDATES_MAX]:  # no correct peer sends more
-            effects.extend(self._roster.learn(update, self._steady.passed))
+            effects.extend(self._beliefs.learn(update, self._steady.passed))
         for effect in effects:
             if isinstance(effect, IncarnationRaised):
                 self._awareness.worsen()  # others had reason to suspect this node
         return effects
 
     def _ack(self, peer: ReplicaId, number: int, now: Millis) -> Ack:
-        first = (self._roster.own_claim, *self._claim_against(peer))
-        return Ack(number, now, self._roster.updates(*first))
+        first = (self._beliefs.own_claim, *self._claim_against(peer))
+        return Ack(number, now, self._beliefs.updates(*first))
 
     def _relay(
         self, peer: ReplicaId, number: int, target: ReplicaId, now: Millis
     ) -> list[Effect]:
         """Ping *target* for *peer*."""
-        if target == self._roster.own:
+        if target == self._beliefs.own:
             return [SendTo(peer, self._ack(peer, number, now))]
-        if self._roster.get(target) is None:
+        if self._beliefs.get(target) is None:
             # A newcomer, unknown here so far: that is no fault of the prober's.
             lifeguard = self._settings.lifeguard
             return [SendTo(peer, Nack(number))] if lifeguard else []
@@ -343,7 +344,7 @@ class Swim:
     ) -> list[Effect]:
         relay = self._relays.answered(number, peer)
         if relay is not None:
-            ack = Ack(relay.number, received_at, self._roster.updates())
+            ack = Ack(relay.number, received_at, self._beliefs.updates())
             return [SendTo(relay.requester, ack)]
         probe = self._round
         if probe is None or not probe.acks(peer, number):
@@ -355,7 +356,7 @@ class Swim:
         rtt = Millis(now - probe.sent_at)
         if rtt != self._steady.passed - probe.began_at:
             return []  # the wall clock jumped meanwhile
-        member = self._roster.get(peer)
+        member = self._beliefs.get(peer)
         assert member is not None, "strangers have been turned away"
         member.rtt = rtt
         offset = Millis(received_at - (probe.sent_at + now) // 2)

@@ -5,6 +5,7 @@ Commands are validated by the API before they get here; the core decides only
 what depends on the stored state.
 """
 
+from enum import Enum
 from typing import NamedTuple
 
 from kvnode.core.versions.session import NEW_SESSION, Session
@@ -72,12 +73,19 @@ class ConditionFailed(NamedTuple):
     entry: Entry | None
 
 
-class Refused(NamedTuple):
-    """The command did not happen: the type, a limit or damage is in the way."""
+class Reason(Enum):
+    """Why a command is refused."""
 
-    wrong_type: bool
+    INVALID = "invalid"  # a limit is in the way, or it makes no sense here
+    WRONG_TYPE = "wrong type"  # the key holds something else
+    UNAVAILABLE = "unavailable"  # damage, or a wrong clock: it may pass later
+
+
+class Refused(NamedTuple):
+    """The command did not happen."""
+
+    reason: Reason
     message: str
-    damaged: bool = False  # the key's record; the same command may pass later
 
 
 Outcome = Applied | ConditionFailed | Refused

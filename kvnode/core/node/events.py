@@ -3,12 +3,17 @@
 from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.membership.messages import Message as ProbeMessage
 from kvnode.core.node.commands import Outcome, WriteRequest
-from kvnode.core.replication.messages import DeltaRequest, Message
+from kvnode.core.replication.messages import DeltaRequest
+from kvnode.core.replication.messages import Message as ReplicationMessage
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Member
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import EntryKey, ReplicaId
+
+Message = ReplicationMessage | ProbeMessage
+"""All that nodes say to each other, but for the hello that begins a stream."""
 
 
 class PeersConfigured(NamedTuple):
@@ -143,7 +148,7 @@ class Disconnect(NamedTuple):
 
 
 class Tell(NamedTuple):
-    """Tell whoever runs the node, by its log: something is wrong, or lost."""
+    """Tell whoever runs the node, by its log: what is wrong, lost, or right again."""
 
     message: str
 

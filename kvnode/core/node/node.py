@@ -6,6 +6,9 @@ and no connection, reads no clock and draws no chance.  `step` stages a turn,
 the shell makes the turn's commit durable, and only then performs its effects
 (rule W2), or calls `abort` and nothing has happened.  The next turn may be
 staged while one is on its way to disk.
+
+Failure detection alone does not wait for disks: what it has to say rests on nothing
+that is stored (kvnode.core.node.health).
 """
 
 from collections import deque
@@ -13,51 +16,71 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.membership.clock_offset import Verdict
+from kvnode.core.membership.events import Rng
+from kvnode.core.membership.messages import Health
+from kvnode.core.membership.quarantine import Quarantine
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
-from kvnode.core.node.commands import Outcome, Refused, WriteRequest
+from kvnode.core.node.commands import Outcome, Reason, Refused, WriteRequest
 from kvnode.core.node.events import Effect, Event, Reply
+from kvnode.core.node.health import HealthChange, MemberStatus
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
-from kvnode.core.versions.store_view import Commit, DurableState, TurnView
+from kvnode.core.versions.store_view import Commit, DurableState, TurnView, Write
 from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
 
 
 @dataclass(slots=True)
 class TurnResult:
-    """A commit to make durable, if anything changed, and then what to do."""
+    """
+    A commit to make durable, if anything changed, and then what to do.
+
+    `at_once` is not to wait for the commit, and holds even if that fails.
+    """
 
     commit: Commit | None
     effects: list[Effect] = field(default_factory=list)
+    at_once: list[Effect] = field(default_factory=list)
 
 
 class _Uncommitted(NamedTuple):
-    """A turn on its way to disk: how to go back, and whom it would answer."""
+    """
+    A turn on its way to disk: how to go back, and whom it would answer.
+
+    `agreed` is its time by the median of clocks if the own one is off.
+    """
 
     before: DurableState
     after: DurableState
     requests: list[int]
+    writes: tuple[Write, ...]
+    agreed: Millis
 
 
 class Node:
     """The state machine of one PoP's key-value store."""
 
-    def __init__(self, state: DurableState, settings: Settings) -> None:
+    def __init__(self, state: DurableState, settings: Settings, rng: Rng) -> None:
         """
         Take up *state* as found in the store.
 
         The store must hold all that this replica ever told anyone: after a stop
-        that may have lost some of it, the node is another replica.
+        that may have lost some of it, the node is another replica.  All chance comes
+        from *rng*.
         """
         assert state.seq >= state.clock.newest(state.replica), "a dot is used once"
         self.state = state
         self._settings = settings
         self._acknowledgements = Acknowledgements()
-        self._replicator = Replicator(settings, self._acknowledgements, state.replica)
+        self._replicator = Replicator(
+            settings, self._acknowledgements, state.replica, rng
+        )
         self._uncommitted: deque[_Uncommitted] = deque()
 
     @property
@@ -85,16 +108,60 @@ class Node:
         """Return how many pushed batches wait for what they depend on."""
         return len(self._replicator.incoming.batches)
 
-    def step(self, events: Sequence[Event], now: Millis, view: TurnView) -> TurnResult:
+    def health(self, replica: ReplicaId) -> Health | None:
+        """
+        Return what is believed of *replica*; None if it is no member.
+
+        It decides whom to ask and to relay through, and nothing else (M3).
+        """
+        return self._replicator.health.health(replica)
+
+    def members(self, steady: Millis) -> tuple[MemberStatus, ...]:
+        """
+        Return every replica that ever joined, itself too, ascending by replica.
+
+        Args:
+            steady: What the node's steady clock says now.
+        """
+        return self._replicator.health.members(self.state.roster, steady)
+
+    def member_changes(self) -> tuple[HealthChange, ...]:
+        """Return the last few changes of members' health, the newest last."""
+        return tuple(self._replicator.health.changes)
+
+    def heard_ms_ago(self, replica: ReplicaId, steady: Millis) -> Millis | None:
+        """Return how long before *steady* *replica* was heard last; None = never."""
+        return self._replicator.health.heard_ms_ago(replica, steady)
+
+    @property
+    def clock_verdict(self) -> Verdict:
+        """Return what is thought of the node's own wall clock (C1)."""
+        return self._replicator.health.fence.verdict
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Return the keys that hold versions from the future (C2)."""
+        return self._replicator.health.fence.quarantine
+
+    def refusal(self) -> str:
+        """Return why client writes are refused; empty if they are not (C1)."""
+        return self._replicator.health.fence.refusal()
+
+    def step(
+        self, events: Sequence[Event], at: ClockReading, view: TurnView
+    ) -> TurnResult:
         """
         Take in *events* and return the turn's commit and effects.
 
         Args:
             events: In the order in which they happened; at least one.
-            now: Milliseconds since 1970 by the node's clock.
+            at: The node's clocks, by which all of the turn is dated.
             view: The store as of the last turn, be it durable yet or not.
         """
+        now = at.wall
         turn = Turn(self.state, view, now)
+        health = self._replicator.health
+        health.begin(turn, at)
         requests: list[tuple[WriteRequest, tuple[Outcome, ...], int, int]] = []
         for event in events:
             if isinstance(event, WriteRequest):
@@ -113,14 +180,19 @@ class Node:
         state = turn.state()
         commit = turn.commit(state)
         numbers = [request.number for request, *_ in requests]
-        self._uncommitted.append(_Uncommitted(self.state, state, numbers))
+        writes = commit.writes if commit is not None else ()
+        agreed = health.fence.agreed_time()
+        self._uncommitted.append(
+            _Uncommitted(self.state, state, numbers, writes, agreed)
+        )
         self.state = state
-        return TurnResult(commit, turn.effects)
+        return TurnResult(commit, turn.effects, turn.at_once)
 
     def committed(self) -> None:
         """The oldest turn under way is durable: its effects may be performed."""
         turn = self._uncommitted.popleft()
         self.staleness.advance(turn.after.clock)
+        self._replicator.health.fence.stored(turn.writes, turn.agreed)
 
     def abort(self) -> None:
         """
@@ -163,14 +235,15 @@ class Node:
         return self._acknowledgements.admit(waiting, self.peers)
 
     def _write(self, request: WriteRequest, turn: Turn) -> tuple[Outcome, ...]:
+        if why := self.refusal():
+            return (Refused(Reason.UNAVAILABLE, why),) * len(request.commands)
         known = 1 + len(self.state.peers)
         if request.replicas.needed > known:
             message = (
                 f"w is {request.replicas.needed}, but this node knows of {known}"
                 f" replica{'s' if known > 1 else ''}, itself included"
             )
-            refused = Refused(wrong_type=False, message=message)
-            return (refused,) * len(request.commands)
+            return (Refused(Reason.INVALID, message),) * len(request.commands)
         writer = Writer(
             self.state.replica,
             turn,

@@ -13,6 +13,8 @@ References:
 from typing import NamedTuple, assert_never
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.membership.events import Rng
+from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
 from kvnode.core.node.acknowledgements import Acknowledgements
 from kvnode.core.node.address_book import learn, learn_members
 from kvnode.core.node.closing import Closing
@@ -32,6 +34,7 @@ from kvnode.core.node.events import (
     Tick,
 )
 from kvnode.core.node.forgetting import Forgetting, Word
+from kvnode.core.node.health import HealthWatch
 from kvnode.core.node.incoming import Incoming
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.pushes import pushes
@@ -67,8 +70,11 @@ class Settings(NamedTuple):
         report_interval: Between two digests or reports to every peer, in ms.
         gap_patience: How long a gap in pushes may last, in ms (D4).
         outbox_bytes_max: Unacknowledged pushes a peer may have (D5).
-        clock_ahead_max: Stamps further ahead do not move our clock (C2), in ms.
+        clock_ahead_max: Stamps further ahead do not move our clock (C2), and a node
+            whose clock is further off takes no client writes (C1), in ms.
         forget_interval: Between two attempts to forget, in ms (G1).
+        incarnation: Where the failure detector begins, >= 0: when the node was
+            started, in ms since 1970.
     """
 
     own: PeerAddress
@@ -77,13 +83,18 @@ class Settings(NamedTuple):
     outbox_bytes_max: int = 8 * 1024 * 1024
     clock_ahead_max: Millis = Millis(500)
     forget_interval: Millis = Millis(5000)
+    incarnation: int = 0
 
 
 class Replicator:
     """The volatile half of a node; everything it does is staged in a turn."""
 
     def __init__(
-        self, settings: Settings, acknowledgements: Acknowledgements, own: ReplicaId
+        self,
+        settings: Settings,
+        acknowledgements: Acknowledgements,
+        own: ReplicaId,
+        rng: Rng,
     ) -> None:
         self.peers: dict[ReplicaId, Peer] = {}
         self.staleness = Staleness()
@@ -95,6 +106,13 @@ class Replicator:
             report_to=self._report_to,
         )
         self._closing = Closing()
+        self.health = HealthWatch(
+            own,
+            self.peers,
+            incarnation=settings.incarnation,
+            clock_offset_max=settings.clock_ahead_max,
+            rng=rng,
+        )
         self._own = own
         self._settings = settings
         self._acknowledgements = acknowledgements
@@ -206,6 +224,7 @@ class Replicator:
         if fresh and event.clock and peer.speaks_digests:
             turn.filling = turn.filling or Filling()
         self._heard_floor(replica, event.floor, turn)
+        self.health.peer_up(replica, turn)
         if replica in self.peers and not turn.clock.includes(event.clock):
             self.incoming.ask_for_delta(replica, turn)
 
@@ -213,6 +232,7 @@ class Replicator:
         self.peers.pop(replica, None)
         self.incoming.drop_of(replica)
         self._closing.drop_of(replica)
+        self.health.peer_down()
 
     def _learn(
         self, peers: tuple[PeerAddress, ...], turn: Turn, *, first_hand: bool = False
@@ -279,8 +299,11 @@ class Replicator:
                 self._receive_report(peer, message, turn)
             case Digest():
                 self._receive_digest(peer, message, turn)
+            case Ping() | PingRequest() | Ack() | Nack():
+                self.health.received(peer, message, turn)
             case _:
                 self._receive_of_delta(peer, message, turn)
+        self.health.heard(peer, turn)
 
     def _receive_of_delta(self, peer: ReplicaId, message: object, turn: Turn) -> None:
         incoming = self.incoming
@@ -344,7 +367,9 @@ class Replicator:
         peer = self.peers[replica]
         if peer.outbox.covered(peer.clock):
             self._report_to(replica, turn)
-        self.staleness.heard(replica, peer.clock.newest(replica), sent_at)
+        sent = self.health.sent_at(replica, sent_at)
+        if sent is not None:
+            self.staleness.heard(replica, peer.clock.newest(replica), sent)
         if turn.clock.includes(peer.clock):
             peer.lacking_since = None
             self._caught_up = True
@@ -431,6 +456,7 @@ class Replicator:
         if now < self._ticked_at:
             self._clock_stepped_back(now)
         self._ticked_at = now
+        self.health.tick(turn)
         turn.effects.extend(self._acknowledgements.expire(self.peers, now))
         lacking = frozenset(
             replica

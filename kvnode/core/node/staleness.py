@@ -26,7 +26,7 @@ class Staleness:
         self._unconfirmed: dict[ReplicaId, list[tuple[int, Millis]]] = {}
 
     def heard(self, origin: ReplicaId, newest: int, sent_at: Millis) -> None:
-        """Note that *origin* had written up to seq *newest* at its *sent_at*."""
+        """Note that *origin* had written up to seq *newest* by *sent_at*."""
         reports = self._unconfirmed.setdefault(origin, [])
         if len(reports) == UNCONFIRMED_MAX:
             reports.pop()  # what was heard early is confirmed first

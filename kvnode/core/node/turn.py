@@ -53,6 +53,7 @@ class Turn:
         self.filling = state.filling
         self.start_over = state.start_over
         self.effects: list[Effect] = []
+        self.at_once: list[Effect] = []  # what holds whatever becomes of the turn
         self.originated: dict[EntryKey, Originated] = {}
         self.seq_before = state.seq
         self.damaged: dict[EntryKey, None] = {}  # keys met with damaged records

@@ -23,6 +23,7 @@ from kvnode.core.node.commands import (
     Delete,
     Outcome,
     Put,
+    Reason,
     Refused,
     UpdateDocument,
     UpdateSet,
@@ -73,9 +74,9 @@ class Writer:
             return self._apply(command)
         except CorruptRecordError as error:
             # Damage to one key must not stop the node that serves all others.
-            message = f"the key is damaged: {error}"
-            damaged = isinstance(error, DamagedRecordError)
-            return Refused(wrong_type=False, message=message, damaged=damaged)
+            healing = isinstance(error, DamagedRecordError)
+            reason = Reason.UNAVAILABLE if healing else Reason.INVALID
+            return Refused(reason, f"the key is damaged: {error}")
 
     def _apply(self, command: Command) -> Outcome:
         match command:
@@ -172,8 +173,8 @@ class Writer:
                 base, state, metadata = version.base, stored.value, stored.metadata
             elif stored.live(self._turn.now):
                 return Refused(
-                    wrong_type=True,
-                    message=f"the key holds a {version.kind.name.lower()}, not a"
+                    Reason.WRONG_TYPE,
+                    f"the key holds a {version.kind.name.lower()}, not a"
                     f" {kind.name.lower()}; delete it first",
                 )
             else:
@@ -185,7 +186,7 @@ class Writer:
             next_state = update(state, dot)
         except InvalidArgumentError as error:
             self._take_back(before)
-            return Refused(wrong_type=False, message=str(error))
+            return Refused(Reason.INVALID, str(error))
         except CorruptRecordError:
             self._take_back(before)
             raise

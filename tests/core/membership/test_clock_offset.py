@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.membership.clock_filter import AGE_MAX
 from kvnode.core.membership.clock_offset import (
+    KEPT_MAX,
     LIFT_AFTER,
     LIFT_PERCENT,
     PEERS_MAX,
@@ -374,3 +375,18 @@ def test_refusal_says_how_far_off_by_whom_and_what_to_do() -> None:
     verdict = world.judge()
     assert isinstance(verdict, Off)
     assert "Wait" in refusal(verdict, LIMIT)
+
+
+def test_bounds_of_staleness_outlast_verdicts() -> None:
+    """In a large cluster each member is probed once in many minutes."""
+    world = World.of(0, 0)
+    world.probe_all()
+    assert world.wait(AGE_MAX + 2000, probing=False) == Undecided(1)
+
+    sent = world.true
+    told = world.offsets.sent_at(PEER, Millis(EPOCH + sent), world.now)
+
+    assert told is not None
+    assert sent - 200 <= told <= sent
+    world.true += KEPT_MAX
+    assert world.offsets.sent_at(PEER, world.now.wall, world.now) is None

@@ -1,10 +1,14 @@
 """One node on a store in memory, and what a test does to it."""
 
+from random import Random
+
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Outcome, Replicas, WriteRequest
 from kvnode.core.node.events import (
     Effect,
     Event,
+    Message,
     PeerUp,
     Received,
     Reply,
@@ -12,7 +16,7 @@ from kvnode.core.node.events import (
     Tick,
 )
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.replication.messages import Message, Report
+from kvnode.core.replication.messages import Report
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.session import NEW_SESSION, Session
@@ -55,21 +59,26 @@ class Bench:
             self.store.commit(Commit(state))
         own = PeerAddress(NAMES[A], "", region=REGIONS[A])
         self.settings = Settings(own=own, outbox_bytes_max=outbox_bytes_max)
-        self.node = Node(self.store.state(), self.settings)
+        self.node = Node(self.store.state(), self.settings, Random(1))
         self._numbers = 0
 
     def restart(self) -> None:
         """Let the node forget all that is not in the store."""
-        self.node = Node(self.store.state(), self.settings)
+        self.node = Node(self.store.state(), self.settings, Random(1))
+
+    @property
+    def at(self) -> ClockReading:
+        """Return what both clocks of the node say; neither is ever set."""
+        return ClockReading(self.now, Millis(self.now - START))
 
     def turn(self, *events: Event) -> list[Effect]:
         """Make a durable turn of *events*; return its effects."""
         with self.store.snapshot() as view:
-            result = self.node.step(events, self.now, view)
+            result = self.node.step(events, self.at, view)
         if result.commit:
             run(self.store.apply(result.commit))
         self.node.committed()
-        return result.effects
+        return [*result.at_once, *result.effects]
 
     def put_aside_of_the_node(self, key: EntryKey, entry: Entry) -> None:
         """Put *entry* into the store past the node."""
@@ -78,14 +87,14 @@ class Bench:
     def failed_turn(self, *events: Event) -> list[Effect]:
         """Make a turn that finds no room; return what must not be performed."""
         with self.store.snapshot() as view:
-            result = self.node.step(events, self.now, view)
+            result = self.node.step(events, self.at, view)
         self.node.abort()
         return result.effects
 
     def staged(self, *events: Event) -> Commit | None:
         """Stage a turn without making it durable; return its commit."""
         with self.store.snapshot() as view:
-            return self.node.step(events, self.now, view).commit
+            return self.node.step(events, self.at, view).commit
 
     def request(
         self,

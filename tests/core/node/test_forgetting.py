@@ -370,10 +370,10 @@ def test_deletion_whose_commit_is_under_way_is_dropped_as_well() -> None:
     bench.tick()
 
     with bench.store.snapshot() as before:
-        first = bench.node.step([bench.request(Delete(KEY))], bench.now, before)
+        first = bench.node.step([bench.request(Delete(KEY))], bench.at, before)
         view = StagedView(before, first.commit)
         bench.now = Millis(bench.now + INTERVAL)
-        second = bench.node.step([Tick()], bench.now, view)
+        second = bench.node.step([Tick()], bench.at, view)
     for result in (first, second):
         assert result.commit is not None
         run(bench.store.apply(result.commit))

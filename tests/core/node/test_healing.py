@@ -7,7 +7,7 @@ import pytest
 
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node import healing
-from kvnode.core.node.commands import AddToCounter, Applied, Put, Refused
+from kvnode.core.node.commands import AddToCounter, Applied, Put, Reason, Refused
 from kvnode.core.node.events import Damaged, Disconnect, Effect, PeerDown, Tell, Tick
 from kvnode.core.node.healing import (
     ASK_INTERVAL,
@@ -196,7 +196,7 @@ def test_refusal_says_that_damage_is_the_reason(bench: Sick) -> None:
     for command in (Put(KEY, b"mine"), AddToCounter(KEY, 1)):
         [outcome] = bench.write(command)
         assert isinstance(outcome, Refused)
-        assert outcome.damaged
+        assert outcome.reason is Reason.UNAVAILABLE
 
 
 def upon(dot: Dot, on: Dot) -> Entry:

@@ -1,5 +1,7 @@
 """Who must start over, who may go on, and what a bootstrap must bring (D10, G2b)."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
@@ -20,12 +22,12 @@ COVERED = VersionVector.of({B: 9})
 FLOOR = Floor(COVERED, from_millis(START))
 
 
-def of_type(effects: list[object], kind: type[object]) -> list[object]:
+def of_type(effects: Sequence[object], kind: type[object]) -> list[object]:
     """Return the effects of one kind."""
     return [effect for effect in effects if isinstance(effect, kind)]
 
 
-def whole_request(bench: Bench, effects: list[object]) -> DeltaRequest:
+def whole_request(bench: Bench, effects: Sequence[object]) -> DeltaRequest:
     """Return the request for everything among *effects*."""
     del bench
     [(_, request)] = sent(effects, DeltaRequest)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from kvnode.core.node.commands import (
     ConditionFailed,
     Delete,
     Put,
+    Reason,
     Refused,
     UpdateDocument,
     UpdateSet,
@@ -154,7 +155,7 @@ def test_operation_of_another_type_is_refused_until_the_key_is_deleted() -> None
 
     [outcome] = bench.write(AddToCounter(KEY, 1))
     assert isinstance(outcome, Refused)
-    assert outcome.wrong_type
+    assert outcome.reason is Reason.WRONG_TYPE
     assert "register" in outcome.message
 
     bench.write(Delete(KEY))
@@ -238,5 +239,5 @@ def test_update_of_a_state_that_does_not_parse_skips_no_seq() -> None:
     [refused] = bench.write(AddToCounter(KEY, 1))
 
     assert isinstance(refused, Refused)
-    assert not refused.damaged
+    assert refused.reason is Reason.INVALID
     assert bench.node.state.seq == 0

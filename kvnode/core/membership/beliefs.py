@@ -5,10 +5,10 @@ This is SWIM's dissemination component: it takes in claims, whether its own prob
 or other members make them, keeps the largest about each member (see `messages`),
 passes on what was news, and turns a suspicion that nobody refuted into a verdict.
 
-The roster holds exactly the members of the durable list.  A claim about anybody
-else changes nothing, so no third party's rumor brings back who was removed (M2).
-And nothing here reaches that list: a dead member still counts for what may be
-forgotten (M3).
+It believes something of exactly the members of the durable list
+(kvnode.core.versions.roster).  A claim about anybody else changes nothing, so no
+third party's rumor brings back who was removed (M2).  And nothing here reaches that
+list: a dead member still counts for what may be forgotten (M3).
 
 Health moves by claims alone.  A message heard from a suspect proves that it lives,
 yet does not clear it here: others hold the same suspicion, and their rumors would
@@ -87,7 +87,7 @@ class Member:
         )
 
 
-class Roster:
+class Beliefs:
     """The beliefs of node *own* about all other members, and its rumors."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Roster:
 
     def _refute(self, update: Update) -> list[Effect]:
         """Outdo a claim against this node itself, unless that is done already."""
-        if update.rank <= self.own_claim.rank:
+        if update.rank <= self.own_claim.rank or update.incarnation == INCARNATION_MAX:
             return []
         self.incarnation = update.incarnation + 1
         self._rumors.add(self.own_claim)
