@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kvnode._pb import peer_pb2 as pb
-from kvnode.core.node.events import PeerDown, PeerUp, Received
-from kvnode.core.replication.messages import Message
+from kvnode.core.node.events import Message, PeerDown, PeerUp, Received
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.link import Conditions, Link

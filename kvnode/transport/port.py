@@ -8,8 +8,7 @@ promised.  A simulated network keeps the same promise.
 from typing import Protocol
 
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node.events import PeerDown, PeerUp, Received
-from kvnode.core.replication.messages import Message
+from kvnode.core.node.events import Message, PeerDown, PeerUp, Received
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.store_view import PeerAddress

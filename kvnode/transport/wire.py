@@ -5,6 +5,8 @@ from typing import assert_never
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import Spans, VersionVector
+from kvnode.core.dissemination.messages import Absent, Announce, Graft, Prune
+from kvnode.core.node.events import Message
 from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     DeltaPage,
@@ -12,7 +14,6 @@ from kvnode.core.replication.messages import (
     Digest,
     FetchChunk,
     FetchRequest,
-    Message,
     Push,
     PushAcknowledgement,
     Report,
@@ -23,6 +24,7 @@ from kvnode.core.versions.record import HLC_END
 from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
+from kvnode.transport.wire_spreading import SPREADING_DECODERS, encode_spreading
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 
 PROTOCOL = 2
@@ -159,7 +161,7 @@ def _decode_entries(messages: Iterable[pb.EntryRecord]) -> tuple[WireEntry, ...]
     )
 
 
-def encode_message(message: Message) -> pb.PeerMessage:
+def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one for each kind
     """Return *message* in its envelope."""
     match message:
         case Report():
@@ -184,6 +186,8 @@ def encode_message(message: Message) -> pb.PeerMessage:
             return _encode_fetch(message)
         case DeltaRequest() | DeltaPage() | DeltaAcknowledgement():
             return _encode_delta(message)
+        case Announce() | Graft() | Prune() | Absent():
+            return encode_spreading(message)
         case _:
             assert_never(message)
 
@@ -366,4 +370,5 @@ _DECODERS: dict[str, Callable[[pb.PeerMessage], Message]] = {
     "delta_acknowledgement": _decode_delta_acknowledgement,
     "fetch_request": _decode_fetch_request,
     "fetch_chunk": _decode_fetch_chunk,
+    **SPREADING_DECODERS,
 }

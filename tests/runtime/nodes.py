@@ -13,14 +13,9 @@ from typing import TypeVar
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Put, Replicas
-from kvnode.core.node.events import PeerDown, PeerUp, Received, Reply
+from kvnode.core.node.events import Message, PeerDown, PeerUp, Received, Reply
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.replication.messages import (
-    Message,
-    Push,
-    PushAcknowledgement,
-    wire_entry,
-)
+from kvnode.core.replication.messages import Push, PushAcknowledgement, wire_entry
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, PeerAddress
 from kvnode.core.versions.version import Entry, Kind, Version

@@ -9,9 +9,9 @@ give the same run, byte for byte.
 from collections import deque
 from itertools import combinations, count
 
-from kvnode.core.node.events import PeerUp, Received, Reply, Tick
+from kvnode.core.node.events import Message, PeerUp, Received, Reply, Tick
 from kvnode.core.node.node import TurnResult
-from kvnode.core.replication.messages import DeltaPage, Message, Push
+from kvnode.core.replication.messages import DeltaPage, Push
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import MemoryStore

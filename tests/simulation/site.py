@@ -14,6 +14,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol, assert_never
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.node.commands import WriteRequest
 from kvnode.core.node.events import (
     Dial,
@@ -21,6 +22,7 @@ from kvnode.core.node.events import (
     Effect,
     Event,
     HangUp,
+    Message,
     PaceDelta,
     PeerDown,
     Reply,
@@ -31,7 +33,7 @@ from kvnode.core.node.events import (
 )
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
-from kvnode.core.replication.messages import DeltaPage, DeltaRequest, Message
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
@@ -236,6 +238,8 @@ class Site:
                 self._world.disconnected(self, peer, reason)
             case Dial() | HangUp():
                 pass  # the network connects whom it likes
+            case WakeAt():
+                pass  # time passes when the schedule says so
             case StartOver(reason):
                 self._world.starts_over(self, reason)
             case Tell(message):

@@ -6,6 +6,15 @@ from hypothesis import strategies as st
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import (
+    ANNOUNCED_MAX,
+    Absent,
+    Announce,
+    Graft,
+    Prune,
+    PushId,
+)
+from kvnode.core.node.events import Message
 from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     DeltaPage,
@@ -13,7 +22,6 @@ from kvnode.core.replication.messages import (
     Digest,
     FetchChunk,
     FetchRequest,
-    Message,
     Push,
     PushAcknowledgement,
     Report,
@@ -59,6 +67,9 @@ members = st.builds(
 floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
 places = st.none() | keys.filter(lambda key: bool(key.namespace))
 ranges = st.tuples(seqs, seqs).map(sorted)
+push_ids = st.builds(
+    lambda origin, seq: PushId(origin, seq[0], seq[1]), strategies.replica_ids, ranges
+)
 
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
@@ -94,6 +105,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         FetchChunk, numbers, strategies.dots(), numbers, numbers, st.binary(max_size=20)
     ),
+    st.lists(push_ids, min_size=1, max_size=5).map(lambda ids: Announce(tuple(ids))),
+    st.builds(Graft, push_ids, keep=st.booleans()),
+    st.builds(Prune, strategies.replica_ids),
+    st.builds(Absent, push_ids),
 )  # fmt: skip
 
 
@@ -108,6 +123,31 @@ def test_every_kind_of_message_is_tried() -> None:
     """All that an envelope can hold, but for the hello, which begins a stream."""
     kinds = {field.name for field in pb.PeerMessage.DESCRIPTOR.oneofs[0].fields}
     assert len(kinds - {"hello"}) == len(Message.__args__)
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        pb.PeerMessage(announce=pb.Announce()),
+        pb.PeerMessage(
+            announce=pb.Announce(
+                ids=[pb.PushId(origin=1, first=1, last=1)] * (ANNOUNCED_MAX + 1)
+            )
+        ),
+        pb.PeerMessage(
+            announce=pb.Announce(ids=[pb.PushId(origin=1, first=2, last=1)])
+        ),
+        pb.PeerMessage(graft=pb.Graft(id=pb.PushId(origin=1, first=0, last=1))),
+        pb.PeerMessage(graft=pb.Graft()),
+        pb.PeerMessage(absent=pb.Absent(id=pb.PushId(first=1, last=1))),
+        pb.PeerMessage(prune=pb.Prune()),
+    ],
+    ids=["none", "too many", "empty", "from 0", "no name", "of nobody", "no tree"],
+)
+def test_what_names_no_push_is_refused(envelope: pb.PeerMessage) -> None:
+    """And so is an announcement that is longer than any correct one."""
+    with pytest.raises(PeerProtocolError):
+        decode_message(envelope)
 
 
 @given(clock=clocks)

@@ -3,12 +3,18 @@
 from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import Control as SpreadingMessage
+from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.node.commands import Outcome, WriteRequest
-from kvnode.core.replication.messages import DeltaRequest, Message
+from kvnode.core.replication.messages import DeltaRequest
+from kvnode.core.replication.messages import Message as ReplicationMessage
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Member
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import EntryKey, ReplicaId
+
+Message = ReplicationMessage | SpreadingMessage
+"""All that nodes say to each other, but for the hello that begins a stream."""
 
 
 class PeersConfigured(NamedTuple):
@@ -158,4 +164,5 @@ Effect = (
     | StartOver
     | Disconnect
     | Tell
+    | WakeAt
 )

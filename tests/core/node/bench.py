@@ -2,9 +2,16 @@
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import LOCAL, Command, Outcome, Replicas, WriteRequest
-from kvnode.core.node.events import Effect, Event, PeerUp, Received, Reply, Send
+from kvnode.core.node.events import (
+    Effect,
+    Event,
+    Message,
+    PeerUp,
+    Received,
+    Reply,
+    Send,
+)
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.replication.messages import Message
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
