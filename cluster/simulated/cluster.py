@@ -61,6 +61,7 @@ class SimulatedCluster:
         delays_ms: Mapping[Pair, float],
         durability: Durability,
         settings: Mapping[str, object],
+        regions: Mapping[str, str],
         trace: Trace,
     ) -> None:
         """Make a cluster of which nothing runs yet; see `run`."""
@@ -83,6 +84,7 @@ class SimulatedCluster:
                     "listen": peer_address(name),
                     "peers": peers,
                     "durability": durability.value,
+                    "region": regions.get(name, ""),
                     **settings,
                 }
             )

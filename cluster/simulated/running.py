@@ -30,6 +30,7 @@ def run(  # noqa: PLR0913 -- each named at the call
     delays_ms: Mapping[Pair, float] | None = None,
     durability: Durability = Durability.FSYNC,
     settings: Mapping[str, object] | None = None,
+    regions: Mapping[str, str] | None = None,
     trace_lines: int = 0,
     seconds_max: float = 3600.0,
     log: deque[str] | None = None,
@@ -48,6 +49,7 @@ def run(  # noqa: PLR0913 -- each named at the call
         delays_ms: One-way delays between hosts, in ms; 1 ms if not named.
         durability: Of all nodes.
         settings: Other settings of all nodes, as of kvnode.config.
+        regions: Of nodes, by name; empty if not named.
         trace_lines: How many of the last lines of the trace to keep.
         seconds_max: Virtual time after which the run is given up.
         log: Takes the nodes' warnings: virtual seconds, node, message.
@@ -65,6 +67,7 @@ def run(  # noqa: PLR0913 -- each named at the call
         delays_ms=delays_ms or {},
         durability=durability,
         settings=settings or {},
+        regions=regions or {},
         trace=Trace(loop.time, trace_lines),
     )
     lines = deque[str](maxlen=LOG_LINES_KEPT) if log is None else log

@@ -36,6 +36,10 @@ class PeerMessage(_message.Message):
     PING_REQUEST_FIELD_NUMBER: _builtins.int
     ACK_FIELD_NUMBER: _builtins.int
     NACK_FIELD_NUMBER: _builtins.int
+    ANNOUNCE_FIELD_NUMBER: _builtins.int
+    GRAFT_FIELD_NUMBER: _builtins.int
+    PRUNE_FIELD_NUMBER: _builtins.int
+    ABSENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """first on every stream, from both sides"""
@@ -68,6 +72,14 @@ class PeerMessage(_message.Message):
     def ack(self) -> Global___Ack: ...
     @_builtins.property
     def nack(self) -> Global___Nack: ...
+    @_builtins.property
+    def announce(self) -> Global___Announce: ...
+    @_builtins.property
+    def graft(self) -> Global___Graft: ...
+    @_builtins.property
+    def prune(self) -> Global___Prune: ...
+    @_builtins.property
+    def absent(self) -> Global___Absent: ...
     def __init__(
         self,
         *,
@@ -85,12 +97,16 @@ class PeerMessage(_message.Message):
         ping_request: Global___PingRequest | None = ...,
         ack: Global___Ack | None = ...,
         nack: Global___Nack | None = ...,
+        announce: Global___Announce | None = ...,
+        graft: Global___Graft | None = ...,
+        prune: Global___Prune | None = ...,
+        absent: Global___Absent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "ack", b"ack", "announce", b"announce", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "graft", b"graft", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "prune", b"prune", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "ack", b"ack", "announce", b"announce", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "graft", b"graft", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "prune", b"prune", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest", "ping", "ping_request", "ack", "nack"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest", "ping", "ping_request", "ack", "nack", "announce", "graft", "prune", "absent"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -814,3 +830,122 @@ class Nack(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Nack: _TypeAlias = Nack  # noqa: Y015
+
+@_typing.final
+class PushId(_message.Message):
+    """Dissemination (D7): the name of a push."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    origin: _builtins.int
+    first: _builtins.int
+    last: _builtins.int
+    def __init__(
+        self,
+        *,
+        origin: _builtins.int = ...,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushId: _TypeAlias = PushId  # noqa: Y015
+
+@_typing.final
+class Announce(_message.Message):
+    """The sender has these pushes and can send them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedCompositeFieldContainer[Global___PushId]:
+        """1 to 128"""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[Global___PushId] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Announce: _TypeAlias = Announce  # noqa: Y015
+
+@_typing.final
+class Graft(_message.Message):
+    """Send me this push; and with `keep` those to come by the tree of its origin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    keep: _builtins.bool
+    @_builtins.property
+    def id(self) -> Global___PushId: ...
+    def __init__(
+        self,
+        *,
+        id: Global___PushId | None = ...,
+        keep: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "keep", b"keep"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Graft: _TypeAlias = Graft  # noqa: Y015
+
+@_typing.final
+class Prune(_message.Message):
+    """Send me nothing unasked by the tree of this origin: it comes twice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    origin: _builtins.int
+    def __init__(
+        self,
+        *,
+        origin: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Prune: _TypeAlias = Prune  # noqa: Y015
+
+@_typing.final
+class Absent(_message.Message):
+    """That push is not kept here any more; a delta brings it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def id(self) -> Global___PushId: ...
+    def __init__(
+        self,
+        *,
+        id: Global___PushId | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Absent: _TypeAlias = Absent  # noqa: Y015

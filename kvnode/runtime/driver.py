@@ -22,6 +22,7 @@ from typing import NamedTuple, assert_never
 
 from kvnode.api.port import OnReply
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.membership.clock_offset import Verdict
 from kvnode.core.membership.quarantine import Quarantine
 from kvnode.core.node.commands import (
@@ -134,6 +135,7 @@ class Driver:
         self._stopping = False
         self._start_over = ""
         self._joining_until = Millis(0)
+        self._waking: asyncio.TimerHandle | None = None
         deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
@@ -388,6 +390,8 @@ class Driver:
             raise
         finally:
             ticking.cancel()
+            if self._waking is not None:
+                self._waking.cancel()
             self._inbox.wake()  # whoever waits for room would wait for ever
             self._abandon_replies()
 
@@ -400,6 +404,20 @@ class Driver:
         while True:
             await asyncio.sleep(TICK_MILLIS / 1000)
             self._inbox.put(Tick(), 0, 0)
+
+    def _wake_at(self, due: Millis) -> None:
+        """Put a tick at *due*; of several wishes the earliest counts."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(0, due - self.now()) / 1000
+        if self._waking is not None:
+            if self._waking.when() <= when:
+                return
+            self._waking.cancel()
+        self._waking = loop.call_at(when, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
+        self._inbox.put(Tick(), 0, 0)
 
     async def _turn(self, events: list[Event]) -> None:
         """Stage a turn while the last one is on its way to disk; then send it."""
@@ -464,7 +482,7 @@ class Driver:
             elif isinstance(effect, Dial | Disconnect):
                 self._perform(effect)
 
-    def _perform(self, effect: Effect) -> None:
+    def _perform(self, effect: Effect) -> None:  # noqa: C901 -- one case for each effect
         match effect:
             case Reply(number):
                 self._answer(number, effect)
@@ -485,6 +503,8 @@ class Driver:
                 self._transport.disconnect(peer, reason)
             case Tell(told):
                 logger.warning("%s", told)
+            case WakeAt(due):
+                self._wake_at(due)
             case _:
                 assert_never(effect)
 

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import Spans, VersionVector
+from kvnode.core.dissemination.messages import Absent, Announce, Graft, Prune
 from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
 from kvnode.core.node.events import Message
 from kvnode.core.replication.messages import (
@@ -25,6 +26,7 @@ from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.wire_probes import PROBE_DECODERS, encode_probe
+from kvnode.transport.wire_spreading import SPREADING_DECODERS, encode_spreading
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 
 PROTOCOL = 2
@@ -188,6 +190,8 @@ def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one 
             return _encode_delta(message)
         case Ping() | PingRequest() | Ack() | Nack():
             return encode_probe(message)
+        case Announce() | Graft() | Prune() | Absent():
+            return encode_spreading(message)
         case _:
             assert_never(message)
 
@@ -371,4 +375,5 @@ _DECODERS: dict[str, Callable[[pb.PeerMessage], Message]] = {
     "fetch_request": _decode_fetch_request,
     "fetch_chunk": _decode_fetch_chunk,
     **PROBE_DECODERS,
+    **SPREADING_DECODERS,
 }

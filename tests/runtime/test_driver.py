@@ -8,7 +8,8 @@ import asyncio
 
 import pytest
 
-from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.dissemination.messages import Announce
 from kvnode.core.membership.clock_offset import Undecided
 from kvnode.core.membership.messages import Ack, Health, Ping
 from kvnode.core.node.commands import (
@@ -40,7 +41,7 @@ from kvnode.errors import (
 from kvnode.limits import INLINE_VALUE_BYTES_MAX
 from kvnode.runtime import driver as runtime_driver
 from kvnode.storage.memory_store import MemorySnapshot
-from kvnode.types import Dot, EntryKey, Millis
+from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 from tests.runtime.nodes import (
     NOW,
     OWN,
@@ -50,6 +51,7 @@ from tests.runtime.nodes import (
     foreign,
     push_of,
     running_node,
+    until,
 )
 
 # -- durable before told (W2) ----------------------------------------------------
@@ -541,3 +543,23 @@ async def test_damaged_keys_that_wait_are_bounded(
             node.driver.damaged(at(name))
 
         assert len(node.inbox) == 2
+
+
+# -- when a turn is due ------------------------------------------------------------
+
+
+async def test_node_is_woken_when_it_asks_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its announcements are due in 20 ms: here no tick comes before a minute."""
+    monkeypatch.setattr(runtime_driver, "TICK_MILLIS", 60_000)
+    async with running_node() as node:
+        for number in range(1, 10):
+            address = PeerAddress(f"n{number}", "", ReplicaId(number), "europe")
+            await node.driver.deliver(PeerUp(address, EMPTY, (), protocol=2))
+        await node.put(b"k")
+        assert not node.transport.messages(Announce)
+
+        node.clock.now = Millis(NOW + 20)
+
+        await until(lambda: bool(node.transport.messages(Announce)))

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, assert_never
 
 from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.node.commands import WriteRequest
 from kvnode.core.node.events import (
     Dial,
@@ -243,6 +244,8 @@ class Site:
                 self._world.disconnected(self, peer, reason)
             case Dial() | HangUp():
                 pass  # the network connects whom it likes
+            case WakeAt():
+                pass  # time passes when the schedule says so
             case StartOver(reason):
                 self._world.starts_over(self, reason)
             case Tell(message):

@@ -8,6 +8,14 @@ from hypothesis import strategies as st
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import (
+    ANNOUNCED_MAX,
+    Absent,
+    Announce,
+    Graft,
+    Prune,
+    PushId,
+)
 from kvnode.core.membership.messages import (
     INCARNATION_MAX,
     NOBODY,
@@ -83,6 +91,10 @@ claims = st.lists(
     max_size=UPDATES_MAX,
 ).map(tuple)
 
+push_ids = st.builds(
+    lambda origin, seq: PushId(origin, seq[0], seq[1]), strategies.replica_ids, ranges
+)
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         Report,
@@ -121,6 +133,10 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(PingRequest, numbers, strategies.replica_ids, claims),
     st.builds(Ack, numbers, numbers.map(Millis), claims),
     st.builds(Nack, numbers),
+    st.lists(push_ids, min_size=1, max_size=5).map(lambda ids: Announce(tuple(ids))),
+    st.builds(Graft, push_ids, keep=st.booleans()),
+    st.builds(Prune, strategies.replica_ids),
+    st.builds(Absent, push_ids),
 )  # fmt: skip
 
 
@@ -135,6 +151,31 @@ def test_every_kind_of_message_is_tried() -> None:
     """All that an envelope can hold, but for the hello, which begins a stream."""
     kinds = {field.name for field in pb.PeerMessage.DESCRIPTOR.oneofs[0].fields}
     assert len(kinds - {"hello"}) == len(get_args(Message))
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        pb.PeerMessage(announce=pb.Announce()),
+        pb.PeerMessage(
+            announce=pb.Announce(
+                ids=[pb.PushId(origin=1, first=1, last=1)] * (ANNOUNCED_MAX + 1)
+            )
+        ),
+        pb.PeerMessage(
+            announce=pb.Announce(ids=[pb.PushId(origin=1, first=2, last=1)])
+        ),
+        pb.PeerMessage(graft=pb.Graft(id=pb.PushId(origin=1, first=0, last=1))),
+        pb.PeerMessage(graft=pb.Graft()),
+        pb.PeerMessage(absent=pb.Absent(id=pb.PushId(first=1, last=1))),
+        pb.PeerMessage(prune=pb.Prune()),
+    ],
+    ids=["none", "too many", "empty", "from 0", "no name", "of nobody", "no tree"],
+)
+def test_what_names_no_push_is_refused(envelope: pb.PeerMessage) -> None:
+    """And so is an announcement that is longer than any correct one."""
+    with pytest.raises(PeerProtocolError):
+        decode_message(envelope)
 
 
 @given(clock=clocks)

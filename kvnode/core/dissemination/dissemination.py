@@ -190,8 +190,14 @@ class Dissemination:
                     want.held_by(sender)
         return self._finish([])
 
-    def grafted(self, sender: ReplicaId, message: Graft, now: Millis) -> list[Effect]:
-        """Answer *sender*, who lacks a push, now or as soon as it is here."""
+    def grafted(
+        self, sender: ReplicaId, message: Graft, now: Millis, *, may_come: bool = True
+    ) -> list[Effect]:
+        """
+        Answer *sender*, who lacks a push, now or as soon as it is here.
+
+        The caller knows by its clock whether it may still come: only it remembers all.
+        """
         self._advance(now)
         name = message.id
         if message.keep:
@@ -199,7 +205,7 @@ class Dissemination:
         push = self.recent.payload(name)
         if push is not None:
             return self._finish([Forward(sender, push)])
-        if name in self.recent or name.origin == self.own:
+        if name in self.recent or name.origin == self.own or not may_come:
             return self._finish([SendTo(sender, Absent(name))])
         want = self._want(name, None)
         if want is None:

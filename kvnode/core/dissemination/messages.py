@@ -19,6 +19,10 @@ ANNOUNCED_MAX = 128
 """Ids in one announcement: about 3 KB, a small message on any link."""
 
 
+NAME_BYTES = 24
+"""Of one id on the wire, about."""
+
+
 class PushId(NamedTuple):
     """Names the push of writes *first*..*last* of *origin*."""
 
@@ -36,6 +40,11 @@ class Announce(NamedTuple):
     """The sender has these pushes, and can send them (IHAVE)."""
 
     ids: tuple[PushId, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the message is."""
+        return NAME_BYTES * (1 + len(self.ids))
 
 
 def announcements(

@@ -60,6 +60,10 @@ class Acknowledgements:
     def __init__(self) -> None:
         self._waiting: dict[int, Waiting] = {}
 
+    def __len__(self) -> int:
+        """Return how many writes wait for replicas."""
+        return len(self._waiting)
+
     def admit(
         self, waiting: Waiting, peers: Mapping[ReplicaId, Listener]
     ) -> Iterator[Reply]:

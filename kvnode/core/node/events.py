@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.dissemination.messages import Control as SpreadingMessage
+from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.membership.messages import Message as ProbeMessage
 from kvnode.core.node.commands import Outcome, WriteRequest
 from kvnode.core.replication.messages import DeltaRequest
@@ -12,7 +14,7 @@ from kvnode.core.versions.roster import Member
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import EntryKey, ReplicaId
 
-Message = ReplicationMessage | ProbeMessage
+Message = ReplicationMessage | ProbeMessage | SpreadingMessage
 """All that nodes say to each other, but for the hello that begins a stream."""
 
 
@@ -163,4 +165,5 @@ Effect = (
     | StartOver
     | Disconnect
     | Tell
+    | WakeAt
 )

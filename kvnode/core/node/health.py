@@ -25,7 +25,7 @@ References:
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, assert_never
 
 from kvnode.core.clocks.clock_reading import ClockReading
@@ -118,7 +118,7 @@ class HealthWatch:
         changes: The last few changes of health, the newest last.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each named at the call
         self,
         own: ReplicaId,
         peers: Mapping[ReplicaId, Peer],
@@ -126,6 +126,7 @@ class HealthWatch:
         incarnation: int,
         clock_offset_max: Millis,
         rng: Rng,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Begin, knowing nobody.
@@ -136,7 +137,9 @@ class HealthWatch:
             incarnation: Above those of earlier lives, if that can be had; >= 0.
             clock_offset_max: Clocks may differ by so much (C1), in ms.
             rng: Where chance comes from.
+            on_change: Called when something else is believed of a member.
         """
+        self._on_change = on_change
         self.fence = ClockFence(clock_offset_max, self._name_of)
         self.changes: deque[HealthChange] = deque(maxlen=CHANGES_MAX)
         self._own = own
@@ -285,4 +288,5 @@ class HealthWatch:
     def _note(self, replica: ReplicaId, health: Health, turn: Turn) -> None:
         name = self._name_of(replica)
         self.changes.append(HealthChange(replica, name, health, self._at.wall))
+        self._on_change()
         turn.at_once.append(Tell(f"{name} {_SAID[health]}"))

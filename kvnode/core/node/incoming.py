@@ -23,6 +23,7 @@ from kvnode.core.node.events import Send
 from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.served_records import ServedRecords
+from kvnode.core.node.spreading import Spreading
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.catch_up import CatchUp
 from kvnode.core.replication.coverage import WaitingBatch, WaitingBatches
@@ -58,6 +59,7 @@ class Incoming:
         clock_ahead_max: Millis,
         retry_after: Millis,
         report_to: Callable[[ReplicaId, Turn], None],
+        spreading: Spreading,
     ) -> None:
         """
         Make it empty.
@@ -67,6 +69,7 @@ class Incoming:
             clock_ahead_max: Stamps further ahead do not move our clock (C2), in ms.
             retry_after: How long after a refused delta the next is asked for, in ms.
             report_to: Sends a peer what this node covers.
+            spreading: Passes on what has been pushed.
         """
         self.batches = WaitingBatches()
         self.completed: dict[ReplicaId, int] = {}  # deltas of each, to their end
@@ -74,6 +77,7 @@ class Incoming:
         self._clock_ahead_max = clock_ahead_max
         self._retry_after = retry_after
         self._report_to = report_to
+        self._spreading = spreading
         self._fetches = Fetches()
         self._healing = Healing()
         self._served = ServedRecords()
@@ -150,6 +154,10 @@ class Incoming:
             raise PeerProtocolError(msg)
         if turn.filling is not None:
             return  # a delta brings them, once all is here that they build on
+        if turn.roster.gone(push.origin):
+            return  # a delta brings what members have of it, and there is no more
+        if self._is_being_pulled(peer, push):
+            return
         merged = self._merge_fresh(peer, push.entries, turn)
         if merged is None:
             self._held_back.setdefault(peer, turn.now)
@@ -165,8 +173,16 @@ class Incoming:
             missing,
         )
         self.batches.add(batch)
-        if not missing:
-            self._acknowledge(batch, turn)
+        if missing:
+            self._spreading.incomplete(push, peer, turn)
+            return
+        self._acknowledge(batch, turn)
+        self._spreading.received(push, peer, turn)
+
+    def _is_being_pulled(self, peer: ReplicaId, push: Push) -> bool:
+        """Tell whether large values of *push* are on their way from another peer."""
+        batch = self.batches.get(push.origin, push.first)
+        return batch is not None and bool(batch.missing) and batch.sender != peer
 
     def _acknowledge(self, batch: WaitingBatch, turn: Turn) -> None:
         message = PushAcknowledgement(batch.origin, batch.first, batch.last)
@@ -335,6 +351,7 @@ class Incoming:
         self._held_back.pop(catch_up.peer, None)
         # What came before that is not covered now never will be by waiting.
         self.batches.drop_older(catch_up.peer, catch_up.asked_at)
+        self._spreading.delta_arrived(turn)
 
     # -- large values (D6) ---------------------------------------------------
 
@@ -409,6 +426,7 @@ class Incoming:
         stored = turn.entry(key)
         for batch in self.batches.arrived(key, stored, turn.clock):
             self._acknowledge(batch, turn)
+            self._spreading.completed(batch, turn)
         for catch_up in list(self._catch_ups.values()):
             if catch_up.arrived(key, stored, turn.clock):
                 self._pace(catch_up, turn)

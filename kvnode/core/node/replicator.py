@@ -10,11 +10,14 @@ References:
     Petersen et al., 1997.  Flexible update propagation (Bayou).
 """
 
+from bisect import bisect
+from collections.abc import Iterable
 from typing import NamedTuple, assert_never
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.dissemination.messages import Absent, Announce, Graft, Prune
 from kvnode.core.membership.events import Rng
-from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
+from kvnode.core.membership.messages import Ack, Health, Nack, Ping, PingRequest
 from kvnode.core.node.acknowledgements import Acknowledgements
 from kvnode.core.node.address_book import learn, learn_members
 from kvnode.core.node.closing import Closing
@@ -38,6 +41,7 @@ from kvnode.core.node.health import HealthWatch
 from kvnode.core.node.incoming import Incoming
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.pushes import pushes
+from kvnode.core.node.spreading import Spreading
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.anti_entropy import view_digest
@@ -60,6 +64,23 @@ from kvnode.core.versions.store_view import Filling, PeerAddress
 from kvnode.errors import CorruptRecordError, PeerProtocolError
 from kvnode.types import Millis, ReplicaId
 
+COMPARED_WITH_ALL_MAX = 32
+"""
+Peers compared with every interval: in a larger cluster, with one (D8).
+
+More would cost a node over 32 small messages a second each way, and as many reports
+while there are writes.  With one, each peer is heard of once in as many intervals as
+there are peers, so staleness (S3) and forgetting (G1) advance as slowly.
+"""
+
+GRAFTED_FIRST = 10
+"""
+Patiences that a gap may last where pushes are passed on: a second, by default.
+
+What is missing is asked for by name within 400 ms of when it should have been there
+(kvnode.core.dissemination); a delta is for what nobody near has.
+"""
+
 
 class Settings(NamedTuple):
     """
@@ -67,7 +88,7 @@ class Settings(NamedTuple):
 
     Attributes:
         own: This node's name, address and region; `replica` is not used.
-        report_interval: Between two digests or reports to every peer, in ms.
+        report_interval: Between two digests or reports to a peer, in ms.
         gap_patience: How long a gap in pushes may last, in ms (D4).
         outbox_bytes_max: Unacknowledged pushes a peer may have (D5).
         clock_ahead_max: Stamps further ahead do not move our clock (C2), and a node
@@ -99,11 +120,19 @@ class Replicator:
         self.peers: dict[ReplicaId, Peer] = {}
         self.staleness = Staleness()
         self.forgetting = Forgetting(settings.forget_interval)
+        self.spreading = Spreading(
+            own,
+            settings.own.region,
+            self.peers,
+            waiting=lambda name: self.incoming.batches.get(name.origin, name.first),
+            healthy=lambda member: self.health.health(member) is not Health.DEAD,
+        )
         self.incoming = Incoming(
             self.peers,
             clock_ahead_max=settings.clock_ahead_max,
             retry_after=settings.report_interval,
             report_to=self._report_to,
+            spreading=self.spreading,
         )
         self._closing = Closing()
         self.health = HealthWatch(
@@ -112,6 +141,7 @@ class Replicator:
             incarnation=settings.incarnation,
             clock_offset_max=settings.clock_ahead_max,
             rng=rng,
+            on_change=self.spreading.changed,
         )
         self._own = own
         self._settings = settings
@@ -119,6 +149,7 @@ class Replicator:
         self.reported_at = Millis(0)  # to peers that are told of floors
         self._caught_up = False  # with any member, since this node started
         self._report_due = Millis(0)
+        self._compared = 0
         self._ticked_at = Millis(0)
 
     def finish(self, turn: Turn) -> None:
@@ -132,15 +163,15 @@ class Replicator:
     def _push(self, turn: Turn) -> None:
         first, own = turn.seq_before + 1, self._own
         turn.clock = turn.clock.with_range(own, first, turn.seq)
-        for push in pushes(own, first, turn.seq, turn.originated) if self.peers else ():
-            for replica, peer in self.peers.items():
-                if peer.outbox.offer(push):
-                    turn.effects.append(Send(replica, push))
+        if self.peers:
+            made = pushes(own, first, turn.seq, turn.originated)
+            self.spreading.originate(made, turn)
 
     def abort(self) -> None:
         """Forget what was on its way in or out: its turn has not happened."""
         self.incoming.abort()
         self.forgetting.abort()
+        self.spreading.abort()
         self._closing.forget()
         for peer in self.peers.values():
             peer.outbox.forget()
@@ -214,6 +245,7 @@ class Replicator:
         peer = Peer(event.peer, event.clock, outbox, event.protocol)
         peer.has_forgotten(event.floor)  # before it may be started over for
         self.peers[replica] = peer
+        self.spreading.changed()
         self._join_roster(turn)
         self._learn((event.peer,), turn, first_hand=True)
         self._learn(event.known, turn)
@@ -230,6 +262,7 @@ class Replicator:
 
     def _peer_down(self, replica: ReplicaId) -> None:
         self.peers.pop(replica, None)
+        self.spreading.changed()
         self.incoming.drop_of(replica)
         self._closing.drop_of(replica)
         self.health.peer_down()
@@ -301,6 +334,8 @@ class Replicator:
                 self._receive_digest(peer, message, turn)
             case Ping() | PingRequest() | Ack() | Nack():
                 self.health.received(peer, message, turn)
+            case Announce() | Graft() | Prune() | Absent():
+                self.spreading.take(peer, message, turn)
             case _:
                 self._receive_of_delta(peer, message, turn)
         self.health.heard(peer, turn)
@@ -330,7 +365,8 @@ class Replicator:
     def _receive_acknowledgement(
         self, peer: ReplicaId, message: PushAcknowledgement, turn: Turn
     ) -> None:
-        if self.peers[peer].outbox.acknowledge(message):
+        ours = message.origin == self._own
+        if self.peers[peer].outbox.acknowledge(message, ours=ours):
             self._report_to(peer, turn)  # it can see now what it has missed
         turn.effects.extend(self._acknowledgements.heard(self.peers))
 
@@ -397,17 +433,26 @@ class Replicator:
         """Return what is merged here, and not covered, as far as others must know."""
         return self.incoming.held().join(self._closing.held(turn))
 
-    def _compare_with_all(self, turn: Turn) -> None:
-        """Tell every peer what is here: in a fingerprint, if it knows them."""
+    def _compare(self, turn: Turn) -> None:
+        """Tell peers what is here: in a fingerprint, if they know them."""
         held = self._held(turn)
         view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
         digest = Digest(view, 0, turn.now)
-        for replica, peer in self.peers.items():
-            if peer.speaks_digests:
+        for replica in self._compared_with():
+            if self.peers[replica].speaks_digests:
                 self.reported_at = turn.now if self._caught_up else Millis(0)
                 turn.effects.append(Send(replica, digest))
             else:
                 self._report_to(replica, turn)
+
+    def _compared_with(self) -> Iterable[ReplicaId]:
+        """Return all peers, or the next one in turn where there are many."""
+        if len(self.peers) <= COMPARED_WITH_ALL_MAX or self._acknowledgements:
+            return tuple(self.peers)  # or a write waits to hear how many have it (S4)
+        others = sorted(self.peers)
+        self._compared += 1
+        # From this node's own place on: all begin with another one.
+        return (others[(bisect(others, self._own) + self._compared) % len(others)],)
 
     # -- the floor (G1, G2, G2b) ----------------------------------------------
 
@@ -464,13 +509,17 @@ class Replicator:
             if peer.lacking_since is not None
             and now - peer.lacking_since >= self._settings.report_interval // 2
         )
-        self.incoming.tick(turn, self._settings.gap_patience, lacking)
+        self.spreading.tick(turn)
+        patience = self._settings.gap_patience
+        if not self.spreading.direct:
+            patience = Millis(patience * GRAFTED_FIRST)
+        self.incoming.tick(turn, patience, lacking)
         if turn.filling is not None:
             self.incoming.fill(turn)
         members = [r for r in self.peers if turn.roster.counts(r)]
         if now >= self._report_due:
             self._report_due = Millis(now + self._settings.report_interval)
-            self._compare_with_all(turn)
+            self._compare(turn)
             if min((self._own, *members)) == self._own:
                 self._close(turn)
         self.forgetting.propose(turn, self._own, self._held(turn), members)

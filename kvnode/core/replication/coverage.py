@@ -46,6 +46,10 @@ class WaitingBatches:
         if len(self._batches) < WAITING_BATCHES_MAX:
             self._batches[batch.origin, batch.first] = batch
 
+    def get(self, origin: ReplicaId, first: int) -> WaitingBatch | None:
+        """Return the batch of *origin* that begins with seq *first*, if it waits."""
+        return self._batches.get((origin, first))
+
     def held(self) -> VersionVector:
         """Return what the batches hold together."""
         held = EMPTY

@@ -34,20 +34,24 @@ class Outbox:
         ):
             self.behind = True
             return False
-        self._in_flight[push.origin, push.first] = size
-        self.size_bytes += size
+        place = push.origin, push.first
+        self.size_bytes += size - self._in_flight.pop(place, 0)  # asked for again
+        self._in_flight[place] = size
         return True
 
-    def acknowledge(self, message: PushAcknowledgement) -> bool:
+    def acknowledge(self, message: PushAcknowledgement, *, ours: bool = True) -> bool:
         """
         Count a push as received; tell whether pushing resumes after a stop.
+
+        Of pushes that were passed on for others (not *ours*) it is not remembered.
 
         An acknowledgement of nothing in flight is normal: after a stop the
         counts start afresh.
         """
-        self._received = self._received.with_range(
-            message.origin, message.first, message.last
-        )
+        if ours:
+            self._received = self._received.with_range(
+                message.origin, message.first, message.last
+            )
         self.size_bytes -= self._in_flight.pop((message.origin, message.first), 0)
         return self._resumes()
 

@@ -88,3 +88,25 @@ def test_received_asks_for_the_whole_range() -> None:
 
     outbox.acknowledge(PushAcknowledgement(A, 2, 2))
     assert outbox.received(Dot(A, 1), Dot(A, 3))
+
+
+def test_push_that_is_offered_again_counts_once() -> None:
+    """A peer may ask for what is on its way to it."""
+    outbox = Outbox(BYTES_MAX)
+    for _ in range(2):
+        assert outbox.offer(push(1))
+
+    outbox.acknowledge(PushAcknowledgement(A, 1, 1))
+
+    assert outbox.size_bytes == 0
+
+
+def test_push_passed_on_for_another_is_released_and_not_remembered() -> None:
+    """Who waits for replicas waits for writes of this node."""
+    outbox = Outbox(BYTES_MAX)
+    outbox.offer(push(1))
+
+    outbox.acknowledge(PushAcknowledgement(A, 1, 1), ours=False)
+
+    assert outbox.size_bytes == 0
+    assert not outbox.received(Dot(A, 1), Dot(A, 1))
