@@ -25,6 +25,8 @@ from kvnode.core.versions.version import Entry
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
+from kvnode.runtime.repair_server import RepairServer
+from kvnode.runtime.self_check import SelfCheck
 from kvnode.runtime.start_over import start_over
 from kvnode.storage.durability import Durability
 from kvnode.storage.port import Store
@@ -83,6 +85,8 @@ class Assembly:
     store: NodeStore
     pool: PeerPool
     deltas: DeltaServer
+    repairs: RepairServer
+    self_check: SelfCheck
     driver: Driver
     namespaces: Namespaces
     operations: Operations
@@ -123,12 +127,21 @@ async def assemble(
         page_bytes=config.delta_page_bytes,
         sessions_max=config.delta_sessions_max,
     )
+    repairs = RepairServer(
+        store,
+        pool,
+        random_word=surroundings.random_replica,
+        uniform=surroundings.uniform,
+        page_bytes=config.delta_page_bytes,
+        bytes_per_second=config.repair_bytes_per_second,
+    )
     driver = Driver(
         Node(state, _settings(own, config)),
         store,
         pool,
         clock=surroundings.clock,
         deltas=deltas,
+        repairs=repairs,
         inbox=Inbox(
             operations_max=config.inbox_operations_max,
             bytes_max=config.inbox_bytes_max,
@@ -145,10 +158,30 @@ async def assemble(
         store,
         pool,
         deltas,
+        repairs,
+        _self_check(config, surroundings, driver, repairs),
         driver,
         namespaces,
         Operations(driver, reader),
         Watches(driver, reader),
+    )
+
+
+def _self_check(
+    config: NodeConfig,
+    surroundings: Surroundings,
+    driver: Driver,
+    repairs: RepairServer,
+) -> SelfCheck:
+    def doubt() -> None:
+        repairs.doubted = True
+
+    return SelfCheck(
+        surroundings.store,
+        driver,
+        interval_ms=config.scan_interval_ms,
+        uniform=surroundings.uniform,
+        on_wrong=doubt,
     )
 
 
@@ -160,6 +193,7 @@ def _settings(own: PeerAddress, config: NodeConfig) -> Settings:
         outbox_bytes_max=config.outbox_bytes_max,
         clock_ahead_max=Millis(config.clock_offset_max_ms),
         forget_interval=Millis(config.forget_interval_ms),
+        repair_automatically=config.repair_automatically,
     )
 
 
@@ -201,10 +235,13 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     Begin the node's turns, and see that its namespaces are there.
 
     Returns:
-        The tasks that run: turns, and in relaxed mode syncs.  The node is
-        finished when any of them ends.
+        The tasks that run: turns, self-checks, and in relaxed mode syncs.  The node
+        is finished when any of them ends.
     """
-    background = [asyncio.create_task(node.driver.run(), name="turns")]
+    background = [
+        asyncio.create_task(node.driver.run(), name="turns"),
+        asyncio.create_task(node.self_check.run(), name="self-check"),
+    ]
     if node.store.durability is Durability.RELAXED:
         syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)
         background.append(asyncio.create_task(syncing, name="syncs"))
@@ -239,9 +276,10 @@ def dial_peers(node: Assembly) -> None:
 async def end_turns(node: Assembly, background: list[asyncio.Task[None]]) -> None:
     """Finish what was accepted and close the store; nobody may call any more."""
     node.driver.stop()
-    turns, *syncs = background
-    for task in syncs:
+    turns, *others = background
+    for task in others:
         task.cancel()
-    await asyncio.gather(turns, *syncs, return_exceptions=True)
+    await node.repairs.close()
+    await asyncio.gather(turns, *others, return_exceptions=True)
     node.deltas.close()
     node.store.close()

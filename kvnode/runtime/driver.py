@@ -31,6 +31,7 @@ from kvnode.core.node.commands import (
 )
 from kvnode.core.node.events import (
     TICK_MILLIS,
+    BeginRepair,
     Damaged,
     Dial,
     Disconnect,
@@ -42,7 +43,11 @@ from kvnode.core.node.events import (
     PeersConfigured,
     PeerUp,
     Received,
+    RepairArrived,
+    RepairSaid,
+    RepairTaken,
     Reply,
+    Scanned,
     Send,
     ServeDelta,
     StartOver,
@@ -70,6 +75,7 @@ from kvnode.errors import (
 )
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
+from kvnode.runtime.repair_server import RepairServer
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
@@ -103,6 +109,7 @@ class Driver:
         *,
         clock: Callable[[], Millis],
         deltas: DeltaServer,
+        repairs: RepairServer,
         inbox: Inbox,
         backup: Callable[[], AsyncIterator[bytes]],
     ) -> None:
@@ -114,6 +121,7 @@ class Driver:
         self.backup = backup
         self._transport = transport
         self._deltas = deltas
+        self._repairs = repairs
         self._inbox = inbox
         self._replies: dict[int, OnReply] = {}
         self._numbers = 0
@@ -126,6 +134,7 @@ class Driver:
         self._stopping = False
         self._start_over = ""
         deltas.attach(self.damaged)
+        repairs.attach(self)
 
     # -- events in -----------------------------------------------------------
 
@@ -179,6 +188,7 @@ class Driver:
                 size = getattr(message, "size_bytes", 256 * 1024)
             case PeerDown(peer):
                 self._deltas.end(peer)
+                self._repairs.end(peer)
             case PeerUp():
                 pass
         self._inbox.put(event, 1, size)
@@ -196,6 +206,14 @@ class Driver:
         if key not in self._damaged and len(self._damaged) < DAMAGED_WAITING_MAX:
             self._damaged.add(key)
             self._inbox.put(Damaged(key), 1, len(key.key))
+
+    def scanned(self, event: Scanned) -> None:
+        """Queue what a scan of the store has found."""
+        self._inbox.put(event, 1, 0)
+
+    def repair_arrived(self, event: RepairArrived) -> None:
+        """Queue a page of a repair to be merged."""
+        self._inbox.put(event, len(event.page.entries), event.page.size_bytes)
 
     # -- what others ask -----------------------------------------------------
 
@@ -218,6 +236,11 @@ class Driver:
     def peers(self) -> Mapping[ReplicaId, Peer]:
         """Return the connected peers."""
         return self.node.peers
+
+    def peer_name(self, peer: ReplicaId) -> str:
+        """Return what people call a peer that can be repaired with; else nothing."""
+        known = self.node.peers.get(peer)
+        return known.address.name if known and known.speaks_digests else ""
 
     def roster(self) -> Roster:
         """Return who ever joined, and what became of them."""
@@ -428,17 +451,37 @@ class Driver:
                 self._deltas.serve(peer, request)
             case PaceDelta(peer, session, number, abandoned):
                 self._deltas.pace(peer, session, number, abandoned=abandoned)
-            case Dial(peer_address):
-                self._transport.dial(peer_address)
-            case HangUp(peer_address):
-                self._transport.hang_up(peer_address)
+            case Dial() | HangUp() | Disconnect():
+                self._connect(effect)
             case StartOver(reason):
                 self._start_over = reason
                 self.stop()
-            case Disconnect(peer, reason):
-                self._transport.disconnect(peer, reason)
             case Tell(told):
                 logger.warning("%s", told)
+            case BeginRepair() | RepairSaid() | RepairTaken():
+                self._perform_repair(effect)
+            case _:
+                assert_never(effect)
+
+    def _connect(self, effect: Dial | HangUp | Disconnect) -> None:
+        match effect:
+            case Dial(address):
+                self._transport.dial(address)
+            case HangUp(address):
+                self._transport.hang_up(address)
+            case Disconnect(peer, reason):
+                self._transport.disconnect(peer, reason)
+            case _:
+                assert_never(effect)
+
+    def _perform_repair(self, effect: BeginRepair | RepairSaid | RepairTaken) -> None:
+        match effect:
+            case BeginRepair(peer):
+                self._repairs.begin_soon(peer)
+            case RepairSaid(peer, message):
+                self._repairs.hear(peer, message)
+            case RepairTaken():
+                self._repairs.taken(effect)
             case _:
                 assert_never(effect)
 

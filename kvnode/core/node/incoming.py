@@ -22,6 +22,7 @@ from kvnode.core.node.bootstrap import passed, take_page
 from kvnode.core.node.events import Send
 from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.peer import Peer
+from kvnode.core.node.repairing import Repairing
 from kvnode.core.node.served_records import ServedRecords
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.catch_up import CatchUp
@@ -74,6 +75,7 @@ class Incoming:
         self._retry_after = retry_after
         self._report_to = report_to
         self._fetches = Fetches()
+        self.repairing = Repairing(self._fetches)
         self._healing = Healing()
         self._served = ServedRecords()
         self._catch_ups: dict[ReplicaId, CatchUp] = {}
@@ -124,6 +126,7 @@ class Incoming:
         self._held_back.pop(replica, None)
         self._fetches.drop_of(replica)
         self._healing.drop_of(replica)
+        self.repairing.drop_of(replica)
         self.batches.drop_of(replica)
         self._served.drop_of(replica)
 
@@ -132,6 +135,7 @@ class Incoming:
         self._forget_merged()
         self._fetches.forget()
         self._healing.forget()
+        self.repairing.forget()
         self._served = ServedRecords()  # it may hold what has not happened
 
     def _forget_merged(self) -> None:
@@ -353,6 +357,7 @@ class Incoming:
 
     def _has_none(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
         """Give up what waits for a record that *peer* does not have, or has damaged."""
+        self.repairing.pulled(peer, key, None, turn)
         self._healed(key, self._healing.has_none(key, peer, turn), turn)
         self.batches.drop_waiting(peer, key)
         catch_up = self._catch_ups.get(peer)
@@ -364,6 +369,7 @@ class Incoming:
     ) -> None:
         """Merge a pulled record, or see whether it may replace a damaged one."""
         self._absorb(entry, turn)
+        self.repairing.pulled(peer, key, entry, turn)
         catch_up = self._catch_ups.get(peer)
         above = GROUND if catch_up is None else catch_up.floor
         try:

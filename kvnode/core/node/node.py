@@ -16,12 +16,14 @@ from typing import NamedTuple
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Refused, WriteRequest
+from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.node.events import Effect, Event, Reply
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
+from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.versions.store_view import Commit, DurableState, TurnView
 from kvnode.types import Dot, Millis, ReplicaId
 
@@ -73,6 +75,16 @@ class Node:
     def uncovered_batches(self) -> int:
         """Return how many pushed batches wait for what they depend on."""
         return len(self._replicator.incoming.batches)
+
+    @property
+    def digests(self) -> DigestWatch:
+        """Return what comparing digests with peers has shown (D9)."""
+        return self._replicator.digests
+
+    def view_digest(self) -> int:
+        """Return the fingerprint of what a report would say now (D8)."""
+        state, held = self.state, self._replicator.incoming.held()
+        return view_digest(state.clock, held, state.roster.digest(), state.floor)
 
     def step(self, events: Sequence[Event], now: Millis, view: TurnView) -> TurnResult:
         """

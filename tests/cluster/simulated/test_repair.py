@@ -1,0 +1,189 @@
+"""Nodes that hold what they should not are told of, and mended, by themselves (D9)."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from cluster.simulated.cluster import SimulatedCluster
+from cluster.simulated.running import run
+from kvnode.core.node.digest_watch import DigestWatch
+from kvnode.core.versions.store_view import Commit, Write
+from kvnode.core.versions.version import Entry, Kind, Version
+from kvnode.types import DEFAULT_NAMESPACE, Dot, EntryKey, ReplicaId
+from tests.cluster.simulated.scenario import NODES, rest, scenario
+
+EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
+
+SETTINGS = {"scan_interval_ms": 2000, "delta_interval_ms": 200}
+KEYS = tuple(f"key-{n}" for n in range(20))
+MENDED_SECONDS_MAX = 60.0
+
+
+def at(key: str) -> EntryKey:
+    """Return a key of the default namespace."""
+    return EntryKey(DEFAULT_NAMESPACE, key.encode())
+
+
+def stored(cluster: SimulatedCluster, name: str) -> dict[EntryKey, Entry]:
+    """Return all that *name* has on its disk."""
+    with cluster.node(name).disk.undamaged() as view:
+        return {
+            EntryKey(namespace, key): entry
+            for namespace in view.namespaces()
+            for key, entry in view.scan(namespace)
+        }
+
+
+def tamper(
+    cluster: SimulatedCluster, name: str, key: str, entry: Entry | None
+) -> None:
+    """Make the disk of *name* hold *entry* under *key*, without anybody's knowledge."""
+    disk = cluster.node(name).disk
+    with disk.undamaged() as view:
+        state, before = view.state(), view.entry(at(key))
+    replaced = before.version if before is not None else None
+    disk._store.commit(Commit(state, (Write(at(key), entry, replaced),)))
+
+
+async def mended(cluster: SimulatedCluster) -> bool:
+    """Wait until all nodes hold the same, and none is alarmed."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + MENDED_SECONDS_MAX
+    while loop.time() < deadline:
+        await asyncio.sleep(1)
+        first, *others = (stored(cluster, name) for name in cluster.names)
+        if all(each == first for each in others) and not alarms(cluster):
+            return True
+    return False
+
+
+def alarms(cluster: SimulatedCluster) -> int:
+    """Return how many alarms there are."""
+    nodes = (cluster.node(name).assembly for name in cluster.names)
+    return sum(len(node.driver.node.digests.alarms) for node in nodes if node)
+
+
+def differences(cluster: SimulatedCluster) -> int:
+    """Return how many comparisons have shown a difference."""
+    nodes = (cluster.node(name).assembly for name in cluster.names)
+    return sum(node.driver.node.digests.differences for node in nodes if node)
+
+
+async def written(cluster: SimulatedCluster) -> dict[EntryKey, Entry]:
+    """Start, write all keys at all nodes in turn, and rest; return what is held."""
+    await cluster.start_all()
+    for number, key in enumerate(KEYS):
+        client = cluster.client("client", NODES[number % 3])
+        await client.put(key, f"value of {key}")
+        await client.close()
+    client = cluster.client("client", "a")
+    await client.counter("count").increment(5)
+    await client.delete(KEYS[7])
+    await client.close()
+    assert await rest(cluster)
+    return stored(cluster, "b")
+
+
+def other_value(entry: Entry) -> Entry:
+    """Return the same write with another value, larger than the right one."""
+    return entry._replace(value=b"\xff" + entry.value)
+
+
+def older(entry: Entry) -> Entry:
+    """Return what was there before, if *entry* had never come."""
+    version = entry.version
+    dot = Dot(version.dot.replica, version.dot.seq - 1)
+    before = Version(Kind.REGISTER, version.hlc - (1 << 16), dot)
+    return Entry(before, b"older")
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        ("key-3", other_value),
+        ("key-4", lambda _: None),
+        ("key-5", older),
+        ("count", lambda _: None),
+        ("key-7", lambda _: None),
+    ],
+    ids=["other value", "lost", "older", "lost counter", "lost deletion"],
+)
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_store_that_is_wrong_is_found_and_mended(
+    name: str, key: str, wrong: Callable[[Entry], Entry | None]
+) -> None:
+    """It comes to hold what was written, and nobody else takes what is wrong."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        right = await written(cluster)
+
+        tamper(cluster, name, key, wrong(right[at(key)]))
+
+        assert await mended(cluster)
+        assert stored(cluster, name) == right
+        assert stored(cluster, "b") == right
+        assert differences(cluster)
+
+    log: deque[str] = deque()
+    run(main, nodes=NODES, settings=SETTINGS, log=log)
+    told = "\n".join(log)
+    assert "does not hold what was written to it (D9)" in told
+    assert "have seen the same writes and hold different entries" in told
+    assert "hold the same again" in told
+
+
+def test_many_differences_are_mended_in_one_repair() -> None:
+    """Values, losses and large values together, at two nodes."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        right = await written(cluster)
+        for number, key in enumerate(KEYS):
+            if at(key) in right and number % 2:
+                entry = right[at(key)]
+                tamper(cluster, "ac"[number % 4 // 2], key, None)
+                assert entry.version.kind in {Kind.REGISTER, Kind.TOMBSTONE}
+
+        assert await mended(cluster)
+
+        assert stored(cluster, "a") == right
+
+    run(main, nodes=NODES, settings=SETTINGS)
+
+
+def test_entry_that_was_superseded_elsewhere_is_not_brought_back() -> None:
+    """An extra entry under a number that was used for another key spreads: it is all
+    that is known of it; one under a number that nobody gave does not."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        right = await written(cluster)
+        version = right[at("key-3")].version
+        dot = Dot(version.dot.replica, version.dot.seq + 1000)
+        tamper(cluster, "a", "extra", Entry(version._replace(dot=dot), b"extra"))
+
+        await asyncio.sleep(20)
+
+        assert at("extra") not in stored(cluster, "b")
+        assert not alarms(cluster)
+
+    run(main, nodes=NODES, settings=SETTINGS)
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+def test_sound_nodes_never_differ(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever faults there are: a difference means something."""
+    watches: list[DigestWatch] = []
+    original = DigestWatch.__init__
+
+    def remembered(watch: DigestWatch, own: ReplicaId, *, repairs: bool) -> None:
+        watches.append(watch)
+        original(watch, own, repairs=repairs)
+
+    monkeypatch.setattr(DigestWatch, "__init__", remembered)
+
+    scenario(seed)
+
+    assert sum(watch.comparisons for watch in watches)
+    assert not sum(watch.differences for watch in watches)
