@@ -6,6 +6,7 @@ report NOT_SERVING, let calls end, finish queued turns, close the store.
 """
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -213,6 +214,8 @@ async def serve(config: NodeConfig) -> None:
 
 async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
     node = await start(config)
+    gc.collect()
+    gc.freeze()  # what is here stays: no collection need walk through it again
     await node.health.set("", health_pb2.HealthCheckResponse.SERVING)
     logger.info(
         "%s (%016x) serves on %s",

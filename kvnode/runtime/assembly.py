@@ -159,29 +159,17 @@ async def assemble(
         pool,
         deltas,
         repairs,
-        _self_check(config, surroundings, driver, repairs),
+        SelfCheck(
+            store,
+            driver,
+            interval_ms=config.scan_interval_ms,
+            uniform=surroundings.uniform,
+            on_scanned=repairs.scanned,
+        ),
         driver,
         namespaces,
         Operations(driver, reader),
         Watches(driver, reader),
-    )
-
-
-def _self_check(
-    config: NodeConfig,
-    surroundings: Surroundings,
-    driver: Driver,
-    repairs: RepairServer,
-) -> SelfCheck:
-    def doubt() -> None:
-        repairs.doubted = True
-
-    return SelfCheck(
-        surroundings.store,
-        driver,
-        interval_ms=config.scan_interval_ms,
-        uniform=surroundings.uniform,
-        on_wrong=doubt,
     )
 
 

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, assert_never
 
+from kvnode.api.digest_status import DigestStanding
 from kvnode.api.port import OnReply
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import (
@@ -56,6 +57,7 @@ from kvnode.core.node.events import (
 )
 from kvnode.core.node.node import Node, Peer, TurnResult
 from kvnode.core.node.staleness import Staleness
+from kvnode.core.replication.repair_outcome import RepairOutcome
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import NEW_SESSION, Session
@@ -67,6 +69,7 @@ from kvnode.core.versions.store_view import (
 )
 from kvnode.errors import (
     IndeterminateError,
+    InvalidArgumentError,
     KvError,
     OverloadedError,
     StartOverError,
@@ -241,6 +244,42 @@ class Driver:
         """Return what people call a peer that can be repaired with; else nothing."""
         known = self.node.peers.get(peer)
         return known.address.name if known and known.speaks_digests else ""
+
+    def digest_standing(self) -> DigestStanding:
+        """Return the digest, and what comparing it has shown (D9)."""
+        watch, repairs = self.node.digests, self._repairs
+        names = {peer.replica: peer.name for peer in self.known_peers()}
+        return DigestStanding(
+            self.node.state.digest,
+            self.node.view_digest(),
+            self.node.state.floor,
+            watch.incomparable,
+            watch.comparisons,
+            watch.differences,
+            tuple(names.get(each, f"{each:016x}") for each in watch.alarms),
+            repairs.scans,
+            repairs.scans_wrong,
+            repairs.repairs,
+            repairs.repaired,
+            repairs.repairing_with,
+        )
+
+    async def repair(self, peer: str) -> RepairOutcome:
+        """
+        Repair with the peer called *peer*; goes on if nobody waits for it any more.
+
+        Raises:
+            InvalidArgumentError: There is no such peer.
+            UnavailableError: It is not connected, another repair is under way, or it
+                ended before it was complete.
+        """
+        known = {each.name: each.replica for each in self.known_peers()}
+        if peer not in known:
+            names = ", ".join(sorted(known)) or "none"
+            msg = f"{peer!r} is no peer of this node; it knows {names}"
+            raise InvalidArgumentError(msg)
+        self.check_serving()
+        return await self._repairs.repair(known[peer])
 
     def roster(self) -> Roster:
         """Return who ever joined, and what became of them."""

@@ -24,8 +24,8 @@ from kvnode.core.replication.messages import (
     RepairPage,
 )
 from kvnode.core.replication.repair import Trust
+from kvnode.core.replication.repair_outcome import RepairOutcome
 from kvnode.errors import KvError, UnavailableError
-from kvnode.runtime.repair_outcome import RepairOutcome
 from kvnode.runtime.repair_session import Manner, RepairSession
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
@@ -82,6 +82,8 @@ class RepairServer:
             since: contents of peers count.
         repairs: How many have come to their end.
         repaired: How many entries they have stored here.
+        scans: How many looks through the whole store have come to their end.
+        scans_wrong: How many of them found other entries than were written.
     """
 
     def __init__(  # noqa: PLR0913 -- each named at the call
@@ -108,6 +110,8 @@ class RepairServer:
         self.doubted = False
         self.repairs = 0
         self.repaired = 0
+        self.scans = 0
+        self.scans_wrong = 0
         self._store = store
         self._transport = transport
         self._random_word = random_word
@@ -123,6 +127,12 @@ class RepairServer:
     def attach(self, node: RepairNode) -> None:
         """Repair the store of *node*; comes once, before anything else."""
         self._node = node
+
+    def scanned(self, *, wrong: bool) -> None:
+        """Note that the store has been looked through, and whether it is *wrong*."""
+        self.scans += 1
+        self.scans_wrong += wrong
+        self.doubted = self.doubted or wrong
 
     @property
     def repairing_with(self) -> str:

@@ -30,8 +30,8 @@ from kvnode.core.replication.messages import (
 from kvnode.core.replication.range_message import RangeMessage
 from kvnode.core.replication.range_reconciliation import RangeSession
 from kvnode.core.replication.repair import Trust
+from kvnode.core.replication.repair_outcome import RepairOutcome
 from kvnode.errors import PeerProtocolError, UnavailableError
-from kvnode.runtime.repair_outcome import RepairOutcome
 from kvnode.runtime.steps import finish
 from kvnode.storage.port import Store
 from kvnode.types import EntryKey

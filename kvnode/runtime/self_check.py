@@ -43,6 +43,13 @@ TOLD_MAX = 1000
 Uniform = Callable[[float, float], float]
 
 
+class OnScanned(Protocol):
+    """Takes what a scan has shown."""
+
+    def __call__(self, *, wrong: bool) -> None:
+        """Note a scan."""
+
+
 class CheckedNode(Protocol):
     """What the check asks of its node."""
 
@@ -58,13 +65,7 @@ class CheckedNode(Protocol):
 
 
 class SelfCheck:
-    """
-    Scans of one node's store.
-
-    Attributes:
-        scans: How many have come to their end since the node was started.
-        wrong: How many of them found other entries than were written.
-    """
+    """Scans of one node's store."""
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class SelfCheck:
         *,
         interval_ms: int,
         uniform: Uniform,
-        on_wrong: Callable[[], None],
+        on_scanned: OnScanned,
     ) -> None:
         """
         Make it idle.
@@ -83,15 +84,14 @@ class SelfCheck:
             node: Whose it is.
             interval_ms: From scan to scan, in ms; 0: only when a digest is not known.
             uniform: Draws how long to wait.
-            on_wrong: Is told when the store is not what was written to it.
+            on_scanned: Is told of each scan, and whether the store is not what was
+                written to it.
         """
-        self.scans = 0
-        self.wrong = 0
         self._store = store
         self._node = node
         self._interval_seconds = interval_ms / 1000 or math.inf
         self._uniform = uniform
-        self._on_wrong = on_wrong
+        self._on_scanned = on_scanned
         self._again_seconds = AGAIN_SECONDS_MIN
 
     async def run(self) -> None:
@@ -130,15 +130,14 @@ class SelfCheck:
         except CorruptRecordError:
             logger.exception("the store cannot be looked through")
             return False
-        self.scans += 1
         for key in found.damaged[:TOLD_MAX]:
             self._node.damaged(key)
         if found.damaged:
             logger.warning("%d records cannot be read", len(found.damaged))
             return False
-        if then.known and found.total != then.total:
-            self.wrong += 1
-            self._on_wrong()
+        wrong = then.known and found.total != then.total
+        self._on_scanned(wrong=wrong)
+        if wrong:
             logger.error(
                 "this node's store does not hold what was written to it (D9), which"
                 " only a bug or broken hardware can do: check memory and disk.  Peers"

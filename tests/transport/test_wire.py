@@ -16,6 +16,12 @@ from kvnode.core.replication.messages import (
     Message,
     Push,
     PushAcknowledgement,
+    RepairAcknowledgement,
+    RepairBegin,
+    RepairEnd,
+    RepairMessage,
+    RepairPage,
+    RepairRange,
     Report,
     WireEntry,
 )
@@ -34,6 +40,8 @@ from kvnode.transport.wire import (
 )
 from kvnode.types import EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests import strategies
+
+DIGEST_BYTES_MAX = 64
 
 numbers = st.integers(0, 2**64 - 1)
 page_numbers = st.integers(0, 2**63)
@@ -58,6 +66,14 @@ members = st.builds(
 floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
 places = st.none() | keys.filter(lambda key: bool(key.namespace))
 ranges = st.tuples(seqs, seqs).map(sorted)
+
+repairs: st.SearchStrategy[RepairMessage] = st.one_of(
+    st.builds(RepairBegin, numbers),
+    st.builds(RepairRange, numbers, st.binary(max_size=20)),
+    st.builds(RepairPage, numbers, entries, st.booleans(), floors, st.booleans()),
+    st.builds(RepairAcknowledgement, numbers, numbers, numbers),
+    st.builds(RepairEnd, numbers, names),
+)
 
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
@@ -93,6 +109,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(
         FetchChunk, numbers, strategies.dots(), numbers, numbers, st.binary(max_size=20)
     ),
+    repairs,
 )  # fmt: skip
 
 
@@ -106,7 +123,26 @@ def test_message_survives_the_round_trip(message: Message) -> None:
 def test_every_kind_of_message_is_tried() -> None:
     """All that an envelope can hold, but for the hello, which begins a stream."""
     kinds = {field.name for field in pb.PeerMessage.DESCRIPTOR.oneofs[0].fields}
-    assert len(kinds - {"hello"}) == len(Message.__args__)
+    repairing = RepairMessage.__args__
+    others = set(Message.__args__) - set(repairing)
+    assert len(kinds - {"hello", "repair"}) == len(others)
+    said = {field.name for field in pb.RepairMessage.DESCRIPTOR.oneofs[0].fields}
+    assert len(said) == len(repairing)
+
+
+def test_repair_message_that_says_nothing_is_refused() -> None:
+    """An envelope of a kind, and nothing in it."""
+    with pytest.raises(PeerProtocolError, match="says nothing"):
+        decode_message(pb.PeerMessage(repair=pb.RepairMessage(session=1)))
+
+
+def test_digest_of_any_node_fits_into_64_bytes() -> None:
+    """Rule D8: whatever the number of members and of keys, and with its envelope."""
+    most = 2**64 - 1
+
+    data = encode_message(Digest(most, most, Millis(most))).SerializeToString()
+
+    assert len(data) <= DIGEST_BYTES_MAX
 
 
 @given(clock=clocks)

@@ -12,12 +12,16 @@ from cluster.simulated.running import run
 from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry, Kind, Version
-from kvnode.types import DEFAULT_NAMESPACE, Dot, EntryKey, ReplicaId
+from kvnode.types import DEFAULT_NAMESPACE, Dot, EntryKey, HlcTimestamp, ReplicaId
 from tests.cluster.simulated.scenario import NODES, rest, scenario
 
 EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
 
-SETTINGS = {"scan_interval_ms": 2000, "delta_interval_ms": 200}
+SETTINGS = {
+    "scan_interval_ms": 2000,
+    "delta_interval_ms": 200,
+    "forget_interval_ms": 3_600_000,  # a deletion is an entry to look for
+}
 KEYS = tuple(f"key-{n}" for n in range(20))
 MENDED_SECONDS_MAX = 60.0
 
@@ -37,9 +41,7 @@ def stored(cluster: SimulatedCluster, name: str) -> dict[EntryKey, Entry]:
         }
 
 
-def tamper(
-    cluster: SimulatedCluster, name: str, key: str, entry: Entry | None
-) -> None:
+def tamper(cluster: SimulatedCluster, name: str, key: str, entry: Entry | None) -> None:
     """Make the disk of *name* hold *entry* under *key*, without anybody's knowledge."""
     disk = cluster.node(name).disk
     with disk.undamaged() as view:
@@ -96,7 +98,7 @@ def older(entry: Entry) -> Entry:
     """Return what was there before, if *entry* had never come."""
     version = entry.version
     dot = Dot(version.dot.replica, version.dot.seq - 1)
-    before = Version(Kind.REGISTER, version.hlc - (1 << 16), dot)
+    before = Version(Kind.REGISTER, HlcTimestamp(version.hlc - (1 << 16)), dot)
     return Entry(before, b"older")
 
 
@@ -153,9 +155,23 @@ def test_many_differences_are_mended_in_one_repair() -> None:
     run(main, nodes=NODES, settings=SETTINGS)
 
 
-def test_entry_that_was_superseded_elsewhere_is_not_brought_back() -> None:
-    """An extra entry under a number that was used for another key spreads: it is all
-    that is known of it; one under a number that nobody gave does not."""
+def test_entry_that_one_node_has_too_much_comes_to_all() -> None:
+    """Whether it was lost there or never belonged here, nobody can say."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        right = await written(cluster)
+        extra = older(right[at("key-3")])
+        tamper(cluster, "a", "extra", extra)
+
+        assert await mended(cluster)
+
+        assert stored(cluster, "b") == {**right, at("extra"): extra}
+
+    run(main, nodes=NODES, settings=SETTINGS)
+
+
+def test_entry_under_a_number_that_nobody_gave_stays_where_it_is() -> None:
+    """It would collide with the write that gets the number; and the node says why."""
 
     async def main(cluster: SimulatedCluster) -> None:
         right = await written(cluster)
@@ -167,6 +183,10 @@ def test_entry_that_was_superseded_elsewhere_is_not_brought_back() -> None:
 
         assert at("extra") not in stored(cluster, "b")
         assert not alarms(cluster)
+        node = cluster.node("a").assembly
+        assert node is not None
+        standing = node.driver.digest_standing()
+        assert standing.incomparable == "it holds entries that it does not cover"
 
     run(main, nodes=NODES, settings=SETTINGS)
 
