@@ -14,7 +14,7 @@ kvnode.core.replication.item_index.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, assert_never
 
 from kvnode.core.node.events import RepairTaken
 from kvnode.core.replication.item_index import ItemIndex, index_items
@@ -105,7 +105,9 @@ class RepairSession:
 
     # -- what comes in --------------------------------------------------------
 
-    def hear(self, message: RepairMessage) -> None:
+    def hear(
+        self, message: RepairRange | RepairPage | RepairAcknowledgement | RepairEnd
+    ) -> None:
         """Take in a message of the peer."""
         self._heard_yet = True
         self._heard.set()
@@ -129,7 +131,7 @@ class RepairSession:
             case RepairEnd(_, reason):
                 self.fail(f"{self.outcome.peer} ended it: {reason}")
             case _:
-                self.fail("it began twice")
+                assert_never(message)
 
     def _admit(self, size_bytes: int) -> None:
         self.outcome.note_message(size_bytes)

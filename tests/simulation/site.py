@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, assert_never
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.commands import WriteRequest
 from kvnode.core.node.events import (
+    BeginRepair,
     Dial,
     Disconnect,
     Effect,
@@ -23,6 +24,8 @@ from kvnode.core.node.events import (
     HangUp,
     PaceDelta,
     PeerDown,
+    RepairSaid,
+    RepairTaken,
     Reply,
     Send,
     ServeDelta,
@@ -240,6 +243,8 @@ class Site:
                 self._world.starts_over(self, reason)
             case Tell(message):
                 raise AssertionError(message)  # nothing is damaged here
+            case BeginRepair() | RepairSaid() | RepairTaken():
+                raise AssertionError(effect)  # nor are equal nodes ever different
             case _:
                 assert_never(effect)
 
