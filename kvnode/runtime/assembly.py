@@ -164,7 +164,7 @@ async def assemble(
             driver,
             interval_ms=config.scan_interval_ms,
             uniform=surroundings.uniform,
-            on_scanned=repairs.scanned,
+            on_checked=repairs.checked,
         ),
         driver,
         namespaces,

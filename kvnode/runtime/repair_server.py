@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from kvnode.core.node.events import RepairArrived, RepairTaken
+from kvnode.core.node.events import RepairArrived, RepairTaken, Scanned
 from kvnode.core.replication.messages import (
     RepairAcknowledgement,
     RepairBegin,
@@ -25,6 +25,7 @@ from kvnode.core.replication.messages import (
 )
 from kvnode.core.replication.repair import Trust
 from kvnode.core.replication.repair_outcome import RepairOutcome
+from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.errors import KvError, UnavailableError
 from kvnode.runtime.repair_session import Manner, RepairSession
 from kvnode.storage.port import Store
@@ -45,6 +46,9 @@ class RepairNode(Protocol):
     def repair_arrived(self, event: RepairArrived) -> None:
         """Queue a page to be merged."""
 
+    def scanned(self, event: Scanned) -> None:
+        """Queue what a scan has found."""
+
     def damaged(self, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: it is pulled from a peer."""
 
@@ -55,10 +59,17 @@ class RepairNode(Protocol):
 class _Port:
     """What the session with *peer* asks of its node."""
 
-    def __init__(self, peer: ReplicaId, transport: Transport, node: RepairNode) -> None:
+    def __init__(
+        self,
+        peer: ReplicaId,
+        transport: Transport,
+        node: RepairNode,
+        checked: Callable[[int, RollingDigest], bool],
+    ) -> None:
         self._peer = peer
         self._transport = transport
         self._node = node
+        self._checked = checked
 
     def send(self, message: RepairMessage) -> None:
         """Send *message* to the peer."""
@@ -71,6 +82,10 @@ class _Port:
     def damaged(self, key: EntryKey) -> None:
         """See to it that a damaged record is pulled again."""
         self._node.damaged(key)
+
+    def checked(self, total: int, then: RollingDigest) -> bool:
+        """Take in what a scan has found; tell whether the store is wrong."""
+        return self._checked(total, then)
 
 
 class RepairServer:
@@ -128,11 +143,30 @@ class RepairServer:
         """Repair the store of *node*; comes once, before anything else."""
         self._node = node
 
-    def scanned(self, *, wrong: bool) -> None:
-        """Note that the store has been looked through, and whether it is *wrong*."""
+    def checked(self, total: int, then: RollingDigest) -> bool:
+        """
+        Take in that all entries of a snapshot give *total*; correct the digest.
+
+        Args:
+            total: The sum of their fingerprints.
+            then: The digest in the state of that snapshot.
+
+        Returns:
+            Whether the store is not what was written to it.
+        """
+        assert self._node is not None, "attach comes first"
+        wrong = then.known and total != then.total
         self.scans += 1
-        self.scans_wrong += wrong
-        self.doubted = self.doubted or wrong
+        if wrong:
+            self.scans_wrong += 1
+            self.doubted = True
+            logger.error(
+                "this node's store does not hold what was written to it (D9), which"
+                " only a bug or broken hardware can do: check memory and disk.  Peers"
+                " that hold the same writes are asked for what differs"
+            )
+        self._node.scanned(Scanned(total, then))
+        return wrong
 
     @property
     def repairing_with(self) -> str:
@@ -183,18 +217,16 @@ class RepairServer:
         if not name:
             msg = f"{peer:016x} is not connected, or does not know of repairs"
             raise UnavailableError(msg)
-        port = _Port(peer, self._transport, node)
+        port = _Port(peer, self._transport, node, self.checked)
         manner = Manner(self._page_bytes, self._bytes_per_second, self.doubted)
         session = RepairSession(number, name, self._store, port, manner)
         self._peer, self._session = peer, session
-        repair = self._run(session, salt, doubted=manner.doubted)
+        repair = self._run(session, salt)
         self._running = asyncio.create_task(repair, name="repair")
         self._running.add_done_callback(_retrieved)
         return self._running
 
-    async def _run(
-        self, session: RepairSession, salt: int | None, *, doubted: bool
-    ) -> RepairOutcome:
+    async def _run(self, session: RepairSession, salt: int | None) -> RepairOutcome:
         logger.info("repair with %s begins", session.outcome.peer)
         try:
             outcome = await session.run(salt)
@@ -206,7 +238,7 @@ class RepairServer:
             if self._session is session:
                 self._session = None
         self.repairs += 1
-        if doubted and not outcome.refused_here:
+        if session.doubted and not outcome.refused_here:
             self.doubted = False
         logger.warning("%s", outcome.told())
         return outcome

@@ -8,7 +8,8 @@ neither side nor the link between holds much whatever is sent.  What is sent is 
 down to a number of bytes a second: users' writes travel on the same link.
 
 The index is of one snapshot, the pages are of a later one: see
-kvnode.core.replication.item_index.
+kvnode.core.replication.item_index.  Making it looks through the whole store, so it
+tells at no cost whether that is what was written to it, and whose contents count.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from kvnode.core.replication.range_message import RangeMessage
 from kvnode.core.replication.range_reconciliation import RangeSession
 from kvnode.core.replication.repair import Trust
 from kvnode.core.replication.repair_outcome import RepairOutcome
+from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.errors import PeerProtocolError, UnavailableError
 from kvnode.runtime.steps import finish
 from kvnode.storage.port import Store
@@ -63,6 +65,9 @@ class RepairPort(Protocol):
     def damaged(self, key: EntryKey) -> None:
         """See to it that a damaged record is pulled again."""
 
+    def checked(self, total: int, then: RollingDigest) -> bool:
+        """Take in what a scan has found; tell whether the store is wrong."""
+
 
 class Manner(NamedTuple):
     """
@@ -80,7 +85,14 @@ class Manner(NamedTuple):
 
 
 class RepairSession:
-    """One side of a repair; `run` is its life."""
+    """
+    One side of a repair; `run` is its life.
+
+    Attributes:
+        number: Of the session.
+        outcome: What it has come to so far.
+        doubted: Whether this node has found its own store to be wrong.
+    """
 
     def __init__(
         self,
@@ -92,6 +104,7 @@ class RepairSession:
     ) -> None:
         self.number = number
         self.outcome = RepairOutcome(peer_name)
+        self.doubted = manner.doubted
         self._store = store
         self._port = port
         self._manner = manner
@@ -140,7 +153,7 @@ class RepairSession:
             self.fail(f"it sent more than {WINDOW_MESSAGES} messages at a time")
 
     def _trust(self, *, doubtful: bool) -> Trust:
-        if doubtful == self._manner.doubted:
+        if doubtful == self.doubted:
             return Trust.EQUAL
         return Trust.OURS if doubtful else Trust.THEIRS
 
@@ -197,10 +210,13 @@ class RepairSession:
 
     async def _run(self, salt: int | None) -> None:
         with self._store.snapshot() as view:
+            then = view.state().digest
             index = await finish(index_items(view))
         for key in index.damaged:
             self._port.damaged(key)
         self.outcome.damaged = len(index.damaged)
+        if not index.damaged and self._port.checked(index.total, then):
+            self.doubted = True
         ranges = RangeSession(index)
         if salt is not None:
             await self._say(ranges.begin(salt))
@@ -238,7 +254,7 @@ class RepairSession:
                         page,
                         last=following is None,
                         floor=state.floor,
-                        doubtful=self._manner.doubted,
+                        doubtful=self.doubted,
                     )
                 )
                 if following is None:

@@ -17,8 +17,8 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
-from kvnode.core.node.events import Scanned
 from kvnode.core.replication.self_check import self_check
+from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.core.versions.store_view import DurableState
 from kvnode.errors import CorruptRecordError
 from kvnode.runtime.steps import finish
@@ -43,22 +43,12 @@ TOLD_MAX = 1000
 Uniform = Callable[[float, float], float]
 
 
-class OnScanned(Protocol):
-    """Takes what a scan has shown."""
-
-    def __call__(self, *, wrong: bool) -> None:
-        """Note a scan."""
-
-
 class CheckedNode(Protocol):
     """What the check asks of its node."""
 
     @property
     def committed_state(self) -> DurableState:
         """The state as of the last commit."""
-
-    def scanned(self, event: Scanned) -> None:
-        """Queue what a scan has found."""
 
     def damaged(self, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: it is pulled from a peer."""
@@ -74,7 +64,7 @@ class SelfCheck:
         *,
         interval_ms: int,
         uniform: Uniform,
-        on_scanned: OnScanned,
+        on_checked: Callable[[int, RollingDigest], object],
     ) -> None:
         """
         Make it idle.
@@ -84,14 +74,14 @@ class SelfCheck:
             node: Whose it is.
             interval_ms: From scan to scan, in ms; 0: only when a digest is not known.
             uniform: Draws how long to wait.
-            on_scanned: Is told of each scan, and whether the store is not what was
-                written to it.
+            on_checked: Takes what each scan has found, and the digest in the state of
+                its snapshot.
         """
         self._store = store
         self._node = node
         self._interval_seconds = interval_ms / 1000 or math.inf
         self._uniform = uniform
-        self._on_scanned = on_scanned
+        self._on_checked = on_checked
         self._again_seconds = AGAIN_SECONDS_MIN
 
     async def run(self) -> None:
@@ -135,13 +125,5 @@ class SelfCheck:
         if found.damaged:
             logger.warning("%d records cannot be read", len(found.damaged))
             return False
-        wrong = then.known and found.total != then.total
-        self._on_scanned(wrong=wrong)
-        if wrong:
-            logger.error(
-                "this node's store does not hold what was written to it (D9), which"
-                " only a bug or broken hardware can do: check memory and disk.  Peers"
-                " that hold the same writes are asked for what differs"
-            )
-        self._node.scanned(Scanned(found.total, then))
+        self._on_checked(found.total, then)
         return True

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.events import PeerUp, Received
+from kvnode.core.replication.fingerprint import fingerprint
 from kvnode.core.replication.messages import (
     Message,
     RepairAcknowledgement,
@@ -20,7 +22,7 @@ from kvnode.core.replication.messages import (
 )
 from kvnode.core.replication.range_message import RangeMessage
 from kvnode.core.versions.floor import Floor
-from kvnode.core.versions.rolling_digest import RollingDigest
+from kvnode.core.versions.rolling_digest import TOTAL_END, RollingDigest
 from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress, Write
 from kvnode.errors import InvalidArgumentError, UnavailableError
 from kvnode.runtime import repair_session
@@ -35,8 +37,12 @@ CLOCK = VersionVector.of({PEER: 10_000})
 
 async def holding(node: RunningNode, *numbers: int) -> None:
     """Let *node* hold PEER's writes of *numbers*, and cover all."""
-    writes = tuple(Write(at(b"%05d" % n), foreign(n), None) for n in numbers)
-    await node.store.apply(Commit(node.store.state(), writes))
+    rows = [(at(b"%05d" % n), foreign(n)) for n in numbers]
+    total = sum(fingerprint(key, entry) for key, entry in rows) % TOTAL_END
+    state = replace(node.store.state(), digest=RollingDigest(total))
+    writes = tuple(Write(key, entry, None) for key, entry in rows)
+    await node.store.apply(Commit(state, writes))
+    node.driver.node.state = node.driver.committed_state = state
 
 
 async def covering_all(node: RunningNode) -> None:
@@ -274,6 +280,68 @@ async def test_page_that_does_not_belong_to_a_repair_is_not_merged(
         assert view.entry(key) is None
 
 
+async def test_scan_of_a_sound_store_tells_nothing(
+    node: RunningNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is it doubted."""
+    await node.put(b"k")
+    digest = node.driver.committed_state.digest
+
+    assert not node.repairs.checked(digest.total, digest)
+
+    assert (node.repairs.scans, node.repairs.scans_wrong) == (1, 0)
+    assert not node.repairs.doubted
+    assert "does not hold" not in caplog.text
+
+
+async def test_scan_that_finds_another_digest_is_told_of_and_corrects_it(
+    node: RunningNode, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that peers see the difference; and its contents count less from now on."""
+    await node.put(b"k")
+    digest = node.driver.committed_state.digest
+
+    assert node.repairs.checked(12345, digest)
+    await node.settled()
+
+    assert node.driver.committed_state.digest.total == 12345
+    assert node.repairs.doubted
+    assert "does not hold what was written to it (D9)" in caplog.text
+
+
+async def test_scan_of_a_store_of_unknown_digest_settles_it(node: RunningNode) -> None:
+    """Which is no fault."""
+    then = RollingDigest(5, breaks=1, known=False)
+    node.driver.node.state = replace(node.driver.node.state, digest=then)
+
+    assert not node.repairs.checked(12345, then)
+    await node.settled()
+
+    digest = node.driver.committed_state.digest
+    assert (digest.total, digest.known) == (12345, True)
+
+
+async def test_repair_finds_out_whose_store_is_wrong(pair: Pair) -> None:
+    """Making the index has looked through all of it: the sound store's value counts."""
+    one, other = pair.nodes
+    for node, value in ((one, b"right"), (other, b"zzzzz")):
+        entry = foreign(1, value)
+        total = fingerprint(at(b"k"), foreign(1, b"right"))
+        state = replace(node.store.state(), digest=RollingDigest(total))
+        await node.store.apply(Commit(state, (Write(at(b"k"), entry, None),)))
+        node.driver.node.state = node.driver.committed_state = state
+
+    outcome = await one.driver.repair("tokyo")
+
+    await until(lambda: not other.repairs.repairing_with)
+    assert (outcome.changed_here, outcome.changed_there) == (0, 1)
+    for node in pair.nodes:
+        with node.store.snapshot() as view:
+            assert view.entry(at(b"k")) == foreign(1, b"right")
+    assert other.repairs.scans_wrong == 1
+    assert not other.repairs.doubted
+
+
 async def test_node_that_has_forgotten_what_it_does_not_cover_sends_nothing(
     pair: Pair,
 ) -> None:
@@ -281,9 +349,9 @@ async def test_node_that_has_forgotten_what_it_does_not_cover_sends_nothing(
     one, other = pair.nodes
     await holding(one, 1, 2)
     floor = Floor(VersionVector.of({ReplicaId(5): 1}), HlcTimestamp(1))
-    state = one.store.state()
-    broken = DurableState(OWN, state.clock, floor=floor, digest=RollingDigest())
-    await one.store.apply(Commit(broken))
+    state = replace(one.store.state(), floor=floor)
+    await one.store.apply(Commit(state))
+    one.driver.node.state = one.driver.committed_state = state
 
     outcome = await other.driver.repair("tokyo")
 

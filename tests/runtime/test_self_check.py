@@ -1,12 +1,10 @@
 """A store is looked through now and then; what is wrong with it is told and mended."""
 
 import asyncio
-import logging
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from kvnode.core.node.events import Scanned
 from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.core.versions.store_view import Commit, DurableState, Filling, Write
 from kvnode.runtime import self_check
@@ -21,21 +19,16 @@ class FakeNode:
     """Notes what the check finds."""
 
     committed_state: DurableState
-    found: list[Scanned] = field(default_factory=list)
+    found: list[tuple[int, RollingDigest]] = field(default_factory=list)
     keys: list[EntryKey] = field(default_factory=list)
-    scans: list[bool] = field(default_factory=list)
 
-    def scanned(self, event: Scanned) -> None:
+    def checked(self, total: int, then: RollingDigest) -> None:
         """Note it."""
-        self.found.append(event)
+        self.found.append((total, then))
 
     def damaged(self, key: EntryKey) -> None:
         """Note it."""
         self.keys.append(key)
-
-    def noted(self, *, wrong: bool) -> None:
-        """Note it."""
-        self.scans.append(wrong)
 
 
 def checking(store: MemoryStore, *, interval_ms: int = 0) -> tuple[SelfCheck, FakeNode]:
@@ -46,7 +39,7 @@ def checking(store: MemoryStore, *, interval_ms: int = 0) -> tuple[SelfCheck, Fa
         node,
         interval_ms=interval_ms,
         uniform=lambda _, high: high,
-        on_scanned=node.noted,
+        on_checked=node.checked,
     )
     return check, node
 
@@ -59,8 +52,8 @@ async def store_with(digest: RollingDigest) -> MemoryStore:
     return store
 
 
-async def test_scan_of_a_sound_store_finds_its_digest() -> None:
-    """Nothing is wrong, and nothing is told."""
+async def test_scan_finds_the_digest_that_turns_carry_along() -> None:
+    """It is the sum of all that is stored."""
     async with running_node() as node:
         await node.put(b"k")
         check, found = checking(node.store)
@@ -68,32 +61,7 @@ async def test_scan_of_a_sound_store_finds_its_digest() -> None:
         assert await check.check()
 
         digest = node.store.state().digest
-        assert found.found == [Scanned(digest.total, digest)]
-        assert found.scans == [False]
-
-
-async def test_store_that_is_not_what_was_written_is_told_of(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """The digest that turns have carried along is another one."""
-    check, found = checking(await store_with(RollingDigest(12345)))
-
-    with caplog.at_level(logging.ERROR):
-        assert await check.check()
-
-    assert found.scans == [True]
-    assert "does not hold what was written to it (D9)" in caplog.text
-
-
-async def test_digest_that_is_not_known_is_no_fault() -> None:
-    """It is to be settled."""
-    then = RollingDigest(12345, breaks=1, known=False)
-    check, found = checking(await store_with(then))
-
-    assert await check.check()
-
-    assert found.scans == [False]
-    assert found.found[0].then == then
+        assert found.found == [(digest.total, digest)]
 
 
 async def test_unknown_digest_is_looked_into_without_being_asked(
