@@ -4,16 +4,20 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from random import Random
 
 import pytest
 
 from cluster.simulated.cluster import SimulatedCluster
+from cluster.simulated.line import Trouble
 from cluster.simulated.running import run
 from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry, Kind, Version
+from kvnode.errors import KvError
 from kvnode.types import DEFAULT_NAMESPACE, Dot, EntryKey, HlcTimestamp, ReplicaId
-from tests.cluster.simulated.scenario import NODES, rest, scenario
+from tests.cluster.simulated.scenario import FAULTS, NODES, rest, scenario
 
 EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
 
@@ -189,6 +193,111 @@ def test_entry_under_a_number_that_nobody_gave_stays_where_it_is() -> None:
         assert standing.incomparable == "it holds entries that it does not cover"
 
     run(main, nodes=NODES, settings=SETTINGS)
+
+
+def test_page_that_was_sent_before_a_deletion_does_not_undo_it() -> None:
+    """
+    Nor when all have forgotten the deletion by the time that the page comes.
+
+    The sender hears of the deletion late, and the page is slow; on other ways the news
+    that all have it, and the floor, overtake the page.
+    """
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await cluster.start_all()
+        by_identity = sorted(NODES, key=lambda name: replica(cluster, name))
+        sender, other, receiver = by_identity
+        client = cluster.client("client", other)
+        await client.put("gone", "value")
+        assert await rest(cluster)
+        held = stored(cluster, sender)[at("gone")]
+        await cluster.disturb([(other, sender)], Trouble(delay_ms=2000))
+        await cluster.disturb([(sender, receiver)], Trouble(delay_ms=8000))
+
+        await client.delete("gone")
+        await asyncio.sleep(0.2)  # the receiver has it by now
+        node = cluster.node(receiver).assembly
+        assert node is not None
+        repair = asyncio.create_task(node.driver.repair(sender))
+        await asyncio.sleep(7)
+        assert at("gone") not in stored(cluster, receiver)
+        outcome = await repair
+
+        assert outcome.received == outcome.refused_here == 1
+        assert held.version.kind is Kind.REGISTER
+        await cluster.heal()
+        assert await rest(cluster)
+        assert at("gone") not in stored(cluster, receiver)
+        assert cluster.violations() == ()
+
+    run(main, nodes=NODES, settings={**SETTINGS, "forget_interval_ms": 300})
+
+
+def replica(cluster: SimulatedCluster, name: str) -> ReplicaId:
+    """Return the identity of a node that runs."""
+    node = cluster.node(name).assembly
+    assert node is not None
+    return node.driver.replica()
+
+
+async def put_and_delete(
+    cluster: SimulatedCluster, random: Random, seconds: float
+) -> None:
+    """Write few keys at all nodes, and delete them, some of them to expire."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while loop.time() < until:
+        client = cluster.client(f"writer-{random.random()}", random.choice(NODES))
+        key = f"key-{random.randrange(4)}"
+        with suppress(KvError):
+            match random.randrange(4):
+                case 0 | 1:
+                    await client.put(key, f"{loop.time()}", deadline=1.0)
+                case 2:
+                    await client.delete(key, deadline=1.0)
+                case _:
+                    await client.put(key, "brief", ttl=0.5, deadline=1.0)
+        await client.close()
+        await asyncio.sleep(random.uniform(0, 0.1))
+
+
+async def keep_repairing(cluster: SimulatedCluster, random: Random) -> None:
+    """Repair between any two nodes, again and again."""
+    while True:
+        node = cluster.node(random.choice(NODES)).assembly
+        if node is not None:
+            with suppress(KvError):
+                async with asyncio.timeout(5):
+                    await node.driver.repair(random.choice(NODES))
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES))
+def test_repairs_bring_nothing_back_that_was_deleted(seed: int) -> None:
+    """Nor break another rule, whenever they run, with faults and forgetting beside."""
+    repairs: list[int] = []
+
+    async def main(cluster: SimulatedCluster) -> None:
+        random = Random(seed)
+        await cluster.start_all()
+        repairing = asyncio.create_task(keep_repairing(cluster, random))
+        writing = asyncio.create_task(put_and_delete(cluster, random, 8.0))
+        for _ in range(3):
+            await asyncio.sleep(random.uniform(1, 3))
+            await random.choice(FAULTS)(cluster, random.choice(NODES))
+        await writing
+        assert await rest(cluster)
+        await asyncio.sleep(3)
+        repairing.cancel()
+        for name in NODES:
+            node = cluster.node(name).assembly
+            assert node is not None
+            repairs.append(node.repairs.repairs)
+        assert cluster.violations() == ()
+
+    settings = {**SETTINGS, "forget_interval_ms": 300}
+    run(main, nodes=NODES, seed=seed, settings=settings)
+    assert sum(repairs) > 10
 
 
 @pytest.mark.parametrize("seed", range(EXAMPLES))
