@@ -278,7 +278,6 @@ class Driver:
             names = ", ".join(sorted(known)) or "none"
             msg = f"{peer!r} is no peer of this node; it knows {names}"
             raise InvalidArgumentError(msg)
-        self.check_serving()
         return await self._repairs.repair(known[peer])
 
     def roster(self) -> Roster:

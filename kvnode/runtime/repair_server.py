@@ -52,6 +52,9 @@ class RepairNode(Protocol):
     def damaged(self, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: it is pulled from a peer."""
 
+    def check_serving(self) -> None:
+        """Do nothing if this node's store is whole; else raise UnavailableError."""
+
     def peer_name(self, peer: ReplicaId) -> str:
         """Return what people call a connected peer; empty if it is not connected."""
 
@@ -196,8 +199,9 @@ class RepairServer:
         Goes on if the caller does not wait for the end.
 
         Raises:
-            UnavailableError: The peer is not connected, one of the two takes part in
-                another repair, or the repair ended before it was complete.
+            UnavailableError: The peer is not connected, one of the two is being filled
+                or takes part in another repair, or this one ended before it was
+                complete.
             CorruptRecordError: The own store cannot be read.
         """
         if self.repairing_with:
@@ -213,6 +217,7 @@ class RepairServer:
     ) -> asyncio.Task[RepairOutcome]:
         node = self._node
         assert node is not None, "attach comes first"
+        node.check_serving()
         name = node.peer_name(peer)
         if not name:
             msg = f"{peer:016x} is not connected, or does not know of repairs"
@@ -297,6 +302,7 @@ class RepairServer:
 
 
 def _retrieved(task: asyncio.Task[RepairOutcome]) -> None:
-    """See what a repair ended with, which has been told."""
-    if not task.cancelled():
-        task.exception()
+    """Tell what a repair ended with, unless that has been told."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, KvError):
+        logger.error("a repair failed", exc_info=error)

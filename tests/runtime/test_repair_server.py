@@ -23,7 +23,13 @@ from kvnode.core.replication.messages import (
 from kvnode.core.replication.range_message import RangeMessage
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.rolling_digest import TOTAL_END, RollingDigest
-from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress, Write
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    Filling,
+    PeerAddress,
+    Write,
+)
 from kvnode.errors import InvalidArgumentError, UnavailableError
 from kvnode.runtime import repair_session
 from kvnode.runtime.repair_session import WINDOW_MESSAGES
@@ -173,6 +179,22 @@ async def test_repair_with_nobody_is_refused(node: RunningNode) -> None:
     await node.peer_down()
     with pytest.raises(UnavailableError, match="is not connected"):
         await node.driver.repair("tokyo")
+
+
+async def test_node_that_is_being_filled_takes_part_in_no_repair(
+    node: RunningNode,
+) -> None:
+    """D10: what it holds is no state that ever was."""
+    state = replace(node.driver.committed_state, filling=Filling())
+    node.driver.committed_state = state
+
+    with pytest.raises(UnavailableError, match="is being filled"):
+        await node.driver.repair("tokyo")
+    await node.receive(RepairBegin(5))
+
+    (end,) = said(node)
+    assert isinstance(end, RepairEnd)
+    assert "is being filled" in end.reason
 
 
 async def test_repair_ends_with_the_connection(node: RunningNode) -> None:
