@@ -31,6 +31,10 @@ BELOW = ReplicaId(1)
 """A peer that repairs are left to."""
 
 
+EMPTIED = DurableState(A, VersionVector.of({A: 1}), seq=1)
+"""Of a node that has written, and forgotten all of it."""
+
+
 class Watched(Bench):
     """Node A, which is compared with peers of protocol 2."""
 
@@ -75,6 +79,7 @@ def test_node_tells_the_digest_of_what_it_holds(bench: Watched) -> None:
 def test_empty_store_has_a_digest_too() -> None:
     """0 says that there is none: a store that lost everything must be found."""
     bench = Watched()
+    bench.node = Node(EMPTIED, Settings(PeerAddress("a", "")))
     bench.connect_2(B)
 
     assert bench.told().store == 1
@@ -149,7 +154,7 @@ def test_node_that_is_told_not_to_repair_says_how() -> None:
     """`repair_automatically = false`."""
     bench = Watched()
     settings = Settings(PeerAddress("a", ""), repair_automatically=False)
-    bench.node = Node(DurableState(A), settings)
+    bench.node = Node(EMPTIED, settings)
     bench.connect_2(B)
     bench.compared(B, 99)
 
