@@ -170,6 +170,17 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         default=5_000,
         description="Between two attempts to forget deletions (G1), in ms.",
     )
+    scan_interval_ms: Annotated[int, millis(0)] = Field(
+        default=86_400_000,
+        description="Between two looks through the whole store (D9), in ms; 0: none.",
+    )
+    repair_automatically: bool = Field(
+        default=True,
+        description="Repair when nodes that must hold the same do not (D9).",
+    )
+    repair_bytes_per_second: Annotated[int, size(64 * KIB)] = Field(
+        default=4 * MIB, description="What a repair sends at most (D9)."
+    )
     fault_injection: bool = Field(
         default=False, description="Let links be cut and slowed; for tests and demos."
     )

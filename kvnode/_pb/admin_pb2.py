@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15kvnode/v1/admin.proto\x12\tkvnode.v1\"\x0f\n\rStatusRequest\">\n\nClockEntry\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0f\n\x07\x63overed\x18\x02 \x01(\x04\x12\x0e\n\x06newest\x18\x03 \x01(\x04\"\xdb\x01\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x15\n\rmissing_there\x18\x06 \x01(\x04\x12\x14\n\x0cmissing_here\x18\x07 \x01(\x04\x12\x14\n\x0coutbox_bytes\x18\x08 \x01(\x04\x12\x10\n\x08\x64\x65lay_ms\x18\t \x01(\r\x12\x0f\n\x07\x62locked\x18\n \x01(\x08\x12\x14\n\x0cheard_ms_ago\x18\x0b \x01(\x03\"\xcb\x03\n\x0bStatusReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x63luster\x18\x05 \x01(\t\x12\x11\n\tuptime_ms\x18\x06 \x01(\x04\x12\x13\n\x0b\x65ntry_count\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\t \x01(\x04\x12\x16\n\x0eresident_bytes\x18\n \x01(\x04\x12\x12\n\ndurability\x18\x0b \x01(\t\x12\x18\n\x10\x61\x63\x63\x65pting_writes\x18\x0c \x01(\x08\x12\x18\n\x10refusing_because\x18\r \x01(\t\x12$\n\x05\x63lock\x18\x0e \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\x12$\n\x05peers\x18\x0f \x03(\x0b\x32\x15.kvnode.v1.PeerStatus\x12\x16\n\x0e\x63onflicts_ever\x18\x10 \x01(\x04\x12\x19\n\x11uncovered_batches\x18\x11 \x01(\x04\x12\x12\n\nnamespaces\x18\x12 \x03(\t\x12\x16\n\x0e\x64\x61ta_directory\x18\x13 \x01(\t\x12\x0b\n\x03hlc\x18\x14 \x01(\x04\" \n\x10NamespaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x0eNamespaceReply\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x17\n\x15ListNamespacesRequest\"$\n\x13ListNamespacesReply\x12\r\n\x05names\x18\x01 \x03(\t\"\"\n\rDigestRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"l\n\x0b\x44igestReply\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x02 \x01(\x04\x12\x12\n\nlive_count\x18\x03 \x01(\x04\x12$\n\x05\x63lock\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\"\x0f\n\rBackupRequest\"\x1b\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"A\n\x0eSetLinkRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\r\x12\x0f\n\x07\x62locked\x18\x03 \x01(\x08\"\x0e\n\x0cSetLinkReply\"7\n\x0fSetClockRequest\x12\x11\n\toffset_ms\x18\x01 \x01(\x12\x12\x11\n\tdrift_ppm\x18\x02 \x01(\x11\"\x0f\n\rSetClockReply2\xa8\x04\n\x05\x41\x64min\x12:\n\x06Status\x12\x18.kvnode.v1.StatusRequest\x1a\x16.kvnode.v1.StatusReply\x12I\n\x0f\x43reateNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12I\n\x0f\x44\x65leteNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12R\n\x0eListNamespaces\x12 .kvnode.v1.ListNamespacesRequest\x1a\x1e.kvnode.v1.ListNamespacesReply\x12:\n\x06\x44igest\x12\x18.kvnode.v1.DigestRequest\x1a\x16.kvnode.v1.DigestReply\x12<\n\x06\x42\x61\x63kup\x12\x18.kvnode.v1.BackupRequest\x1a\x16.kvnode.v1.BackupChunk0\x01\x12=\n\x07SetLink\x12\x19.kvnode.v1.SetLinkRequest\x1a\x17.kvnode.v1.SetLinkReply\x12@\n\x08SetClock\x12\x1a.kvnode.v1.SetClockRequest\x1a\x18.kvnode.v1.SetClockReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15kvnode/v1/admin.proto\x12\tkvnode.v1\"\x0f\n\rStatusRequest\">\n\nClockEntry\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0f\n\x07\x63overed\x18\x02 \x01(\x04\x12\x0e\n\x06newest\x18\x03 \x01(\x04\"\xdb\x01\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x15\n\rmissing_there\x18\x06 \x01(\x04\x12\x14\n\x0cmissing_here\x18\x07 \x01(\x04\x12\x14\n\x0coutbox_bytes\x18\x08 \x01(\x04\x12\x10\n\x08\x64\x65lay_ms\x18\t \x01(\r\x12\x0f\n\x07\x62locked\x18\n \x01(\x08\x12\x14\n\x0cheard_ms_ago\x18\x0b \x01(\x03\"\xf5\x03\n\x0bStatusReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x63luster\x18\x05 \x01(\t\x12\x11\n\tuptime_ms\x18\x06 \x01(\x04\x12\x13\n\x0b\x65ntry_count\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\t \x01(\x04\x12\x16\n\x0eresident_bytes\x18\n \x01(\x04\x12\x12\n\ndurability\x18\x0b \x01(\t\x12\x18\n\x10\x61\x63\x63\x65pting_writes\x18\x0c \x01(\x08\x12\x18\n\x10refusing_because\x18\r \x01(\t\x12$\n\x05\x63lock\x18\x0e \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\x12$\n\x05peers\x18\x0f \x03(\x0b\x32\x15.kvnode.v1.PeerStatus\x12\x16\n\x0e\x63onflicts_ever\x18\x10 \x01(\x04\x12\x19\n\x11uncovered_batches\x18\x11 \x01(\x04\x12\x12\n\nnamespaces\x18\x12 \x03(\t\x12\x16\n\x0e\x64\x61ta_directory\x18\x13 \x01(\t\x12\x0b\n\x03hlc\x18\x14 \x01(\x04\x12(\n\x07\x64igests\x18( \x01(\x0b\x32\x17.kvnode.v1.DigestStatus\" \n\x10NamespaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x0eNamespaceReply\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x17\n\x15ListNamespacesRequest\"$\n\x13ListNamespacesReply\x12\r\n\x05names\x18\x01 \x03(\t\"\"\n\rDigestRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"l\n\x0b\x44igestReply\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x02 \x01(\x04\x12\x12\n\nlive_count\x18\x03 \x01(\x04\x12$\n\x05\x63lock\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\"\x0f\n\rBackupRequest\"\x1b\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"A\n\x0eSetLinkRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\r\x12\x0f\n\x07\x62locked\x18\x03 \x01(\x08\"\x0e\n\x0cSetLinkReply\"7\n\x0fSetClockRequest\x12\x11\n\toffset_ms\x18\x01 \x01(\x12\x12\x11\n\tdrift_ppm\x18\x02 \x01(\x11\"\x0f\n\rSetClockReply\"\xb2\x02\n\x0c\x44igestStatus\x12\r\n\x05total\x18\x01 \x01(\x06\x12\r\n\x05known\x18\x02 \x01(\x08\x12\x1c\n\x14incomparable_because\x18\x03 \x01(\t\x12\x0c\n\x04view\x18\x04 \x01(\x06\x12$\n\x05\x66loor\x18\x05 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\x12\x11\n\tfloor_hlc\x18\x06 \x01(\x04\x12\x13\n\x0b\x63omparisons\x18\x07 \x01(\x04\x12\x13\n\x0b\x64ifferences\x18\x08 \x01(\x04\x12\x0e\n\x06\x61larms\x18\t \x03(\t\x12\r\n\x05scans\x18\n \x01(\x04\x12\x13\n\x0bscans_wrong\x18\x0b \x01(\x04\x12\x0f\n\x07repairs\x18\x0c \x01(\x04\x12\x18\n\x10repaired_entries\x18\r \x01(\x04\x12\x16\n\x0erepairing_with\x18\x0e \x01(\t\"\x1d\n\rRepairRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\"\x89\x02\n\x0bRepairReply\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x16\n\x0e\x64iffering_keys\x18\x02 \x01(\x04\x12\x14\n\x0csent_entries\x18\x03 \x01(\x04\x12\x18\n\x10received_entries\x18\x04 \x01(\x04\x12\x14\n\x0c\x63hanged_here\x18\x05 \x01(\x04\x12\x15\n\rchanged_there\x18\x06 \x01(\x04\x12\x14\n\x0crefused_here\x18\x07 \x01(\x04\x12\x15\n\rrefused_there\x18\x08 \x01(\x04\x12\x14\n\x0c\x64\x61maged_keys\x18\t \x01(\x04\x12\x10\n\x08messages\x18\n \x01(\x04\x12\r\n\x05\x62ytes\x18\x0b \x01(\x04\x12\x13\n\x0b\x64uration_ms\x18\x0c \x01(\x04\x32\xe4\x04\n\x05\x41\x64min\x12:\n\x06Status\x12\x18.kvnode.v1.StatusRequest\x1a\x16.kvnode.v1.StatusReply\x12I\n\x0f\x43reateNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12I\n\x0f\x44\x65leteNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12R\n\x0eListNamespaces\x12 .kvnode.v1.ListNamespacesRequest\x1a\x1e.kvnode.v1.ListNamespacesReply\x12:\n\x06\x44igest\x12\x18.kvnode.v1.DigestRequest\x1a\x16.kvnode.v1.DigestReply\x12<\n\x06\x42\x61\x63kup\x12\x18.kvnode.v1.BackupRequest\x1a\x16.kvnode.v1.BackupChunk0\x01\x12=\n\x07SetLink\x12\x19.kvnode.v1.SetLinkRequest\x1a\x17.kvnode.v1.SetLinkReply\x12@\n\x08SetClock\x12\x1a.kvnode.v1.SetClockRequest\x1a\x18.kvnode.v1.SetClockReply\x12:\n\x06Repair\x12\x18.kvnode.v1.RepairRequest\x1a\x16.kvnode.v1.RepairReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,31 +38,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PEERSTATUS']._serialized_start=118
   _globals['_PEERSTATUS']._serialized_end=337
   _globals['_STATUSREPLY']._serialized_start=340
-  _globals['_STATUSREPLY']._serialized_end=799
-  _globals['_NAMESPACEREQUEST']._serialized_start=801
-  _globals['_NAMESPACEREQUEST']._serialized_end=833
-  _globals['_NAMESPACEREPLY']._serialized_start=835
-  _globals['_NAMESPACEREPLY']._serialized_end=868
-  _globals['_LISTNAMESPACESREQUEST']._serialized_start=870
-  _globals['_LISTNAMESPACESREQUEST']._serialized_end=893
-  _globals['_LISTNAMESPACESREPLY']._serialized_start=895
-  _globals['_LISTNAMESPACESREPLY']._serialized_end=931
-  _globals['_DIGESTREQUEST']._serialized_start=933
-  _globals['_DIGESTREQUEST']._serialized_end=967
-  _globals['_DIGESTREPLY']._serialized_start=969
-  _globals['_DIGESTREPLY']._serialized_end=1077
-  _globals['_BACKUPREQUEST']._serialized_start=1079
-  _globals['_BACKUPREQUEST']._serialized_end=1094
-  _globals['_BACKUPCHUNK']._serialized_start=1096
-  _globals['_BACKUPCHUNK']._serialized_end=1123
-  _globals['_SETLINKREQUEST']._serialized_start=1125
-  _globals['_SETLINKREQUEST']._serialized_end=1190
-  _globals['_SETLINKREPLY']._serialized_start=1192
-  _globals['_SETLINKREPLY']._serialized_end=1206
-  _globals['_SETCLOCKREQUEST']._serialized_start=1208
-  _globals['_SETCLOCKREQUEST']._serialized_end=1263
-  _globals['_SETCLOCKREPLY']._serialized_start=1265
-  _globals['_SETCLOCKREPLY']._serialized_end=1280
-  _globals['_ADMIN']._serialized_start=1283
-  _globals['_ADMIN']._serialized_end=1835
+  _globals['_STATUSREPLY']._serialized_end=841
+  _globals['_NAMESPACEREQUEST']._serialized_start=843
+  _globals['_NAMESPACEREQUEST']._serialized_end=875
+  _globals['_NAMESPACEREPLY']._serialized_start=877
+  _globals['_NAMESPACEREPLY']._serialized_end=910
+  _globals['_LISTNAMESPACESREQUEST']._serialized_start=912
+  _globals['_LISTNAMESPACESREQUEST']._serialized_end=935
+  _globals['_LISTNAMESPACESREPLY']._serialized_start=937
+  _globals['_LISTNAMESPACESREPLY']._serialized_end=973
+  _globals['_DIGESTREQUEST']._serialized_start=975
+  _globals['_DIGESTREQUEST']._serialized_end=1009
+  _globals['_DIGESTREPLY']._serialized_start=1011
+  _globals['_DIGESTREPLY']._serialized_end=1119
+  _globals['_BACKUPREQUEST']._serialized_start=1121
+  _globals['_BACKUPREQUEST']._serialized_end=1136
+  _globals['_BACKUPCHUNK']._serialized_start=1138
+  _globals['_BACKUPCHUNK']._serialized_end=1165
+  _globals['_SETLINKREQUEST']._serialized_start=1167
+  _globals['_SETLINKREQUEST']._serialized_end=1232
+  _globals['_SETLINKREPLY']._serialized_start=1234
+  _globals['_SETLINKREPLY']._serialized_end=1248
+  _globals['_SETCLOCKREQUEST']._serialized_start=1250
+  _globals['_SETCLOCKREQUEST']._serialized_end=1305
+  _globals['_SETCLOCKREPLY']._serialized_start=1307
+  _globals['_SETCLOCKREPLY']._serialized_end=1322
+  _globals['_DIGESTSTATUS']._serialized_start=1325
+  _globals['_DIGESTSTATUS']._serialized_end=1631
+  _globals['_REPAIRREQUEST']._serialized_start=1633
+  _globals['_REPAIRREQUEST']._serialized_end=1662
+  _globals['_REPAIRREPLY']._serialized_start=1665
+  _globals['_REPAIRREPLY']._serialized_end=1930
+  _globals['_ADMIN']._serialized_start=1933
+  _globals['_ADMIN']._serialized_end=2545
 # @@protoc_insertion_point(module_scope)

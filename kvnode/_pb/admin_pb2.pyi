@@ -139,6 +139,7 @@ class StatusReply(_message.Message):
     NAMESPACES_FIELD_NUMBER: _builtins.int
     DATA_DIRECTORY_FIELD_NUMBER: _builtins.int
     HLC_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     region: _builtins.str
     replica: _builtins.int
@@ -165,6 +166,8 @@ class StatusReply(_message.Message):
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerStatus]: ...
     @_builtins.property
     def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def digests(self) -> Global___DigestStatus: ...
     def __init__(
         self,
         *,
@@ -188,10 +191,11 @@ class StatusReply(_message.Message):
         namespaces: _abc.Iterable[_builtins.str] | None = ...,
         data_directory: _builtins.str = ...,
         hlc: _builtins.int = ...,
+        digests: Global___DigestStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting_writes", b"accepting_writes", "clock", b"clock", "cluster", b"cluster", "conflicts_ever", b"conflicts_ever", "data_directory", b"data_directory", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "durability", b"durability", "entry_count", b"entry_count", "hlc", b"hlc", "name", b"name", "namespaces", b"namespaces", "peers", b"peers", "refusing_because", b"refusing_because", "region", b"region", "replica", b"replica", "resident_bytes", b"resident_bytes", "uncovered_batches", b"uncovered_batches", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting_writes", b"accepting_writes", "clock", b"clock", "cluster", b"cluster", "conflicts_ever", b"conflicts_ever", "data_directory", b"data_directory", "digests", b"digests", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "durability", b"durability", "entry_count", b"entry_count", "hlc", b"hlc", "name", b"name", "namespaces", b"namespaces", "peers", b"peers", "refusing_because", b"refusing_because", "region", b"region", "replica", b"replica", "resident_bytes", b"resident_bytes", "uncovered_batches", b"uncovered_batches", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -438,3 +442,159 @@ class SetClockReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetClockReply: _TypeAlias = SetClockReply  # noqa: Y015
+
+@_typing.final
+class DigestStatus(_message.Message):
+    """The rolling digest of all entries, and what comparing it with peers has shown (D9)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    INCOMPARABLE_BECAUSE_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    FLOOR_HLC_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    ALARMS_FIELD_NUMBER: _builtins.int
+    SCANS_FIELD_NUMBER: _builtins.int
+    SCANS_WRONG_FIELD_NUMBER: _builtins.int
+    REPAIRS_FIELD_NUMBER: _builtins.int
+    REPAIRED_ENTRIES_FIELD_NUMBER: _builtins.int
+    REPAIRING_WITH_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """equal on nodes that hold the same"""
+    known: _builtins.bool
+    """false: the store has to be looked through first"""
+    incomparable_because: _builtins.str
+    """empty: it counts"""
+    view: _builtins.int
+    """fingerprint of clock, roster and floor: equal on nodes"""
+    floor_hlc: _builtins.int
+    comparisons: _builtins.int
+    """with peers, since the node was started"""
+    differences: _builtins.int
+    """of them"""
+    scans: _builtins.int
+    """of the whole store, since the node was started"""
+    scans_wrong: _builtins.int
+    """that found other entries than were written"""
+    repairs: _builtins.int
+    """since the node was started"""
+    repaired_entries: _builtins.int
+    """stored here by them"""
+    repairing_with: _builtins.str
+    """name of the peer; empty: no repair is under way"""
+    @_builtins.property
+    def floor(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockEntry]:
+        """whose totals must be
+        up to where deletions are forgotten
+        """
+
+    @_builtins.property
+    def alarms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names of peers that are known to hold other entries"""
+
+    def __init__(
+        self,
+        *,
+        total: _builtins.int = ...,
+        known: _builtins.bool = ...,
+        incomparable_because: _builtins.str = ...,
+        view: _builtins.int = ...,
+        floor: _abc.Iterable[Global___ClockEntry] | None = ...,
+        floor_hlc: _builtins.int = ...,
+        comparisons: _builtins.int = ...,
+        differences: _builtins.int = ...,
+        alarms: _abc.Iterable[_builtins.str] | None = ...,
+        scans: _builtins.int = ...,
+        scans_wrong: _builtins.int = ...,
+        repairs: _builtins.int = ...,
+        repaired_entries: _builtins.int = ...,
+        repairing_with: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms", b"alarms", "comparisons", b"comparisons", "differences", b"differences", "floor", b"floor", "floor_hlc", b"floor_hlc", "incomparable_because", b"incomparable_because", "known", b"known", "repaired_entries", b"repaired_entries", "repairing_with", b"repairing_with", "repairs", b"repairs", "scans", b"scans", "scans_wrong", b"scans_wrong", "total", b"total", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DigestStatus: _TypeAlias = DigestStatus  # noqa: Y015
+
+@_typing.final
+class RepairRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    """its name"""
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["peer", b"peer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairRequest: _TypeAlias = RepairRequest  # noqa: Y015
+
+@_typing.final
+class RepairReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    DIFFERING_KEYS_FIELD_NUMBER: _builtins.int
+    SENT_ENTRIES_FIELD_NUMBER: _builtins.int
+    RECEIVED_ENTRIES_FIELD_NUMBER: _builtins.int
+    CHANGED_HERE_FIELD_NUMBER: _builtins.int
+    CHANGED_THERE_FIELD_NUMBER: _builtins.int
+    REFUSED_HERE_FIELD_NUMBER: _builtins.int
+    REFUSED_THERE_FIELD_NUMBER: _builtins.int
+    DAMAGED_KEYS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    differing_keys: _builtins.int
+    """exact up to 10,000, then at least"""
+    sent_entries: _builtins.int
+    received_entries: _builtins.int
+    changed_here: _builtins.int
+    changed_there: _builtins.int
+    refused_here: _builtins.int
+    """not covered, or forgotten: the next repair may take them"""
+    refused_there: _builtins.int
+    damaged_keys: _builtins.int
+    """records that cannot be read, and are being pulled again"""
+    messages: _builtins.int
+    """both ways"""
+    bytes: _builtins.int
+    """both ways, values above 64 KiB not counted"""
+    duration_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        differing_keys: _builtins.int = ...,
+        sent_entries: _builtins.int = ...,
+        received_entries: _builtins.int = ...,
+        changed_here: _builtins.int = ...,
+        changed_there: _builtins.int = ...,
+        refused_here: _builtins.int = ...,
+        refused_there: _builtins.int = ...,
+        damaged_keys: _builtins.int = ...,
+        messages: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        duration_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "changed_here", b"changed_here", "changed_there", b"changed_there", "damaged_keys", b"damaged_keys", "differing_keys", b"differing_keys", "duration_ms", b"duration_ms", "messages", b"messages", "peer", b"peer", "received_entries", b"received_entries", "refused_here", b"refused_here", "refused_there", b"refused_there", "sent_entries", b"sent_entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairReply: _TypeAlias = RepairReply  # noqa: Y015

@@ -74,6 +74,11 @@ class AdminStub:
                 request_serializer=kvnode_dot_v1_dot_admin__pb2.SetClockRequest.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_admin__pb2.SetClockReply.FromString,
                 _registered_method=True)
+        self.Repair = channel.unary_unary(
+                '/kvnode.v1.Admin/Repair',
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.RepairRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.RepairReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -131,6 +136,13 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Repair(self, request, context):
+        """Finds in what this node's store and a peer's differ, and mends both.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -173,6 +185,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.SetClock,
                     request_deserializer=kvnode_dot_v1_dot_admin__pb2.SetClockRequest.FromString,
                     response_serializer=kvnode_dot_v1_dot_admin__pb2.SetClockReply.SerializeToString,
+            ),
+            'Repair': grpc.unary_unary_rpc_method_handler(
+                    servicer.Repair,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.RepairRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.RepairReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -391,6 +408,33 @@ class Admin:
             '/kvnode.v1.Admin/SetClock',
             kvnode_dot_v1_dot_admin__pb2.SetClockRequest.SerializeToString,
             kvnode_dot_v1_dot_admin__pb2.SetClockReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Repair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Admin/Repair',
+            kvnode_dot_v1_dot_admin__pb2.RepairRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.RepairReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,8 @@ class AdminStub:
     """Emulates distance or a cut to a peer; refused unless fault_injection is on."""
     SetClock: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetClockRequest, _admin_pb2.SetClockReply]
     """Puts the node's wall clock wrong; refused unless fault_injection is on."""
+    Repair: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RepairRequest, _admin_pb2.RepairReply]
+    """Finds in what this node's store and a peer's differ, and mends both."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -59,6 +61,8 @@ class AdminAsyncStub(AdminStub):
     """Emulates distance or a cut to a peer; refused unless fault_injection is on."""
     SetClock: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetClockRequest, _admin_pb2.SetClockReply]  # type: ignore[assignment]
     """Puts the node's wall clock wrong; refused unless fault_injection is on."""
+    Repair: _aio.UnaryUnaryMultiCallable[_admin_pb2.RepairRequest, _admin_pb2.RepairReply]  # type: ignore[assignment]
+    """Finds in what this node's store and a peer's differ, and mends both."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -120,5 +124,13 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.SetClockReply, _abc.Awaitable[_admin_pb2.SetClockReply]]:
         """Puts the node's wall clock wrong; refused unless fault_injection is on."""
+
+    @_abc_1.abstractmethod
+    def Repair(
+        self,
+        request: _admin_pb2.RepairRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RepairReply, _abc.Awaitable[_admin_pb2.RepairReply]]:
+        """Finds in what this node's store and a peer's differ, and mends both."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -40,6 +40,7 @@ class PeerMessage(_message.Message):
     GRAFT_FIELD_NUMBER: _builtins.int
     PRUNE_FIELD_NUMBER: _builtins.int
     ABSENT_FIELD_NUMBER: _builtins.int
+    REPAIR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """first on every stream, from both sides"""
@@ -80,6 +81,8 @@ class PeerMessage(_message.Message):
     def prune(self) -> Global___Prune: ...
     @_builtins.property
     def absent(self) -> Global___Absent: ...
+    @_builtins.property
+    def repair(self) -> Global___RepairMessage: ...
     def __init__(
         self,
         *,
@@ -101,12 +104,13 @@ class PeerMessage(_message.Message):
         graft: Global___Graft | None = ...,
         prune: Global___Prune | None = ...,
         absent: Global___Absent | None = ...,
+        repair: Global___RepairMessage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "ack", b"ack", "announce", b"announce", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "graft", b"graft", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "prune", b"prune", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "ack", b"ack", "announce", b"announce", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "graft", b"graft", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "prune", b"prune", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "repair", b"repair", "report", b"report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "ack", b"ack", "announce", b"announce", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "graft", b"graft", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "prune", b"prune", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "report", b"report"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absent", b"absent", "ack", b"ack", "announce", b"announce", "delta_acknowledgement", b"delta_acknowledgement", "delta_page", b"delta_page", "delta_request", b"delta_request", "digest", b"digest", "fetch_chunk", b"fetch_chunk", "fetch_request", b"fetch_request", "graft", b"graft", "hello", b"hello", "kind", b"kind", "nack", b"nack", "ping", b"ping", "ping_request", b"ping_request", "prune", b"prune", "push", b"push", "push_acknowledgement", b"push_acknowledgement", "repair", b"repair", "report", b"report"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest", "ping", "ping_request", "ack", "nack", "announce", "graft", "prune", "absent"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["hello", "report", "push", "push_acknowledgement", "delta_request", "delta_page", "delta_acknowledgement", "fetch_request", "fetch_chunk", "digest", "ping", "ping_request", "ack", "nack", "announce", "graft", "prune", "absent", "repair"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -949,3 +953,116 @@ class Absent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Absent: _TypeAlias = Absent  # noqa: Y015
+
+@_typing.final
+class RepairMessage(_message.Message):
+    """Finding out in what two stores differ, and mending it (D9).  Messages of each side
+    are dealt with in order, and each range and page is acknowledged.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Begin(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        def __init__(
+            self,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Page(_message.Message):
+        """Entries that the receiver was found to lack, or to hold differently."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ENTRIES_FIELD_NUMBER: _builtins.int
+        LAST_FIELD_NUMBER: _builtins.int
+        FLOOR_FIELD_NUMBER: _builtins.int
+        DOUBTFUL_FIELD_NUMBER: _builtins.int
+        last: _builtins.bool
+        """of those of the sender"""
+        doubtful: _builtins.bool
+        """the sender has found its own store to be wrong"""
+        @_builtins.property
+        def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryRecord]: ...
+        @_builtins.property
+        def floor(self) -> Global___Floor: ...
+        def __init__(
+            self,
+            *,
+            entries: _abc.Iterable[Global___EntryRecord] | None = ...,
+            last: _builtins.bool = ...,
+            floor: Global___Floor | None = ...,
+            doubtful: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["doubtful", b"doubtful", "entries", b"entries", "floor", b"floor", "last", b"last"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Acknowledgement(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CHANGED_FIELD_NUMBER: _builtins.int
+        REFUSED_FIELD_NUMBER: _builtins.int
+        changed: _builtins.int
+        """of a page: entries stored there"""
+        refused: _builtins.int
+        """of a page: entries not its to take"""
+        def __init__(
+            self,
+            *,
+            changed: _builtins.int = ...,
+            refused: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "refused", b"refused"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    BEGIN_FIELD_NUMBER: _builtins.int
+    RANGE_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    session: _builtins.int
+    """chosen by who begins"""
+    range: _builtins.bytes
+    """the format of kvnode.core.replication.range_message"""
+    ended: _builtins.str
+    """before it is complete; why"""
+    @_builtins.property
+    def begin(self) -> Global___RepairMessage.Begin: ...
+    @_builtins.property
+    def page(self) -> Global___RepairMessage.Page: ...
+    @_builtins.property
+    def acknowledgement(self) -> Global___RepairMessage.Acknowledgement: ...
+    def __init__(
+        self,
+        *,
+        session: _builtins.int = ...,
+        begin: Global___RepairMessage.Begin | None = ...,
+        range: _builtins.bytes = ...,
+        page: Global___RepairMessage.Page | None = ...,
+        acknowledgement: Global___RepairMessage.Acknowledgement | None = ...,
+        ended: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "begin", b"begin", "ended", b"ended", "page", b"page", "range", b"range", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "begin", b"begin", "ended", b"ended", "page", b"page", "range", b"range", "session", b"session", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["begin", "range", "page", "acknowledgement", "ended"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___RepairMessage: _TypeAlias = RepairMessage  # noqa: Y015

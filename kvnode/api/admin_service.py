@@ -10,13 +10,15 @@ import psutil
 
 from kvnode._pb import admin_pb2 as pb
 from kvnode._pb import admin_pb2_grpc
+from kvnode.api.clock_entries import clock_entries
 from kvnode.api.digest import digest
+from kvnode.api.digest_status import RepairPort, digest_status, repair_reply
 from kvnode.api.limits import checked_namespace
 from kvnode.api.namespaces import Namespaces, registration
 from kvnode.api.port import NodePort
 from kvnode.api.status_map import abort, to_message
 from kvnode.api.writing import write_and_wait
-from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.commands import Command, Delete, Put
 from kvnode.core.node.node import Peer
 from kvnode.core.versions.version import Kind
@@ -55,7 +57,7 @@ class AdjustableClock(Protocol):
         """Be wrong by so much from now on; ValueError if it is out of range."""
 
 
-class AdminPort(NodePort, Protocol):
+class AdminPort(NodePort, RepairPort, Protocol):
     """What operators may see of the node, beyond what clients may."""
 
     def peers(self) -> Mapping[ReplicaId, Peer]:
@@ -136,12 +138,13 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             durability=facts.durability,
             accepting_writes=not refusal,
             refusing_because=refusal,
-            clock=_clock_entries(node.clock()),
+            clock=clock_entries(node.clock()),
             conflicts_ever=node.conflicts_ever(),
             uncovered_batches=node.uncovered_batches(),
             namespaces=self._namespaces.names(),
             data_directory=facts.data_directory,
             hlc=node.hlc(),
+            digests=digest_status(node),
         )
         self._add_peers(reply)
         return reply
@@ -238,7 +241,7 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
                 reply = await digest(view, names, self._node.now())
         except KvError as error:
             await abort(context, to_message(error))
-        reply.clock.extend(_clock_entries(clock))
+        reply.clock.extend(clock_entries(clock))
         return reply
 
     async def Backup(  # noqa: N802 -- the name is the protocol's
@@ -280,20 +283,18 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return pb.SetClockReply()
 
+    async def Repair(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.RepairRequest, context: Context
+    ) -> pb.RepairReply:
+        """Find in what this node's store and a peer's differ, and mend both."""
+        try:
+            return repair_reply(await self._node.repair(request.peer))
+        except KvError as error:
+            await abort(context, to_message(error))
+
     async def _refuse_unless_injecting(self, context: Context) -> None:
         if not self._facts.fault_injection:
             await context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 "this node was not started with fault_injection = true",
             )
-
-
-def _clock_entries(clock: VersionVector) -> list[pb.ClockEntry]:
-    return [
-        pb.ClockEntry(
-            replica=replica,
-            covered=clock.prefix(replica),
-            newest=clock.newest(replica),
-        )
-        for replica, _ in clock.items()
-    ]

@@ -9,6 +9,7 @@ import typer
 from kvnode.cli import plugins
 from kvnode.cli.commands import (
     conflicts,
+    digests,
     entries,
     listing,
     merging,
@@ -89,7 +90,7 @@ for _part in (entries, listing, watching, conflicts, merging):
     _part.register(app)
 for _file in (import_file, export_file, backup):
     _file.register(app, panel=_FILES)
-for _operation in (serve, nodes, namespaces):
+for _operation in (serve, nodes, digests, namespaces):
     _operation.register(app, panel=_OPERATING)
 app.command("version", rich_help_panel=_OPERATING)(version)
 plugins.register(app, plugins.installed(), panel=_ADDED)

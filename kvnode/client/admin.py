@@ -9,9 +9,9 @@ from google.protobuf.message import Message
 from kvnode._pb import admin_pb2
 from kvnode.client.arguments import deadline_seconds
 from kvnode.client.dispatcher import Dispatcher, guarded
-from kvnode.client.replies import digest_of, status_of
+from kvnode.client.replies import digest_of, repair_of, status_of
 from kvnode.client.store import Store
-from kvnode.client.values import Digest, NodeStatus
+from kvnode.client.values import Digest, NodeStatus, RepairResult
 from kvnode.errors import InvalidArgumentError
 from kvnode.limits import CLOCK_BEND_MILLIS_MAX, CLOCK_BEND_PPM_MAX
 
@@ -53,6 +53,21 @@ class AdminStore(Store):
             deadline=deadline,
         )
         return digest_of(reply)
+
+    async def repair(self, peer: str, *, deadline: float | None = None) -> RepairResult:
+        """
+        Find in what the node and its peer called *peer* differ, and mend both.
+
+        Goes on at the node if no reply comes in time: `status` tells.
+        """
+        reply = await self._admin(
+            "Repair",
+            admin_pb2.RepairRequest(peer=peer),
+            admin_pb2.RepairReply.FromString,
+            deadline=deadline,
+            writes=True,
+        )
+        return repair_of(reply)
 
     async def namespaces(self, *, deadline: float | None = None) -> tuple[str, ...]:
         """Return the names of the namespaces known at the node."""

@@ -4,18 +4,21 @@ import json
 
 from kvnode._pb import admin_pb2, kv_pb2
 from kvnode.client.values import (
+    UNTOLD_DIGEST,
     Change,
     Changes,
     ClockEntry,
     Conflict,
     ConflictPage,
     Digest,
+    DigestStatus,
     Item,
     JsonValue,
     Kind,
     NodeStatus,
     Page,
     PeerStatus,
+    RepairResult,
     Value,
     WriteResult,
 )
@@ -174,6 +177,47 @@ def status_of(reply: admin_pb2.StatusReply) -> NodeStatus:
         namespaces=tuple(reply.namespaces),
         data_directory=reply.data_directory,
         hlc=HlcTimestamp(reply.hlc),
+        digests=digest_status_of(reply.digests)
+        if reply.HasField("digests")
+        else UNTOLD_DIGEST,
+    )
+
+
+def digest_status_of(told: admin_pb2.DigestStatus) -> DigestStatus:
+    """Return how a node's digest stands."""
+    return DigestStatus(
+        f"{told.total:016x}",
+        told.known,
+        told.incomparable_because,
+        f"{told.view:016x}",
+        tuple(_clock_entry(entry) for entry in told.floor),
+        HlcTimestamp(told.floor_hlc),
+        told.comparisons,
+        told.differences,
+        tuple(told.alarms),
+        told.scans,
+        told.scans_wrong,
+        told.repairs,
+        told.repaired_entries,
+        told.repairing_with,
+    )
+
+
+def repair_of(reply: admin_pb2.RepairReply) -> RepairResult:
+    """Return what a repair has found and mended."""
+    return RepairResult(
+        reply.peer,
+        reply.differing_keys,
+        reply.sent_entries,
+        reply.received_entries,
+        reply.changed_here,
+        reply.changed_there,
+        reply.refused_here,
+        reply.refused_there,
+        reply.damaged_keys,
+        reply.messages,
+        reply.bytes,
+        reply.duration_ms / 1000,
     )
 
 

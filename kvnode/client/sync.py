@@ -204,6 +204,7 @@ class SyncClient(SyncStore):
 
     status = _blocking(Client.status)
     digest = _blocking(Client.digest)
+    repair = _blocking(Client.repair)
     namespaces = _blocking(Client.namespaces)
     create_namespace = _blocking(Client.create_namespace)
     delete_namespace = _blocking(Client.delete_namespace)

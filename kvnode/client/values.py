@@ -185,6 +185,62 @@ class PeerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestStatus:
+    """
+    A node's rolling digest of all its entries, and what comparing it has shown.
+
+    Nodes of equal `view` have seen the same writes and must have the same `total`, if
+    `incomparable_because` is empty; both are 16 hex digits.  Counts are since the node
+    was started; `alarms` names the peers that are known to hold other entries, and
+    `repairing_with` one with which a repair is under way, if any.
+    """
+
+    total: str
+    known: bool
+    incomparable_because: str
+    view: str
+    floor: tuple[ClockEntry, ...] = ()
+    floor_hlc: HlcTimestamp = HlcTimestamp(0)  # noqa: RUF009 -- a number
+    comparisons: int = 0
+    differences: int = 0
+    alarms: tuple[str, ...] = ()
+    scans: int = 0
+    scans_wrong: int = 0
+    repairs: int = 0
+    repaired_entries: int = 0
+    repairing_with: str = ""
+
+
+UNTOLD_DIGEST = DigestStatus(
+    "", known=False, incomparable_because="it is too old to tell its digest", view=""
+)
+"""Of a node of an older version."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairResult:
+    """
+    What one repair between a node and `peer` has found and mended.
+
+    `differing_keys` is exact up to 10,000, then at least.  Refused entries are not
+    covered yet, or forgotten: the next repair may take them.
+    """
+
+    peer: str
+    differing_keys: int
+    sent_entries: int
+    received_entries: int
+    changed_here: int
+    changed_there: int
+    refused_here: int
+    refused_there: int
+    damaged_keys: int
+    messages: int
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A node's account of itself; `refusing_because` is empty while it accepts."""
 
@@ -208,6 +264,7 @@ class NodeStatus:
     namespaces: tuple[str, ...]
     data_directory: str
     hlc: HlcTimestamp
+    digests: DigestStatus = UNTOLD_DIGEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ report NOT_SERVING, let calls end, finish queued turns, close the store.
 """
 
 import asyncio
+import gc
 import logging
 import secrets
 import signal
@@ -219,6 +220,8 @@ async def serve(config: NodeConfig) -> None:
 async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
     node = await start(config)
     telling = asyncio.create_task(_tell_health(node), name="health")
+    gc.collect()
+    gc.freeze()  # what is here stays: no collection need walk through it again
     logger.info(
         "%s (%016x) listens on %s",
         config.name,

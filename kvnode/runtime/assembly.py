@@ -27,6 +27,8 @@ from kvnode.runtime.clock import Clock
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
+from kvnode.runtime.repair_server import RepairServer
+from kvnode.runtime.self_check import SelfCheck
 from kvnode.runtime.start_over import start_over
 from kvnode.storage.durability import Durability
 from kvnode.storage.port import Store
@@ -90,6 +92,8 @@ class Assembly:
     store: NodeStore
     pool: PeerPool
     deltas: DeltaServer
+    repairs: RepairServer
+    self_check: SelfCheck
     driver: Driver
     namespaces: Namespaces
     operations: Operations
@@ -131,12 +135,21 @@ async def assemble(
         page_bytes=config.delta_page_bytes,
         sessions_max=config.delta_sessions_max,
     )
+    repairs = RepairServer(
+        store,
+        pool,
+        random_word=surroundings.random_replica,
+        uniform=surroundings.uniform,
+        page_bytes=config.delta_page_bytes,
+        bytes_per_second=config.repair_bytes_per_second,
+    )
     driver = Driver(
         Node(state, _settings(own, config, surroundings.clock()), surroundings.rng),
         store,
         pool,
         clock=surroundings.clock,
         deltas=deltas,
+        repairs=repairs,
         inbox=Inbox(
             operations_max=config.inbox_operations_max,
             bytes_max=config.inbox_bytes_max,
@@ -153,6 +166,14 @@ async def assemble(
         store,
         pool,
         deltas,
+        repairs,
+        SelfCheck(
+            store,
+            driver,
+            interval_ms=config.scan_interval_ms,
+            uniform=surroundings.uniform,
+            on_checked=repairs.checked,
+        ),
         driver,
         namespaces,
         Operations(driver, reader),
@@ -169,6 +190,7 @@ def _settings(own: PeerAddress, config: NodeConfig, started_at: Millis) -> Setti
         clock_ahead_max=Millis(config.clock_offset_max_ms),
         forget_interval=Millis(config.forget_interval_ms),
         incarnation=started_at,
+        repair_automatically=config.repair_automatically,
     )
 
 
@@ -213,12 +235,15 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     namespaces are made when it has.
 
     Returns:
-        The tasks that run: turns, and in relaxed mode syncs.  The node is
-        finished when any of them ends.
+        The tasks that run: turns, self-checks, and in relaxed mode syncs.  The node
+        is finished when any of them ends.
     """
     if _is_empty(node) and (node.config.peers or node.config.seeds):
         node.driver.join(Millis(node.config.join_patience_ms))
-    background = [asyncio.create_task(node.driver.run(), name="turns")]
+    background = [
+        asyncio.create_task(node.driver.run(), name="turns"),
+        asyncio.create_task(node.self_check.run(), name="self-check"),
+    ]
     if node.store.durability is Durability.RELAXED:
         syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)
         background.append(asyncio.create_task(syncing, name="syncs"))
@@ -268,6 +293,7 @@ async def end_turns(node: Assembly, background: list[asyncio.Task[None]]) -> Non
     turns, *others = (*background, *node.later)
     for task in others:
         task.cancel()
+    await node.repairs.close()
     await asyncio.gather(turns, *others, return_exceptions=True)
     node.deltas.close()
     node.store.close()

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, assert_never
 
+from kvnode.api.digest_status import DigestStanding
 from kvnode.api.port import OnReply
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.dissemination.messages import WakeAt
@@ -34,6 +35,7 @@ from kvnode.core.node.commands import (
 )
 from kvnode.core.node.events import (
     TICK_MILLIS,
+    BeginRepair,
     Damaged,
     Dial,
     Disconnect,
@@ -45,7 +47,11 @@ from kvnode.core.node.events import (
     PeersConfigured,
     PeerUp,
     Received,
+    RepairArrived,
+    RepairSaid,
+    RepairTaken,
     Reply,
+    Scanned,
     Send,
     ServeDelta,
     StartOver,
@@ -54,6 +60,7 @@ from kvnode.core.node.events import (
 )
 from kvnode.core.node.health import HealthChange, MemberStatus
 from kvnode.core.node.node import Node, Peer, TurnResult
+from kvnode.core.replication.repair_outcome import RepairOutcome
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import NEW_SESSION, Session
@@ -65,6 +72,7 @@ from kvnode.core.versions.store_view import (
 )
 from kvnode.errors import (
     IndeterminateError,
+    InvalidArgumentError,
     KvError,
     OverloadedError,
     StartOverError,
@@ -74,6 +82,7 @@ from kvnode.errors import (
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
+from kvnode.runtime.repair_server import RepairServer
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
@@ -112,6 +121,7 @@ class Driver:
         *,
         clock: Clock,
         deltas: DeltaServer,
+        repairs: RepairServer,
         inbox: Inbox,
         backup: Callable[[], AsyncIterator[bytes]],
     ) -> None:
@@ -124,6 +134,7 @@ class Driver:
         self.backup = backup
         self._transport = transport
         self._deltas = deltas
+        self._repairs = repairs
         self._inbox = inbox
         self._replies: dict[int, OnReply] = {}
         self._numbers = 0
@@ -137,6 +148,7 @@ class Driver:
         self._joining_until = Millis(0)
         self._waking: asyncio.TimerHandle | None = None
         deltas.attach(self.damaged)
+        repairs.attach(self)
 
     # -- events in -----------------------------------------------------------
 
@@ -189,6 +201,7 @@ class Driver:
                 size = getattr(message, "size_bytes", 256 * 1024)
             case PeerDown(peer):
                 self._deltas.end(peer)
+                self._repairs.end(peer)
             case PeerUp():
                 pass
         self._inbox.put(event, 1, size)
@@ -216,6 +229,14 @@ class Driver:
             self._damaged.add(key)
             self._inbox.put(Damaged(key), 1, len(key.key))
 
+    def scanned(self, event: Scanned) -> None:
+        """Queue what a scan of the store has found."""
+        self._inbox.put(event, 1, 0)
+
+    def repair_arrived(self, event: RepairArrived) -> None:
+        """Queue a page of a repair to be merged."""
+        self._inbox.put(event, len(event.page.entries), event.page.size_bytes)
+
     # -- what others ask -----------------------------------------------------
 
     def clock(self) -> VersionVector:
@@ -237,6 +258,46 @@ class Driver:
     def peers(self) -> Mapping[ReplicaId, Peer]:
         """Return the connected peers."""
         return self.node.peers
+
+    def peer_name(self, peer: ReplicaId) -> str:
+        """Return what people call a peer that can be repaired with; else nothing."""
+        known = self.node.peers.get(peer)
+        return known.address.name if known and known.speaks_digests else ""
+
+    def digest_standing(self) -> DigestStanding:
+        """Return the digest, and what comparing it has shown (D9)."""
+        watch, repairs = self.node.digests, self._repairs
+        names = {peer.replica: peer.name for peer in self.known_peers()}
+        return DigestStanding(
+            self.node.state.digest,
+            self.node.view_digest(),
+            self.node.state.floor,
+            watch.incomparable,
+            watch.comparisons,
+            watch.differences,
+            tuple(names.get(each, f"{each:016x}") for each in watch.alarms),
+            repairs.scans,
+            repairs.scans_wrong,
+            repairs.repairs,
+            repairs.repaired,
+            repairs.repairing_with,
+        )
+
+    async def repair(self, peer: str) -> RepairOutcome:
+        """
+        Repair with the peer called *peer*; goes on if nobody waits for it any more.
+
+        Raises:
+            InvalidArgumentError: There is no such peer.
+            UnavailableError: It is not connected, another repair is under way, or it
+                ended before it was complete.
+        """
+        known = {each.name: each.replica for each in self.known_peers()}
+        if peer not in known:
+            names = ", ".join(sorted(known)) or "none"
+            msg = f"{peer!r} is no peer of this node; it knows {names}"
+            raise InvalidArgumentError(msg)
+        return await self._repairs.repair(known[peer])
 
     def roster(self) -> Roster:
         """Return who ever joined, and what became of them."""
@@ -482,7 +543,7 @@ class Driver:
             elif isinstance(effect, Dial | Disconnect):
                 self._perform(effect)
 
-    def _perform(self, effect: Effect) -> None:  # noqa: C901 -- one case for each effect
+    def _perform(self, effect: Effect) -> None:
         match effect:
             case Reply(number):
                 self._answer(number, effect)
@@ -492,19 +553,39 @@ class Driver:
                 self._deltas.serve(peer, request)
             case PaceDelta(peer, session, number, abandoned):
                 self._deltas.pace(peer, session, number, abandoned=abandoned)
-            case Dial(peer_address):
-                self._transport.dial(peer_address)
-            case HangUp(peer_address):
-                self._transport.hang_up(peer_address)
+            case Dial() | HangUp() | Disconnect():
+                self._connect(effect)
             case StartOver(reason):
                 self._start_over = reason
                 self.stop()
-            case Disconnect(peer, reason):
-                self._transport.disconnect(peer, reason)
             case Tell(told):
                 logger.warning("%s", told)
             case WakeAt(due):
                 self._wake_at(due)
+            case BeginRepair() | RepairSaid() | RepairTaken():
+                self._perform_repair(effect)
+            case _:
+                assert_never(effect)
+
+    def _connect(self, effect: Dial | HangUp | Disconnect) -> None:
+        match effect:
+            case Dial(address):
+                self._transport.dial(address)
+            case HangUp(address):
+                self._transport.hang_up(address)
+            case Disconnect(peer, reason):
+                self._transport.disconnect(peer, reason)
+            case _:
+                assert_never(effect)
+
+    def _perform_repair(self, effect: BeginRepair | RepairSaid | RepairTaken) -> None:
+        match effect:
+            case BeginRepair(peer):
+                self._repairs.begin_soon(peer)
+            case RepairSaid(peer, message):
+                self._repairs.hear(peer, message)
+            case RepairTaken():
+                self._repairs.taken(effect)
             case _:
                 assert_never(effect)
 

@@ -5,10 +5,11 @@ import asyncio
 from kvnode.core.replication.entry_scan import ResultT, Steps
 
 
-async def finish(steps: Steps[ResultT]) -> ResultT:
+async def finish(steps: Steps[ResultT], *, pause_seconds: float = 0.0) -> ResultT:
     """
     Return the result of *steps*; other tasks have their turn after each.
 
+    With a pause between them, what is not urgent leaves most of the time to others.
     Being cancelled ends the work, and releases what it holds.
     """
     try:
@@ -18,6 +19,6 @@ async def finish(steps: Steps[ResultT]) -> ResultT:
             except StopIteration as stop:
                 result: ResultT = stop.value
                 return result
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause_seconds)
     finally:
         steps.close()

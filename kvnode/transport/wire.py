@@ -1,10 +1,9 @@
 """Peer messages as protobuf, and back."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import assert_never
 
 from kvnode._pb import peer_pb2 as pb
-from kvnode.core.clocks.version_vector import Spans, VersionVector
 from kvnode.core.dissemination.messages import Absent, Announce, Graft, Prune
 from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
 from kvnode.core.node.events import Message
@@ -17,17 +16,28 @@ from kvnode.core.replication.messages import (
     FetchRequest,
     Push,
     PushAcknowledgement,
+    RepairAcknowledgement,
+    RepairBegin,
+    RepairEnd,
+    RepairPage,
+    RepairRange,
     Report,
-    WireEntry,
 )
-from kvnode.core.versions.floor import Floor
-from kvnode.core.versions.record import HLC_END
 from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.wire_probes import PROBE_DECODERS, encode_probe
+from kvnode.transport.wire_repair import decode_repair, encode_repair
 from kvnode.transport.wire_spreading import SPREADING_DECODERS, encode_spreading
-from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
+from kvnode.transport.wire_values import (
+    decode_clock,
+    decode_entries,
+    decode_floor,
+    encode_clock,
+    encode_entry,
+    encode_floor,
+)
+from kvnode.types import Dot, EntryKey, Millis, Namespace, ReplicaId
 
 PROTOCOL = 2
 """The newest protocol version this node speaks."""
@@ -36,48 +46,6 @@ PROTOCOL_MIN = 1
 """The oldest one it still speaks."""
 
 _STANDINGS = frozenset(map(int, Standing))
-
-
-def encode_clock(clock: VersionVector) -> pb.Clock:
-    """Return *clock* as a message."""
-    message = pb.Clock()
-    for replica, spans in clock.items():
-        entry = message.entries.add(replica=replica)
-        rest: Iterable[tuple[int, int]] = spans
-        if spans[0][0] == 1:
-            entry.covered = spans[0][1]
-            rest = spans[1:]
-        for first, last in rest:
-            entry.beyond.add(first=first, last=last)
-    return message
-
-
-def decode_clock(message: pb.Clock) -> VersionVector:
-    """
-    Return the clock of *message*.
-
-    Raises:
-        PeerProtocolError: Replicas or intervals are out of order, or intervals
-            are empty or touch.
-    """
-    spans: dict[ReplicaId, Spans] = {}
-    before = -1
-    for entry in message.entries:
-        if entry.replica <= before:
-            msg = f"clock entry {entry.replica:016x} follows {before:016x}"
-            raise PeerProtocolError(msg)
-        before = entry.replica
-        found = [(1, entry.covered)] if entry.covered else []
-        found.extend((i.first, i.last) for i in entry.beyond)
-        edge = -1
-        for first, last in found:
-            if not edge + 1 < first <= last:
-                msg = f"clock intervals {found} are not ascending and apart"
-                raise PeerProtocolError(msg)
-            edge = last
-        if found:
-            spans[ReplicaId(entry.replica)] = tuple(found)
-    return VersionVector(spans)
 
 
 def encode_address(peer: PeerAddress) -> pb.Address:
@@ -131,39 +99,7 @@ def decode_member(message: pb.Member) -> Member:
     )
 
 
-def encode_floor(floor: Floor) -> pb.Floor:
-    """Return *floor* as a message."""
-    return pb.Floor(vector=encode_clock(floor.vector), hlc=floor.hlc)
-
-
-def decode_floor(message: pb.Floor) -> Floor:
-    """
-    Return the floor of *message*.
-
-    Raises:
-        PeerProtocolError: Its clock is none, or its timestamp beyond any clock.
-    """
-    if message.hlc >= HLC_END:
-        msg = f"a floor at {message.hlc} is above what any clock reaches"
-        raise PeerProtocolError(msg)
-    return Floor(decode_clock(message.vector), HlcTimestamp(message.hlc))
-
-
-def _encode_entry(entry: WireEntry) -> pb.EntryRecord:
-    (namespace, key), record, value_bytes = entry
-    return pb.EntryRecord(
-        namespace=namespace, key=key, record=record, value_bytes=value_bytes
-    )
-
-
-def _decode_entries(messages: Iterable[pb.EntryRecord]) -> tuple[WireEntry, ...]:
-    return tuple(
-        WireEntry(EntryKey(Namespace(m.namespace), m.key), m.record, m.value_bytes)
-        for m in messages
-    )
-
-
-def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one for each kind
+def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one each
     """Return *message* in its envelope."""
     match message:
         case Report():
@@ -176,7 +112,7 @@ def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one 
                 origin=origin,
                 first=first,
                 last=last,
-                entries=map(_encode_entry, entries),
+                entries=map(encode_entry, entries),
             )
             return pb.PeerMessage(push=push)
         case PushAcknowledgement(origin, first, last):
@@ -192,6 +128,14 @@ def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one 
             return encode_probe(message)
         case Announce() | Graft() | Prune() | Absent():
             return encode_spreading(message)
+        case (
+            RepairBegin()
+            | RepairRange()
+            | RepairPage()
+            | RepairAcknowledgement()
+            | RepairEnd()
+        ):
+            return pb.PeerMessage(repair=encode_repair(message))
         case _:
             assert_never(message)
 
@@ -260,7 +204,7 @@ def _encode_page(page: DeltaPage) -> pb.DeltaPage:
         session=page.session,
         number=page.number,
         snapshot_clock=encode_clock(page.snapshot_clock),
-        entries=map(_encode_entry, page.entries),
+        entries=map(encode_entry, page.entries),
         last=page.last,
         refused=page.refused,
         before_floor=page.before_floor,
@@ -308,7 +252,7 @@ def _decode_digest(envelope: pb.PeerMessage) -> Digest:
 
 def _decode_push(envelope: pb.PeerMessage) -> Push:
     m = envelope.push
-    return Push(ReplicaId(m.origin), m.first, m.last, _decode_entries(m.entries))
+    return Push(ReplicaId(m.origin), m.first, m.last, decode_entries(m.entries))
 
 
 def _decode_push_acknowledgement(envelope: pb.PeerMessage) -> PushAcknowledgement:
@@ -331,7 +275,7 @@ def _decode_place(namespace: str, key: bytes) -> EntryKey | None:
 
 def _decode_delta_page(envelope: pb.PeerMessage) -> DeltaPage:
     m = envelope.delta_page
-    entries = _decode_entries(m.entries)
+    entries = decode_entries(m.entries)
     clock = decode_clock(m.snapshot_clock)
     return DeltaPage(
         m.session,
@@ -364,6 +308,10 @@ def _decode_fetch_chunk(envelope: pb.PeerMessage) -> FetchChunk:
     return FetchChunk(m.fetch, dot, m.offset, m.total, m.data)
 
 
+def _decode_repair(envelope: pb.PeerMessage) -> Message:
+    return decode_repair(envelope.repair)
+
+
 _DECODERS: dict[str, Callable[[pb.PeerMessage], Message]] = {
     "report": _decode_report,
     "digest": _decode_digest,
@@ -376,4 +324,20 @@ _DECODERS: dict[str, Callable[[pb.PeerMessage], Message]] = {
     "fetch_chunk": _decode_fetch_chunk,
     **PROBE_DECODERS,
     **SPREADING_DECODERS,
+    "repair": _decode_repair,
 }
+
+__all__ = [
+    "PROTOCOL",
+    "PROTOCOL_MIN",
+    "decode_address",
+    "decode_clock",
+    "decode_floor",
+    "decode_member",
+    "decode_message",
+    "encode_address",
+    "encode_clock",
+    "encode_floor",
+    "encode_member",
+    "encode_message",
+]

@@ -53,6 +53,28 @@ async def test_status_says_why_writes_are_refused(node: Served) -> None:
     assert "no room" in status.refusing_because
 
 
+async def test_status_tells_the_digest_and_whether_it_counts(node: Served) -> None:
+    """D9: nodes of one view must have one total."""
+    await node.api.write(b"k")
+    digests = (await node.admin.Status(admin_pb2.StatusRequest())).digests
+
+    assert digests.known
+    assert digests.total == node.api.node.store.state().digest.total
+    assert digests.view == node.api.node.driver.node.view_digest()
+    assert digests.incomparable_because == "it has not been compared yet"
+    assert (digests.comparisons, digests.differences, digests.repairs) == (0, 0, 0)
+
+
+async def test_repair_with_nobody_is_refused(node: Served) -> None:
+    """It names those that there are."""
+    await node.api.node.peer_up()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await node.admin.Repair(admin_pb2.RepairRequest(peer="rome"))
+
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "it knows tokyo" in str(caught.value.details())
+
+
 async def test_status_shows_peers_connected_or_not(node: Served) -> None:
     """How far apart the two are, and what is on the road."""
     await node.api.node.peer_up()

@@ -23,6 +23,7 @@ from kvnode.client import (
     Page,
     PeerStatus,
     Put,
+    RepairResult,
     Value,
     WriteResult,
 )
@@ -49,6 +50,8 @@ class FakeNode:
     failure: KvError | None = None
     failure_after: int = 0  # calls that still succeed
     page_max: int = 1000
+    statuses: dict[str, NodeStatus] = field(default_factory=dict)  # by endpoint
+    repairs: list[tuple[str, str, float | None]] = field(default_factory=list)
 
     def setup(self) -> Setup:
         """Return what the command line needs to use this node."""
@@ -199,7 +202,13 @@ class FakeClient:
             msg = "nobody listens"
             raise UnavailableError(msg)
         self._node.called()
-        return a_status()
+        return self._node.statuses.get(self._target.endpoints[0], a_status())
+
+    async def repair(self, peer: str, *, deadline: float | None = None) -> RepairResult:
+        """Note who is to be repaired with whom."""
+        self._node.called()
+        self._node.repairs.append((self._target.endpoints[0], peer, deadline))
+        return RepairResult(peer, 3, 2, 2, 1, 2, 0, 0, 1, 9, 1536, 0.25)
 
     async def digest(self, namespace: str | None = None) -> Digest:
         """Return a digest that depends on what is stored and who is asked."""

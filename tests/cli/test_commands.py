@@ -179,27 +179,6 @@ def test_status_asks_every_endpoint_and_ends_with_3_if_one_is_down(run: Run) -> 
     assert "nobody listens" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("endpoints", "code", "agree"), [("a:1,b:1", 0, True), ("a:1,odd:1", 1, False)]
-)
-def test_digest_says_whether_nodes_agree(
-    run: Run, endpoints: str, code: int, *, agree: bool
-) -> None:
-    """Exit code 1 says that they differ."""
-    result = run("-e", endpoints, "digest", "--json")
-
-    assert result.exit_code == code
-    assert json.loads(result.stdout)["agree"] is agree
-
-
-def test_digest_is_of_the_namespace_unless_of_all(run: Run, node: FakeNode) -> None:
-    """--all is the way to compare whole nodes."""
-    run("digest", "-n", "users")
-    run("digest", "--all")
-
-    assert node.writes == [{"namespace": "users"}, {"namespace": None}]
-
-
 def test_namespaces_come_and_go(run: Run, node: FakeNode) -> None:
     """Deleting asks first, since everything in it goes, too."""
     assert run("namespace", "create", "users").exit_code == 0

@@ -111,6 +111,7 @@ class FakeNode:
             "ListNamespaces": (admin_pb2.ListNamespacesRequest, self._list_namespaces),
             "CreateNamespace": (admin_pb2.NamespaceRequest, self._create_namespace),
             "DeleteNamespace": (admin_pb2.NamespaceRequest, self._delete_namespace),
+            "Repair": (admin_pb2.RepairRequest, self._repair),
             "SetLink": (admin_pb2.SetLinkRequest, lambda _: admin_pb2.SetLinkReply()),
             "SetClock": (admin_pb2.SetClockRequest, self._set_clock),
         }
@@ -191,6 +192,12 @@ class FakeNode:
             uptime_ms=1500,
             clock=[admin_pb2.ClockEntry(replica=1, covered=2, newest=3)],
             peers=[admin_pb2.PeerStatus(name="other", heard_ms_ago=-1)],
+            digests=admin_pb2.DigestStatus(total=0xAB, known=True, alarms=["other"]),
+        )
+
+    def _repair(self, request: admin_pb2.RepairRequest) -> admin_pb2.RepairReply:
+        return admin_pb2.RepairReply(
+            peer=request.peer, differing_keys=3, bytes=99, duration_ms=1500
         )
 
     def _digest(self, request: admin_pb2.DigestRequest) -> admin_pb2.DigestReply:

@@ -21,6 +21,16 @@ async def test_status_and_digest_come_as_values(client: Client) -> None:
     assert (digest.entry_count, digest.live_count) == (2, 1)
 
 
+async def test_digests_and_repairs_come_as_values(client: Client) -> None:
+    """64 bits as hex digits, milliseconds as seconds."""
+    told = (await client.status()).digests
+    result = await client.repair("other")
+
+    assert (told.total, told.known, told.alarms) == ("0" * 14 + "ab", True, ("other",))
+    assert (result.peer, result.differing_keys) == ("other", 3)
+    assert (result.size_bytes, result.seconds) == (99, 1.5)
+
+
 async def test_namespaces_are_created_listed_and_deleted(client: Client) -> None:
     """Each says whether it changed anything."""
     assert await client.create_namespace("n")

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from kvnode.errors import KvError
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
+from kvnode.runtime.repair_server import RepairServer
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import (
     DEFAULT_NAMESPACE,
@@ -133,6 +135,7 @@ class RunningNode:
     clock: ManualClock
     inbox: Inbox
     deltas: DeltaServer
+    repairs: RepairServer
     driver: Driver
     running: asyncio.Task[None]
     log: list[str]
@@ -196,6 +199,14 @@ async def running_node(
     deltas = DeltaServer(
         store, transport, page_bytes=page_bytes, sessions_max=sessions_max
     )
+    repairs = RepairServer(
+        store,
+        transport,
+        random_word=count(1).__next__,
+        uniform=lambda low, _: low,
+        page_bytes=page_bytes,
+        bytes_per_second=1 << 40,
+    )
     inbox = Inbox(operations_max=operations_max, bytes_max=bytes_max)
     own = PeerAddress("home", "", OWN, "europe")
     driver = Driver(
@@ -204,16 +215,20 @@ async def running_node(
         transport,
         clock=clock,
         deltas=deltas,
+        repairs=repairs,
         inbox=inbox,
         backup=no_backup,
     )
     running = asyncio.create_task(driver.run())
-    node = RunningNode(store, transport, clock, inbox, deltas, driver, running, log)
+    node = RunningNode(
+        store, transport, clock, inbox, deltas, repairs, driver, running, log
+    )
     try:
         yield node
     finally:
         store.gate.set()
         driver.stop()
+        await repairs.close()
         await asyncio.gather(running, return_exceptions=True)
         deltas.close()
 

@@ -19,6 +19,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.node.commands import WriteRequest
 from kvnode.core.node.events import (
+    BeginRepair,
     Dial,
     Disconnect,
     Effect,
@@ -27,6 +28,8 @@ from kvnode.core.node.events import (
     Message,
     PaceDelta,
     PeerDown,
+    RepairSaid,
+    RepairTaken,
     Reply,
     Send,
     ServeDelta,
@@ -242,14 +245,14 @@ class Site:
                 self._pace(peer, session, number, abandoned=abandoned)
             case Disconnect(peer, reason):
                 self._world.disconnected(self, peer, reason)
-            case Dial() | HangUp():
-                pass  # the network connects whom it likes
-            case WakeAt():
-                pass  # time passes when the schedule says so
+            case Dial() | HangUp() | WakeAt():
+                pass  # the network connects whom it likes, and time passes by itself
             case StartOver(reason):
                 self._world.starts_over(self, reason)
             case Tell(message):
                 raise AssertionError(message)  # nothing is damaged here
+            case BeginRepair() | RepairSaid() | RepairTaken():
+                raise AssertionError(effect)  # nor are equal nodes ever different
             case _:
                 assert_never(effect)
 

@@ -37,6 +37,12 @@ from kvnode.core.replication.messages import (
     FetchRequest,
     Push,
     PushAcknowledgement,
+    RepairAcknowledgement,
+    RepairBegin,
+    RepairEnd,
+    RepairMessage,
+    RepairPage,
+    RepairRange,
     Report,
     WireEntry,
 )
@@ -55,6 +61,8 @@ from kvnode.transport.wire import (
 )
 from kvnode.types import EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests import strategies
+
+DIGEST_BYTES_MAX = 64
 
 numbers = st.integers(0, 2**64 - 1)
 page_numbers = st.integers(0, 2**63)
@@ -93,6 +101,14 @@ claims = st.lists(
 
 push_ids = st.builds(
     lambda origin, seq: PushId(origin, seq[0], seq[1]), strategies.replica_ids, ranges
+)
+
+repairs: st.SearchStrategy[RepairMessage] = st.one_of(
+    st.builds(RepairBegin, numbers),
+    st.builds(RepairRange, numbers, st.binary(max_size=20)),
+    st.builds(RepairPage, numbers, entries, st.booleans(), floors, st.booleans()),
+    st.builds(RepairAcknowledgement, numbers, numbers, numbers),
+    st.builds(RepairEnd, numbers, names),
 )
 
 messages: st.SearchStrategy[Message] = st.one_of(
@@ -137,6 +153,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Graft, push_ids, keep=st.booleans()),
     st.builds(Prune, strategies.replica_ids),
     st.builds(Absent, push_ids),
+    repairs,
 )  # fmt: skip
 
 
@@ -150,7 +167,26 @@ def test_message_survives_the_round_trip(message: Message) -> None:
 def test_every_kind_of_message_is_tried() -> None:
     """All that an envelope can hold, but for the hello, which begins a stream."""
     kinds = {field.name for field in pb.PeerMessage.DESCRIPTOR.oneofs[0].fields}
-    assert len(kinds - {"hello"}) == len(get_args(Message))
+    repairing = get_args(RepairMessage)
+    others = set(get_args(Message)) - set(repairing)
+    assert len(kinds - {"hello", "repair"}) == len(others)
+    said = {field.name for field in pb.RepairMessage.DESCRIPTOR.oneofs[0].fields}
+    assert len(said) == len(repairing)
+
+
+def test_repair_message_that_says_nothing_is_refused() -> None:
+    """An envelope of a kind, and nothing in it."""
+    with pytest.raises(PeerProtocolError, match="says nothing"):
+        decode_message(pb.PeerMessage(repair=pb.RepairMessage(session=1)))
+
+
+def test_digest_of_any_node_fits_into_64_bytes() -> None:
+    """Rule D8: whatever the number of members and of keys, and with its envelope."""
+    most = 2**64 - 1
+
+    data = encode_message(Digest(most, most, Millis(most))).SerializeToString()
+
+    assert len(data) <= DIGEST_BYTES_MAX
 
 
 @pytest.mark.parametrize(

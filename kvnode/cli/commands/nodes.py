@@ -1,45 +1,20 @@
-"""`kvnode status` and `digest`: how nodes are, and whether they agree."""
+"""`kvnode status`: how nodes are."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kvnode.cli.failures import ExitCode
+from kvnode.cli.asking import answer_json, ask_all, end
 from kvnode.cli.invocation import Call, client_command
-from kvnode.cli.output import (
-    Json,
-    complain,
-    console,
-    note,
-    plain_json,
-    print_json,
-    print_line,
-    size_text,
-)
-from kvnode.errors import KvError, UnavailableError
+from kvnode.cli.output import console, print_json, size_text
 
 if TYPE_CHECKING:
-    from kvnode.client import Client, Digest, NodeStatus, PeerStatus
-
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[Answer]):
-    """What one node said, or why it said nothing."""
-
-    endpoint: str
-    answer: Answer | None
-    error: str = ""
+    from kvnode.client import NodeStatus, PeerStatus
 
 
 def register(app: typer.Typer, *, panel: str) -> None:
-    """Add the commands to *app*."""
+    """Add the command to *app*."""
     client_command(app, "status", panel=panel, keys=False)(status)
-    client_command(app, "digest", panel=panel, keys=False)(digest)
 
 
 async def status(call: Call) -> None:
@@ -52,106 +27,15 @@ async def status(call: Call) -> None:
     Example:
       kvnode -e 127.0.0.1:7400,127.0.0.1:7401 status
     """
-    answers = await _ask_all(call, lambda client: client.status())
+    endpoints = call.target.endpoints
+    answers = await ask_all(call, endpoints, lambda client: client.status())
     if call.json:
-        nodes = [_json(each, _status_json) for each in answers]
-        print_json({"nodes": nodes})
+        print_json({"nodes": [answer_json(each) for each in answers]})
     else:
         for each in answers:
             if each.answer is not None:
                 _show_status(each.endpoint, each.answer)
-    _end(answers)
-
-
-async def digest(
-    call: Call,
-    everything: Annotated[
-        bool, typer.Option("--all", metavar="", help="Of all namespaces together.")
-    ] = False,
-) -> None:
-    """
-    Print a fingerprint of all entries; nodes that agree have the same.
-
-    Asks every endpoint given.  Exit code 1: they differ, which is normal while
-    writes are on their way.
-    """
-    namespace = None if everything else call.target.namespace
-    answers = await _ask_all(call, lambda client: client.digest(namespace))
-    digests = {each.answer.digest for each in answers if each.answer is not None}
-    if call.json:
-        nodes = [_json(each, _digest_json) for each in answers]
-        print_json({"nodes": nodes, "agree": len(digests) == 1})
-    else:
-        for each in answers:
-            if each.answer is not None:
-                found = each.answer
-                print_line(
-                    f"{found.digest.hex()}\t{found.live_count} live"
-                    f" of {found.entry_count}\t{each.endpoint}"
-                )
-    _end(answers)
-    if len(digests) > 1:
-        note("the nodes differ; try again when no writes are on their way")
-        raise typer.Exit(ExitCode.NOT_FOUND)
-
-
-async def _ask_all(
-    call: Call, ask: Callable[["Client"], Coroutine[Any, Any, Answer]]
-) -> list[Answered[Answer]]:
-    async def ask_one(endpoint: str) -> Answered[Answer]:
-        try:
-            async with call.client_of(endpoint) as client:
-                return Answered(endpoint, await ask(client))
-        except KvError as error:
-            if len(call.target.endpoints) == 1:
-                raise
-            return Answered(endpoint, None, str(error))
-
-    return list(await asyncio.gather(*map(ask_one, call.target.endpoints)))
-
-
-def _end(answers: list[Answered[Any]]) -> None:
-    """Raise if a node said nothing."""
-    failed = [each for each in answers if each.answer is None]
-    for each in failed[:-1]:
-        complain(f"{each.endpoint}: {each.error}")
-    if failed:
-        msg = f"{failed[-1].endpoint}: {failed[-1].error}"
-        raise UnavailableError(msg)
-
-
-def _json(
-    each: Answered[Answer], fields: Callable[[Answer], dict[str, Json]]
-) -> dict[str, Json]:
-    if each.answer is None:
-        return {"endpoint": each.endpoint, "reachable": False, "error": each.error}
-    return {"endpoint": each.endpoint, "reachable": True, **fields(each.answer)}
-
-
-def _with_hex_replicas(document: Json) -> Json:
-    """Write replica ids in hex: 64 bits are too many for JSON numbers."""
-    if isinstance(document, dict):
-        return {
-            name: f"{value:016x}"
-            if name == "replica" and isinstance(value, int)
-            else _with_hex_replicas(value)
-            for name, value in document.items()
-        }
-    if isinstance(document, list):
-        return [_with_hex_replicas(each) for each in document]
-    return document
-
-
-def _status_json(found: "NodeStatus") -> dict[str, Json]:
-    document = _with_hex_replicas(plain_json(found))
-    assert isinstance(document, dict), "a dataclass gives a mapping"
-    return document
-
-
-def _digest_json(found: "Digest") -> dict[str, Json]:
-    document = _with_hex_replicas(plain_json(found))
-    assert isinstance(document, dict), "a dataclass gives a mapping"
-    return document
+    end(answers)
 
 
 def _show_status(endpoint: str, found: "NodeStatus") -> None:
@@ -177,6 +61,7 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
         ),
         ("memory", size_text(found.resident_bytes)),
         ("conflicts", f"{found.conflicts_ever:,} ever"),
+        ("digest", _digest_text(found)),
         ("namespaces", ", ".join(found.namespaces)),
         ("data", found.data_directory),
     ]
@@ -187,6 +72,17 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
     if found.peers:
         out.print(_peer_table(found.peers))
     out.print()
+
+
+def _digest_text(found: "NodeStatus") -> Any:  # noqa: ANN401 - rich is imported late
+    from rich.text import Text
+
+    told = found.digests
+    if told.alarms:
+        others = ", ".join(told.alarms)
+        return Text(f"{others} hold different entries: see `kvnode digest`", "bold red")
+    counted = f"{told.comparisons:,} compared with peers, {told.differences:,} differed"
+    return f"{told.total if told.known else 'not known yet'}, {counted}"
 
 
 def _peer_table(peers: tuple["PeerStatus", ...]) -> Any:  # noqa: ANN401 - rich is imported late

@@ -125,6 +125,26 @@ def serve(
         str | None,
         _option(_LIMITS, "Between attempts to forget. (default: 5000)", "MS"),
     ] = None,
+    scan_interval_ms: Annotated[
+        str | None,
+        _option(
+            _LIMITS,
+            "How often the whole store is looked through; 0: never. (default: a day)",
+            "MS",
+        ),
+    ] = None,
+    repair_automatically: Annotated[
+        bool | None,
+        typer.Option(
+            "--repair-automatically/--no-repair-automatically",
+            metavar="",
+            help="When nodes that must hold the same do not. (default: yes)",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    repair_bytes_per_second: Annotated[
+        str | None, _option(_LIMITS, "What a repair sends. (default: 4MiB)", "SIZE")
+    ] = None,
     fault_injection: Annotated[
         bool | None,
         typer.Option(

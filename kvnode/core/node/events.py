@@ -7,9 +7,11 @@ from kvnode.core.dissemination.messages import Control as SpreadingMessage
 from kvnode.core.dissemination.messages import WakeAt
 from kvnode.core.membership.messages import Message as ProbeMessage
 from kvnode.core.node.commands import Outcome, WriteRequest
-from kvnode.core.replication.messages import DeltaRequest
+from kvnode.core.replication.messages import DeltaRequest, RepairMessage, RepairPage
 from kvnode.core.replication.messages import Message as ReplicationMessage
+from kvnode.core.replication.repair import Trust
 from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.core.versions.roster import Member
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.types import EntryKey, ReplicaId
@@ -68,6 +70,21 @@ class Damaged(NamedTuple):
     key: EntryKey
 
 
+class Scanned(NamedTuple):
+    """All entries of a snapshot give *total*; its state had the digest *then* (D9)."""
+
+    total: int
+    then: RollingDigest
+
+
+class RepairArrived(NamedTuple):
+    """A page of a repair that this node takes part in has come from *peer*."""
+
+    peer: ReplicaId
+    page: RepairPage
+    trust: Trust
+
+
 Event = (
     WriteRequest
     | PeersConfigured
@@ -77,6 +94,8 @@ Event = (
     | Tick
     | Damaged
     | RemoveMember
+    | Scanned
+    | RepairArrived
 )
 
 TICK_MILLIS = 50
@@ -155,6 +174,35 @@ class Tell(NamedTuple):
     message: str
 
 
+class BeginRepair(NamedTuple):
+    """Find out in what this store and that of *peer* differ, and mend it (D9)."""
+
+    peer: ReplicaId
+
+
+class RepairSaid(NamedTuple):
+    """*peer* said something about a repair."""
+
+    peer: ReplicaId
+    message: RepairMessage
+
+
+class RepairTaken(NamedTuple):
+    """
+    A page of a repair is durable.
+
+    Of its entries *changed* ones are stored, and *refused* ones were not this node's
+    to take.  A page that is *broken* ends the session; it says why.
+    """
+
+    peer: ReplicaId
+    session: int
+    changed: int
+    refused: int
+    last: bool
+    broken: str = ""
+
+
 Effect = (
     Send
     | Reply
@@ -166,4 +214,7 @@ Effect = (
     | Disconnect
     | Tell
     | WakeAt
+    | BeginRepair
+    | RepairSaid
+    | RepairTaken
 )

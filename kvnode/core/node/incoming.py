@@ -22,6 +22,7 @@ from kvnode.core.node.bootstrap import passed, take_page
 from kvnode.core.node.events import Send
 from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.peer import Peer
+from kvnode.core.node.repairing import Repairing
 from kvnode.core.node.served_records import ServedRecords
 from kvnode.core.node.spreading import Spreading
 from kvnode.core.node.turn import Turn
@@ -79,6 +80,7 @@ class Incoming:
         self._report_to = report_to
         self._spreading = spreading
         self._fetches = Fetches()
+        self.repairing = Repairing(self._fetches)
         self._healing = Healing()
         self._served = ServedRecords()
         self._catch_ups: dict[ReplicaId, CatchUp] = {}
@@ -130,6 +132,7 @@ class Incoming:
         self._held_back.pop(replica, None)
         self._fetches.drop_of(replica)
         self._healing.drop_of(replica)
+        self.repairing.drop_of(replica)
         self.batches.drop_of(replica)
         self._served.drop_of(replica)
 
@@ -138,6 +141,7 @@ class Incoming:
         self._forget_merged()
         self._fetches.forget()
         self._healing.forget()
+        self.repairing.forget()
         self._served = ServedRecords()  # it may hold what has not happened
 
     def _forget_merged(self) -> None:
@@ -376,6 +380,7 @@ class Incoming:
 
     def _has_none(self, peer: ReplicaId, key: EntryKey, turn: Turn) -> None:
         """Give up what waits for a record that *peer* does not have, or has damaged."""
+        self.repairing.pulled(peer, key, None, turn)
         self._healed(key, self._healing.has_none(key, peer, turn), turn)
         self._stop_waiting(peer, key, turn)
 
@@ -391,6 +396,7 @@ class Incoming:
     ) -> None:
         """Merge a pulled record, or see whether it may replace a damaged one."""
         self._absorb(entry, turn)
+        self.repairing.pulled(peer, key, entry, turn)
         floor, catch_up = GROUND, self._catch_ups.get(peer)
         # What it covers tells only if it covers what is forgotten here by now.
         tells = catch_up is not None and catch_up.tells(turn.floor)

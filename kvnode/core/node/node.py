@@ -25,6 +25,7 @@ from kvnode.core.membership.messages import Health
 from kvnode.core.membership.quarantine import Quarantine
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Reason, Refused, WriteRequest
+from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.node.events import Effect, Event, Reply
 from kvnode.core.node.health import HealthChange, MemberStatus
 from kvnode.core.node.peer import Peer
@@ -32,6 +33,7 @@ from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
+from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.versions.store_view import Commit, DurableState, TurnView, Write
 from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
 
@@ -146,6 +148,16 @@ class Node:
     def refusal(self) -> str:
         """Return why client writes are refused; empty if they are not (C1)."""
         return self._replicator.health.fence.refusal()
+
+    @property
+    def digests(self) -> DigestWatch:
+        """Return what comparing digests with peers has shown (D9)."""
+        return self._replicator.digests
+
+    def view_digest(self) -> int:
+        """Return the fingerprint of what a report would say now (D8)."""
+        state, held = self.state, self._replicator.incoming.held()
+        return view_digest(state.clock, held, state.roster.digest(), state.floor)
 
     def step(
         self, events: Sequence[Event], at: ClockReading, view: TurnView

@@ -21,6 +21,7 @@ from kvnode.core.membership.messages import Ack, Health, Nack, Ping, PingRequest
 from kvnode.core.node.acknowledgements import Acknowledgements
 from kvnode.core.node.address_book import learn, learn_members
 from kvnode.core.node.closing import Closing
+from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.node.events import (
     Damaged,
     Dial,
@@ -31,6 +32,9 @@ from kvnode.core.node.events import (
     PeerUp,
     Received,
     RemoveMember,
+    RepairArrived,
+    RepairSaid,
+    Scanned,
     Send,
     ServeDelta,
     StartOver,
@@ -54,6 +58,11 @@ from kvnode.core.replication.messages import (
     FetchRequest,
     Push,
     PushAcknowledgement,
+    RepairAcknowledgement,
+    RepairBegin,
+    RepairEnd,
+    RepairPage,
+    RepairRange,
     Report,
 )
 from kvnode.core.replication.outbox import Outbox
@@ -96,6 +105,7 @@ class Settings(NamedTuple):
         forget_interval: Between two attempts to forget, in ms (G1).
         incarnation: Where the failure detector begins, >= 0: when the node was
             started, in ms since 1970.
+        repair_automatically: Whether a repair begins when digests differ (D9).
     """
 
     own: PeerAddress
@@ -105,6 +115,7 @@ class Settings(NamedTuple):
     clock_ahead_max: Millis = Millis(500)
     forget_interval: Millis = Millis(5000)
     incarnation: int = 0
+    repair_automatically: bool = True
 
 
 class Replicator:
@@ -127,6 +138,7 @@ class Replicator:
             waiting=lambda name: self.incoming.batches.get(name.origin, name.first),
             healthy=lambda member: self.health.health(member) is not Health.DEAD,
         )
+        self.digests = DigestWatch(own, repairs=settings.repair_automatically)
         self.incoming = Incoming(
             self.peers,
             clock_ahead_max=settings.clock_ahead_max,
@@ -184,7 +196,9 @@ class Replicator:
         | Received
         | Tick
         | Damaged
-        | RemoveMember,
+        | RemoveMember
+        | Scanned
+        | RepairArrived,
         turn: Turn,
     ) -> None:
         """Take in one event."""
@@ -209,10 +223,23 @@ class Replicator:
                     turn.effects.append(Disconnect(peer, str(error)))
             case Tick():
                 self._tick(turn)
-            case Damaged(key):
-                turn.is_damaged(key)  # if it is, the turn notes it
             case RemoveMember(replica):
                 self._remove(replica, turn)
+            case Damaged() | Scanned() | RepairArrived():
+                self._take_care(event, turn)
+            case _:
+                assert_never(event)
+
+    def _take_care(self, event: Damaged | Scanned | RepairArrived, turn: Turn) -> None:
+        """Take in what looking after the store has found."""
+        match event:
+            case Damaged(key):
+                turn.is_damaged(key)  # if it is, the turn notes it
+            case Scanned(total, then):
+                turn.digest = turn.digest.settled(total, then)
+            case RepairArrived(peer):
+                if peer in self.peers:
+                    self.incoming.repairing.page(event, turn)
             case _:
                 assert_never(event)
 
@@ -286,6 +313,7 @@ class Replicator:
             return
         for replica in [r for r in self.peers if turn.roster.gone(r)]:
             name = self.peers[replica].address.name
+            self.digests.forget(replica)
             self._peer_down(replica)
             turn.effects.append(Disconnect(replica, f"{name} has been removed"))
         if turn.roster.gone(self._own) and source in self.peers:
@@ -313,6 +341,7 @@ class Replicator:
         learn_members((removed,), turn, own_name=self._settings.own.name)
         if turn.roster is before:
             return
+        self.digests.forget(replica)
         if replica in self.peers:
             self._report_to(replica, turn)  # so that it hears of it
             self._peer_down(replica)
@@ -358,6 +387,14 @@ class Replicator:
                 incoming.serve(peer, message, turn)
             case FetchChunk():
                 incoming.chunk(peer, message, turn)
+            case (
+                RepairBegin()
+                | RepairRange()
+                | RepairPage()
+                | RepairAcknowledgement()
+                | RepairEnd()
+            ):
+                turn.effects.append(RepairSaid(peer, message))
             case _:
                 msg = f"{type(message).__name__} is no message of this protocol"
                 raise PeerProtocolError(msg)
@@ -397,6 +434,17 @@ class Replicator:
         self._heard_clock(replica, digest.sent_at, turn)
         word = Word(turn.clock, held, peer.roster, digest.sent_at)
         self.forgetting.heard(replica, word)
+        name, own = peer.address.name, self._digest_word(turn)
+        if self.digests.compare(replica, name, digest.store, own, turn):
+            self.forgetting.abort()  # something may be left that healing brought back
+
+    def _digest_word(self, turn: Turn) -> int:
+        """Return the digest of all entries, if it counts (D9)."""
+        return self.digests.word(
+            turn,
+            waiting=bool(self.incoming.batches),
+            settled=self.forgetting.settled,
+        )
 
     def _heard_clock(self, replica: ReplicaId, sent_at: Millis, turn: Turn) -> None:
         """Take in that the peer's clock, as noted, was so at its *sent_at*."""
@@ -437,7 +485,7 @@ class Replicator:
         """Tell peers what is here: in a fingerprint, if they know them."""
         held = self._held(turn)
         view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
-        digest = Digest(view, 0, turn.now)
+        digest = Digest(view, self._digest_word(turn), turn.now)
         for replica in self._compared_with():
             if self.peers[replica].speaks_digests:
                 self.reported_at = turn.now if self._caught_up else Millis(0)

@@ -13,7 +13,7 @@ from kvnode.core.crdt.kinds import join
 from kvnode.core.node.events import Effect
 from kvnode.core.node.pushes import Originated
 from kvnode.core.replication.fingerprint import DigestChange
-from kvnode.core.replication.repair import repaired
+from kvnode.core.replication.repair import Trust, is_same_write, repaired
 from kvnode.core.versions.conflict_log import append
 from kvnode.core.versions.floor import GROUND, Floor, forgets
 from kvnode.core.versions.merge import merge
@@ -167,16 +167,24 @@ class Turn:
         if merged.loser:
             self._note_conflict(key, merged.loser, merged.entry)
 
-    def repair(self, key: EntryKey, incoming: Entry) -> None:
+    def repair(
+        self, key: EntryKey, incoming: Entry, trust: Trust = Trust.EQUAL
+    ) -> None:
         """
         Merge what a peer sent that should hold the same and does not (D9).
 
         Raises:
             DamagedRecordError: The record is damaged; `damaged` notes that.
         """
-        self.merge(key, incoming)
         stored = self.entry(key)
-        settled = repaired(stored, incoming, join)
+        if (
+            trust is Trust.EQUAL
+            or stored is None
+            or not is_same_write(stored, incoming)
+        ):
+            self.merge(key, incoming)
+            stored = self.entry(key)
+        settled = repaired(stored, incoming, join, trust)
         if stored is None or settled == stored:
             return
         self.put(key, settled, stored)

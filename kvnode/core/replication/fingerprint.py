@@ -97,6 +97,10 @@ class DigestChange:
         self._after: dict[EntryKey, Entry | None] = {}
         self._breaks = False
 
+    def __bool__(self) -> bool:
+        """Tell whether anything was replaced."""
+        return bool(self._after)
+
     def replace(self, key: EntryKey, before: Entry | None, after: Entry | None) -> None:
         """
         Note that *after* takes the place of *before*.

@@ -176,6 +176,76 @@ class FetchChunk(NamedTuple):
     data: bytes
 
 
+class RepairBegin(NamedTuple):
+    """
+    Find out with the sender in what the two stores differ (D9).
+
+    *session* is the sender's, which says its ranges next.
+    """
+
+    session: int
+
+
+class RepairRange(NamedTuple):
+    """A part of a step; *data* is of kvnode.core.replication.range_message."""
+
+    session: int
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the message is."""
+        return len(self.data) + 32
+
+
+class RepairPage(NamedTuple):
+    """
+    Some of the entries that the receiver was found to lack.
+
+    Attributes:
+        session: Which comparison found them.
+        entries: As the sender holds them now.
+        last: No more are to come from this side.
+        floor: What the sender had forgotten, all of which it covers.
+        doubtful: The sender has found its own store to be wrong.
+    """
+
+    session: int
+    entries: tuple[WireEntry, ...]
+    last: bool
+    floor: Floor = GROUND
+    doubtful: bool = False
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the message is."""
+        return 64 + sum(entry.size_bytes for entry in self.entries)
+
+
+class RepairAcknowledgement(NamedTuple):
+    """
+    One more range or page of *session* has been dealt with, in order.
+
+    Of a page: *changed* entries are durable at the sender of this, and *refused* ones
+    were not its to take.
+    """
+
+    session: int
+    changed: int = 0
+    refused: int = 0
+
+
+class RepairEnd(NamedTuple):
+    """The session ends before it is complete, or does not begin; *reason* says why."""
+
+    session: int
+    reason: str
+
+
+RepairMessage = (
+    RepairBegin | RepairRange | RepairPage | RepairAcknowledgement | RepairEnd
+)
+
 Message = (
     Report
     | Digest
@@ -186,4 +256,5 @@ Message = (
     | DeltaAcknowledgement
     | FetchRequest
     | FetchChunk
+    | RepairMessage
 )
