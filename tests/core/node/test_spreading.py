@@ -28,6 +28,7 @@ from kvnode.core.node.events import (
 )
 from kvnode.core.replication import fetch, messages
 from kvnode.core.replication.messages import (
+    DeltaPage,
     DeltaRequest,
     Digest,
     FetchRequest,
@@ -268,7 +269,7 @@ def test_large_value_is_passed_on_when_it_is_here() -> None:
     [(_, request)] = sent(effects, FetchRequest)
     assert isinstance(request, FetchRequest)
     assert receivers(effects) == []
-    assert receivers(crowd.hear(NEAR[0], Graft(name_of(push_of(entry))))) == []
+    assert crowd.hear(NEAR[0], Graft(name_of(push_of(entry)))) == [], "nor absent"
     chunks = fetch.serve(request, entry.version.dot, encode(entry, WIRE))
     effects = crowd.hear(WEST[2], *chunks)
 
@@ -315,6 +316,34 @@ def test_announced_push_that_does_not_come_is_asked_for() -> None:
     assert sent(crowd.later(50), Graft) == [(NEAR[0], Graft(names[1]))]
     crowd.hear(NEAR[0], written(SOUTH[1], 2))
     assert crowd.clock == VersionVector.of({SOUTH[1]: 3})
+
+
+def test_announced_push_that_comes_with_a_delta_is_not_asked_for() -> None:
+    """D1: what a delta brought is covered."""
+    crowd = Crowd()
+    crowd.hear(NEAR[0], Announce((PushId(SOUTH[1], 1, 1),)))
+    theirs = VersionVector.of({SOUTH[1]: 1})
+    peer = PeerAddress("n2", "", NEAR[1], HOME)
+    [(_, request)] = sent(
+        crowd.turn(PeerUp(peer, theirs, (), protocol=2)), DeltaRequest
+    )
+    assert isinstance(request, DeltaRequest)
+    page = DeltaPage(request.session, 0, theirs, (), last=True)
+
+    crowd.hear(NEAR[1], page)
+
+    assert sent(crowd.later(500), Graft) == []
+
+
+def test_announced_push_whose_large_value_is_being_pulled_is_not_asked_for() -> None:
+    """All but the value is here."""
+    crowd = Crowd()
+    push = push_of(register(Dot(SOUTH[1], 1), LARGE))
+    crowd.hear(NEAR[0], Announce((name_of(push),)))
+
+    crowd.hear(WEST[2], push)
+
+    assert sent(crowd.later(500), Graft) == []
 
 
 def test_push_of_a_replica_that_is_gone_is_asked_for_no_more() -> None:
