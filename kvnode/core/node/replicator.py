@@ -443,7 +443,7 @@ class Replicator:
         return self.digests.word(
             turn,
             waiting=bool(self.incoming.batches),
-            settled=self.forgetting.settled,
+            settled=self.forgetting.settled or not turn.floor,
         )
 
     def _heard_clock(self, replica: ReplicaId, sent_at: Millis, turn: Turn) -> None:
