@@ -18,10 +18,13 @@ from kvnode.api.watch import Watches
 from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
 from kvnode.core.node.commands import Put
+from kvnode.core.node.departure import has_left
 from kvnode.core.node.node import Node, Settings
 from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
+from kvnode.errors import RejectedError
+from kvnode.runtime.conflict_sweep import sweep_forever
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
@@ -122,6 +125,7 @@ async def assemble(
         pool,
         page_bytes=config.delta_page_bytes,
         sessions_max=config.delta_sessions_max,
+        bootstrap_bytes_per_second=config.bootstrap_bytes_per_second,
     )
     driver = Driver(
         Node(state, _settings(own, config)),
@@ -177,6 +181,12 @@ async def _initial_state(
     the digest does not count until the store has been scanned.
     """
     state = store.state()
+    if has_left(state.replica, state.roster):
+        msg = (
+            f"this data directory belongs to {state.replica:016x}, which has left the"
+            " cluster for good: move it away, and start with an empty one to join again"
+        )
+        raise RejectedError(msg)
     if store.unclean:
         logger.warning("not closed in relaxed mode: taking a new identity")
         roster = state.roster
@@ -201,10 +211,13 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     Begin the node's turns, and see that its namespaces are there.
 
     Returns:
-        The tasks that run: turns, and in relaxed mode syncs.  The node is
-        finished when any of them ends.
+        The tasks that run: turns first, then housekeeping.  The node is finished
+        when any of them ends.
     """
-    background = [asyncio.create_task(node.driver.run(), name="turns")]
+    background = [
+        asyncio.create_task(node.driver.run(), name="turns"),
+        asyncio.create_task(sweep_forever(node.driver), name="sweep"),
+    ]
     if node.store.durability is Durability.RELAXED:
         syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)
         background.append(asyncio.create_task(syncing, name="syncs"))
@@ -239,9 +252,9 @@ def dial_peers(node: Assembly) -> None:
 async def end_turns(node: Assembly, background: list[asyncio.Task[None]]) -> None:
     """Finish what was accepted and close the store; nobody may call any more."""
     node.driver.stop()
-    turns, *syncs = background
-    for task in syncs:
+    turns, *others = background
+    for task in others:
         task.cancel()
-    await asyncio.gather(turns, *syncs, return_exceptions=True)
+    await asyncio.gather(turns, *others, return_exceptions=True)
     node.deltas.close()
     node.store.close()

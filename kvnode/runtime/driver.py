@@ -29,6 +29,7 @@ from kvnode.core.node.commands import (
     Replicas,
     WriteRequest,
 )
+from kvnode.core.node.departure import has_left
 from kvnode.core.node.events import (
     TICK_MILLIS,
     Damaged,
@@ -37,18 +38,22 @@ from kvnode.core.node.events import (
     Effect,
     Event,
     HangUp,
+    LeaveCluster,
     PaceDelta,
     PeerDown,
     PeersConfigured,
     PeerUp,
     Received,
+    RemoveMember,
     Reply,
     Send,
     ServeDelta,
+    StaleConflicts,
     StartOver,
     Tell,
     Tick,
 )
+from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.node import Node, Peer, TurnResult
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.versions.floor import Floor
@@ -56,6 +61,7 @@ from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import (
     Commit,
+    Filling,
     PeerAddress,
     StoreView,
     Usage,
@@ -125,6 +131,7 @@ class Driver:
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
         self._start_over = ""
+        self._refusing_writes = ""
         deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
@@ -143,8 +150,11 @@ class Driver:
         Raises:
             OverloadedError: The inbox is full; nothing was queued.
             StoreFullError: The disk is; only deletions are taken (W3).
+            UnavailableError: See `check_serving` and `refuse_writes`.
         """
         self.check_serving()
+        if self._refusing_writes:
+            raise UnavailableError(self._refusing_writes)
         size = sum(map(command_bytes, commands))
         self._inbox.check_room(len(commands), size)
         if not self.store.usage().accepts_client_writes and not all(
@@ -186,6 +196,14 @@ class Driver:
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
         self._inbox.put(PeersConfigured(peers), 1, 0)
+
+    def tell(self, event: RemoveMember | LeaveCluster | StaleConflicts) -> None:
+        """Queue what the operator wants, or housekeeping; there are few of them."""
+        self._inbox.put(event, 1, 0)
+
+    def refuse_writes(self, reason: str) -> None:
+        """Take no client writes from now on and say why; empty = take them again."""
+        self._refusing_writes = reason
 
     def damaged(self, key: EntryKey) -> None:
         """
@@ -262,6 +280,8 @@ class Driver:
     def _not_serving(self) -> str:
         if self.failed or self._stopping:
             return f"this node is stopping: {self.failed or 'asked to'}"
+        if has_left(self.replica(), self.committed_state.roster):
+            return "this node has left the cluster for good; ask another node"
         filling = self.committed_state.filling
         if filling is None:
             return ""
@@ -272,11 +292,31 @@ class Driver:
 
     def refusal(self) -> str:
         """Return why client writes are refused now; empty if they are not."""
-        if reason := self._not_serving():
+        if reason := self._not_serving() or self._refusing_writes:
             return reason
         if not self.store.usage().accepts_client_writes:
             return self._full_message()
         return ""
+
+    def filling(self) -> Filling | None:
+        """Return how far a bootstrap is; None = all is here."""
+        return self.committed_state.filling
+
+    def donor(self) -> ReplicaId | None:
+        """Return the peer that fills this node just now, if any."""
+        return self.node.donor
+
+    def digest_known(self) -> bool:
+        """Tell whether the digest of all entries is known (D9)."""
+        return self.committed_state.digest.known
+
+    def forgetting(self) -> Forgetting:
+        """Return how far this node is with forgetting."""
+        return self.node.forgetting
+
+    def hindrances(self) -> tuple[str, ...]:
+        """Return why nothing new is forgotten just now, for people."""
+        return self.node.hindrances(self.now())
 
     def staleness(self) -> Staleness:
         """Return how far behind each origin this node is."""
@@ -321,6 +361,23 @@ class Driver:
         """Call *listener* after every commit; returns how to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    async def until(
+        self, condition: Callable[[], bool], patience_s: float | None = None
+    ) -> bool:
+        """Wait for commits until *condition* holds; tell whether it came to."""
+        committed = asyncio.Event()
+        stop = self.listen(lambda _: committed.set())
+        try:
+            async with asyncio.timeout(patience_s):
+                while not condition():
+                    await committed.wait()
+                    committed.clear()
+        except TimeoutError:
+            return condition()
+        finally:
+            stop()
+        return True
 
     # -- turns ---------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.node.events import PeerDown, PeerUp, Received
-from kvnode.core.replication.messages import Message
+from kvnode.core.replication.messages import Message, Push, PushAcknowledgement
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.link import Conditions, Link
@@ -94,7 +94,8 @@ class PeerPool:
         """Queue *message*; dropped if the peer is not connected."""
         link = self._links.get(peer)
         if link:
-            link.send(self._encoded(message))
+            urgent = isinstance(message, Push | PushAcknowledgement)
+            link.send(self._encoded(message), urgent=urgent)
 
     def _encoded(self, message: Message) -> bytes:
         """Return *message* in bytes; the same one for several peers only once."""

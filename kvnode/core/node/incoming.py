@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kvnode.core.clocks.hybrid_logical_clock import absorb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.node.bootstrap import passed, take_page
+from kvnode.core.node.bootstrap import DonorChoice, passed, take_page
 from kvnode.core.node.events import Send
 from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.peer import Peer
@@ -57,6 +57,7 @@ class Incoming:
         *,
         clock_ahead_max: Millis,
         retry_after: Millis,
+        region: str = "",
         report_to: Callable[[ReplicaId, Turn], None],
     ) -> None:
         """
@@ -66,6 +67,7 @@ class Incoming:
             peers: Those connected, kept current by the caller.
             clock_ahead_max: Stamps further ahead do not move our clock (C2), in ms.
             retry_after: How long after a refused delta the next is asked for, in ms.
+            region: This node's own: a bootstrap asks there first.
             report_to: Sends a peer what this node covers.
         """
         self.batches = WaitingBatches()
@@ -81,7 +83,7 @@ class Incoming:
             ReplicaId, Millis
         ] = {}  # senders of what only deltas tell
         self._sessions = 0
-        self._fills = 0
+        self._donors = DonorChoice(region)
         self._delta_after = Millis(0)
 
     # -- the frame of a turn -------------------------------------------------
@@ -113,6 +115,12 @@ class Incoming:
             and turn.clock.includes(self._peers[peer.replica].clock)
             for peer in turn.peers
         )
+
+    @property
+    def donor(self) -> ReplicaId | None:
+        """Return the peer that fills this node just now, if any (D10)."""
+        whole = (c.peer for c in self._catch_ups.values() if c.whole)
+        return next(whole, None)
 
     def held(self) -> VersionVector:
         """Return what is merged here, not covered, and may have been passed on."""
@@ -264,14 +272,16 @@ class Incoming:
 
     def fill(self, turn: Turn) -> None:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
-        sources = sorted(r for r, peer in self._peers.items() if peer.clock)
-        if not sources:
+        donors = {r: peer.address for r, peer in self._peers.items() if peer.clock}
+        if not donors:
             if turn.filling == Filling() and turn.clock == EMPTY and not turn.seq:
                 turn.filling = None  # whoever had something is gone; nor is it missed
             return
         if turn.now >= self._delta_after and not self._catch_ups:
-            self._fills += 1
-            self.ask_for_delta(sources[self._fills % len(sources)], turn)
+            absent = any(peer.replica not in self._peers for peer in turn.peers)
+            donor = self._donors.next(donors, turn.now, absent=absent)
+            if donor is not None:
+                self.ask_for_delta(donor, turn)
 
     def page(self, peer: ReplicaId, page: DeltaPage, turn: Turn) -> None:
         """Take in one page."""

@@ -17,6 +17,8 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Refused, WriteRequest
 from kvnode.core.node.events import Effect, Event, Reply
+from kvnode.core.node.forgetting import Forgetting
+from kvnode.core.node.hindrances import hindrances
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
@@ -32,6 +34,9 @@ class TurnResult:
 
     commit: Commit | None
     effects: list[Effect] = field(default_factory=list)
+
+
+_GONE = "this node is no member of the cluster any more; ask another node"
 
 
 class _Uncommitted(NamedTuple):
@@ -73,6 +78,24 @@ class Node:
     def uncovered_batches(self) -> int:
         """Return how many pushed batches wait for what they depend on."""
         return len(self._replicator.incoming.batches)
+
+    @property
+    def forgetting(self) -> Forgetting:
+        """Return how far this node is with forgetting."""
+        return self._replicator.forgetting
+
+    @property
+    def donor(self) -> ReplicaId | None:
+        """Return the peer that fills this node just now, if any (D10)."""
+        return self._replicator.incoming.donor
+
+    def hindrances(self, now: Millis) -> tuple[str, ...]:
+        """Return why this node forgets nothing new just now, for people (G1)."""
+        return hindrances(self.state, self.peers, self.forgetting, now)
+
+    def only_here(self) -> VersionVector:
+        """Return what is here and at no connected member, as far as is known."""
+        return self._replicator.only_here(self.state.clock, self.state.roster)
 
     def step(self, events: Sequence[Event], now: Millis, view: TurnView) -> TurnResult:
         """
@@ -152,6 +175,10 @@ class Node:
         return self._acknowledgements.admit(waiting, self.peers)
 
     def _write(self, request: WriteRequest, turn: Turn) -> tuple[Outcome, ...]:
+        if turn.roster.gone(self.state.replica):
+            # The others have turned away from this node: nobody would hear of it.
+            gone = Refused(wrong_type=False, message=_GONE, retryable=True)
+            return (gone,) * len(request.commands)
         known = 1 + len(self.state.peers)
         if request.replicas.needed > known:
             message = (
