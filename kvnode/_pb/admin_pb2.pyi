@@ -777,19 +777,23 @@ class LeaveReply(_message.Message):
 
     TOLD_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
+    REFUSED_BECAUSE_FIELD_NUMBER: _builtins.int
     told: _builtins.int
     """members that have heard it; they tell the others"""
     members: _builtins.int
     """that are left"""
+    refused_because: _builtins.str
+    """not empty: it has not left in time, and goes on"""
     def __init__(
         self,
         *,
         told: _builtins.int = ...,
         members: _builtins.int = ...,
+        refused_because: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "told", b"told"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "refused_because", b"refused_because", "told", b"told"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from kvnode.api.writing import write_and_wait
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.commands import Command, Delete, Put
 from kvnode.core.versions.version import Kind
-from kvnode.errors import InvalidArgumentError, KvError
+from kvnode.errors import InvalidArgumentError, KvError, UnavailableError
 from kvnode.types import (
     DEFAULT_NAMESPACE,
     EntryKey,
@@ -196,6 +196,9 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         patience_s = request.patience_ms / 1000 or LEAVE_SECONDS
         try:
             told, members = await self._departures.leave(patience_s)
+        except UnavailableError as error:
+            # No error to the client, which would try again by itself.
+            return pb.LeaveReply(refused_because=str(error))
         except KvError as error:
             await abort(context, to_message(error))
         return pb.LeaveReply(told=told, members=members)

@@ -92,8 +92,8 @@ def members_to_remove(
     if request.former:
         former = {m.replica for m in former_members(node)}
         members = [m for m in members if m.replica in former]
-        if not members:
-            msg = f"{request.member} has no former identity that is still a member"
+        if not members and not any(m.standing is not Standing.MEMBER for m in found):
+            msg = f"{request.member} never had another identity than the present one"
             raise InvalidArgumentError(msg)
     elif len(members) > 1:
         msg = (

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from kvnode.cli.arguments import KeyForm
@@ -116,6 +117,8 @@ def plain_json(value: object) -> Json:
         return [plain_json(each) for each in value]
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Enum):
+        return plain_json(value.value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     msg = f"{type(value).__name__} has no plain form"
@@ -149,6 +152,16 @@ def size_text(size_bytes: int) -> str:
             return f"{size_bytes} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def span_text(seconds: float) -> str:
+    """Return a span of time in one unit, such as "3 hours"."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def time_text(seconds: float | None) -> str:

@@ -1,7 +1,7 @@
 """`kvnode status` and `digest`: how nodes are, and whether they agree."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
@@ -18,10 +18,13 @@ from kvnode.cli.output import (
     print_json,
     print_line,
     size_text,
+    span_text,
 )
 from kvnode.errors import KvError, UnavailableError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from kvnode.client import Client, Digest, NodeStatus, PeerStatus
 
 Answer = TypeVar("Answer")
@@ -52,15 +55,15 @@ async def status(call: Call) -> None:
     Example:
       kvnode -e 127.0.0.1:7400,127.0.0.1:7401 status
     """
-    answers = await _ask_all(call, lambda client: client.status())
+    answers = await ask_all(call, lambda client: client.status())
     if call.json:
-        nodes = [_json(each, _status_json) for each in answers]
+        nodes = [answer_json(each, _status_json) for each in answers]
         print_json({"nodes": nodes})
     else:
         for each in answers:
             if each.answer is not None:
                 _show_status(each.endpoint, each.answer)
-    _end(answers)
+    end(answers)
 
 
 async def digest(
@@ -76,10 +79,10 @@ async def digest(
     writes are on their way.
     """
     namespace = None if everything else call.target.namespace
-    answers = await _ask_all(call, lambda client: client.digest(namespace))
+    answers = await ask_all(call, lambda client: client.digest(namespace))
     digests = {each.answer.digest for each in answers if each.answer is not None}
     if call.json:
-        nodes = [_json(each, _digest_json) for each in answers]
+        nodes = [answer_json(each, _digest_json) for each in answers]
         print_json({"nodes": nodes, "agree": len(digests) == 1})
     else:
         for each in answers:
@@ -89,15 +92,17 @@ async def digest(
                     f"{found.digest.hex()}\t{found.live_count} live"
                     f" of {found.entry_count}\t{each.endpoint}"
                 )
-    _end(answers)
+    end(answers)
     if len(digests) > 1:
         note("the nodes differ; try again when no writes are on their way")
         raise typer.Exit(ExitCode.NOT_FOUND)
 
 
-async def _ask_all(
+async def ask_all(
     call: Call, ask: Callable[["Client"], Coroutine[Any, Any, Answer]]
 ) -> list[Answered[Answer]]:
+    """Ask every endpoint at once; a single one that is silent raises."""
+
     async def ask_one(endpoint: str) -> Answered[Answer]:
         try:
             async with call.client_of(endpoint) as client:
@@ -110,7 +115,7 @@ async def _ask_all(
     return list(await asyncio.gather(*map(ask_one, call.target.endpoints)))
 
 
-def _end(answers: list[Answered[Any]]) -> None:
+def end(answers: list[Answered[Any]]) -> None:
     """Raise if a node said nothing."""
     failed = [each for each in answers if each.answer is None]
     for each in failed[:-1]:
@@ -120,36 +125,37 @@ def _end(answers: list[Answered[Any]]) -> None:
         raise UnavailableError(msg)
 
 
-def _json(
+def answer_json(
     each: Answered[Answer], fields: Callable[[Answer], dict[str, Json]]
 ) -> dict[str, Json]:
+    """Return what one node said, or that it said nothing."""
     if each.answer is None:
         return {"endpoint": each.endpoint, "reachable": False, "error": each.error}
     return {"endpoint": each.endpoint, "reachable": True, **fields(each.answer)}
 
 
-def _with_hex_replicas(document: Json) -> Json:
+def with_hex_replicas(document: Json) -> Json:
     """Write replica ids in hex: 64 bits are too many for JSON numbers."""
     if isinstance(document, dict):
         return {
             name: f"{value:016x}"
             if name == "replica" and isinstance(value, int)
-            else _with_hex_replicas(value)
+            else with_hex_replicas(value)
             for name, value in document.items()
         }
     if isinstance(document, list):
-        return [_with_hex_replicas(each) for each in document]
+        return [with_hex_replicas(each) for each in document]
     return document
 
 
 def _status_json(found: "NodeStatus") -> dict[str, Json]:
-    document = _with_hex_replicas(plain_json(found))
+    document = with_hex_replicas(plain_json(found))
     assert isinstance(document, dict), "a dataclass gives a mapping"
     return document
 
 
 def _digest_json(found: "Digest") -> dict[str, Json]:
-    document = _with_hex_replicas(plain_json(found))
+    document = with_hex_replicas(plain_json(found))
     assert isinstance(document, dict), "a dataclass gives a mapping"
     return document
 
@@ -167,7 +173,7 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
         ("node", Text(f"{found.name}{where}, cluster {found.cluster}", "bold")),
         ("address", endpoint),
         ("identity", f"{found.replica:016x}"),
-        ("version", f"{found.version}, up {_span(found.uptime_seconds)}"),
+        ("version", f"{found.version}, up {span_text(found.uptime_seconds)}"),
         ("writes", writes),
         ("durability", found.durability),
         ("entries", f"{found.entry_count:,}, deleted ones included"),
@@ -179,6 +185,7 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
         ("conflicts", f"{found.conflicts_ever:,} ever"),
         ("namespaces", ", ".join(found.namespaces)),
         ("data", found.data_directory),
+        *_upkeep(found),
     ]
     for name, fact in rows:
         facts.add_row(Text(name, "dim"), fact if isinstance(fact, Text) else Text(fact))
@@ -187,6 +194,45 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
     if found.peers:
         out.print(_peer_table(found.peers))
     out.print()
+
+
+def _upkeep(found: "NodeStatus") -> "Iterator[tuple[str, str | Text]]":
+    """Yield what an operator may have to do something about, and how it goes."""
+    from rich.text import Text
+
+    filling = found.filling
+    if filling is not None:
+        donor = f" from {filling.donor}" if filling.donor else ", nobody sends just now"
+        yield (
+            "filling",
+            Text(
+                f"{filling.done:,} of about {filling.expected:,} entries"
+                f" ({filling.percent} %){donor}; serves nobody until all are here",
+                "bold yellow",
+            ),
+        )
+    count = sum(member.standing.value == "member" for member in found.members)
+    yield "members", f"{count}; see kvnode members"
+    age = found.floor.age_seconds
+    forgotten = "nothing yet"
+    if age is not None:
+        forgotten = f"deletions older than {span_text(age)}"
+    if found.forgetting.dropped:
+        forgotten += f"; {found.forgetting.dropped:,} entries since it started"
+    yield "forgotten", forgotten
+    for hindrance in found.forgetting.hindrances:
+        yield "", Text(f"held up: {hindrance}", "yellow")
+    if not found.digest_known:
+        yield "digest", Text("not known yet: the store is to be scanned", "yellow")
+    for file in found.rescued:
+        yield (
+            "rescued",
+            Text(
+                f"{file.name}, {size_text(file.size_bytes)}: see kvnode recovery list"
+                f" {found.data_directory}/recovery",
+                "yellow",
+            ),
+        )
 
 
 def _peer_table(peers: tuple["PeerStatus", ...]) -> Any:  # noqa: ANN401 - rich is imported late
@@ -209,15 +255,6 @@ def _peer_table(peers: tuple["PeerStatus", ...]) -> Any:  # noqa: ANN401 - rich 
             link,
             f"{peer.missing_there:,}",
             f"{peer.missing_here:,}",
-            "never" if heard is None else f"{_span(heard)} ago",
+            "never" if heard is None else f"{span_text(heard)} ago",
         )
     return table
-
-
-def _span(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
