@@ -301,6 +301,8 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         """Emulate distance or a cut to a peer."""
         await self._refuse_unless_injecting(context)
         known = {peer.name for peer in self._node.known_peers()}
+        # A cut may have to be undone for one that was removed meanwhile.
+        known |= {member.name for member in self._node.roster()} - {self._facts.name}
         if request.peer not in known:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT,

@@ -145,8 +145,9 @@ def _refuse_living(node: AdminPort, members: Iterable[Member], *, force: bool) -
             raise RejectedError(msg)
         if member.replica in node.peers() and not force:
             msg = (
-                f"{shown(member)} is connected right now: let it leave with `kvnode"
-                " leave`, or stop it first; --force removes it all the same, and it"
-                " starts over as a new replica"
+                f"{shown(member)} is connected right now, and was heard"
+                f" {node.heard_ms_ago(member.replica)} ms ago: let it leave with"
+                " `kvnode leave`, or stop it first; --force removes it all the same,"
+                " and it starts over as a new replica"
             )
             raise RejectedError(msg)

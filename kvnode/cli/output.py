@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 from kvnode.cli.arguments import KeyForm
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions
+    from rich.table import Table
 
     from kvnode.client import Item, Value
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 _LONGEST_TEXT = 60
+_WIDEST_TABLE = 400
 
 
 def complain(message: str, *, label: str = "error") -> None:
@@ -46,6 +48,17 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+def print_table(table: "Table") -> None:
+    """Print *table* in its full width: identities must not be cut."""
+    out = console()
+    out.width = max(out.width, out.measure(table, options=_wide(out)).maximum)
+    out.print(table, crop=False)
+
+
+def _wide(out: "Console") -> "ConsoleOptions":
+    return out.options.update(max_width=_WIDEST_TABLE)
 
 
 def print_line(text: str) -> None:

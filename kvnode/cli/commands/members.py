@@ -22,6 +22,7 @@ from kvnode.cli.output import (
     note,
     plain_json,
     print_json,
+    print_table,
     span_text,
 )
 
@@ -69,7 +70,7 @@ async def members(
         listed = [with_hex_replicas(plain_json(member)) for member in shown]
         print_json({"node": found.name, "members": listed})
         return
-    console().print(_table(shown, everyone=everyone), soft_wrap=True)
+    print_table(_table(shown, everyone=everyone))
     for hint in _hints(found.members):
         note(hint)
 
@@ -343,5 +344,5 @@ def _show_lag(endpoint: str, found: "Lag") -> None:
             f"{origin.missing:,}",
             ", ".join(origin.holders) or ("-" if not origin.missing else "nobody here"),
         )
-    out.print(table, soft_wrap=True)
+    print_table(table)
     out.print()

@@ -204,7 +204,9 @@ class Replicator:
             turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
             return
         outbox = Outbox(self._settings.outbox_bytes_max)
-        peer = Peer(event.peer, event.clock, outbox, event.protocol)
+        peer = Peer(
+            event.peer, event.clock, outbox, event.protocol, floor=event.floor
+        )
         self.peers[replica] = peer
         self._join_roster(turn)
         self._learn((event.peer,), turn, first_hand=True)
@@ -324,6 +326,7 @@ class Replicator:
     def _receive_report(self, replica: ReplicaId, report: Report, turn: Turn) -> None:
         peer = self.peers[replica]
         peer.clock, peer.roster = report.clock, report.roster
+        peer.floor = peer.floor.join(report.floor)  # before it may tell of a removal
         self._learn(report.known, turn)
         self._learn_members(replica, report.members, turn)
         if replica not in self.peers or turn.start_over is not None:
