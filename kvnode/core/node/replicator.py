@@ -204,9 +204,7 @@ class Replicator:
             turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
             return
         outbox = Outbox(self._settings.outbox_bytes_max)
-        peer = Peer(
-            event.peer, event.clock, outbox, event.protocol, floor=event.floor
-        )
+        peer = Peer(event.peer, event.clock, outbox, event.protocol, floor=event.floor)
         self.peers[replica] = peer
         self._join_roster(turn)
         self._learn((event.peer,), turn, first_hand=True)

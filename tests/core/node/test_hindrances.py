@@ -50,7 +50,9 @@ def test_member_that_went_down_is_named_with_how_long_ago() -> None:
 
     [line] = bench.node.hindrances(Millis(bench.now + 3 * 3_600_000))
 
-    assert "b-site (000000000000000b) is not connected: it last reported 3 hours" in line
+    assert (
+        "b-site (000000000000000b) is not connected: it last reported 3 hours" in line
+    )
 
 
 def test_connected_member_that_says_nothing_any_more_is_named() -> None:
@@ -83,9 +85,7 @@ def test_former_identity_is_told_from_the_present_one() -> None:
     _up(bench)
     bench.turn(PeerDown(B))
     fresh = PeerAddress(NAMES[B], "", C, "east")
-    bench.turn(
-        PeerUp(fresh, EMPTY, (), (Member(C, NAMES[B], "", "east"),), protocol=2)
-    )
+    bench.turn(PeerUp(fresh, EMPTY, (), (Member(C, NAMES[B], "", "east"),), protocol=2))
 
     lines = bench.node.hindrances(bench.now)
 
