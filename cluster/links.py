@@ -87,7 +87,8 @@ async def _introduced(client: Client, ends: Sequence[LinkEnd]) -> None:
     while True:
         status = await client.status()
         # Links of one that was removed meanwhile can be set, too.
-        known = {each.name for each in (*status.peers, *status.members)}
+        known = {peer.name for peer in status.peers}
+        known |= {member.name for member in status.members}
         if known.issuperset(end.peer for end in ends):
             return
         await asyncio.sleep(POLL_SECONDS)

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15kvnode/v1/admin.proto\x12\tkvnode.v1\"\x0f\n\rStatusRequest\">\n\nClockEntry\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0f\n\x07\x63overed\x18\x02 \x01(\x04\x12\x0e\n\x06newest\x18\x03 \x01(\x04\"\xed\x01\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x15\n\rmissing_there\x18\x06 \x01(\x04\x12\x14\n\x0cmissing_here\x18\x07 \x01(\x04\x12\x14\n\x0coutbox_bytes\x18\x08 \x01(\x04\x12\x10\n\x08\x64\x65lay_ms\x18\t \x01(\r\x12\x0f\n\x07\x62locked\x18\n \x01(\x08\x12\x14\n\x0cheard_ms_ago\x18\x0b \x01(\x03\x12\x10\n\x08protocol\x18\x0c \x01(\r\"\xf0\x02\n\x0cMemberStatus\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12%\n\x08standing\x18\x05 \x01(\x0e\x32\x13.kvnode.v1.Standing\x12\x13\n\x0bincarnation\x18\x06 \x01(\r\x12\x0c\n\x04self\x18\x07 \x01(\x08\x12\x11\n\tconnected\x18\x08 \x01(\x08\x12\x14\n\x0cheard_ms_ago\x18\t \x01(\x03\x12\x15\n\rmissing_there\x18\n \x01(\x04\x12\x14\n\x0cmissing_here\x18\x0b \x01(\x04\x12\x0e\n\x06\x66ormer\x18\x0c \x01(\x08\x12\x13\n\x06health\x18\r \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06rtt_us\x18\x0e \x01(\x04H\x01\x88\x01\x01\x12\x1c\n\x0f\x63lock_offset_ms\x18\x0f \x01(\x12H\x02\x88\x01\x01\x42\t\n\x07_healthB\t\n\x07_rtt_usB\x12\n\x10_clock_offset_ms\"Q\n\x0b\x46loorStatus\x12\x0b\n\x03hlc\x18\x01 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\x03\x12%\n\x06vector\x18\x03 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\"H\n\x10\x46orgettingStatus\x12\x0f\n\x07settled\x18\x01 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x02 \x01(\x04\x12\x12\n\nhindrances\x18\x03 \x03(\t\"O\n\rFillingStatus\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x02 \x01(\x04\x12\x0f\n\x07percent\x18\x03 \x01(\r\x12\r\n\x05\x64onor\x18\x04 \x01(\t\"E\n\nRescueFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x15\n\rwritten_at_ms\x18\x03 \x01(\x04\"\xb6\x05\n\x0bStatusReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x63luster\x18\x05 \x01(\t\x12\x11\n\tuptime_ms\x18\x06 \x01(\x04\x12\x13\n\x0b\x65ntry_count\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\t \x01(\x04\x12\x16\n\x0eresident_bytes\x18\n \x01(\x04\x12\x12\n\ndurability\x18\x0b \x01(\t\x12\x18\n\x10\x61\x63\x63\x65pting_writes\x18\x0c \x01(\x08\x12\x18\n\x10refusing_because\x18\r \x01(\t\x12$\n\x05\x63lock\x18\x0e \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\x12$\n\x05peers\x18\x0f \x03(\x0b\x32\x15.kvnode.v1.PeerStatus\x12\x16\n\x0e\x63onflicts_ever\x18\x10 \x01(\x04\x12\x19\n\x11uncovered_batches\x18\x11 \x01(\x04\x12\x12\n\nnamespaces\x18\x12 \x03(\t\x12\x16\n\x0e\x64\x61ta_directory\x18\x13 \x01(\t\x12\x0b\n\x03hlc\x18\x14 \x01(\x04\x12(\n\x07members\x18\x15 \x03(\x0b\x32\x17.kvnode.v1.MemberStatus\x12%\n\x05\x66loor\x18\x16 \x01(\x0b\x32\x16.kvnode.v1.FloorStatus\x12/\n\nforgetting\x18\x17 \x01(\x0b\x32\x1b.kvnode.v1.ForgettingStatus\x12)\n\x07\x66illing\x18\x18 \x01(\x0b\x32\x18.kvnode.v1.FillingStatus\x12&\n\x07rescued\x18\x19 \x03(\x0b\x32\x15.kvnode.v1.RescueFile\x12\x14\n\x0c\x64igest_known\x18\x1a \x01(\x08\" \n\x10NamespaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x0eNamespaceReply\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x17\n\x15ListNamespacesRequest\"$\n\x13ListNamespacesReply\x12\r\n\x05names\x18\x01 \x03(\t\"\"\n\rDigestRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"l\n\x0b\x44igestReply\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x02 \x01(\x04\x12\x12\n\nlive_count\x18\x03 \x01(\x04\x12$\n\x05\x63lock\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\"\x0f\n\rBackupRequest\"\x1b\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"A\n\x0eSetLinkRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\r\x12\x0f\n\x07\x62locked\x18\x03 \x01(\x08\"\x0e\n\x0cSetLinkReply\"7\n\x0fSetClockRequest\x12\x11\n\toffset_ms\x18\x01 \x01(\x12\x12\x11\n\tdrift_ppm\x18\x02 \x01(\x11\"\x0f\n\rSetClockReply\"D\n\x13RemoveMemberRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormer\x18\x02 \x01(\x08\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"=\n\x11RemoveMemberReply\x12(\n\x07removed\x18\x01 \x03(\x0b\x32\x17.kvnode.v1.MemberStatus\"#\n\x0cLeaveRequest\x12\x13\n\x0bpatience_ms\x18\x01 \x01(\r\"D\n\nLeaveReply\x12\x0c\n\x04told\x18\x01 \x01(\r\x12\x0f\n\x07members\x18\x02 \x01(\r\x12\x17\n\x0frefused_because\x18\x03 \x01(\t\"\x0c\n\nLagRequest\"\xbc\x01\n\tOriginLag\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12%\n\x08standing\x18\x04 \x01(\x0e\x32\x13.kvnode.v1.Standing\x12\x0f\n\x07missing\x18\x05 \x01(\x04\x12\x16\n\tbehind_ms\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x0f\n\x07holders\x18\x07 \x03(\t\x12\x11\n\tconnected\x18\x08 \x01(\x08\x42\x0c\n\n_behind_ms\"?\n\x08LagReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07origins\x18\x02 \x03(\x0b\x32\x14.kvnode.v1.OriginLag*b\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_MEMBER\x10\x01\x12\x11\n\rSTANDING_LEFT\x10\x02\x12\x14\n\x10STANDING_REMOVED\x10\x03\x32\xe2\x05\n\x05\x41\x64min\x12:\n\x06Status\x12\x18.kvnode.v1.StatusRequest\x1a\x16.kvnode.v1.StatusReply\x12I\n\x0f\x43reateNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12I\n\x0f\x44\x65leteNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12R\n\x0eListNamespaces\x12 .kvnode.v1.ListNamespacesRequest\x1a\x1e.kvnode.v1.ListNamespacesReply\x12:\n\x06\x44igest\x12\x18.kvnode.v1.DigestRequest\x1a\x16.kvnode.v1.DigestReply\x12<\n\x06\x42\x61\x63kup\x12\x18.kvnode.v1.BackupRequest\x1a\x16.kvnode.v1.BackupChunk0\x01\x12=\n\x07SetLink\x12\x19.kvnode.v1.SetLinkRequest\x1a\x17.kvnode.v1.SetLinkReply\x12@\n\x08SetClock\x12\x1a.kvnode.v1.SetClockRequest\x1a\x18.kvnode.v1.SetClockReply\x12L\n\x0cRemoveMember\x12\x1e.kvnode.v1.RemoveMemberRequest\x1a\x1c.kvnode.v1.RemoveMemberReply\x12\x37\n\x05Leave\x12\x17.kvnode.v1.LeaveRequest\x1a\x15.kvnode.v1.LeaveReply\x12\x31\n\x03Lag\x12\x15.kvnode.v1.LagRequest\x1a\x13.kvnode.v1.LagReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15kvnode/v1/admin.proto\x12\tkvnode.v1\"\x0f\n\rStatusRequest\">\n\nClockEntry\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0f\n\x07\x63overed\x18\x02 \x01(\x04\x12\x0e\n\x06newest\x18\x03 \x01(\x04\"\xed\x01\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x11\n\tconnected\x18\x05 \x01(\x08\x12\x15\n\rmissing_there\x18\x06 \x01(\x04\x12\x14\n\x0cmissing_here\x18\x07 \x01(\x04\x12\x14\n\x0coutbox_bytes\x18\x08 \x01(\x04\x12\x10\n\x08\x64\x65lay_ms\x18\t \x01(\r\x12\x0f\n\x07\x62locked\x18\n \x01(\x08\x12\x14\n\x0cheard_ms_ago\x18\x0b \x01(\x03\x12\x10\n\x08protocol\x18\x0c \x01(\r\"\xf0\x02\n\x0cMemberStatus\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12%\n\x08standing\x18\x05 \x01(\x0e\x32\x13.kvnode.v1.Standing\x12\x13\n\x0bincarnation\x18\x06 \x01(\r\x12\x0c\n\x04self\x18\x07 \x01(\x08\x12\x11\n\tconnected\x18\x08 \x01(\x08\x12\x14\n\x0cheard_ms_ago\x18\t \x01(\x03\x12\x15\n\rmissing_there\x18\n \x01(\x04\x12\x14\n\x0cmissing_here\x18\x0b \x01(\x04\x12\x0e\n\x06\x66ormer\x18\x0c \x01(\x08\x12\x13\n\x06health\x18\r \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06rtt_us\x18\x0e \x01(\x04H\x01\x88\x01\x01\x12\x1c\n\x0f\x63lock_offset_ms\x18\x0f \x01(\x12H\x02\x88\x01\x01\x42\t\n\x07_healthB\t\n\x07_rtt_usB\x12\n\x10_clock_offset_ms\"Q\n\x0b\x46loorStatus\x12\x0b\n\x03hlc\x18\x01 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x02 \x01(\x03\x12%\n\x06vector\x18\x03 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\"H\n\x10\x46orgettingStatus\x12\x0f\n\x07settled\x18\x01 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x02 \x01(\x04\x12\x12\n\nhindrances\x18\x03 \x03(\t\"O\n\rFillingStatus\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\x10\n\x08\x65xpected\x18\x02 \x01(\x04\x12\x0f\n\x07percent\x18\x03 \x01(\r\x12\r\n\x05\x64onor\x18\x04 \x01(\t\"E\n\nRescueFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x15\n\rwritten_at_ms\x18\x03 \x01(\x04\"\xa0\x05\n\x0bStatusReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\x06\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07\x63luster\x18\x05 \x01(\t\x12\x11\n\tuptime_ms\x18\x06 \x01(\x04\x12\x13\n\x0b\x65ntry_count\x18\x07 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x08 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\t \x01(\x04\x12\x16\n\x0eresident_bytes\x18\n \x01(\x04\x12\x12\n\ndurability\x18\x0b \x01(\t\x12\x18\n\x10\x61\x63\x63\x65pting_writes\x18\x0c \x01(\x08\x12\x18\n\x10refusing_because\x18\r \x01(\t\x12$\n\x05\x63lock\x18\x0e \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\x12$\n\x05peers\x18\x0f \x03(\x0b\x32\x15.kvnode.v1.PeerStatus\x12\x16\n\x0e\x63onflicts_ever\x18\x10 \x01(\x04\x12\x19\n\x11uncovered_batches\x18\x11 \x01(\x04\x12\x12\n\nnamespaces\x18\x12 \x03(\t\x12\x16\n\x0e\x64\x61ta_directory\x18\x13 \x01(\t\x12\x0b\n\x03hlc\x18\x14 \x01(\x04\x12(\n\x07members\x18\x15 \x03(\x0b\x32\x17.kvnode.v1.MemberStatus\x12%\n\x05\x66loor\x18\x16 \x01(\x0b\x32\x16.kvnode.v1.FloorStatus\x12/\n\nforgetting\x18\x17 \x01(\x0b\x32\x1b.kvnode.v1.ForgettingStatus\x12)\n\x07\x66illing\x18\x18 \x01(\x0b\x32\x18.kvnode.v1.FillingStatus\x12&\n\x07rescued\x18\x19 \x03(\x0b\x32\x15.kvnode.v1.RescueFile\" \n\x10NamespaceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"!\n\x0eNamespaceReply\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x17\n\x15ListNamespacesRequest\"$\n\x13ListNamespacesReply\x12\r\n\x05names\x18\x01 \x03(\t\"\"\n\rDigestRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"l\n\x0b\x44igestReply\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65ntry_count\x18\x02 \x01(\x04\x12\x12\n\nlive_count\x18\x03 \x01(\x04\x12$\n\x05\x63lock\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.ClockEntry\"\x0f\n\rBackupRequest\"\x1b\n\x0b\x42\x61\x63kupChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"A\n\x0eSetLinkRequest\x12\x0c\n\x04peer\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65lay_ms\x18\x02 \x01(\r\x12\x0f\n\x07\x62locked\x18\x03 \x01(\x08\"\x0e\n\x0cSetLinkReply\"7\n\x0fSetClockRequest\x12\x11\n\toffset_ms\x18\x01 \x01(\x12\x12\x11\n\tdrift_ppm\x18\x02 \x01(\x11\"\x0f\n\rSetClockReply\"D\n\x13RemoveMemberRequest\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormer\x18\x02 \x01(\x08\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"=\n\x11RemoveMemberReply\x12(\n\x07removed\x18\x01 \x03(\x0b\x32\x17.kvnode.v1.MemberStatus\"#\n\x0cLeaveRequest\x12\x13\n\x0bpatience_ms\x18\x01 \x01(\r\"D\n\nLeaveReply\x12\x0c\n\x04told\x18\x01 \x01(\r\x12\x0f\n\x07members\x18\x02 \x01(\r\x12\x17\n\x0frefused_because\x18\x03 \x01(\t\"\x0c\n\nLagRequest\"\xbc\x01\n\tOriginLag\x12\x0f\n\x07replica\x18\x01 \x01(\x06\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12%\n\x08standing\x18\x04 \x01(\x0e\x32\x13.kvnode.v1.Standing\x12\x0f\n\x07missing\x18\x05 \x01(\x04\x12\x16\n\tbehind_ms\x18\x06 \x01(\x04H\x00\x88\x01\x01\x12\x0f\n\x07holders\x18\x07 \x03(\t\x12\x11\n\tconnected\x18\x08 \x01(\x08\x42\x0c\n\n_behind_ms\"?\n\x08LagReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07origins\x18\x02 \x03(\x0b\x32\x14.kvnode.v1.OriginLag*b\n\x08Standing\x12\x18\n\x14STANDING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSTANDING_MEMBER\x10\x01\x12\x11\n\rSTANDING_LEFT\x10\x02\x12\x14\n\x10STANDING_REMOVED\x10\x03\x32\xe2\x05\n\x05\x41\x64min\x12:\n\x06Status\x12\x18.kvnode.v1.StatusRequest\x1a\x16.kvnode.v1.StatusReply\x12I\n\x0f\x43reateNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12I\n\x0f\x44\x65leteNamespace\x12\x1b.kvnode.v1.NamespaceRequest\x1a\x19.kvnode.v1.NamespaceReply\x12R\n\x0eListNamespaces\x12 .kvnode.v1.ListNamespacesRequest\x1a\x1e.kvnode.v1.ListNamespacesReply\x12:\n\x06\x44igest\x12\x18.kvnode.v1.DigestRequest\x1a\x16.kvnode.v1.DigestReply\x12<\n\x06\x42\x61\x63kup\x12\x18.kvnode.v1.BackupRequest\x1a\x16.kvnode.v1.BackupChunk0\x01\x12=\n\x07SetLink\x12\x19.kvnode.v1.SetLinkRequest\x1a\x17.kvnode.v1.SetLinkReply\x12@\n\x08SetClock\x12\x1a.kvnode.v1.SetClockRequest\x1a\x18.kvnode.v1.SetClockReply\x12L\n\x0cRemoveMember\x12\x1e.kvnode.v1.RemoveMemberRequest\x1a\x1c.kvnode.v1.RemoveMemberReply\x12\x37\n\x05Leave\x12\x17.kvnode.v1.LeaveRequest\x1a\x15.kvnode.v1.LeaveReply\x12\x31\n\x03Lag\x12\x15.kvnode.v1.LagRequest\x1a\x13.kvnode.v1.LagReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvnode.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STANDING']._serialized_start=2725
-  _globals['_STANDING']._serialized_end=2823
+  _globals['_STANDING']._serialized_start=2703
+  _globals['_STANDING']._serialized_end=2801
   _globals['_STATUSREQUEST']._serialized_start=36
   _globals['_STATUSREQUEST']._serialized_end=51
   _globals['_CLOCKENTRY']._serialized_start=53
@@ -50,45 +50,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESCUEFILE']._serialized_start=966
   _globals['_RESCUEFILE']._serialized_end=1035
   _globals['_STATUSREPLY']._serialized_start=1038
-  _globals['_STATUSREPLY']._serialized_end=1732
-  _globals['_NAMESPACEREQUEST']._serialized_start=1734
-  _globals['_NAMESPACEREQUEST']._serialized_end=1766
-  _globals['_NAMESPACEREPLY']._serialized_start=1768
-  _globals['_NAMESPACEREPLY']._serialized_end=1801
-  _globals['_LISTNAMESPACESREQUEST']._serialized_start=1803
-  _globals['_LISTNAMESPACESREQUEST']._serialized_end=1826
-  _globals['_LISTNAMESPACESREPLY']._serialized_start=1828
-  _globals['_LISTNAMESPACESREPLY']._serialized_end=1864
-  _globals['_DIGESTREQUEST']._serialized_start=1866
-  _globals['_DIGESTREQUEST']._serialized_end=1900
-  _globals['_DIGESTREPLY']._serialized_start=1902
-  _globals['_DIGESTREPLY']._serialized_end=2010
-  _globals['_BACKUPREQUEST']._serialized_start=2012
-  _globals['_BACKUPREQUEST']._serialized_end=2027
-  _globals['_BACKUPCHUNK']._serialized_start=2029
-  _globals['_BACKUPCHUNK']._serialized_end=2056
-  _globals['_SETLINKREQUEST']._serialized_start=2058
-  _globals['_SETLINKREQUEST']._serialized_end=2123
-  _globals['_SETLINKREPLY']._serialized_start=2125
-  _globals['_SETLINKREPLY']._serialized_end=2139
-  _globals['_SETCLOCKREQUEST']._serialized_start=2141
-  _globals['_SETCLOCKREQUEST']._serialized_end=2196
-  _globals['_SETCLOCKREPLY']._serialized_start=2198
-  _globals['_SETCLOCKREPLY']._serialized_end=2213
-  _globals['_REMOVEMEMBERREQUEST']._serialized_start=2215
-  _globals['_REMOVEMEMBERREQUEST']._serialized_end=2283
-  _globals['_REMOVEMEMBERREPLY']._serialized_start=2285
-  _globals['_REMOVEMEMBERREPLY']._serialized_end=2346
-  _globals['_LEAVEREQUEST']._serialized_start=2348
-  _globals['_LEAVEREQUEST']._serialized_end=2383
-  _globals['_LEAVEREPLY']._serialized_start=2385
-  _globals['_LEAVEREPLY']._serialized_end=2453
-  _globals['_LAGREQUEST']._serialized_start=2455
-  _globals['_LAGREQUEST']._serialized_end=2467
-  _globals['_ORIGINLAG']._serialized_start=2470
-  _globals['_ORIGINLAG']._serialized_end=2658
-  _globals['_LAGREPLY']._serialized_start=2660
-  _globals['_LAGREPLY']._serialized_end=2723
-  _globals['_ADMIN']._serialized_start=2826
-  _globals['_ADMIN']._serialized_end=3564
+  _globals['_STATUSREPLY']._serialized_end=1710
+  _globals['_NAMESPACEREQUEST']._serialized_start=1712
+  _globals['_NAMESPACEREQUEST']._serialized_end=1744
+  _globals['_NAMESPACEREPLY']._serialized_start=1746
+  _globals['_NAMESPACEREPLY']._serialized_end=1779
+  _globals['_LISTNAMESPACESREQUEST']._serialized_start=1781
+  _globals['_LISTNAMESPACESREQUEST']._serialized_end=1804
+  _globals['_LISTNAMESPACESREPLY']._serialized_start=1806
+  _globals['_LISTNAMESPACESREPLY']._serialized_end=1842
+  _globals['_DIGESTREQUEST']._serialized_start=1844
+  _globals['_DIGESTREQUEST']._serialized_end=1878
+  _globals['_DIGESTREPLY']._serialized_start=1880
+  _globals['_DIGESTREPLY']._serialized_end=1988
+  _globals['_BACKUPREQUEST']._serialized_start=1990
+  _globals['_BACKUPREQUEST']._serialized_end=2005
+  _globals['_BACKUPCHUNK']._serialized_start=2007
+  _globals['_BACKUPCHUNK']._serialized_end=2034
+  _globals['_SETLINKREQUEST']._serialized_start=2036
+  _globals['_SETLINKREQUEST']._serialized_end=2101
+  _globals['_SETLINKREPLY']._serialized_start=2103
+  _globals['_SETLINKREPLY']._serialized_end=2117
+  _globals['_SETCLOCKREQUEST']._serialized_start=2119
+  _globals['_SETCLOCKREQUEST']._serialized_end=2174
+  _globals['_SETCLOCKREPLY']._serialized_start=2176
+  _globals['_SETCLOCKREPLY']._serialized_end=2191
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=2193
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=2261
+  _globals['_REMOVEMEMBERREPLY']._serialized_start=2263
+  _globals['_REMOVEMEMBERREPLY']._serialized_end=2324
+  _globals['_LEAVEREQUEST']._serialized_start=2326
+  _globals['_LEAVEREQUEST']._serialized_end=2361
+  _globals['_LEAVEREPLY']._serialized_start=2363
+  _globals['_LEAVEREPLY']._serialized_end=2431
+  _globals['_LAGREQUEST']._serialized_start=2433
+  _globals['_LAGREQUEST']._serialized_end=2445
+  _globals['_ORIGINLAG']._serialized_start=2448
+  _globals['_ORIGINLAG']._serialized_end=2636
+  _globals['_LAGREPLY']._serialized_start=2638
+  _globals['_LAGREPLY']._serialized_end=2701
+  _globals['_ADMIN']._serialized_start=2804
+  _globals['_ADMIN']._serialized_end=3542
 # @@protoc_insertion_point(module_scope)

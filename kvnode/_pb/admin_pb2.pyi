@@ -378,7 +378,6 @@ class StatusReply(_message.Message):
     FORGETTING_FIELD_NUMBER: _builtins.int
     FILLING_FIELD_NUMBER: _builtins.int
     RESCUED_FIELD_NUMBER: _builtins.int
-    DIGEST_KNOWN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     region: _builtins.str
     replica: _builtins.int
@@ -399,8 +398,6 @@ class StatusReply(_message.Message):
     uncovered_batches: _builtins.int
     data_directory: _builtins.str
     hlc: _builtins.int
-    digest_known: _builtins.bool
-    """false: a scan has yet to tell what the store holds"""
     @_builtins.property
     def clock(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockEntry]: ...
     @_builtins.property
@@ -449,11 +446,10 @@ class StatusReply(_message.Message):
         forgetting: Global___ForgettingStatus | None = ...,
         filling: Global___FillingStatus | None = ...,
         rescued: _abc.Iterable[Global___RescueFile] | None = ...,
-        digest_known: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filling", b"filling", "floor", b"floor", "forgetting", b"forgetting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting_writes", b"accepting_writes", "clock", b"clock", "cluster", b"cluster", "conflicts_ever", b"conflicts_ever", "data_directory", b"data_directory", "digest_known", b"digest_known", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "durability", b"durability", "entry_count", b"entry_count", "filling", b"filling", "floor", b"floor", "forgetting", b"forgetting", "hlc", b"hlc", "members", b"members", "name", b"name", "namespaces", b"namespaces", "peers", b"peers", "refusing_because", b"refusing_because", "region", b"region", "replica", b"replica", "rescued", b"rescued", "resident_bytes", b"resident_bytes", "uncovered_batches", b"uncovered_batches", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting_writes", b"accepting_writes", "clock", b"clock", "cluster", b"cluster", "conflicts_ever", b"conflicts_ever", "data_directory", b"data_directory", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "durability", b"durability", "entry_count", b"entry_count", "filling", b"filling", "floor", b"floor", "forgetting", b"forgetting", "hlc", b"hlc", "members", b"members", "name", b"name", "namespaces", b"namespaces", "peers", b"peers", "refusing_because", b"refusing_because", "region", b"region", "replica", b"replica", "rescued", b"rescued", "resident_bytes", b"resident_bytes", "uncovered_batches", b"uncovered_batches", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,13 +10,13 @@ import psutil
 
 from kvnode._pb import admin_pb2 as pb
 from kvnode._pb import admin_pb2_grpc
+from kvnode.api.clock_entries import clock_entries
 from kvnode.api.digest import digest
 from kvnode.api.lag import lag
 from kvnode.api.limits import checked_namespace
 from kvnode.api.members import member_status, member_statuses, members_to_remove
 from kvnode.api.namespaces import Namespaces, registration
 from kvnode.api.node_status import (
-    clock_entries,
     filling_status,
     floor_status,
     forgetting_status,
@@ -142,7 +142,6 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             data_directory=facts.data_directory,
             hlc=node.hlc(),
             members=member_statuses(node),
-            digest_known=node.digest_known(),
             floor=floor_status(node),
             forgetting=forgetting_status(node),
             filling=filling_status(node),

@@ -1,23 +1,11 @@
 """Parts of a node's account of itself: what it forgets, and how full it is by now."""
 
 from kvnode._pb import admin_pb2 as pb
+from kvnode.api.clock_entries import clock_entries
 from kvnode.api.port import AdminPort
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
-from kvnode.core.clocks.version_vector import VersionVector
 
 _PERCENT = 100
-
-
-def clock_entries(clock: VersionVector) -> list[pb.ClockEntry]:
-    """Return a line for each replica: how much of it is covered."""
-    return [
-        pb.ClockEntry(
-            replica=replica,
-            covered=clock.prefix(replica),
-            newest=clock.newest(replica),
-        )
-        for replica, _ in clock.items()
-    ]
 
 
 def floor_status(node: AdminPort) -> pb.FloorStatus:

@@ -111,9 +111,6 @@ class AdminPort(NodePort, Protocol):
     def roster(self) -> Roster:
         """Return who ever joined, and what became of them."""
 
-    def digest_known(self) -> bool:
-        """Tell whether the digest of all entries is known (D9)."""
-
     def forgetting(self) -> Forgetting:
         """Return how far this node is with forgetting."""
 

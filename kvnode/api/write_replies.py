@@ -28,7 +28,7 @@ DataRequest = (
 
 def refusal(outcome: Refused) -> KvError:
     """Return as an error that a command was refused."""
-    if outcome.retryable:
+    if outcome.damaged:
         return UnavailableError(outcome.message)
     kind = WrongTypeError if outcome.wrong_type else InvalidArgumentError
     return kind(outcome.message)

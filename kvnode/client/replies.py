@@ -264,7 +264,6 @@ def status_of(reply: admin_pb2.StatusReply) -> NodeStatus:
             RescueFile(each.name, each.size_bytes, each.written_at_ms / 1000)
             for each in reply.rescued
         ),
-        digest_known=reply.digest_known,
     )
 
 

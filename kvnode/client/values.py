@@ -334,7 +334,6 @@ class NodeStatus:
     forgetting: ForgettingStatus = _FORGETTING
     filling: FillingStatus | None = None
     rescued: tuple[RescueFile, ...] = ()
-    digest_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

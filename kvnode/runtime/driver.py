@@ -306,10 +306,6 @@ class Driver:
         """Return the peer that fills this node just now, if any."""
         return self.node.donor
 
-    def digest_known(self) -> bool:
-        """Tell whether the digest of all entries is known (D9)."""
-        return self.committed_state.digest.known
-
     def forgetting(self) -> Forgetting:
         """Return how far this node is with forgetting."""
         return self.node.forgetting

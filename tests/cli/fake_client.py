@@ -439,7 +439,6 @@ def a_status(*members: MemberStatus) -> NodeStatus:
         ),
         filling=FillingStatus(3, 12, 25, "rome"),
         rescued=(RescueFile("a.jsonl", 2048, 9.0),),
-        digest_known=False,
     )
 
 

@@ -203,7 +203,7 @@ def test_lag_limit_is_a_span_of_time(run: Run) -> None:
 
 
 def test_status_shows_what_an_operator_may_have_to_do(run: Run, node: FakeNode) -> None:
-    """Filling, forgetting and what holds it up, rescued files, an unknown digest."""
+    """Filling, forgetting and what holds it up, rescued files."""
     node.members = [
         a_member("paris", replica=ReplicaId(1)),
         a_member("rome", Standing.LEFT),
@@ -216,4 +216,3 @@ def test_status_shows_what_an_operator_may_have_to_do(run: Run, node: FakeNode) 
     assert "deletions older than 2 hours; 5 entries" in text
     assert "held up: paris [eu] is not connected" in text
     assert "a.jsonl, 2.0 KiB: see kvnode recovery list /data/recovery" in text
-    assert "the store is to be scanned" in text

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.system
 PATIENCE_SECONDS = 30.0
 RUN_SECONDS = 60.0
 PROGRAM = "from kvnode.cli.app import main; main()"
-QUICK = {"forget_interval_ms": 200, "delta_interval_ms": 200}
 
 
 async def _run(node: ServedNode, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +76,9 @@ async def _forgotten(node: ServedNode) -> None:
 @pytest.fixture
 async def quick_trio(fleet: Fleet) -> list[ServedNode]:
     """Three nodes that forget soon."""
-    nodes = fleet.add_peers("a", "b", "c", **QUICK)
+    nodes = fleet.add_peers(
+        "a", "b", "c", forget_interval_ms=200, delta_interval_ms=200
+    )
     await fleet.start(nodes)
     await connected(*nodes)
     return nodes

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kvnode.cli.arguments import duration_seconds
-from kvnode.cli.commands.nodes import (
-    Answered,
-    answer_json,
-    ask_all,
-    end,
-    with_hex_replicas,
-)
+from kvnode.cli.asking import Answered, answer_json, ask_all, end
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import Call, client_command, client_group
 from kvnode.cli.output import (
@@ -67,12 +61,18 @@ async def members(
     found = await call.client.status()
     shown = [m for m in found.members if everyone or m.standing.value == "member"]
     if call.json:
-        listed = [with_hex_replicas(plain_json(member)) for member in shown]
+        listed = [_member_json(member) for member in shown]
         print_json({"node": found.name, "members": listed})
         return
     print_table(_table(shown, everyone=everyone))
     for hint in _hints(found.members):
         note(hint)
+
+
+def _member_json(member: "MemberStatus") -> dict[str, Json]:
+    document = plain_json(member)
+    assert isinstance(document, dict), "a dataclass gives a mapping"
+    return {**document, "replica": f"{member.replica:016x}"}
 
 
 def _table(found: Iterable["MemberStatus"], *, everyone: bool) -> "Table":
@@ -185,7 +185,7 @@ async def remove(
         typer.confirm(question, abort=True, err=True)
     removed = await call.client.remove_member(member, former=former, force=force)
     if call.json:
-        print_json({"removed": [with_hex_replicas(plain_json(m)) for m in removed]})
+        print_json({"removed": [_member_json(member) for member in removed]})
         return
     for gone in removed:
         note(f"{gone.name} ({gone.replica:016x}) is removed for good")
@@ -276,10 +276,10 @@ async def lag(
     except typer.BadParameter as error:
         error.param_hint = "--max"
         raise
-    answers = await ask_all(call, lambda client: client.lag())
+    answers = await ask_all(call, call.target.endpoints, lambda client: client.lag())
     late = list(_late(answers, most))
     if call.json:
-        nodes = [answer_json(each, _lag_json) for each in answers]
+        nodes = [answer_json(each) for each in answers]
         document: dict[str, Json] = {"nodes": nodes}
         if most is not None:
             document["within_max"] = not late
@@ -293,12 +293,6 @@ async def lag(
     end(answers)
     if late:
         raise typer.Exit(ExitCode.NOT_FOUND)
-
-
-def _lag_json(found: "Lag") -> dict[str, Json]:
-    document = with_hex_replicas(plain_json(found))
-    assert isinstance(document, dict), "a dataclass gives a mapping"
-    return document
 
 
 def _late(answers: Iterable[Answered["Lag"]], most: float | None) -> Iterator[str]:

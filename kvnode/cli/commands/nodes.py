@@ -1,42 +1,26 @@
 """`kvnode status` and `digest`: how nodes are, and whether they agree."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kvnode.cli.asking import answer_json, ask_all, end
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
-    Json,
-    complain,
     console,
     note,
-    plain_json,
     print_json,
     print_line,
     size_text,
     span_text,
 )
-from kvnode.errors import KvError, UnavailableError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from kvnode.client import Client, Digest, NodeStatus, PeerStatus
-
-Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Answered(Generic[Answer]):
-    """What one node said, or why it said nothing."""
-
-    endpoint: str
-    answer: Answer | None
-    error: str = ""
+    from kvnode.client import NodeStatus, PeerStatus
 
 
 def register(app: typer.Typer, *, panel: str) -> None:
@@ -55,9 +39,9 @@ async def status(call: Call) -> None:
     Example:
       kvnode -e 127.0.0.1:7400,127.0.0.1:7401 status
     """
-    answers = await ask_all(call, lambda client: client.status())
+    answers = await ask_all(call, call.target.endpoints, lambda client: client.status())
     if call.json:
-        nodes = [answer_json(each, _status_json) for each in answers]
+        nodes = [answer_json(each) for each in answers]
         print_json({"nodes": nodes})
     else:
         for each in answers:
@@ -79,10 +63,12 @@ async def digest(
     writes are on their way.
     """
     namespace = None if everything else call.target.namespace
-    answers = await ask_all(call, lambda client: client.digest(namespace))
+    answers = await ask_all(
+        call, call.target.endpoints, lambda client: client.digest(namespace)
+    )
     digests = {each.answer.digest for each in answers if each.answer is not None}
     if call.json:
-        nodes = [answer_json(each, _digest_json) for each in answers]
+        nodes = [answer_json(each) for each in answers]
         print_json({"nodes": nodes, "agree": len(digests) == 1})
     else:
         for each in answers:
@@ -96,68 +82,6 @@ async def digest(
     if len(digests) > 1:
         note("the nodes differ; try again when no writes are on their way")
         raise typer.Exit(ExitCode.NOT_FOUND)
-
-
-async def ask_all(
-    call: Call, ask: Callable[["Client"], Coroutine[Any, Any, Answer]]
-) -> list[Answered[Answer]]:
-    """Ask every endpoint at once; a single one that is silent raises."""
-
-    async def ask_one(endpoint: str) -> Answered[Answer]:
-        try:
-            async with call.client_of(endpoint) as client:
-                return Answered(endpoint, await ask(client))
-        except KvError as error:
-            if len(call.target.endpoints) == 1:
-                raise
-            return Answered(endpoint, None, str(error))
-
-    return list(await asyncio.gather(*map(ask_one, call.target.endpoints)))
-
-
-def end(answers: list[Answered[Any]]) -> None:
-    """Raise if a node said nothing."""
-    failed = [each for each in answers if each.answer is None]
-    for each in failed[:-1]:
-        complain(f"{each.endpoint}: {each.error}")
-    if failed:
-        msg = f"{failed[-1].endpoint}: {failed[-1].error}"
-        raise UnavailableError(msg)
-
-
-def answer_json(
-    each: Answered[Answer], fields: Callable[[Answer], dict[str, Json]]
-) -> dict[str, Json]:
-    """Return what one node said, or that it said nothing."""
-    if each.answer is None:
-        return {"endpoint": each.endpoint, "reachable": False, "error": each.error}
-    return {"endpoint": each.endpoint, "reachable": True, **fields(each.answer)}
-
-
-def with_hex_replicas(document: Json) -> Json:
-    """Write replica ids in hex: 64 bits are too many for JSON numbers."""
-    if isinstance(document, dict):
-        return {
-            name: f"{value:016x}"
-            if name == "replica" and isinstance(value, int)
-            else with_hex_replicas(value)
-            for name, value in document.items()
-        }
-    if isinstance(document, list):
-        return [with_hex_replicas(each) for each in document]
-    return document
-
-
-def _status_json(found: "NodeStatus") -> dict[str, Json]:
-    document = with_hex_replicas(plain_json(found))
-    assert isinstance(document, dict), "a dataclass gives a mapping"
-    return document
-
-
-def _digest_json(found: "Digest") -> dict[str, Json]:
-    document = with_hex_replicas(plain_json(found))
-    assert isinstance(document, dict), "a dataclass gives a mapping"
-    return document
 
 
 def _show_status(endpoint: str, found: "NodeStatus") -> None:
@@ -222,8 +146,6 @@ def _upkeep(found: "NodeStatus") -> "Iterator[tuple[str, str | Text]]":
     yield "forgotten", forgotten
     for hindrance in found.forgetting.hindrances:
         yield "", Text(f"held up: {hindrance}", "yellow")
-    if not found.digest_known:
-        yield "digest", Text("not known yet: the store is to be scanned", "yellow")
     for file in found.rescued:
         yield (
             "rescued",

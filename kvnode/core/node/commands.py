@@ -77,7 +77,7 @@ class Refused(NamedTuple):
 
     wrong_type: bool
     message: str
-    retryable: bool = False  # the same command may pass later, or elsewhere
+    damaged: bool = False  # the key's record; the same command may pass later
 
 
 Outcome = Applied | ConditionFailed | Refused

@@ -177,7 +177,8 @@ class Node:
     def _write(self, request: WriteRequest, turn: Turn) -> tuple[Outcome, ...]:
         if turn.roster.gone(self.state.replica):
             # The others have turned away from this node: nobody would hear of it.
-            gone = Refused(wrong_type=False, message=_GONE, retryable=True)
+            # `damaged` says that the same command may pass: elsewhere, here.
+            gone = Refused(wrong_type=False, message=_GONE, damaged=True)
             return (gone,) * len(request.commands)
         known = 1 + len(self.state.peers)
         if request.replicas.needed > known:

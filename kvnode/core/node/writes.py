@@ -74,8 +74,8 @@ class Writer:
         except CorruptRecordError as error:
             # Damage to one key must not stop the node that serves all others.
             message = f"the key is damaged: {error}"
-            retryable = isinstance(error, DamagedRecordError)
-            return Refused(wrong_type=False, message=message, retryable=retryable)
+            damaged = isinstance(error, DamagedRecordError)
+            return Refused(wrong_type=False, message=message, damaged=damaged)
 
     def _apply(self, command: Command) -> Outcome:
         match command:

@@ -110,7 +110,7 @@ def test_node_that_has_left_takes_no_write() -> None:
     [reply] = [e for e in effects if isinstance(e, Reply)]
     [outcome] = reply.outcomes
     assert isinstance(outcome, Refused)
-    assert outcome.retryable
+    assert outcome.damaged  # an UnavailableError to the client
     assert bench.entry(KEY) is None
 
 

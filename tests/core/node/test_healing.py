@@ -196,7 +196,7 @@ def test_refusal_says_that_damage_is_the_reason(bench: Sick) -> None:
     for command in (Put(KEY, b"mine"), AddToCounter(KEY, 1)):
         [outcome] = bench.write(command)
         assert isinstance(outcome, Refused)
-        assert outcome.retryable
+        assert outcome.damaged
 
 
 def upon(dot: Dot, on: Dot) -> Entry:

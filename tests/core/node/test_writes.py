@@ -238,5 +238,5 @@ def test_update_of_a_state_that_does_not_parse_skips_no_seq() -> None:
     [refused] = bench.write(AddToCounter(KEY, 1))
 
     assert isinstance(refused, Refused)
-    assert not refused.retryable
+    assert not refused.damaged
     assert bench.node.state.seq == 0
