@@ -85,7 +85,10 @@ async def _tell(node: str, endpoint: str, ends: list[LinkEnd]) -> None:
 async def _introduced(client: Client, ends: Sequence[LinkEnd]) -> None:
     """Wait until a node that has only just begun knows its peers."""
     while True:
-        known = {peer.name for peer in (await client.status()).peers}
+        status = await client.status()
+        # Links of one that was removed meanwhile can be set, too.
+        known = {peer.name for peer in status.peers}
+        known |= {member.name for member in status.members}
         if known.issuperset(end.peer for end in ends):
             return
         await asyncio.sleep(POLL_SECONDS)

@@ -151,6 +151,9 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
     delta_sessions_max: Annotated[int, count(1, 1_000)] = Field(
         default=3, description="Deltas and bootstraps served at once (D10)."
     )
+    bootstrap_bytes_per_second: Annotated[int, size(0)] = Field(
+        default=0, description="For filling new nodes from here (D10); 0 = no limit."
+    )
     inbox_operations_max: Annotated[int, count(1, 10_000_000)] = Field(
         default=50_000, description="Operations that may wait for their turn."
     )

@@ -31,6 +31,7 @@ WRONG = {
     "outbox_bytes_max": "1",
     "delta_page_bytes": "5MiB",
     "delta_sessions_max": "0",
+    "bootstrap_bytes_per_second": "fast",
     "inbox_operations_max": "99999999999",
     "inbox_bytes_max": "1KiB",
     "clock_offset_max_ms": "",

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,29 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Standing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Standing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STANDING_UNSPECIFIED: _Standing.ValueType  # 0
+    STANDING_MEMBER: _Standing.ValueType  # 1
+    STANDING_LEFT: _Standing.ValueType  # 2
+    """it said so itself, and all it had is elsewhere"""
+    STANDING_REMOVED: _Standing.ValueType  # 3
+    """somebody declared it gone, and it is fenced"""
+
+class Standing(_Standing, metaclass=_StandingEnumTypeWrapper): ...
+
+STANDING_UNSPECIFIED: Standing.ValueType  # 0
+STANDING_MEMBER: Standing.ValueType  # 1
+STANDING_LEFT: Standing.ValueType  # 2
+"""it said so itself, and all it had is elsewhere"""
+STANDING_REMOVED: Standing.ValueType  # 3
+"""somebody declared it gone, and it is fenced"""
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
 
 @_typing.final
 class StatusRequest(_message.Message):
@@ -75,6 +99,7 @@ class PeerStatus(_message.Message):
     DELAY_MS_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
     HEARD_MS_AGO_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     address: _builtins.str
     replica: _builtins.int
@@ -92,6 +117,8 @@ class PeerStatus(_message.Message):
     """emulated"""
     heard_ms_ago: _builtins.int
     """-1 = never"""
+    protocol: _builtins.int
+    """the version that both speak; 0 = not connected"""
     def __init__(
         self,
         *,
@@ -106,14 +133,221 @@ class PeerStatus(_message.Message):
         delay_ms: _builtins.int = ...,
         blocked: _builtins.bool = ...,
         heard_ms_ago: _builtins.int = ...,
+        protocol: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "blocked", b"blocked", "connected", b"connected", "delay_ms", b"delay_ms", "heard_ms_ago", b"heard_ms_ago", "missing_here", b"missing_here", "missing_there", b"missing_there", "name", b"name", "outbox_bytes", b"outbox_bytes", "region", b"region", "replica", b"replica"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "blocked", b"blocked", "connected", b"connected", "delay_ms", b"delay_ms", "heard_ms_ago", b"heard_ms_ago", "missing_here", b"missing_here", "missing_there", b"missing_there", "name", b"name", "outbox_bytes", b"outbox_bytes", "protocol", b"protocol", "region", b"region", "replica", b"replica"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeerStatus: _TypeAlias = PeerStatus  # noqa: Y015
+
+@_typing.final
+class MemberStatus(_message.Message):
+    """One replica that ever joined, by the durable roster."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLICA_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    SELF_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    HEARD_MS_AGO_FIELD_NUMBER: _builtins.int
+    MISSING_THERE_FIELD_NUMBER: _builtins.int
+    MISSING_HERE_FIELD_NUMBER: _builtins.int
+    FORMER_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    RTT_US_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_MS_FIELD_NUMBER: _builtins.int
+    replica: _builtins.int
+    name: _builtins.str
+    address: _builtins.str
+    """empty = it only dials"""
+    region: _builtins.str
+    standing: Global___Standing.ValueType
+    incarnation: _builtins.int
+    """grows when its labels change"""
+    self: _builtins.bool
+    """the node that answers"""
+    connected: _builtins.bool
+    heard_ms_ago: _builtins.int
+    """-1 = never"""
+    missing_there: _builtins.int
+    """what we cover and it does not; if connected"""
+    missing_here: _builtins.int
+    """what it covers and we do not; if connected"""
+    former: _builtins.bool
+    """a member whose name belongs to another one by now"""
+    health: _builtins.str
+    """alive | suspect | dead; absent = not probed"""
+    rtt_us: _builtins.int
+    """absent = not measured"""
+    clock_offset_ms: _builtins.int
+    """its clock less ours; absent = not measured"""
+    def __init__(
+        self_,  # pyright: ignore[reportSelfClsParameterName]
+        *,
+        replica: _builtins.int = ...,
+        name: _builtins.str = ...,
+        address: _builtins.str = ...,
+        region: _builtins.str = ...,
+        standing: Global___Standing.ValueType = ...,
+        incarnation: _builtins.int = ...,
+        self: _builtins.bool = ...,
+        connected: _builtins.bool = ...,
+        heard_ms_ago: _builtins.int = ...,
+        missing_there: _builtins.int = ...,
+        missing_here: _builtins.int = ...,
+        former: _builtins.bool = ...,
+        health: _builtins.str | None = ...,
+        rtt_us: _builtins.int | None = ...,
+        clock_offset_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "_health", b"_health", "_rtt_us", b"_rtt_us", "clock_offset_ms", b"clock_offset_ms", "health", b"health", "rtt_us", b"rtt_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms", "_health", b"_health", "_rtt_us", b"_rtt_us", "address", b"address", "clock_offset_ms", b"clock_offset_ms", "connected", b"connected", "former", b"former", "health", b"health", "heard_ms_ago", b"heard_ms_ago", "incarnation", b"incarnation", "missing_here", b"missing_here", "missing_there", b"missing_there", "name", b"name", "region", b"region", "replica", b"replica", "rtt_us", b"rtt_us", "self", b"self", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clock_offset_ms: _TypeAlias = _typing.Literal["clock_offset_ms"]  # noqa: Y015
+    _WhichOneofArgType__clock_offset_ms: _TypeAlias = _typing.Literal["_clock_offset_ms", b"_clock_offset_ms"]  # noqa: Y015
+    _WhichOneofReturnType__health: _TypeAlias = _typing.Literal["health"]  # noqa: Y015
+    _WhichOneofArgType__health: _TypeAlias = _typing.Literal["_health", b"_health"]  # noqa: Y015
+    _WhichOneofReturnType__rtt_us: _TypeAlias = _typing.Literal["rtt_us"]  # noqa: Y015
+    _WhichOneofArgType__rtt_us: _TypeAlias = _typing.Literal["_rtt_us", b"_rtt_us"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clock_offset_ms) -> _WhichOneofReturnType__clock_offset_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__health) -> _WhichOneofReturnType__health | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rtt_us) -> _WhichOneofReturnType__rtt_us | None: ...
+
+Global___MemberStatus: _TypeAlias = MemberStatus  # noqa: Y015
+
+@_typing.final
+class FloorStatus(_message.Message):
+    """Up to where deletions are forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HLC_FIELD_NUMBER: _builtins.int
+    AGE_MS_FIELD_NUMBER: _builtins.int
+    VECTOR_FIELD_NUMBER: _builtins.int
+    hlc: _builtins.int
+    """0 = nothing was ever forgotten"""
+    age_ms: _builtins.int
+    """of hlc; -1 = nothing was ever forgotten"""
+    @_builtins.property
+    def vector(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClockEntry]: ...
+    def __init__(
+        self,
+        *,
+        hlc: _builtins.int = ...,
+        age_ms: _builtins.int = ...,
+        vector: _abc.Iterable[Global___ClockEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "hlc", b"hlc", "vector", b"vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FloorStatus: _TypeAlias = FloorStatus  # noqa: Y015
+
+@_typing.final
+class ForgettingStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    HINDRANCES_FIELD_NUMBER: _builtins.int
+    settled: _builtins.bool
+    """all that the floor forgets is gone from the store"""
+    dropped: _builtins.int
+    """entries, since this node started"""
+    @_builtins.property
+    def hindrances(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """why nothing new is forgotten, in words; empty: nothing"""
+
+    def __init__(
+        self,
+        *,
+        settled: _builtins.bool = ...,
+        dropped: _builtins.int = ...,
+        hindrances: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "hindrances", b"hindrances", "settled", b"settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgettingStatus: _TypeAlias = ForgettingStatus  # noqa: Y015
+
+@_typing.final
+class FillingStatus(_message.Message):
+    """A bootstrap under way: the node serves nobody until it is done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    DONOR_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """entries that are here"""
+    expected: _builtins.int
+    """about; 0 = not known yet"""
+    percent: _builtins.int
+    donor: _builtins.str
+    """name of the peer that sends; empty = none just now"""
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        expected: _builtins.int = ...,
+        percent: _builtins.int = ...,
+        donor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "donor", b"donor", "expected", b"expected", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FillingStatus: _TypeAlias = FillingStatus  # noqa: Y015
+
+@_typing.final
+class RescueFile(_message.Message):
+    """A file of entries that this node had to give up, for people to look at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    WRITTEN_AT_MS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """in the directory `recovery` of the data directory"""
+    size_bytes: _builtins.int
+    written_at_ms: _builtins.int
+    """since 1970"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        written_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "size_bytes", b"size_bytes", "written_at_ms", b"written_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RescueFile: _TypeAlias = RescueFile  # noqa: Y015
 
 @_typing.final
 class StatusReply(_message.Message):
@@ -140,6 +374,11 @@ class StatusReply(_message.Message):
     DATA_DIRECTORY_FIELD_NUMBER: _builtins.int
     HLC_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    FORGETTING_FIELD_NUMBER: _builtins.int
+    FILLING_FIELD_NUMBER: _builtins.int
+    RESCUED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     region: _builtins.str
     replica: _builtins.int
@@ -168,6 +407,20 @@ class StatusReply(_message.Message):
     def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def digests(self) -> Global___DigestStatus: ...
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberStatus]:
+        """those that are gone, too"""
+
+    @_builtins.property
+    def floor(self) -> Global___FloorStatus: ...
+    @_builtins.property
+    def forgetting(self) -> Global___ForgettingStatus: ...
+    @_builtins.property
+    def filling(self) -> Global___FillingStatus:
+        """absent = all is here"""
+
+    @_builtins.property
+    def rescued(self) -> _containers.RepeatedCompositeFieldContainer[Global___RescueFile]: ...
     def __init__(
         self,
         *,
@@ -192,10 +445,15 @@ class StatusReply(_message.Message):
         data_directory: _builtins.str = ...,
         hlc: _builtins.int = ...,
         digests: Global___DigestStatus | None = ...,
+        members: _abc.Iterable[Global___MemberStatus] | None = ...,
+        floor: Global___FloorStatus | None = ...,
+        forgetting: Global___ForgettingStatus | None = ...,
+        filling: Global___FillingStatus | None = ...,
+        rescued: _abc.Iterable[Global___RescueFile] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "filling", b"filling", "floor", b"floor", "forgetting", b"forgetting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting_writes", b"accepting_writes", "clock", b"clock", "cluster", b"cluster", "conflicts_ever", b"conflicts_ever", "data_directory", b"data_directory", "digests", b"digests", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "durability", b"durability", "entry_count", b"entry_count", "hlc", b"hlc", "name", b"name", "namespaces", b"namespaces", "peers", b"peers", "refusing_because", b"refusing_because", "region", b"region", "replica", b"replica", "resident_bytes", b"resident_bytes", "uncovered_batches", b"uncovered_batches", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting_writes", b"accepting_writes", "clock", b"clock", "cluster", b"cluster", "conflicts_ever", b"conflicts_ever", "data_directory", b"data_directory", "digests", b"digests", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "durability", b"durability", "entry_count", b"entry_count", "filling", b"filling", "floor", b"floor", "forgetting", b"forgetting", "hlc", b"hlc", "members", b"members", "name", b"name", "namespaces", b"namespaces", "peers", b"peers", "refusing_because", b"refusing_because", "region", b"region", "replica", b"replica", "rescued", b"rescued", "resident_bytes", b"resident_bytes", "uncovered_batches", b"uncovered_batches", "uptime_ms", b"uptime_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -598,3 +856,190 @@ class RepairReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RepairReply: _TypeAlias = RepairReply  # noqa: Y015
+
+@_typing.final
+class RemoveMemberRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_FIELD_NUMBER: _builtins.int
+    FORMER_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    member: _builtins.str
+    """name, or replica in 16 hex digits"""
+    former: _builtins.bool
+    """all identities that had the name before the present one"""
+    force: _builtins.bool
+    """even one that is connected right now"""
+    def __init__(
+        self,
+        *,
+        member: _builtins.str = ...,
+        former: _builtins.bool = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["force", b"force", "former", b"former", "member", b"member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveMemberRequest: _TypeAlias = RemoveMemberRequest  # noqa: Y015
+
+@_typing.final
+class RemoveMemberReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberStatus]:
+        """by this call; empty = it was gone already"""
+
+    def __init__(
+        self,
+        *,
+        removed: _abc.Iterable[Global___MemberStatus] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveMemberReply: _TypeAlias = RemoveMemberReply  # noqa: Y015
+
+@_typing.final
+class LeaveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATIENCE_MS_FIELD_NUMBER: _builtins.int
+    patience_ms: _builtins.int
+    """to hand over; 0 = a minute"""
+    def __init__(
+        self,
+        *,
+        patience_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patience_ms", b"patience_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveRequest: _TypeAlias = LeaveRequest  # noqa: Y015
+
+@_typing.final
+class LeaveReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOLD_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    REFUSED_BECAUSE_FIELD_NUMBER: _builtins.int
+    told: _builtins.int
+    """members that have heard it; they tell the others"""
+    members: _builtins.int
+    """that are left"""
+    refused_because: _builtins.str
+    """not empty: it has not left in time, and goes on"""
+    def __init__(
+        self,
+        *,
+        told: _builtins.int = ...,
+        members: _builtins.int = ...,
+        refused_because: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "refused_because", b"refused_because", "told", b"told"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaveReply: _TypeAlias = LeaveReply  # noqa: Y015
+
+@_typing.final
+class LagRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LagRequest: _TypeAlias = LagRequest  # noqa: Y015
+
+@_typing.final
+class OriginLag(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLICA_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    BEHIND_MS_FIELD_NUMBER: _builtins.int
+    HOLDERS_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    replica: _builtins.int
+    name: _builtins.str
+    """empty = it was never a member that we know of"""
+    region: _builtins.str
+    standing: Global___Standing.ValueType
+    missing: _builtins.int
+    """writes of it that a connected peer has and we do not"""
+    behind_ms: _builtins.int
+    """all it wrote until then is here; absent = not known"""
+    connected: _builtins.bool
+    @_builtins.property
+    def holders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names of connected peers that have any of `missing`"""
+
+    def __init__(
+        self,
+        *,
+        replica: _builtins.int = ...,
+        name: _builtins.str = ...,
+        region: _builtins.str = ...,
+        standing: Global___Standing.ValueType = ...,
+        missing: _builtins.int = ...,
+        behind_ms: _builtins.int | None = ...,
+        holders: _abc.Iterable[_builtins.str] | None = ...,
+        connected: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_behind_ms", b"_behind_ms", "behind_ms", b"behind_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_behind_ms", b"_behind_ms", "behind_ms", b"behind_ms", "connected", b"connected", "holders", b"holders", "missing", b"missing", "name", b"name", "region", b"region", "replica", b"replica", "standing", b"standing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__behind_ms: _TypeAlias = _typing.Literal["behind_ms"]  # noqa: Y015
+    _WhichOneofArgType__behind_ms: _TypeAlias = _typing.Literal["_behind_ms", b"_behind_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__behind_ms) -> _WhichOneofReturnType__behind_ms | None: ...
+
+Global___OriginLag: _TypeAlias = OriginLag  # noqa: Y015
+
+@_typing.final
+class LagReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ORIGINS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """of the node that answers"""
+    @_builtins.property
+    def origins(self) -> _containers.RepeatedCompositeFieldContainer[Global___OriginLag]:
+        """every member but itself, and others if any is missing"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        origins: _abc.Iterable[Global___OriginLag] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "origins", b"origins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LagReply: _TypeAlias = LagReply  # noqa: Y015

@@ -79,6 +79,21 @@ class AdminStub:
                 request_serializer=kvnode_dot_v1_dot_admin__pb2.RepairRequest.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_admin__pb2.RepairReply.FromString,
                 _registered_method=True)
+        self.RemoveMember = channel.unary_unary(
+                '/kvnode.v1.Admin/RemoveMember',
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.RemoveMemberRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.RemoveMemberReply.FromString,
+                _registered_method=True)
+        self.Leave = channel.unary_unary(
+                '/kvnode.v1.Admin/Leave',
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.LeaveRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.LeaveReply.FromString,
+                _registered_method=True)
+        self.Lag = channel.unary_unary(
+                '/kvnode.v1.Admin/Lag',
+                request_serializer=kvnode_dot_v1_dot_admin__pb2.LagRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_admin__pb2.LagReply.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -143,6 +158,27 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveMember(self, request, context):
+        """Declares a member gone for good; durable here when it returns, and spreads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Leave(self, request, context):
+        """Takes this node out of the cluster for good once others have all it has; it stops.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Lag(self, request, context):
+        """How far behind every other node this one is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -190,6 +226,21 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Repair,
                     request_deserializer=kvnode_dot_v1_dot_admin__pb2.RepairRequest.FromString,
                     response_serializer=kvnode_dot_v1_dot_admin__pb2.RepairReply.SerializeToString,
+            ),
+            'RemoveMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMember,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.RemoveMemberRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.RemoveMemberReply.SerializeToString,
+            ),
+            'Leave': grpc.unary_unary_rpc_method_handler(
+                    servicer.Leave,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.LeaveRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.LeaveReply.SerializeToString,
+            ),
+            'Lag': grpc.unary_unary_rpc_method_handler(
+                    servicer.Lag,
+                    request_deserializer=kvnode_dot_v1_dot_admin__pb2.LagRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_admin__pb2.LagReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -435,6 +486,87 @@ class Admin:
             '/kvnode.v1.Admin/Repair',
             kvnode_dot_v1_dot_admin__pb2.RepairRequest.SerializeToString,
             kvnode_dot_v1_dot_admin__pb2.RepairReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Admin/RemoveMember',
+            kvnode_dot_v1_dot_admin__pb2.RemoveMemberRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.RemoveMemberReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Leave(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Admin/Leave',
+            kvnode_dot_v1_dot_admin__pb2.LeaveRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.LeaveReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Lag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Admin/Lag',
+            kvnode_dot_v1_dot_admin__pb2.LagRequest.SerializeToString,
+            kvnode_dot_v1_dot_admin__pb2.LagReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,12 @@ class AdminStub:
     """Puts the node's wall clock wrong; refused unless fault_injection is on."""
     Repair: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RepairRequest, _admin_pb2.RepairReply]
     """Finds in what this node's store and a peer's differ, and mends both."""
+    RemoveMember: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RemoveMemberRequest, _admin_pb2.RemoveMemberReply]
+    """Declares a member gone for good; durable here when it returns, and spreads."""
+    Leave: _grpc.UnaryUnaryMultiCallable[_admin_pb2.LeaveRequest, _admin_pb2.LeaveReply]
+    """Takes this node out of the cluster for good once others have all it has; it stops."""
+    Lag: _grpc.UnaryUnaryMultiCallable[_admin_pb2.LagRequest, _admin_pb2.LagReply]
+    """How far behind every other node this one is."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -63,6 +69,12 @@ class AdminAsyncStub(AdminStub):
     """Puts the node's wall clock wrong; refused unless fault_injection is on."""
     Repair: _aio.UnaryUnaryMultiCallable[_admin_pb2.RepairRequest, _admin_pb2.RepairReply]  # type: ignore[assignment]
     """Finds in what this node's store and a peer's differ, and mends both."""
+    RemoveMember: _aio.UnaryUnaryMultiCallable[_admin_pb2.RemoveMemberRequest, _admin_pb2.RemoveMemberReply]  # type: ignore[assignment]
+    """Declares a member gone for good; durable here when it returns, and spreads."""
+    Leave: _aio.UnaryUnaryMultiCallable[_admin_pb2.LeaveRequest, _admin_pb2.LeaveReply]  # type: ignore[assignment]
+    """Takes this node out of the cluster for good once others have all it has; it stops."""
+    Lag: _aio.UnaryUnaryMultiCallable[_admin_pb2.LagRequest, _admin_pb2.LagReply]  # type: ignore[assignment]
+    """How far behind every other node this one is."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -132,5 +144,29 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RepairReply, _abc.Awaitable[_admin_pb2.RepairReply]]:
         """Finds in what this node's store and a peer's differ, and mends both."""
+
+    @_abc_1.abstractmethod
+    def RemoveMember(
+        self,
+        request: _admin_pb2.RemoveMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RemoveMemberReply, _abc.Awaitable[_admin_pb2.RemoveMemberReply]]:
+        """Declares a member gone for good; durable here when it returns, and spreads."""
+
+    @_abc_1.abstractmethod
+    def Leave(
+        self,
+        request: _admin_pb2.LeaveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.LeaveReply, _abc.Awaitable[_admin_pb2.LeaveReply]]:
+        """Takes this node out of the cluster for good once others have all it has; it stops."""
+
+    @_abc_1.abstractmethod
+    def Lag(
+        self,
+        request: _admin_pb2.LagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.LagReply, _abc.Awaitable[_admin_pb2.LagReply]]:
+        """How far behind every other node this one is."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,6 +1,6 @@
 """The Admin service: what operators see and do."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,28 +12,37 @@ from kvnode._pb import admin_pb2 as pb
 from kvnode._pb import admin_pb2_grpc
 from kvnode.api.clock_entries import clock_entries
 from kvnode.api.digest import digest
-from kvnode.api.digest_status import RepairPort, digest_status, repair_reply
+from kvnode.api.digest_status import digest_status, repair_reply
+from kvnode.api.lag import lag
 from kvnode.api.limits import checked_namespace
+from kvnode.api.members import member_status, member_statuses, members_to_remove
 from kvnode.api.namespaces import Namespaces, registration
-from kvnode.api.port import NodePort
+from kvnode.api.node_status import (
+    filling_status,
+    floor_status,
+    forgetting_status,
+)
+from kvnode.api.port import AdminPort, Departures
 from kvnode.api.status_map import abort, to_message
 from kvnode.api.writing import write_and_wait
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.commands import Command, Delete, Put
-from kvnode.core.node.node import Peer
 from kvnode.core.versions.version import Kind
-from kvnode.errors import InvalidArgumentError, KvError
+from kvnode.errors import InvalidArgumentError, KvError, UnavailableError
 from kvnode.types import (
     DEFAULT_NAMESPACE,
     EntryKey,
     Namespace,
-    ReplicaId,
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 DELETES_PER_WRITE = 1000
 """Keys of a deleted namespace go in batches, so that others get their turns."""
+
+
+LEAVE_SECONDS = 60.0
+"""To hand over, if the caller does not say: many times what a busy node takes."""
 
 
 class LinkConditions(Protocol):
@@ -57,34 +66,6 @@ class AdjustableClock(Protocol):
         """Be wrong by so much from now on; ValueError if it is out of range."""
 
 
-class AdminPort(NodePort, RepairPort, Protocol):
-    """What operators may see of the node, beyond what clients may."""
-
-    def peers(self) -> Mapping[ReplicaId, Peer]:
-        """Return the connected peers."""
-
-    def conflicts_ever(self) -> int:
-        """Return how many conflicts this node has noticed."""
-
-    def uncovered_batches(self) -> int:
-        """Return how many pushed batches wait for what they depend on."""
-
-    def replica(self) -> ReplicaId:
-        """Return this node's identity."""
-
-    def refusal(self) -> str:
-        """Return why client writes are refused now; empty if they are not."""
-
-    def hlc(self) -> int:
-        """Return the newest timestamp given."""
-
-    def backup(self) -> AsyncIterator[bytes]:
-        """Return a consistent backup, in pieces."""
-
-    def heard_ms_ago(self, replica: ReplicaId) -> int:
-        """Return when a peer was last heard, in ms ago; -1 = never."""
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What does not change while the node runs."""
@@ -102,19 +83,36 @@ class Facts:
 class AdminServicer(admin_pb2_grpc.AdminServicer):
     """Serves operators."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the ports of the service
         self,
         node: AdminPort,
         namespaces: Namespaces,
         links: Links,
         clock: AdjustableClock,
         facts: Facts,
+        *,
+        departures: Departures,
+        rescued: Callable[[], Iterable[tuple[str, int, int]]],
     ) -> None:
+        """
+        Make the service.
+
+        Args:
+            node: The node itself.
+            namespaces: Those known here.
+            links: To peers, as far as tests may change them.
+            clock: As far as tests may change it.
+            facts: About the node.
+            departures: Ends memberships.
+            rescued: Lists recovery files: name, bytes, written when (ms since 1970).
+        """
         self._node = node
         self._namespaces = namespaces
         self._links = links
         self._clock = clock
         self._facts = facts
+        self._departures = departures
+        self._rescued = rescued
         self._process = psutil.Process()
 
     async def Status(  # noqa: N802 -- the name is the protocol's
@@ -145,8 +143,16 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             data_directory=facts.data_directory,
             hlc=node.hlc(),
             digests=digest_status(node),
+            members=member_statuses(node),
+            floor=floor_status(node),
+            forgetting=forgetting_status(node),
+            filling=filling_status(node),
         )
         self._add_peers(reply)
+        for name, size_bytes, written_at in self._rescued():
+            reply.rescued.add(
+                name=name, size_bytes=size_bytes, written_at_ms=written_at
+            )
         return reply
 
     def _add_peers(self, reply: pb.StatusReply) -> None:
@@ -168,7 +174,42 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
                 delay_ms=conditions.delay_ms,
                 blocked=conditions.blocked,
                 heard_ms_ago=node.heard_ms_ago(address.replica),
+                protocol=peer.protocol if peer else 0,
             )
+
+    async def RemoveMember(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.RemoveMemberRequest, context: Context
+    ) -> pb.RemoveMemberReply:
+        """Declare a member gone for good; durable here when this returns."""
+        try:
+            members = members_to_remove(self._node, request)
+            await self._departures.remove(member.replica for member in members)
+        except KvError as error:
+            await abort(context, to_message(error))
+        gone = (self._node.roster().get(member.replica) for member in members)
+        removed = [member_status(self._node, member) for member in gone if member]
+        return pb.RemoveMemberReply(removed=removed)
+
+    async def Leave(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.LeaveRequest, context: Context
+    ) -> pb.LeaveReply:
+        """Take this node out of the cluster for good; it stops after that."""
+        patience_s = request.patience_ms / 1000 or LEAVE_SECONDS
+        try:
+            told, members = await self._departures.leave(patience_s)
+        except UnavailableError as error:
+            # No error to the client, which would try again by itself.
+            return pb.LeaveReply(refused_because=str(error))
+        except KvError as error:
+            await abort(context, to_message(error))
+        return pb.LeaveReply(told=told, members=members)
+
+    async def Lag(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.LagRequest, context: Context
+    ) -> pb.LagReply:
+        """Tell how far behind every other node this one is."""
+        del request, context
+        return lag(self._node, self._facts.name)
 
     async def CreateNamespace(  # noqa: N802 -- the name is the protocol's
         self, request: pb.NamespaceRequest, context: Context
@@ -261,6 +302,8 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         """Emulate distance or a cut to a peer."""
         await self._refuse_unless_injecting(context)
         known = {peer.name for peer in self._node.known_peers()}
+        # A cut may have to be undone for one that was removed meanwhile.
+        known |= {member.name for member in self._node.roster()} - {self._facts.name}
         if request.peer not in known:
             await context.abort(
                 grpc.StatusCode.INVALID_ARGUMENT,

@@ -12,6 +12,7 @@ from kvnode.cli.commands import (
     digests,
     entries,
     listing,
+    members,
     merging,
     namespaces,
     nodes,
@@ -20,7 +21,7 @@ from kvnode.cli.commands import (
 )
 from kvnode.cli.invocation import Deadline, Endpoints, NamespaceName, Setup
 from kvnode.cli.output import print_json, print_line
-from kvnode.cli.transfer import backup, export_file, import_file
+from kvnode.cli.transfer import backup, export_file, import_file, recovery
 
 _FILES: Final = "Files"
 _OPERATING: Final = "Operating"
@@ -88,9 +89,9 @@ def version(
 
 for _part in (entries, listing, watching, conflicts, merging):
     _part.register(app)
-for _file in (import_file, export_file, backup):
+for _file in (import_file, export_file, backup, recovery):
     _file.register(app, panel=_FILES)
-for _operation in (serve, nodes, digests, namespaces):
+for _operation in (serve, nodes, members, digests, namespaces):
     _operation.register(app, panel=_OPERATING)
 app.command("version", rich_help_panel=_OPERATING)(version)
 plugins.register(app, plugins.installed(), panel=_ADDED)

@@ -178,56 +178,87 @@ def client_command(
         advice: What to tell if it is not known whether it happened.
     """
 
-    def register(
-        work: Work,
-    ) -> Command:
-        def callback(
-            context: typer.Context,
-            endpoint: str | None,
-            namespace: str | None,
-            deadline: str | None,
-            in_hex: bool = False,
-            in_base64: bool = False,
-            as_json: bool = False,
-            **own: Any,  # noqa: ANN401 - typer has checked them against `work`
-        ) -> None:
-            given: Setup = context.obj
-            setup = given.override(endpoint, namespace, deadline)
-            form = KeyForm.chosen(in_hex=in_hex, in_base64=in_base64)
-            target = setup.target()
-
-            async def run() -> None:
-                async with setup.open_client(target) as client:
-                    await work(Call(client, target, form, as_json, setup), **own)
-
-            with reported(writes=writes, advice=advice):
-                asyncio.run(run())
-
-        own_parameters = list(inspect.signature(work).parameters.values())[1:]
-        options = {
-            "endpoint": Endpoints,
-            "namespace": NamespaceName,
-            "deadline": Deadline,
-        }
-        switches: dict[str, Any] = {}
-        if keys:
-            switches |= {"in_hex": HexKeys, "in_base64": Base64Keys}
-        if json:
-            switches |= {"as_json": JsonOutput}
-        parameters = [
-            _keyword("context", typer.Context),
-            *(each.replace(kind=each.KEYWORD_ONLY) for each in own_parameters),
-            *(_keyword(each, kind, default=False) for each, kind in switches.items()),
-            *(_keyword(each, kind, default=None) for each, kind in options.items()),
-        ]
-        callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
-        callback.__annotations__ = {each.name: each.annotation for each in parameters}
-        callback.__doc__ = work.__doc__
+    def register(work: Work) -> Command:
+        callback = _callback(work, writes=writes, keys=keys, json=json, advice=advice)
         settings = {"ignore_unknown_options": True} if negative_numbers else {}
         app.command(name, rich_help_panel=panel, context_settings=settings)(callback)
         return callback
 
     return register
+
+
+def client_group(
+    app: typer.Typer, name: str, *, panel: str | None = None
+) -> Callable[[Work], typer.Typer]:
+    """
+    Make a function what *app* does for *name* alone, and a group of commands.
+
+    Its docstring is the help of both.  It reads, has --json, and no keys.  What is
+    said of nodes before the name of a command of the group holds for that, too.
+    """
+
+    def register(work: Work) -> typer.Typer:
+        group = typer.Typer(invoke_without_command=True)
+        group.callback()(
+            _callback(work, writes=False, keys=False, json=True, advice="")
+        )
+        app.add_typer(group, name=name, rich_help_panel=panel)
+        return group
+
+    return register
+
+
+def _callback(
+    work: Work, *, writes: bool, keys: bool, json: bool, advice: str
+) -> Command:
+    """Return what typer is to call, with the parameters of *work* and the common."""
+
+    def callback(
+        context: typer.Context,
+        endpoint: str | None,
+        namespace: str | None,
+        deadline: str | None,
+        in_hex: bool = False,
+        in_base64: bool = False,
+        as_json: bool = False,
+        **own: Any,  # noqa: ANN401 - typer has checked them against `work`
+    ) -> None:
+        given: Setup = context.obj
+        setup = given.override(endpoint, namespace, deadline)
+        if context.invoked_subcommand is not None:
+            context.obj = setup
+            return
+        form = KeyForm.chosen(in_hex=in_hex, in_base64=in_base64)
+        target = setup.target()
+
+        async def run() -> None:
+            async with setup.open_client(target) as client:
+                await work(Call(client, target, form, as_json, setup), **own)
+
+        with reported(writes=writes, advice=advice):
+            asyncio.run(run())
+
+    own_parameters = list(inspect.signature(work).parameters.values())[1:]
+    options = {
+        "endpoint": Endpoints,
+        "namespace": NamespaceName,
+        "deadline": Deadline,
+    }
+    switches: dict[str, Any] = {}
+    if keys:
+        switches |= {"in_hex": HexKeys, "in_base64": Base64Keys}
+    if json:
+        switches |= {"as_json": JsonOutput}
+    parameters = [
+        _keyword("context", typer.Context),
+        *(each.replace(kind=each.KEYWORD_ONLY) for each in own_parameters),
+        *(_keyword(each, kind, default=False) for each, kind in switches.items()),
+        *(_keyword(each, kind, default=None) for each, kind in options.items()),
+    ]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    callback.__annotations__ = {each.name: each.annotation for each in parameters}
+    callback.__doc__ = work.__doc__
+    return callback
 
 
 def _keyword(

@@ -12,18 +12,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from kvnode.cli.arguments import KeyForm
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions
+    from rich.table import Table
 
     from kvnode.client import Item, Value
 
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 _LONGEST_TEXT = 60
+_WIDEST_TABLE = 400
 
 
 def complain(message: str, *, label: str = "error") -> None:
@@ -45,6 +48,17 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)
+
+
+def print_table(table: "Table") -> None:
+    """Print *table* in its full width: identities must not be cut."""
+    out = console()
+    out.width = max(out.width, out.measure(table, options=_wide(out)).maximum)
+    out.print(table, crop=False)
+
+
+def _wide(out: "Console") -> "ConsoleOptions":
+    return out.options.update(max_width=_WIDEST_TABLE)
 
 
 def print_line(text: str) -> None:
@@ -116,6 +130,8 @@ def plain_json(value: object) -> Json:
         return [plain_json(each) for each in value]
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Enum):
+        return plain_json(value.value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     msg = f"{type(value).__name__} has no plain form"
@@ -149,6 +165,16 @@ def size_text(size_bytes: int) -> str:
             return f"{size_bytes} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def span_text(seconds: float) -> str:
+    """Return a span of time in one unit, such as "3 hours"."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def time_text(seconds: float | None) -> str:

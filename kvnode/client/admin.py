@@ -9,15 +9,32 @@ from google.protobuf.message import Message
 from kvnode._pb import admin_pb2
 from kvnode.client.arguments import deadline_seconds
 from kvnode.client.dispatcher import Dispatcher, guarded
-from kvnode.client.replies import digest_of, repair_of, status_of
+from kvnode.client.replies import (
+    departure_of,
+    digest_of,
+    lag_of,
+    member_of,
+    repair_of,
+    status_of,
+)
 from kvnode.client.store import Store
-from kvnode.client.values import Digest, NodeStatus, RepairResult
-from kvnode.errors import InvalidArgumentError
+from kvnode.client.values import (
+    Departure,
+    Digest,
+    Lag,
+    MemberStatus,
+    NodeStatus,
+    RepairResult,
+)
+from kvnode.errors import InvalidArgumentError, UnavailableError
 from kvnode.limits import CLOCK_BEND_MILLIS_MAX, CLOCK_BEND_PPM_MAX
 
 Reply = TypeVar("Reply")
 
 _UINT32_MAX = 2**32 - 1
+
+_LEAVE_SECONDS = 60.0
+_LEAVE_REPLY_SECONDS = 10.0  # to tell the others, and for the reply, once it has left
 
 
 class AdminStore(Store):
@@ -106,6 +123,66 @@ class AdminStore(Store):
             writes=True,
         )
         return reply.changed
+
+    async def remove_member(
+        self,
+        member: str,
+        *,
+        former: bool = False,
+        force: bool = False,
+        deadline: float | None = None,
+    ) -> tuple[MemberStatus, ...]:
+        """
+        Declare a member gone for good, at all nodes; return who is gone by this.
+
+        What only it had is lost, or comes back as a recovery file if it ever does.
+
+        Args:
+            member: A name, or an identity in 16 hex digits.
+            former: All identities that had the name before the present one.
+            force: Even one that is connected right now.
+            deadline: Seconds, >= 0.001.
+        """
+        reply = await self._admin(
+            "RemoveMember",
+            admin_pb2.RemoveMemberRequest(member=member, former=former, force=force),
+            admin_pb2.RemoveMemberReply.FromString,
+            deadline=deadline,
+            writes=True,
+        )
+        return tuple(map(member_of, reply.removed))
+
+    async def leave(self, *, patience: float = _LEAVE_SECONDS) -> Departure:
+        """
+        Take the node out of the cluster for good; it stops after that.
+
+        It takes no writes meanwhile.  If the others do not have all it has within
+        *patience* seconds, UnavailableError says so, and it goes on.
+        """
+        patience_ms = round(patience * 1000) if 0 < patience <= _UINT32_MAX else 0
+        if not 1 <= patience_ms <= _UINT32_MAX:
+            msg = f"patience is {patience} s: it must be 0.001 to {_UINT32_MAX // 1000}"
+            raise InvalidArgumentError(msg)
+        reply = await self._admin(
+            "Leave",
+            admin_pb2.LeaveRequest(patience_ms=patience_ms),
+            admin_pb2.LeaveReply.FromString,
+            deadline=patience + _LEAVE_REPLY_SECONDS,
+            writes=True,
+        )
+        if reply.refused_because:
+            raise UnavailableError(reply.refused_because)
+        return departure_of(reply)
+
+    async def lag(self, *, deadline: float | None = None) -> Lag:
+        """Return how far the node is behind every other one."""
+        reply = await self._admin(
+            "Lag",
+            admin_pb2.LagRequest(),
+            admin_pb2.LagReply.FromString,
+            deadline=deadline,
+        )
+        return lag_of(reply)
 
     async def set_link(
         self,

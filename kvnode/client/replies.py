@@ -10,15 +10,24 @@ from kvnode.client.values import (
     ClockEntry,
     Conflict,
     ConflictPage,
+    Departure,
     Digest,
     DigestStatus,
+    FillingStatus,
+    FloorStatus,
+    ForgettingStatus,
     Item,
     JsonValue,
     Kind,
+    Lag,
+    MemberStatus,
     NodeStatus,
+    OriginLag,
     Page,
     PeerStatus,
     RepairResult,
+    RescueFile,
+    Standing,
     Value,
     WriteResult,
 )
@@ -31,6 +40,12 @@ _KINDS = {
     kv_pb2.VALUE_TYPE_COUNTER: Kind.COUNTER,
     kv_pb2.VALUE_TYPE_SET: Kind.SET,
     kv_pb2.VALUE_TYPE_DOCUMENT: Kind.DOCUMENT,
+}
+
+_STANDINGS = {
+    admin_pb2.STANDING_MEMBER: Standing.MEMBER,
+    admin_pb2.STANDING_LEFT: Standing.LEFT,
+    admin_pb2.STANDING_REMOVED: Standing.REMOVED,
 }
 
 
@@ -150,7 +165,70 @@ def _peer(peer: admin_pb2.PeerStatus) -> PeerStatus:
         outbox_bytes=peer.outbox_bytes,
         delay_ms=peer.delay_ms,
         blocked=peer.blocked,
-        heard_seconds_ago=None if peer.heard_ms_ago < 0 else peer.heard_ms_ago / 1000,
+        heard_seconds_ago=_ago(peer.heard_ms_ago),
+        protocol=peer.protocol,
+    )
+
+
+def _ago(millis: int) -> float | None:
+    return None if millis < 0 else millis / 1000
+
+
+def member_of(member: admin_pb2.MemberStatus) -> MemberStatus:
+    """Return one replica that ever joined."""
+    return MemberStatus(
+        name=member.name,
+        replica=ReplicaId(member.replica),
+        address=member.address,
+        region=member.region,
+        standing=_STANDINGS.get(member.standing, Standing.MEMBER),
+        incarnation=member.incarnation,
+        is_self=member.self,
+        connected=member.connected,
+        heard_seconds_ago=_ago(member.heard_ms_ago),
+        missing_there=member.missing_there,
+        missing_here=member.missing_here,
+        former=member.former,
+        health=member.health,
+        rtt_seconds=member.rtt_us / 1e6 if member.HasField("rtt_us") else None,
+        clock_offset_seconds=member.clock_offset_ms / 1000
+        if member.HasField("clock_offset_ms")
+        else None,
+    )
+
+
+def _floor(floor: admin_pb2.FloorStatus) -> FloorStatus:
+    return FloorStatus(
+        HlcTimestamp(floor.hlc),
+        _ago(floor.age_ms) if floor.hlc else None,
+        tuple(_clock_entry(entry) for entry in floor.vector),
+    )
+
+
+def departure_of(reply: admin_pb2.LeaveReply) -> Departure:
+    """Return who has heard that a node has left."""
+    return Departure(reply.told, reply.members)
+
+
+def lag_of(reply: admin_pb2.LagReply) -> Lag:
+    """Return how far behind every other node one is."""
+    return Lag(
+        reply.name,
+        tuple(
+            OriginLag(
+                name=each.name,
+                replica=ReplicaId(each.replica),
+                region=each.region,
+                standing=_STANDINGS.get(each.standing),
+                connected=each.connected,
+                missing=each.missing,
+                behind_seconds=each.behind_ms / 1000
+                if each.HasField("behind_ms")
+                else None,
+                holders=tuple(each.holders),
+            )
+            for each in reply.origins
+        ),
     )
 
 
@@ -180,6 +258,18 @@ def status_of(reply: admin_pb2.StatusReply) -> NodeStatus:
         digests=digest_status_of(reply.digests)
         if reply.HasField("digests")
         else UNTOLD_DIGEST,
+        members=tuple(map(member_of, reply.members)),
+        floor=_floor(reply.floor),
+        forgetting=ForgettingStatus(
+            reply.forgetting.settled,
+            reply.forgetting.dropped,
+            tuple(reply.forgetting.hindrances),
+        ),
+        filling=_filling(reply.filling) if reply.HasField("filling") else None,
+        rescued=tuple(
+            RescueFile(each.name, each.size_bytes, each.written_at_ms / 1000)
+            for each in reply.rescued
+        ),
     )
 
 
@@ -219,6 +309,10 @@ def repair_of(reply: admin_pb2.RepairReply) -> RepairResult:
         reply.bytes,
         reply.duration_ms / 1000,
     )
+
+
+def _filling(filling: admin_pb2.FillingStatus) -> FillingStatus:
+    return FillingStatus(filling.done, filling.expected, filling.percent, filling.donor)
 
 
 def digest_of(reply: admin_pb2.DigestReply) -> Digest:

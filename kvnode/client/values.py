@@ -182,6 +182,127 @@ class PeerStatus:
     delay_ms: int
     blocked: bool
     heard_seconds_ago: float | None
+    protocol: int = 0  # the version that both speak; 0 = not connected
+
+
+class Standing(Enum):
+    """What a replica is to the cluster; only ever grows."""
+
+    MEMBER = "member"
+    LEFT = "left"  # it said so itself, and all it had is elsewhere
+    REMOVED = "removed"  # somebody declared it gone, and it is fenced
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """
+    A replica that ever joined, as one node sees it.
+
+    Attributes:
+        is_self: It is the node that answers.
+        missing_there: What the node covers and it does not; 0 if not connected.
+        missing_here: What it covers and the node does not; 0 if not connected.
+        former: A member whose name belongs to another identity by now.
+        health: alive, suspect or dead; empty if it is not probed.
+        rtt_seconds: None if it was not measured.
+        clock_offset_seconds: Its clock less the node's; None if not measured.
+    """
+
+    name: str
+    replica: ReplicaId
+    address: str
+    region: str
+    standing: Standing
+    incarnation: int
+    is_self: bool
+    connected: bool
+    heard_seconds_ago: float | None
+    missing_there: int
+    missing_here: int
+    former: bool
+    health: str = ""
+    rtt_seconds: float | None = None
+    clock_offset_seconds: float | None = None
+
+
+class FloorStatus(NamedTuple):
+    """Up to where deletions are forgotten; `age_seconds` is None for nothing yet."""
+
+    hlc: HlcTimestamp = HlcTimestamp(0)
+    age_seconds: float | None = None
+    vector: tuple[ClockEntry, ...] = ()
+
+
+class ForgettingStatus(NamedTuple):
+    """
+    How far forgetting is.
+
+    Attributes:
+        settled: All that the floor forgets is gone from the store.
+        dropped: Entries, since the node started.
+        hindrances: Why nothing new is forgotten, in words; empty if nothing hinders.
+    """
+
+    settled: bool = True
+    dropped: int = 0
+    hindrances: tuple[str, ...] = ()
+
+
+class FillingStatus(NamedTuple):
+    """A bootstrap under way: the node serves nobody until all entries are here."""
+
+    done: int
+    expected: int  # about; 0 = not known yet
+    percent: int
+    donor: str  # name of the peer that sends; empty = none just now
+
+
+class RescueFile(NamedTuple):
+    """A file of entries that the node had to give up, in its data directory."""
+
+    name: str
+    size_bytes: int
+    written_at: float
+
+
+class Departure(NamedTuple):
+    """A node has left: so many members have heard it, of those that are left."""
+
+    told: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class OriginLag:
+    """
+    How far a node is behind another one.
+
+    Attributes:
+        missing: Writes of it that a connected peer has and the node does not.
+        behind_seconds: All that it wrote until then is here; None = not known.
+        holders: Names of the connected peers that have any of `missing`.
+    """
+
+    name: str
+    replica: ReplicaId
+    region: str
+    standing: Standing | None
+    connected: bool
+    missing: int
+    behind_seconds: float | None
+    holders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the node called `name` is behind every other one."""
+
+    name: str
+    origins: tuple[OriginLag, ...]
+
+
+_NO_FLOOR = FloorStatus()
+_FORGETTING = ForgettingStatus()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +386,11 @@ class NodeStatus:
     data_directory: str
     hlc: HlcTimestamp
     digests: DigestStatus = UNTOLD_DIGEST
+    members: tuple[MemberStatus, ...] = ()
+    floor: FloorStatus = _NO_FLOOR
+    forgetting: ForgettingStatus = _FORGETTING
+    filling: FillingStatus | None = None
+    rescued: tuple[RescueFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,11 @@ from kvnode.runtime.assembly import (
     run_turns,
 )
 from kvnode.runtime.clock import NodeClock
+from kvnode.runtime.departure import Departures
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
+from kvnode.storage.rescue import rescue_files
 from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
 from kvnode.types import Millis, ReplicaId
 
@@ -95,8 +97,8 @@ class RunningNode:
     """
     A node that runs, and what it is reached by.
 
-    `background` are its turns and, in relaxed mode, its syncs: the node is
-    finished when any of them ends.
+    `background` are its turns and its housekeeping: the node is finished when any of
+    them ends.
     """
 
     assembly: Assembly
@@ -104,6 +106,7 @@ class RunningNode:
     health: health.aio.HealthServicer
     port: int
     background: list[asyncio.Task[None]]
+    departures: Departures
 
 
 async def start(config: NodeConfig) -> RunningNode:
@@ -148,15 +151,16 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
         lambda: back_up(store, now=clock()),
     )
     node = await assemble(config, surroundings, address=config.advertised(port))
-    healthy = _add_services(server, node, clock)
+    departures = Departures(node.driver)
+    healthy = _add_services(server, node, clock, departures)
     background = await run_turns(node)
     await server.start()
     dial_peers(node)
-    return RunningNode(node, server, healthy, port, background)
+    return RunningNode(node, server, healthy, port, background, departures)
 
 
 def _add_services(
-    server: grpc.aio.Server, node: Assembly, clock: NodeClock
+    server: grpc.aio.Server, node: Assembly, clock: NodeClock, departures: Departures
 ) -> health.aio.HealthServicer:
     config, driver = node.config, node.driver
     facts = Facts(
@@ -174,7 +178,16 @@ def _add_services(
         KvServicer(driver, node.operations, node.watches), server
     )
     admin_pb2_grpc.add_AdminServicer_to_server(
-        AdminServicer(driver, node.namespaces, node.pool, clock, facts), server
+        AdminServicer(
+            driver,
+            node.namespaces,
+            node.pool,
+            clock,
+            facts,
+            departures=departures,
+            rescued=lambda: rescue_files(config.data_directory),
+        ),
+        server,
     )
     add_peer_service(server, node.pool)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
@@ -201,7 +214,7 @@ async def stop(node: RunningNode) -> None:
 
 async def serve(config: NodeConfig) -> None:
     """
-    Run a node until SIGTERM or SIGINT, or until its disk fails.
+    Run a node until SIGTERM or SIGINT, or until it has left, or its disk fails.
 
     A node whose store must be replaced ends, and begins anew in this process.
     """
@@ -229,9 +242,16 @@ async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
         config.advertised(node.port),
     )
     asked = asyncio.create_task(stopping.wait())
-    await asyncio.wait((asked, *node.background), return_when=asyncio.FIRST_COMPLETED)
+    left = asyncio.create_task(node.departures.departed())
+    await asyncio.wait(
+        (asked, left, *node.background), return_when=asyncio.FIRST_COMPLETED
+    )
+    if left.done():
+        logger.info("%s has left the cluster for good", config.name)
+        stopping.set()
     asked.cancel()
     telling.cancel()
+    left.cancel()
     logger.info("%s is stopping", config.name)
     await stop(node)
     for task in node.background:

@@ -19,11 +19,14 @@ from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
 from kvnode.core.membership.events import Rng
 from kvnode.core.node.commands import Put
+from kvnode.core.node.departure import has_left
 from kvnode.core.node.node import Node, Settings
 from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
+from kvnode.errors import RejectedError
 from kvnode.runtime.clock import Clock
+from kvnode.runtime.conflict_sweep import sweep_forever
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
@@ -134,6 +137,7 @@ async def assemble(
         pool,
         page_bytes=config.delta_page_bytes,
         sessions_max=config.delta_sessions_max,
+        bootstrap_bytes_per_second=config.bootstrap_bytes_per_second,
     )
     repairs = RepairServer(
         store,
@@ -208,6 +212,12 @@ async def _initial_state(
     the digest does not count until the store has been scanned.
     """
     state = store.state()
+    if has_left(state.replica, state.roster):
+        msg = (
+            f"this data directory belongs to {state.replica:016x}, which has left the"
+            " cluster for good: move it away, and start with an empty one to join again"
+        )
+        raise RejectedError(msg)
     if store.unclean:
         logger.warning("not closed in relaxed mode: taking a new identity")
         roster = state.roster
@@ -243,6 +253,7 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     background = [
         asyncio.create_task(node.driver.run(), name="turns"),
         asyncio.create_task(node.self_check.run(), name="self-check"),
+        asyncio.create_task(sweep_forever(node.driver), name="sweep"),
     ]
     if node.store.durability is Durability.RELAXED:
         syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)

@@ -17,6 +17,7 @@ from kvnode.core.replication.delta import delta_pages
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import StoreView
 from kvnode.errors import CorruptRecordError, DamagedRecordError
+from kvnode.runtime.token_bucket import TokenBucket
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
 from kvnode.types import EntryKey, ReplicaId
@@ -33,6 +34,9 @@ DAMAGED_MAX = 1000
 
 PATIENCE_SECONDS = PATIENCE / 1000 + 1
 """Deltas wait a little longer for a damaged record than its healing may take."""
+
+PAUSE_SECONDS_MAX = 5.0
+"""Half of what a peer waits for a page before it asks another (SILENCE_MAX)."""
 
 OnDamaged = Callable[[EntryKey], None]
 
@@ -52,12 +56,23 @@ class DeltaServer:
     """The deltas that one node is sending."""
 
     def __init__(
-        self, store: Store, transport: Transport, *, page_bytes: int, sessions_max: int
+        self,
+        store: Store,
+        transport: Transport,
+        *,
+        page_bytes: int,
+        sessions_max: int,
+        bootstrap_bytes_per_second: int = 0,
     ) -> None:
         self._store = store
         self._transport = transport
         self._page_bytes = page_bytes
         self._sessions_max = sessions_max
+        self._bootstrap_rate = (
+            TokenBucket(bootstrap_bytes_per_second)
+            if bootstrap_bytes_per_second
+            else None
+        )
         self._serving: dict[ReplicaId, _Serving] = {}
         self._damaged: dict[EntryKey, float] = {}  # when they were noticed
         self._on_damaged: OnDamaged | None = None
@@ -88,7 +103,8 @@ class DeltaServer:
         )
         serving = _Serving(session, snapshot, pages, damaged, -1, None, asyncio.Event())
         self._serving[peer] = serving
-        serving.task = asyncio.create_task(self._send_pages(peer, serving))
+        rate = self._bootstrap_rate if request.whole else None
+        serving.task = asyncio.create_task(self._send_pages(peer, serving, rate))
 
     def pace(
         self, peer: ReplicaId, session: int, number: int, *, abandoned: bool
@@ -140,12 +156,14 @@ class DeltaServer:
             if self._on_damaged is not None:
                 self._on_damaged(key)
 
-    async def _send_pages(self, peer: ReplicaId, serving: _Serving) -> None:
+    async def _send_pages(
+        self, peer: ReplicaId, serving: _Serving, rate: TokenBucket | None
+    ) -> None:
         try:
             for page in serving.pages:
                 self._transport.send(peer, page)
                 # One page at a time between other things that the loop must do.
-                await asyncio.sleep(0)
+                await asyncio.sleep(0 if rate is None else _pause_after(page, rate))
                 while page.number - serving.acknowledged >= WINDOW_PAGES:
                     serving.paced.clear()
                     async with asyncio.timeout(QUIET_SECONDS_MAX):
@@ -158,3 +176,14 @@ class DeltaServer:
             self._note_damaged(serving.damaged)
             if self._serving.get(peer) is serving:
                 self.end(peer)
+
+
+def _pause_after(page: DeltaPage, rate: TokenBucket) -> float:
+    """
+    Return how many seconds to wait before the page after *page*.
+
+    Large values that the page announces count with it: they are pulled at once.
+    """
+    size = sum(entry.size_bytes + entry.value_bytes for entry in page.entries)
+    pause = rate.take(size, asyncio.get_running_loop().time())
+    return min(pause, PAUSE_SECONDS_MAX)

@@ -33,6 +33,7 @@ from kvnode.core.node.commands import (
     Replicas,
     WriteRequest,
 )
+from kvnode.core.node.departure import has_left
 from kvnode.core.node.events import (
     TICK_MILLIS,
     BeginRepair,
@@ -42,11 +43,13 @@ from kvnode.core.node.events import (
     Effect,
     Event,
     HangUp,
+    LeaveCluster,
     PaceDelta,
     PeerDown,
     PeersConfigured,
     PeerUp,
     Received,
+    RemoveMember,
     RepairArrived,
     RepairSaid,
     RepairTaken,
@@ -54,10 +57,12 @@ from kvnode.core.node.events import (
     Scanned,
     Send,
     ServeDelta,
+    StaleConflicts,
     StartOver,
     Tell,
     Tick,
 )
+from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.health import HealthChange, MemberStatus
 from kvnode.core.node.node import Node, Peer, TurnResult
 from kvnode.core.replication.repair_outcome import RepairOutcome
@@ -66,6 +71,7 @@ from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import (
     Commit,
+    Filling,
     PeerAddress,
     StoreView,
     Usage,
@@ -147,6 +153,7 @@ class Driver:
         self._start_over = ""
         self._joining_until = Millis(0)
         self._waking: asyncio.TimerHandle | None = None
+        self._refusing_writes = ""
         deltas.attach(self.damaged)
         repairs.attach(self)
 
@@ -166,8 +173,11 @@ class Driver:
         Raises:
             OverloadedError: The inbox is full; nothing was queued.
             StoreFullError: The disk is; only deletions are taken (W3).
+            UnavailableError: See `check_serving` and `refuse_writes`.
         """
         self.check_serving()
+        if self._refusing_writes:
+            raise UnavailableError(self._refusing_writes)
         size = sum(map(command_bytes, commands))
         self._inbox.check_room(len(commands), size)
         if not self.store.usage().accepts_client_writes and not all(
@@ -218,6 +228,14 @@ class Driver:
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
         self._inbox.put(PeersConfigured(peers), 1, 0)
+
+    def tell(self, event: RemoveMember | LeaveCluster | StaleConflicts) -> None:
+        """Queue what the operator wants, or housekeeping; there are few of them."""
+        self._inbox.put(event, 1, 0)
+
+    def refuse_writes(self, reason: str) -> None:
+        """Take no client writes from now on and say why; empty = take them again."""
+        self._refusing_writes = reason
 
     def damaged(self, key: EntryKey) -> None:
         """
@@ -362,6 +380,8 @@ class Driver:
     def _not_serving(self) -> str:
         if self.failed or self._stopping:
             return f"this node is stopping: {self.failed or 'asked to'}"
+        if has_left(self.replica(), self.committed_state.roster):
+            return "this node has left the cluster for good; ask another node"
         filling = self.committed_state.filling
         if filling is None:
             joining = self._joining_until - self.now() > 0
@@ -373,7 +393,7 @@ class Driver:
 
     def refusal(self) -> str:
         """Return why client writes are refused now; empty if they are not."""
-        if reason := self._not_serving():
+        if reason := self._not_serving() or self._refusing_writes:
             return reason
         if not self.store.usage().accepts_client_writes:
             return self._full_message()
@@ -382,6 +402,22 @@ class Driver:
     def behind(self, origin: ReplicaId) -> Millis | None:
         """Return how far behind *origin* this node may be in ms; None = unknown."""
         return self.node.staleness.behind(origin, self._clock.read().steady)
+
+    def filling(self) -> Filling | None:
+        """Return how far a bootstrap is; None = all is here."""
+        return self.committed_state.filling
+
+    def donor(self) -> ReplicaId | None:
+        """Return the peer that fills this node just now, if any."""
+        return self.node.donor
+
+    def forgetting(self) -> Forgetting:
+        """Return how far this node is with forgetting."""
+        return self.node.forgetting
+
+    def hindrances(self) -> tuple[str, ...]:
+        """Return why nothing new is forgotten just now, for people."""
+        return self.node.hindrances(self.now())
 
     def snapshot(self) -> AbstractContextManager[StoreView]:
         """Return a consistent view of everything committed so far."""
@@ -426,6 +462,23 @@ class Driver:
         """Call *listener* after every commit; returns how to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    async def until(
+        self, condition: Callable[[], bool], patience_s: float | None = None
+    ) -> bool:
+        """Wait for commits until *condition* holds; tell whether it came to."""
+        committed = asyncio.Event()
+        stop = self.listen(lambda _: committed.set())
+        try:
+            async with asyncio.timeout(patience_s):
+                while not condition():
+                    await committed.wait()
+                    committed.clear()
+        except TimeoutError:
+            return condition()
+        finally:
+            stop()
+        return True
 
     # -- turns ---------------------------------------------------------------
 

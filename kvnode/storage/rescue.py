@@ -20,15 +20,34 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
 from kvnode.core.crdt.counter import PnCounter
 from kvnode.core.crdt.document import Document
 from kvnode.core.crdt.set import ObservedRemoveSet
 from kvnode.core.versions.version import NEVER, Entry, Kind
-from kvnode.types import EntryKey, ReplicaId
+from kvnode.types import EntryKey, Millis, ReplicaId
 
 DIRECTORY = "recovery"
+
+
+class RescueFile(NamedTuple):
+    """A recovery file as it lies there; `written_at` in ms since 1970."""
+
+    name: str
+    size_bytes: int
+    written_at: Millis
+
+
+def rescue_files(directory: Path) -> list[RescueFile]:
+    """Return the recovery files in the data directory *directory*, by name."""
+    found = []
+    for path in sorted((directory / DIRECTORY).glob("*.jsonl")):
+        facts = path.stat()
+        written_at = Millis(facts.st_mtime_ns // 1_000_000)
+        found.append(RescueFile(path.name, facts.st_size, written_at))
+    return found
 
 
 def rescue_to(

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kvnode._pb import peer_pb2 as pb
+from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
 from kvnode.core.node.events import Message, PeerDown, PeerUp, Received
+from kvnode.core.replication.messages import Push, PushAcknowledgement
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
 from kvnode.transport.link import Conditions, Link
@@ -42,6 +44,9 @@ REDIAL_SECONDS_MIN = 0.2
 REDIAL_SECONDS_MAX = 3.0
 
 CUT = "the road is cut"
+
+URGENT = (Push, PushAcknowledgement, Ping, PingRequest, Ack, Nack)
+"""What passes deltas on their way: see kvnode.transport.link."""
 
 FAILURES = (TimeoutError, RoadError, PeerProtocolError)
 """What may come of dialing; another attempt may do better."""
@@ -93,7 +98,8 @@ class PeerPool:
         """Queue *message*; dropped if the peer is not connected."""
         link = self._links.get(peer)
         if link:
-            link.send(self._encoded(message))
+            urgent = isinstance(message, URGENT)
+            link.send(self._encoded(message), urgent=urgent)
 
     def _encoded(self, message: Message) -> bytes:
         """Return *message* in bytes; the same one for several peers only once."""

@@ -1,6 +1,6 @@
 """The services of an in-process node behind a real gRPC server on a free port."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,9 +11,10 @@ from kvnode._pb import admin_pb2_grpc, kv_pb2_grpc
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
-from kvnode.errors import ERROR_TRAILER
+from kvnode.errors import ERROR_TRAILER, KvError
 from kvnode.limits import CLOCK_BEND_PPM_MAX, FRAME_BYTES_MAX
 from kvnode.transport.link import Conditions
+from kvnode.types import ReplicaId
 from tests.api.services import Api, running_api
 from tests.runtime.nodes import NOW
 
@@ -49,6 +50,26 @@ class FakeClock:
         self.bends.append((offset_ms, drift_ppm))
 
 
+class FakeDepartures:
+    """Who was removed, and how leaving ends."""
+
+    def __init__(self) -> None:
+        self.removed: list[ReplicaId] = []
+        self.patience: list[float] = []
+        self.failure: KvError | None = None
+
+    async def remove(self, replicas: Iterable[ReplicaId]) -> None:
+        """Note them."""
+        self.removed.extend(replicas)
+
+    async def leave(self, patience_s: float) -> tuple[int, int]:
+        """Note for how long, and end as the test says."""
+        self.patience.append(patience_s)
+        if self.failure is not None:
+            raise self.failure
+        return 1, 2
+
+
 @dataclass(slots=True)
 class Served:
     """A node and ways to call it."""
@@ -56,6 +77,7 @@ class Served:
     api: Api
     links: FakeLinks
     clock: FakeClock
+    departures: FakeDepartures
     kv: "kv_pb2_grpc.KvAsyncStub"
     admin: "admin_pb2_grpc.AdminAsyncStub"
     channel: grpc.aio.Channel
@@ -66,7 +88,7 @@ async def served(*, fault_injection: bool = True) -> AsyncIterator[Served]:
     """Yield a served node; the server stops in the end."""
     async with running_api() as api:
         server = grpc.aio.server(options=OPTIONS)
-        links, clock = FakeLinks(), FakeClock()
+        links, clock, departures = FakeLinks(), FakeClock(), FakeDepartures()
         facts = Facts(
             name="home",
             region="europe",
@@ -80,7 +102,16 @@ async def served(*, fault_injection: bool = True) -> AsyncIterator[Served]:
         servicer = KvServicer(api.node.driver, api.operations, api.watches)
         kv_pb2_grpc.add_KvServicer_to_server(servicer, server)
         admin_pb2_grpc.add_AdminServicer_to_server(
-            AdminServicer(api.node.driver, api.namespaces, links, clock, facts), server
+            AdminServicer(
+                api.node.driver,
+                api.namespaces,
+                links,
+                clock,
+                facts,
+                departures=departures,
+                rescued=lambda: [("a.jsonl", 7, NOW)],
+            ),
+            server,
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -90,6 +121,7 @@ async def served(*, fault_injection: bool = True) -> AsyncIterator[Served]:
                 api,
                 links,
                 clock,
+                departures,
                 kv_pb2_grpc.KvStub(channel),
                 admin_pb2_grpc.AdminStub(channel),
                 channel,

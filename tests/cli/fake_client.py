@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
 
+from kvnode._pb import kv_pb2
 from kvnode.cli.invocation import Setup, Target
 from kvnode.client import (
     BatchResults,
@@ -15,19 +16,28 @@ from kvnode.client import (
     ClockEntry,
     Conflict,
     ConflictPage,
+    Departure,
     Digest,
+    FillingStatus,
+    FloorStatus,
+    ForgettingStatus,
     Item,
     JsonValue,
     Kind,
+    Lag,
+    MemberStatus,
     NodeStatus,
+    OriginLag,
     Page,
     PeerStatus,
     Put,
     RepairResult,
+    RescueFile,
+    Standing,
     Value,
     WriteResult,
 )
-from kvnode.errors import KvError, UnavailableError
+from kvnode.errors import InvalidArgumentError, KvError, UnavailableError
 from kvnode.types import HlcTimestamp, ReplicaId
 
 REPLICA = ReplicaId(0xFFFF_FFFF_FFFF_FFFF)
@@ -52,6 +62,9 @@ class FakeNode:
     page_max: int = 1000
     statuses: dict[str, NodeStatus] = field(default_factory=dict)  # by endpoint
     repairs: list[tuple[str, str, float | None]] = field(default_factory=list)
+    members: list[MemberStatus] = field(default_factory=list)
+    origins: list[OriginLag] = field(default_factory=list)
+    told: int = 2
 
     def setup(self) -> Setup:
         """Return what the command line needs to use this node."""
@@ -202,7 +215,9 @@ class FakeClient:
             msg = "nobody listens"
             raise UnavailableError(msg)
         self._node.called()
-        return self._node.statuses.get(self._target.endpoints[0], a_status())
+        return self._node.statuses.get(
+            self._target.endpoints[0], a_status(*self._node.members)
+        )
 
     async def repair(self, peer: str, *, deadline: float | None = None) -> RepairResult:
         """Note who is to be repaired with whom."""
@@ -216,6 +231,32 @@ class FakeClient:
         self._node.writes.append({"namespace": namespace})
         number = 1 if self._target.endpoints[0].startswith("odd") else 0
         return Digest(bytes([number]) * 32, 3, 2, (ClockEntry(REPLICA, 5, 5),))
+
+    async def remove_member(
+        self, member: str, *, former: bool, force: bool
+    ) -> tuple[MemberStatus, ...]:
+        """Note who is to go; `gone` is gone already."""
+        self._node.called()
+        self._node.writes.append({"member": member, "former": former, "force": force})
+        return () if member == "gone" else (a_member(member, Standing.REMOVED),)
+
+    async def leave(self, *, patience: float) -> Departure:
+        """Note for how long; as many hear it as the test says."""
+        self._node.called()
+        self._node.writes.append({"patience": patience})
+        return Departure(self._node.told, 2)
+
+    async def lag(self) -> Lag:
+        """Return how far the node is behind."""
+        if self._target.endpoints[0] == "down:1":
+            msg = "nobody listens"
+            raise UnavailableError(msg)
+        self._node.called()
+        return Lag("tokyo", tuple(self._node.origins))
+
+    def document(self, key: bytes) -> "FakeDocument":
+        """Return a document."""
+        return FakeDocument(self._node, key)
 
     async def namespaces(self) -> tuple[str, ...]:
         """Return the names."""
@@ -259,6 +300,21 @@ class FakeCounter:
         self._node.called()
         self._node.counters[self._key] = await self.value() + delta
         return await self.value()
+
+
+class FakeDocument:
+    """A document of the node, which refuses an update that says so."""
+
+    def __init__(self, node: FakeNode, key: bytes) -> None:
+        self._node = node
+        self._key = key
+
+    async def send(self, request: kv_pb2.DocumentRequest) -> None:
+        """Note the update."""
+        if request.update == b"bad":
+            msg = "this is no update"
+            raise InvalidArgumentError(msg)
+        self._node.writes.append({"key": self._key, "update": request.update})
 
 
 class FakeSet:
@@ -307,7 +363,51 @@ def a_change(key: bytes, value: Value | None) -> Changes:
     return Changes((Change(key, value),), b"token-" + key)
 
 
-def a_status() -> NodeStatus:
+def a_member(
+    name: str,
+    standing: Standing = Standing.MEMBER,
+    *,
+    replica: ReplicaId = REPLICA,
+    connected: bool = False,
+    former: bool = False,
+    is_self: bool = False,
+    health: str = "",
+) -> MemberStatus:
+    """Return a member as a node sees it."""
+    return MemberStatus(
+        name=name,
+        replica=replica,
+        address="b:2",
+        region="eu",
+        standing=standing,
+        incarnation=0,
+        is_self=is_self,
+        connected=connected,
+        heard_seconds_ago=None,
+        missing_there=3,
+        missing_here=0,
+        former=former,
+        health=health,
+    )
+
+
+def an_origin(
+    name: str, behind: float | None, standing: Standing = Standing.MEMBER
+) -> OriginLag:
+    """Return how far a node is behind another one."""
+    return OriginLag(
+        name,
+        REPLICA,
+        "eu",
+        standing,
+        connected=True,
+        missing=3,
+        behind_seconds=behind,
+        holders=("paris",),
+    )
+
+
+def a_status(*members: MemberStatus) -> NodeStatus:
     """Return the status of a node with one peer that is down."""
     peer = PeerStatus(
         name="paris",
@@ -343,6 +443,13 @@ def a_status() -> NodeStatus:
         namespaces=("default",),
         data_directory="/data",
         hlc=HlcTimestamp(7),
+        members=members,
+        floor=FloorStatus(HlcTimestamp(7), 7200.0),
+        forgetting=ForgettingStatus(
+            settled=True, dropped=5, hindrances=("paris [eu] is not connected",)
+        ),
+        filling=FillingStatus(3, 12, 25, "rome"),
+        rescued=(RescueFile("a.jsonl", 2048, 9.0),),
     )
 
 

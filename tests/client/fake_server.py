@@ -47,6 +47,7 @@ class FakeNode:
         self.watch_arrived = asyncio.Event()
         self.clock_settings: list[tuple[int, int]] = []
         self.stream_count = 0
+        self.leave_calls = 0
         self.address = "127.0.0.1:0"
         self._server: grpc.aio.Server | None = None
 
@@ -114,6 +115,9 @@ class FakeNode:
             "Repair": (admin_pb2.RepairRequest, self._repair),
             "SetLink": (admin_pb2.SetLinkRequest, lambda _: admin_pb2.SetLinkReply()),
             "SetClock": (admin_pb2.SetClockRequest, self._set_clock),
+            "RemoveMember": (admin_pb2.RemoveMemberRequest, self._remove_member),
+            "Leave": (admin_pb2.LeaveRequest, self._leave),
+            "Lag": (admin_pb2.LagRequest, self._lag),
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -193,12 +197,47 @@ class FakeNode:
             clock=[admin_pb2.ClockEntry(replica=1, covered=2, newest=3)],
             peers=[admin_pb2.PeerStatus(name="other", heard_ms_ago=-1)],
             digests=admin_pb2.DigestStatus(total=0xAB, known=True, alarms=["other"]),
+            members=[
+                admin_pb2.MemberStatus(
+                    name="other",
+                    standing=admin_pb2.STANDING_LEFT,
+                    heard_ms_ago=-1,
+                    rtt_us=1500,
+                )
+            ],
+            floor=admin_pb2.FloorStatus(age_ms=-1),
+            filling=admin_pb2.FillingStatus(done=1, expected=4, percent=25),
+            rescued=[admin_pb2.RescueFile(name="a.jsonl", written_at_ms=2500)],
         )
 
     def _repair(self, request: admin_pb2.RepairRequest) -> admin_pb2.RepairReply:
         return admin_pb2.RepairReply(
             peer=request.peer, differing_keys=3, bytes=99, duration_ms=1500
         )
+
+    def _remove_member(
+        self, request: admin_pb2.RemoveMemberRequest
+    ) -> admin_pb2.RemoveMemberReply:
+        gone = admin_pb2.MemberStatus(
+            name=request.member, standing=admin_pb2.STANDING_REMOVED
+        )
+        return admin_pb2.RemoveMemberReply(removed=[gone])
+
+    def _leave(self, request: admin_pb2.LeaveRequest) -> admin_pb2.LeaveReply:
+        self.leave_calls += 1
+        if request.patience_ms < 1000:
+            return admin_pb2.LeaveReply(refused_because="2 writes are here alone")
+        return admin_pb2.LeaveReply(told=1, members=2)
+
+    def _lag(self, _: admin_pb2.LagRequest) -> admin_pb2.LagReply:
+        known = admin_pb2.OriginLag(
+            name="other",
+            standing=admin_pb2.STANDING_MEMBER,
+            missing=3,
+            behind_ms=1500,
+            holders=["third"],
+        )
+        return admin_pb2.LagReply(name="fake", origins=[known, admin_pb2.OriginLag()])
 
     def _digest(self, request: admin_pb2.DigestRequest) -> admin_pb2.DigestReply:
         digest = request.namespace.encode().ljust(32, b".")

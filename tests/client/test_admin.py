@@ -4,7 +4,14 @@ import grpc
 import pytest
 
 from kvnode._pb import kv_pb2
-from kvnode.client import Client, ClockEntry
+from kvnode.client import (
+    Client,
+    ClockEntry,
+    Departure,
+    FillingStatus,
+    RescueFile,
+    Standing,
+)
 from kvnode.errors import ConnectionLostError, Outcome, RejectedError, UnavailableError
 from tests.client.fake_server import FakeNode
 
@@ -29,6 +36,46 @@ async def test_digests_and_repairs_come_as_values(client: Client) -> None:
     assert (told.total, told.known, told.alarms) == ("0" * 14 + "ab", True, ("other",))
     assert (result.peer, result.differing_keys) == ("other", 3)
     assert (result.size_bytes, result.seconds) == (99, 1.5)
+
+
+async def test_status_tells_of_members_and_upkeep(client: Client) -> None:
+    """What is not measured is None, and what is not there yet is nothing."""
+    status = await client.status()
+
+    [member] = status.members
+    assert (member.standing, member.rtt_seconds) == (Standing.LEFT, 0.0015)
+    assert (member.heard_seconds_ago, member.clock_offset_seconds) == (None, None)
+    assert status.floor.age_seconds is None
+    assert status.filling == FillingStatus(1, 4, 25, "")
+    assert status.rescued == (RescueFile("a.jsonl", 0, 2.5),)
+
+
+async def test_member_is_removed(client: Client) -> None:
+    """Who is gone by the call comes back."""
+    [gone] = await client.remove_member("tokyo", former=True)
+    assert (gone.name, gone.standing) == ("tokyo", Standing.REMOVED)
+
+
+async def test_leaving_that_fails_is_not_tried_again(
+    node: FakeNode, client: Client
+) -> None:
+    """It takes as long as the caller has said, and not a multiple of it."""
+    assert await client.leave(patience=1) == Departure(told=1, members=2)
+    with pytest.raises(UnavailableError, match="2 writes are here alone"):
+        await client.leave(patience=0.5)
+    with pytest.raises(RejectedError, match="patience is 0"):
+        await client.leave(patience=0)
+
+    assert node.leave_calls == 2
+
+
+async def test_lag_comes_in_seconds_or_is_not_known(client: Client) -> None:
+    """An origin that was never a member has no standing."""
+    lag = await client.lag()
+
+    known, unknown = lag.origins
+    assert (known.missing, known.behind_seconds, known.holders) == (3, 1.5, ("third",))
+    assert (unknown.standing, unknown.behind_seconds) == (None, None)
 
 
 async def test_namespaces_are_created_listed_and_deleted(client: Client) -> None:

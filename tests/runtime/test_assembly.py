@@ -1,7 +1,11 @@
 """What a node starts from."""
 
+import pytest
+
 from kvnode.core.versions.rolling_digest import RollingDigest
+from kvnode.core.versions.roster import Member, Roster, Standing
 from kvnode.core.versions.store_view import Commit, DurableState
+from kvnode.errors import RejectedError
 from kvnode.runtime.assembly import _initial_state
 from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import MemoryStore
@@ -37,3 +41,13 @@ async def test_digest_survives_a_crash_in_fsync_mode() -> None:
 
     assert state.digest == DIGEST
     assert (state.replica, state.seq) == (A, 5)
+
+
+async def test_directory_of_a_node_that_has_left_is_not_taken_up() -> None:
+    """A supervisor that starts it again must not undo the operator's act."""
+    roster = Roster([Member(A, "a", standing=Standing.LEFT)])
+    store = MemoryStore(A)
+    await store.apply(Commit(DurableState(A, roster=roster)))
+
+    with pytest.raises(RejectedError, match="has left the cluster for good"):
+        await _initial_state(store, lambda: B)

@@ -273,3 +273,21 @@ async def test_delta_does_not_wait_for_a_damaged_record_for_ever(
     assert pages[-1].last
     assert not pages[-1].refused
     assert pages[-1].snapshot_clock == covering(ENTRIES).clock.without(OWN, 3, 3)
+
+
+async def test_bootstraps_are_paced_and_deltas_are_not(serving: Serving) -> None:
+    """D10: filling a new node must not take the link from those that serve."""
+    paced = DeltaServer(
+        serving.store,
+        serving.transport,
+        page_bytes=1,
+        sessions_max=2,
+        bootstrap_bytes_per_second=1,
+    )
+    paced.serve(PEER, DeltaRequest(1, EMPTY, whole=True))
+    paced.serve(THIRD, DeltaRequest(1, EMPTY))
+    await serving.settled()
+
+    assert len(serving.pages(PEER)) == 1
+    assert len(serving.pages(THIRD)) == WINDOW_PAGES
+    paced.close()

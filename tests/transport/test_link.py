@@ -1,6 +1,7 @@
 """A link keeps order, is bounded, and can be slowed and cut."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -188,3 +189,59 @@ async def test_message_received_during_a_cut_is_lost_as_well() -> None:
     conditions.blocked = False
     assert not link.carries()
     assert link.closed.is_set()
+
+
+# -- what may pass what --------------------------------------------------------
+
+
+async def _order(link: Link, wire: Wire, sent: list[tuple[int, bool]]) -> list[int]:
+    """Queue what is *sent* while the road is blocked; return how it leaves."""
+    for number, urgent in sent:
+        link.send(_message(number), urgent=urgent)
+    await wire.has(len(sent))
+    return wire.written
+
+
+async def test_fresh_writes_pass_a_bootstrap() -> None:
+    """Megabytes of pages may wait in front of them."""
+    link, wire, pump = await _started(Conditions())
+    sent = [(1, False), (2, False), (3, True), (4, False), (5, True)]
+
+    assert await _order(link, wire, sent) == [3, 5, 1, 2, 4]
+    link.close("done")
+    await asyncio.wait_for(pump, 1)
+
+
+async def test_bootstrap_goes_on_beside_a_flood_of_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After so many urgent bytes, one of the others goes."""
+    monkeypatch.setattr(link_module, "URGENT_BYTES_MAX", 2)
+    link, wire, pump = await _started(Conditions())
+    sent = [(1, False), (2, False), *((n, True) for n in range(3, 9))]
+
+    assert await _order(link, wire, sent) == [3, 4, 1, 5, 6, 2, 7, 8]
+    link.close("done")
+    await asyncio.wait_for(pump, 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_nothing_passes_what_is_urgent(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report must not come before the writes that it counts."""
+    monkeypatch.setattr(link_module, "URGENT_BYTES_MAX", 3)
+    chance = random.Random(seed)
+    sent = [(number, chance.random() < 0.5) for number in range(60)]
+    link, wire, pump = await _started(Conditions())
+
+    left = await _order(link, wire, sent)
+
+    urgent = {number for number, is_urgent in sent if is_urgent}
+    assert [n for n in left if n in urgent] == sorted(urgent)
+    assert [n for n in left if n not in urgent] == sorted(set(left) - urgent)
+    for place, number in enumerate(left):
+        if number not in urgent:
+            assert not any(later in urgent for later in left[place:] if later < number)
+    link.close("done")
+    await asyncio.wait_for(pump, 1)

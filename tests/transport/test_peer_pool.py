@@ -18,7 +18,11 @@ import pytest
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.events import PeerDown, PeerUp, Received
-from kvnode.core.replication.messages import DeltaAcknowledgement
+from kvnode.core.replication.messages import (
+    DeltaAcknowledgement,
+    Push,
+    PushAcknowledgement,
+)
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import NOBODY, Roster
 from kvnode.core.versions.store_view import PeerAddress
@@ -470,3 +474,25 @@ async def test_read_that_fails_while_its_connection_is_given_up_is_no_alarm() ->
 
     assert [type(event) for event in node.events] == [PeerUp, PeerDown]
     assert alarms == []
+
+
+async def test_fresh_writes_and_their_acknowledgements_pass_all_else(
+    start: Starter,
+) -> None:
+    """What was queued in one go arrives so: pushes first, the rest in order."""
+    a, b = await start("a", SMALL), await start("b", LARGE)
+    a.dial(b)
+    await _connected(a, b)
+    await until(lambda: bool(b.events))
+    peer = b.address.replica
+    acknowledged = PushAcknowledgement(SMALL, 1, 1)
+
+    _send(a, b, 1, 2)
+    a.pool.send(peer, Push(SMALL, 1, 1, ()))
+    _send(a, b, 3)
+    a.pool.send(peer, acknowledged)
+
+    await until(lambda: len(b.events) == 6)
+    arrived = [event.message for event in b.events if isinstance(event, Received)]
+    assert arrived[:2] == [Push(SMALL, 1, 1, ()), acknowledged]
+    assert b.numbers() == [1, 2, 3]

@@ -1,14 +1,17 @@
 """`kvnode status`: how nodes are."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from kvnode.cli.asking import answer_json, ask_all, end
 from kvnode.cli.invocation import Call, client_command
-from kvnode.cli.output import console, print_json, size_text
+from kvnode.cli.output import console, print_json, size_text, span_text
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from kvnode.client import NodeStatus, PeerStatus
 
 
@@ -51,7 +54,7 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
         ("node", Text(f"{found.name}{where}, cluster {found.cluster}", "bold")),
         ("address", endpoint),
         ("identity", f"{found.replica:016x}"),
-        ("version", f"{found.version}, up {_span(found.uptime_seconds)}"),
+        ("version", f"{found.version}, up {span_text(found.uptime_seconds)}"),
         ("writes", writes),
         ("durability", found.durability),
         ("entries", f"{found.entry_count:,}, deleted ones included"),
@@ -64,6 +67,7 @@ def _show_status(endpoint: str, found: "NodeStatus") -> None:
         ("digest", _digest_text(found)),
         ("namespaces", ", ".join(found.namespaces)),
         ("data", found.data_directory),
+        *_upkeep(found),
     ]
     for name, fact in rows:
         facts.add_row(Text(name, "dim"), fact if isinstance(fact, Text) else Text(fact))
@@ -83,6 +87,43 @@ def _digest_text(found: "NodeStatus") -> Any:  # noqa: ANN401 - rich is imported
         return Text(f"{others} hold different entries: see `kvnode digest`", "bold red")
     counted = f"{told.comparisons:,} compared with peers, {told.differences:,} differed"
     return f"{told.total if told.known else 'not known yet'}, {counted}"
+
+
+def _upkeep(found: "NodeStatus") -> "Iterator[tuple[str, str | Text]]":
+    """Yield what an operator may have to do something about, and how it goes."""
+    from rich.text import Text
+
+    filling = found.filling
+    if filling is not None:
+        donor = f" from {filling.donor}" if filling.donor else ", nobody sends just now"
+        yield (
+            "filling",
+            Text(
+                f"{filling.done:,} of about {filling.expected:,} entries"
+                f" ({filling.percent} %){donor}; serves nobody until all are here",
+                "bold yellow",
+            ),
+        )
+    count = sum(member.standing.value == "member" for member in found.members)
+    yield "members", f"{count}; see kvnode members"
+    age = found.floor.age_seconds
+    forgotten = "nothing yet"
+    if age is not None:
+        forgotten = f"deletions older than {span_text(age)}"
+    if found.forgetting.dropped:
+        forgotten += f"; {found.forgetting.dropped:,} entries since it started"
+    yield "forgotten", forgotten
+    for hindrance in found.forgetting.hindrances:
+        yield "", Text(f"held up: {hindrance}", "yellow")
+    for file in found.rescued:
+        yield (
+            "rescued",
+            Text(
+                f"{file.name}, {size_text(file.size_bytes)}: see kvnode recovery list"
+                f" {found.data_directory}/recovery",
+                "yellow",
+            ),
+        )
 
 
 def _peer_table(peers: tuple["PeerStatus", ...]) -> Any:  # noqa: ANN401 - rich is imported late
@@ -105,15 +146,6 @@ def _peer_table(peers: tuple["PeerStatus", ...]) -> Any:  # noqa: ANN401 - rich 
             link,
             f"{peer.missing_there:,}",
             f"{peer.missing_here:,}",
-            "never" if heard is None else f"{_span(heard)} ago",
+            "never" if heard is None else f"{span_text(heard)} ago",
         )
     return table
-
-
-def _span(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -105,6 +105,10 @@ def serve(
     delta_sessions_max: Annotated[
         str | None, _option(_LIMITS, "Deltas served at once. (default: 3)", "COUNT")
     ] = None,
+    bootstrap_bytes_per_second: Annotated[
+        str | None,
+        _option(_LIMITS, "For filling new nodes. (default: 0, no limit)", "SIZE"),
+    ] = None,
     inbox_operations_max: Annotated[
         str | None,
         _option(_LIMITS, "Operations that may wait. (default: 50000)", "COUNT"),

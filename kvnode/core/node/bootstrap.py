@@ -17,14 +17,54 @@ forgotten.
 Until the end the node serves nobody: what it holds is no state that ever was.
 """
 
+from collections.abc import Mapping
+
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.events import StartOver
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.catch_up import CatchUp
 from kvnode.core.versions import store_view
 from kvnode.core.versions.floor import Floor, begun
-from kvnode.core.versions.store_view import Filling
+from kvnode.core.versions.store_view import Filling, PeerAddress
 from kvnode.errors import DamagedRecordError
+from kvnode.types import Millis, ReplicaId
+
+NEAR_PATIENCE = Millis(1000)
+"""So long a bootstrap waits for a peer of its region before it crosses the sea."""
+
+
+class DonorChoice:
+    """
+    Which peer a bootstrap asks next: one of its own region first, then all in turn.
+
+    A peer that refuses, or goes quiet, is asked again only after the others.
+    """
+
+    def __init__(self, region: str) -> None:
+        """Make it for a node in *region*; empty = everything is equally far."""
+        self._region = region
+        self._since: Millis | None = None
+        self._asked = 0
+
+    def next(
+        self, donors: Mapping[ReplicaId, PeerAddress], now: Millis, *, absent: bool
+    ) -> ReplicaId | None:
+        """
+        Return whom to ask; None = not yet.
+
+        Args:
+            donors: The connected peers that have something; at least one.
+            now: In ms.
+            absent: Whether peers are known that are not connected, and may be near.
+        """
+        near = [r for r, peer in donors.items() if peer.region == self._region]
+        if self._region and not near and not self._asked and absent:
+            self._since = now if self._since is None else min(self._since, now)
+            if now - self._since < NEAR_PATIENCE:
+                return None
+        ordered = sorted(donors, key=lambda r: (r not in near, r))
+        self._asked += 1
+        return ordered[(self._asked - 1) % len(ordered)]
 
 
 def take_page(catch_up: CatchUp, turn: Turn) -> None:

@@ -64,6 +64,21 @@ class RemoveMember(NamedTuple):
     replica: ReplicaId
 
 
+class LeaveCluster(NamedTuple):
+    """
+    The operator wants this node gone for good; it takes no writes any more.
+
+    Nothing happens unless the others have all that is here: ask again until the
+    roster says so (kvnode.core.node.departure).
+    """
+
+
+class StaleConflicts(NamedTuple):
+    """Conflict logs of *keys* were seen with records that are too old (R4)."""
+
+    keys: tuple[EntryKey, ...]
+
+
 class Damaged(NamedTuple):
     """Somebody met a damaged record of *key* in this node's own store."""
 
@@ -96,6 +111,8 @@ Event = (
     | RemoveMember
     | Scanned
     | RepairArrived
+    | LeaveCluster
+    | StaleConflicts
 )
 
 TICK_MILLIS = 50

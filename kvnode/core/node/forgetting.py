@@ -34,7 +34,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
-from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.turn import Turn
 from kvnode.core.versions.floor import Floor, forgets
 from kvnode.core.versions.store_view import Mortal
@@ -114,6 +114,20 @@ class Forgetting:
             self.adopt(wanted.floor, turn)
         if self._passes:
             self._collect(turn)
+
+    def held_by(self, replica: ReplicaId) -> VersionVector:
+        """Return what *replica* said last that it holds, beside what it covers."""
+        word = self._words.get(replica)
+        return EMPTY if word is None else word.held
+
+    def word_of(self, replica: ReplicaId) -> Word | None:
+        """Return what *replica* said last; None = nothing since this node started."""
+        return self._words.get(replica)
+
+    def lacking(self, clock: VersionVector) -> int:
+        """Return how many writes *clock* lacks to adopt the floor that is next."""
+        wanted = self._wanted
+        return 0 if wanted is None else wanted.known.count_missing_from(clock)
 
     def adopt(self, floor: Floor, turn: Turn) -> None:
         """

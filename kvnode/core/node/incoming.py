@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kvnode.core.clocks.hybrid_logical_clock import absorb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.node.bootstrap import passed, take_page
+from kvnode.core.node.bootstrap import DonorChoice, passed, take_page
 from kvnode.core.node.events import Send
 from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.peer import Peer
@@ -53,12 +53,13 @@ Missing = dict[EntryKey, Version]
 class Incoming:
     """Everything on its way into this node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each named at the call
         self,
         peers: Mapping[ReplicaId, Peer],
         *,
         clock_ahead_max: Millis,
         retry_after: Millis,
+        region: str = "",
         report_to: Callable[[ReplicaId, Turn], None],
         spreading: Spreading,
     ) -> None:
@@ -69,6 +70,7 @@ class Incoming:
             peers: Those connected, kept current by the caller.
             clock_ahead_max: Stamps further ahead do not move our clock (C2), in ms.
             retry_after: How long after a refused delta the next is asked for, in ms.
+            region: This node's own: a bootstrap asks there first.
             report_to: Sends a peer what this node covers.
             spreading: Passes on what has been pushed.
         """
@@ -88,7 +90,7 @@ class Incoming:
             ReplicaId, Millis
         ] = {}  # senders of what only deltas tell
         self._sessions = 0
-        self._fills = 0
+        self._donors = DonorChoice(region)
         self._delta_after = Millis(0)
 
     # -- the frame of a turn -------------------------------------------------
@@ -120,6 +122,12 @@ class Incoming:
             and turn.clock.includes(self._peers[peer.replica].clock)
             for peer in turn.peers
         )
+
+    @property
+    def donor(self) -> ReplicaId | None:
+        """Return the peer that fills this node just now, if any (D10)."""
+        whole = (c.peer for c in self._catch_ups.values() if c.whole)
+        return next(whole, None)
 
     def held(self) -> VersionVector:
         """Return what is merged here, not covered, and may have been passed on."""
@@ -289,14 +297,16 @@ class Incoming:
 
     def fill(self, turn: Turn) -> None:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
-        sources = sorted(r for r, peer in self._peers.items() if peer.clock)
-        if not sources:
+        donors = {r: peer.address for r, peer in self._peers.items() if peer.clock}
+        if not donors:
             if turn.filling == Filling() and turn.hlc == ZERO_HLC:
                 turn.filling = None  # whoever had something is gone; nor is it missed
             return
         if turn.now >= self._delta_after and not self._catch_ups:
-            self._fills += 1
-            self.ask_for_delta(sources[self._fills % len(sources)], turn)
+            absent = any(peer.replica not in self._peers for peer in turn.peers)
+            donor = self._donors.next(donors, turn.now, absent=absent)
+            if donor is not None:
+                self.ask_for_delta(donor, turn)
 
     def page(self, peer: ReplicaId, page: DeltaPage, turn: Turn) -> None:
         """Take in one page."""

@@ -27,7 +27,9 @@ from kvnode.core.node.acknowledgements import Acknowledgements, Waiting
 from kvnode.core.node.commands import Outcome, Reason, Refused, WriteRequest
 from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.node.events import Effect, Event, Reply
+from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.health import HealthChange, MemberStatus
+from kvnode.core.node.hindrances import hindrances
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
@@ -49,6 +51,9 @@ class TurnResult:
     commit: Commit | None
     effects: list[Effect] = field(default_factory=list)
     at_once: list[Effect] = field(default_factory=list)
+
+
+_GONE = "this node is no member of the cluster any more; ask another node"
 
 
 class _Uncommitted(NamedTuple):
@@ -159,6 +164,24 @@ class Node:
         state, held = self.state, self._replicator.incoming.held()
         return view_digest(state.clock, held, state.roster.digest(), state.floor)
 
+    @property
+    def forgetting(self) -> Forgetting:
+        """Return how far this node is with forgetting."""
+        return self._replicator.forgetting
+
+    @property
+    def donor(self) -> ReplicaId | None:
+        """Return the peer that fills this node just now, if any (D10)."""
+        return self._replicator.incoming.donor
+
+    def hindrances(self, now: Millis) -> tuple[str, ...]:
+        """Return why this node forgets nothing new just now, for people (G1)."""
+        return hindrances(self.state, self.peers, self.forgetting, now)
+
+    def only_here(self) -> VersionVector:
+        """Return what is here and at no connected member, as far as is known."""
+        return self._replicator.only_here(self.state.clock, self.state.roster)
+
     def step(
         self, events: Sequence[Event], at: ClockReading, view: TurnView
     ) -> TurnResult:
@@ -249,6 +272,9 @@ class Node:
     def _write(self, request: WriteRequest, turn: Turn) -> tuple[Outcome, ...]:
         if why := self.refusal():
             return (Refused(Reason.UNAVAILABLE, why),) * len(request.commands)
+        if turn.roster.gone(self.state.replica):
+            # The others have turned away from this node: nobody would hear of it.
+            return (Refused(Reason.UNAVAILABLE, _GONE),) * len(request.commands)
         known = 1 + len(self.state.peers)
         if request.replicas.needed > known:
             message = (

@@ -21,11 +21,13 @@ from kvnode.core.membership.messages import Ack, Health, Nack, Ping, PingRequest
 from kvnode.core.node.acknowledgements import Acknowledgements
 from kvnode.core.node.address_book import learn, learn_members
 from kvnode.core.node.closing import Closing
+from kvnode.core.node.departure import farewell, has_left, leave, only_here
 from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.node.events import (
     Damaged,
     Dial,
     Disconnect,
+    LeaveCluster,
     PaceDelta,
     PeerDown,
     PeersConfigured,
@@ -37,6 +39,7 @@ from kvnode.core.node.events import (
     Scanned,
     Send,
     ServeDelta,
+    StaleConflicts,
     StartOver,
     Tick,
 )
@@ -68,7 +71,7 @@ from kvnode.core.replication.messages import (
 from kvnode.core.replication.outbox import Outbox
 from kvnode.core.versions import store_view
 from kvnode.core.versions.floor import Floor
-from kvnode.core.versions.roster import Member, Standing
+from kvnode.core.versions.roster import Member, Roster, Standing
 from kvnode.core.versions.store_view import Filling, PeerAddress
 from kvnode.errors import CorruptRecordError, PeerProtocolError
 from kvnode.types import Millis, ReplicaId
@@ -143,6 +146,7 @@ class Replicator:
             self.peers,
             clock_ahead_max=settings.clock_ahead_max,
             retry_after=settings.report_interval,
+            region=settings.own.region,
             report_to=self._report_to,
             spreading=self.spreading,
         )
@@ -198,7 +202,9 @@ class Replicator:
         | Damaged
         | RemoveMember
         | Scanned
-        | RepairArrived,
+        | RepairArrived
+        | LeaveCluster
+        | StaleConflicts,
         turn: Turn,
     ) -> None:
         """Take in one event."""
@@ -223,14 +229,26 @@ class Replicator:
                     turn.effects.append(Disconnect(peer, str(error)))
             case Tick():
                 self._tick(turn)
-            case RemoveMember(replica):
-                self._remove(replica, turn)
-            case Damaged() | Scanned() | RepairArrived():
+            case RemoveMember() | LeaveCluster():
+                self._take_membership(event, turn)
+            case Damaged() | Scanned() | RepairArrived() | StaleConflicts():
                 self._take_care(event, turn)
             case _:
                 assert_never(event)
 
-    def _take_care(self, event: Damaged | Scanned | RepairArrived, turn: Turn) -> None:
+    def _take_membership(self, event: RemoveMember | LeaveCluster, turn: Turn) -> None:
+        """Take in who is gone for good."""
+        match event:
+            case RemoveMember(replica):
+                self._remove(replica, turn)
+            case LeaveCluster():
+                self._leave(turn)
+            case _:
+                assert_never(event)
+
+    def _take_care(
+        self, event: Damaged | Scanned | RepairArrived | StaleConflicts, turn: Turn
+    ) -> None:
         """Take in what looking after the store has found."""
         match event:
             case Damaged(key):
@@ -240,6 +258,8 @@ class Replicator:
             case RepairArrived(peer):
                 if peer in self.peers:
                     self.incoming.repairing.page(event, turn)
+            case StaleConflicts(keys):
+                turn.forget_conflicts(keys)
             case _:
                 assert_never(event)
 
@@ -265,8 +285,7 @@ class Replicator:
         replica = event.peer.replica
         self._peer_down(replica)
         if turn.roster.gone(replica):
-            reason = f"{event.peer.name} ({replica:016x}) has been removed"
-            turn.effects.append(Disconnect(replica, reason))
+            turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
             return
         outbox = Outbox(self._settings.outbox_bytes_max)
         peer = Peer(event.peer, event.clock, outbox, event.protocol)
@@ -285,7 +304,10 @@ class Replicator:
         self._heard_floor(replica, event.floor, turn)
         self.health.peer_up(replica, turn)
         if replica in self.peers and not turn.clock.includes(event.clock):
-            self.incoming.ask_for_delta(replica, turn)
+            if turn.filling is not None:
+                self.incoming.fill(turn)  # it need not be this peer that does it
+            else:
+                self.incoming.ask_for_delta(replica, turn)
 
     def _peer_down(self, replica: ReplicaId) -> None:
         self.peers.pop(replica, None)
@@ -312,11 +334,11 @@ class Replicator:
         if turn.roster is before:
             return
         for replica in [r for r in self.peers if turn.roster.gone(r)]:
-            name = self.peers[replica].address.name
             self.digests.forget(replica)
             self._peer_down(replica)
-            turn.effects.append(Disconnect(replica, f"{name} has been removed"))
-        if turn.roster.gone(self._own) and source in self.peers:
+            turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
+        removed = turn.roster.gone(self._own) and not before.gone(self._own)
+        if removed and source in self.peers:
             peer = self.peers[source]
             self._start_over(peer, turn, "this replica was removed from the cluster")
 
@@ -345,9 +367,19 @@ class Replicator:
         if replica in self.peers:
             self._report_to(replica, turn)  # so that it hears of it
             self._peer_down(replica)
-            turn.effects.append(Disconnect(replica, f"{record.name} has been removed"))
+            turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
         for peer in self.peers:
             self._report_to(peer, turn)
+
+    def only_here(self, clock: VersionVector, roster: Roster) -> VersionVector:
+        """Return what this node, which covers *clock*, has and no other member has."""
+        mine = clock.join(self.incoming.held())
+        return only_here(mine, self.peers, self.forgetting, roster)
+
+    def _leave(self, turn: Turn) -> None:
+        if leave(self._own, self.only_here(turn.clock, turn.roster), turn):
+            for peer in self.peers:
+                self._report_to(peer, turn)
 
     # -- messages -------------------------------------------------------------
 
@@ -538,7 +570,7 @@ class Replicator:
         turn.effects.append(Disconnect(replica, reason))
 
     def _start_over(self, peer: Peer, turn: Turn, reason: str) -> None:
-        if turn.start_over is None:
+        if turn.start_over is None and not has_left(self._own, turn.roster):
             turn.start_over = store_view.StartOver(peer.clock, peer.floor)
             turn.effects.append(StartOver(reason))
 

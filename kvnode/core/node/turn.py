@@ -6,7 +6,7 @@ store's snapshot.  Nothing of a turn exists until its commit is durable; if that
 fails, the node goes back to the state from before the turn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from kvnode.core.crdt.kinds import join
@@ -14,7 +14,7 @@ from kvnode.core.node.events import Effect
 from kvnode.core.node.pushes import Originated
 from kvnode.core.replication.fingerprint import DigestChange
 from kvnode.core.replication.repair import Trust, is_same_write, repaired
-from kvnode.core.versions.conflict_log import append
+from kvnode.core.versions.conflict_log import append, fresh
 from kvnode.core.versions.floor import GROUND, Floor, forgets
 from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import (
@@ -203,6 +203,18 @@ class Turn:
         if longer is not log:
             self._conflicts[key] = longer
             self._conflict_count += 1
+
+    def forget_conflicts(self, keys: Iterable[EntryKey]) -> None:
+        """Stage the conflict logs of *keys* without what is too old to show (R4)."""
+        for key in keys:
+            try:
+                log = self._conflicts.get(key) or self._view.conflicts(key)
+            except DamagedRecordError:
+                self._conflicts[key] = ()  # it tells nothing, and nobody else has it
+                continue
+            kept = fresh(log, self.now)
+            if kept != log:
+                self._conflicts[key] = kept
 
     def state(self) -> DurableState:
         """Return the state to commit with this turn's writes."""

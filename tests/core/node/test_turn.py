@@ -6,7 +6,14 @@ import pytest
 
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.fingerprint import fingerprint
-from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
+from kvnode.core.versions.store_view import (
+    Commit,
+    ConflictRecord,
+    DurableState,
+    StoreView,
+    Write,
+)
+from kvnode.limits import CONFLICT_AGE_MILLIS_MAX
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Dot, Millis
 from tests.core.replication.entries import A, B, C, at, register
@@ -148,3 +155,34 @@ def test_repair_brings_back_what_was_lost(view: StoreView) -> None:
     turn.repair(at(b"lost"), STORED)
 
     assert turn.entry(at(b"lost")) == STORED
+
+
+def _noticed(at_ms: int) -> ConflictRecord:
+    return ConflictRecord(register(Dot(B, 7)), Dot(A, 1), Millis(at_ms))
+
+
+def test_conflict_logs_lose_what_is_too_old_to_show() -> None:
+    """R4: what is a day old goes, what is younger stays, and so do other logs."""
+    day = CONFLICT_AGE_MILLIS_MAX
+    old, young = _noticed(5), _noticed(day)
+    logs = {at(b"old"): (old,), at(b"both"): (old, young), at(b"young"): (young,)}
+    store = MemoryStore(A)
+    run(store.apply(Commit(DurableState(A), (), logs)))
+    with store.snapshot() as view:
+        turn = Turn(view.state(), view, Millis(day + 6))
+        turn.forget_conflicts([*logs, at(b"none")])
+        commit = turn.commit(turn.state())
+
+    assert commit is not None
+    assert commit.conflicts == {at(b"old"): (), at(b"both"): (young,)}
+
+
+def test_sweep_of_young_conflict_logs_commits_nothing() -> None:
+    """Housekeeping that finds nothing must not cost a sync."""
+    store = MemoryStore(A)
+    run(store.apply(Commit(DurableState(A), (), {KEY: (_noticed(5),)})))
+    with store.snapshot() as view:
+        turn = Turn(view.state(), view, Millis(5))
+        turn.forget_conflicts([KEY])
+
+        assert turn.commit(turn.state()) is None
