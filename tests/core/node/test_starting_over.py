@@ -6,8 +6,9 @@ import pytest
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node.bootstrap import NEAR_PATIENCE
 from kvnode.core.node.commands import Put
-from kvnode.core.node.events import Disconnect, ServeDelta, StartOver
+from kvnode.core.node.events import Disconnect, ServeDelta, StartOver, Tick
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest, wire_entry
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Roster, Standing
@@ -120,7 +121,9 @@ def test_bootstrap_that_something_forgotten_has_passed_by_empties_the_store() ->
     )
     bench.restart()
     beyond = VersionVector.of({B: 12})
-    request = whole_request(bench, bench.meet(C, beyond))
+    bench.meet(C, beyond)
+    bench.now = Millis(bench.now + NEAR_PATIENCE)  # B, which is nearer, does not come
+    request = whole_request(bench, bench.turn(Tick()))
     assert request.after == early
 
     effects = bench.hear(
