@@ -353,14 +353,15 @@ class Replicator:
         self._heard_clock(replica, digest.sent_at, turn)
         word = Word(turn.clock, held, peer.roster, digest.sent_at)
         self.forgetting.heard(replica, word)
-        name, own = peer.address.name, self._digest_word(turn)
+        name, own = peer.address.name, self._digest_word(turn, digest.view)
         if self.digests.compare(replica, name, digest.store, own, turn):
             self.forgetting.abort()  # something may be left that healing brought back
 
-    def _digest_word(self, turn: Turn) -> int:
+    def _digest_word(self, turn: Turn, view: int) -> int:
         """Return the digest of all entries, if it counts (D9)."""
         return self.digests.word(
             turn,
+            view,
             waiting=bool(self.incoming.batches),
             settled=self.forgetting.settled,
         )
@@ -397,7 +398,7 @@ class Replicator:
         """Tell every peer what is here: in a fingerprint, if it knows them."""
         held = self.incoming.held()
         view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
-        digest = Digest(view, self._digest_word(turn), turn.now)
+        digest = Digest(view, self._digest_word(turn, view), turn.now)
         for replica, peer in self.peers.items():
             if peer.speaks_digests:
                 turn.effects.append(Send(replica, digest))
