@@ -6,7 +6,6 @@ from kvnode._pb import admin_pb2 as pb
 from kvnode.api.clock_entries import clock_entries
 from kvnode.core.replication.repair_outcome import RepairOutcome
 from kvnode.core.versions.floor import Floor
-from kvnode.core.versions.rolling_digest import RollingDigest
 
 
 class DigestStanding(NamedTuple):
@@ -14,9 +13,10 @@ class DigestStanding(NamedTuple):
     The digest of a node, and what comparing it has shown since it was started.
 
     Attributes:
-        digest: Of all entries.
-        view: Fingerprint of what it covers and has forgotten: nodes of equal view must
-            have equal digests.
+        total: The digest of all entries, as it was told to peers last if it counts.
+        known: Whether it is that of what is stored.
+        view: Fingerprint of what the node covered and had forgotten then: nodes of
+            equal view must have equal digests.
         floor: Up to where deletions are forgotten.
         incomparable: Why the digest does not count just now; empty if it does.
         comparisons: With peers.
@@ -29,7 +29,8 @@ class DigestStanding(NamedTuple):
         repairing_with: Name of a peer; empty if no repair is under way.
     """
 
-    digest: RollingDigest
+    total: int
+    known: bool
     view: int
     floor: Floor
     incomparable: str
@@ -63,10 +64,9 @@ class RepairPort(Protocol):
 def digest_status(node: RepairPort) -> pb.DigestStatus:
     """Return how *node* stands, as a message."""
     standing = node.digest_standing()
-    known = standing.digest.known
     return pb.DigestStatus(
-        total=standing.digest.total if known else 0,
-        known=known,
+        total=standing.total,
+        known=standing.known,
         incomparable_because=standing.incomparable,
         view=standing.view,
         floor=clock_entries(standing.floor.vector),

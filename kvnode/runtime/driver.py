@@ -287,9 +287,10 @@ class Driver:
         watch, repairs = self.node.digests, self._repairs
         names = {peer.replica: peer.name for peer in self.known_peers()}
         return DigestStanding(
-            self.node.state.digest,
-            self.node.view_digest(),
-            self.node.state.floor,
+            watch.total or self.committed_state.digest.total,
+            self.committed_state.digest.known,
+            watch.view,
+            self.committed_state.floor,
             watch.incomparable,
             watch.comparisons,
             watch.differences,

@@ -60,7 +60,6 @@ async def test_status_tells_the_digest_and_whether_it_counts(node: Served) -> No
 
     assert digests.known
     assert digests.total == node.api.node.store.state().digest.total
-    assert digests.view == node.api.node.driver.node.view_digest()
     assert digests.incomparable_because == "it has not been compared yet"
     assert (digests.comparisons, digests.differences, digests.repairs) == (0, 0, 0)
 

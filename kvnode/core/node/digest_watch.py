@@ -70,7 +70,10 @@ class DigestWatch:
     Attributes:
         comparisons: How many digests of peers could be compared.
         differences: How many of them were different.
-        incomparable: Why the own digest does not count just now; empty if it does.
+        incomparable: Why the own digest did not count when it was told last; empty if
+            it did.
+        view: Fingerprint of the view that it was told with.
+        total: What was told; 0: none.
     """
 
     def __init__(self, own: ReplicaId, *, repairs: bool) -> None:
@@ -78,6 +81,8 @@ class DigestWatch:
         self.comparisons = 0
         self.differences = 0
         self.incomparable = "it has not been compared yet"
+        self.view = 0
+        self.total = 0
         self._own = own
         self._repairs = repairs
         self._differing: dict[ReplicaId, int] = {}
@@ -89,19 +94,21 @@ class DigestWatch:
         """Return the peers that are known to hold other entries, ascending."""
         return tuple(sorted(self._alarms))
 
-    def word(self, turn: Turn, *, waiting: bool, settled: bool) -> int:
+    def word(self, turn: Turn, view: int, *, waiting: bool, settled: bool) -> int:
         """
         Return the digest to tell peers with a view of *turn*; 0: none just now.
 
         Args:
             turn: Now.
+            view: Its fingerprint.
             waiting: Whether pushed batches wait for what they depend on.
             settled: Whether all is gone that the floor forgets.
         """
+        self.view = view
         self.incomparable = self._reason(turn, waiting=waiting, settled=settled)
-        if self.incomparable or turn.digest_change:
-            return 0
-        return turn.digest.total or 1  # 0 says that there is none
+        # 0 says that there is none.
+        self.total = 0 if self.incomparable else turn.digest.total or 1
+        return self.total
 
     def _reason(self, turn: Turn, *, waiting: bool, settled: bool) -> str:
         if turn.filling is not None or turn.start_over is not None:
@@ -112,9 +119,10 @@ class DigestWatch:
             return "writes are on their way to it"
         if not settled:
             return "it is letting go of what is forgotten"
-        if not turn.digest_change and self._holds_uncovered(turn):
-            return "it holds entries that it does not cover"
-        return ""
+        if turn.digest_change:
+            return "it is being written to"
+        uncovered = self._holds_uncovered(turn)
+        return "it holds entries that it does not cover" if uncovered else ""
 
     def _holds_uncovered(self, turn: Turn) -> bool:
         """Tell whether something is stored that the clock does not cover."""

@@ -35,7 +35,6 @@ from kvnode.core.node.replicator import Replicator, Settings
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
 from kvnode.core.node.writes import Writer
-from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.versions.store_view import Commit, DurableState, TurnView, Write
 from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
 
@@ -158,11 +157,6 @@ class Node:
     def digests(self) -> DigestWatch:
         """Return what comparing digests with peers has shown (D9)."""
         return self._replicator.digests
-
-    def view_digest(self) -> int:
-        """Return the fingerprint of what a report would say now (D8)."""
-        state, held = self.state, self._replicator.incoming.held()
-        return view_digest(state.clock, held, state.roster.digest(), state.floor)
 
     @property
     def forgetting(self) -> Forgetting:

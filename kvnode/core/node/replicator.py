@@ -466,14 +466,15 @@ class Replicator:
         self._heard_clock(replica, digest.sent_at, turn)
         word = Word(turn.clock, held, peer.roster, digest.sent_at)
         self.forgetting.heard(replica, word)
-        name, own = peer.address.name, self._digest_word(turn)
+        name, own = peer.address.name, self._digest_word(turn, digest.view)
         if self.digests.compare(replica, name, digest.store, own, turn):
             self.forgetting.abort()  # something may be left that healing brought back
 
-    def _digest_word(self, turn: Turn) -> int:
+    def _digest_word(self, turn: Turn, view: int) -> int:
         """Return the digest of all entries, if it counts (D9)."""
         return self.digests.word(
             turn,
+            view,
             waiting=bool(self.incoming.batches),
             settled=self.forgetting.settled or not turn.floor,
         )
@@ -517,7 +518,7 @@ class Replicator:
         """Tell peers what is here: in a fingerprint, if they know them."""
         held = self._held(turn)
         view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
-        digest = Digest(view, self._digest_word(turn), turn.now)
+        digest = Digest(view, self._digest_word(turn, view), turn.now)
         for replica in self._compared_with():
             if self.peers[replica].speaks_digests:
                 self.reported_at = turn.now if self._caught_up else Millis(0)
