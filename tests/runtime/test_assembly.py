@@ -17,7 +17,7 @@ async def started_after_a_crash(durability: Durability) -> DurableState:
     await store.sync()
     store.crash()
 
-    state = await _initial_state(store, lambda: B)
+    state = await _initial_state(store, "a-site", lambda: B)
 
     assert store.state() == state
     return state
@@ -37,3 +37,12 @@ async def test_digest_survives_a_crash_in_fsync_mode() -> None:
 
     assert state.digest == DIGEST
     assert (state.replica, state.seq) == (A, 5)
+
+
+async def test_identity_from_before_a_crash_is_removed_though_it_is_in_no_roster() -> (
+    None
+):
+    """That it had joined may be among what is lost, and others wait for its word."""
+    state = await started_after_a_crash(Durability.RELAXED)
+
+    assert state.roster.gone(A)

@@ -163,8 +163,8 @@ class Oracle:
             message = f"G2: {name} forgets {state.floor} and covers {clock}"
             raise ViolationError(message)
         for dot, (key, entry, seen) in self.writes.items():
-            if not clock.covers(dot):
-                continue
+            if not clock.covers(dot) or state.filling is not None:
+                continue  # what is being filled serves nobody
             if not includes(view.entry(key), entry) and not self._gone(key, entry):
                 message = f"I1: {name} covers {dot} of {key.key!r} and lacks it"
                 raise ViolationError(message)
@@ -281,10 +281,12 @@ class Oracle:
         for dot, (key, _, _) in self.writes.items():
             known = [final[key]] if key in final else []
             known += self._losers.get(key, ())
+            clocks = [version.key_clock for version in self._mortals.get(key, ())]
             known += (e for e in newer[key] if e.version.dot != dot)
             if forgets(self._floor, self.writes[dot].entry.version):
                 continue
-            if not any(covers(e.version.key_clock, dot) for e in known):
+            clocks += (entry.version.key_clock for entry in known)
+            if not any(covers(clock, dot) for clock in clocks):
                 message = f"R4: {dot} of {key.key!r} lost and is in no conflict log"
                 raise ViolationError(message)
 

@@ -35,7 +35,7 @@ from kvnode.core.node.events import (
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest, Message
-from kvnode.core.versions.roster import Standing
+from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
@@ -142,14 +142,14 @@ class Site:
         state = self.store.state()
         if self.store.unclean:
             # What peers have of the old identity may be lost here: be another.
-            former = state.roster.get(state.replica)
-            gone = () if former is None else (former,)
+            known = state.roster.get(state.replica)
+            former = known or Member(state.replica, self.name)
             state = replace(
                 state,
                 replica=self._world.new_replica(),
                 seq=0,
                 roster=state.roster.join(
-                    m._replace(standing=Standing.REMOVED) for m in gone
+                    (former._replace(standing=Standing.REMOVED),)
                 ),
             )
             run(self.store.reserve(state))

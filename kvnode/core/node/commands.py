@@ -77,7 +77,8 @@ class Refused(NamedTuple):
 
     wrong_type: bool
     message: str
-    damaged: bool = False  # the key's record; the same command may pass later
+    damaged: bool = False  # the key's record, or the store is not all here yet: the
+    # same command may pass later
 
 
 Outcome = Applied | ConditionFailed | Refused

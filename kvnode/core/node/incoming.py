@@ -268,12 +268,20 @@ class Incoming:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
         sources = sorted(r for r, peer in self._peers.items() if peer.clock)
         if not sources:
-            if turn.filling == Filling() and turn.hlc == ZERO_HLC:
-                turn.filling = None  # whoever had something is gone; nor is it missed
+            new = turn.filling == Filling() and turn.hlc == ZERO_HLC
+            if new or self._all_are_empty(turn):
+                turn.filling = None  # whoever had something is gone, or has lost it
             return
         if turn.now >= self._delta_after and not self._catch_ups:
             self._fills += 1
             self.ask_for_delta(sources[self._fills % len(sources)], turn)
+
+    def _all_are_empty(self, turn: Turn) -> bool:
+        """Tell whether all that are known are connected, and none has anything."""
+        return bool(turn.peers) and all(
+            peer.replica in self._peers and not self._peers[peer.replica].clock
+            for peer in turn.peers
+        )
 
     def page(self, peer: ReplicaId, page: DeltaPage, turn: Turn) -> None:
         """Take in one page."""

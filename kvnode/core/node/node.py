@@ -26,6 +26,9 @@ from kvnode.core.versions.store_view import Commit, DurableState, TurnView
 from kvnode.types import Dot, Millis, ReplicaId
 
 
+_FILLING = "this node is being filled; ask another, or again later"
+
+
 @dataclass(slots=True)
 class TurnResult:
     """A commit to make durable, if anything changed, and then what to do."""
@@ -159,6 +162,9 @@ class Node:
                 f" replica{'s' if known > 1 else ''}, itself included"
             )
             refused = Refused(wrong_type=False, message=message)
+            return (refused,) * len(request.commands)
+        if turn.filling is not None:  # queued before that was known
+            refused = Refused(wrong_type=False, message=_FILLING, damaged=True)
             return (refused,) * len(request.commands)
         writer = Writer(
             self.state.replica,
