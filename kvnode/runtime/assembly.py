@@ -21,7 +21,7 @@ from kvnode.core.membership.events import Rng
 from kvnode.core.node.commands import Put
 from kvnode.core.node.departure import has_left
 from kvnode.core.node.node import Node, Settings
-from kvnode.core.versions.roster import Standing
+from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
 from kvnode.errors import RejectedError
@@ -120,7 +120,7 @@ async def assemble(
         OSError: The disk failed.
     """
     store = surroundings.store
-    state = await _initial_state(store, surroundings.random_replica)
+    state = await _initial_state(store, config.name, surroundings.random_replica)
     own = PeerAddress(config.name, address, state.replica, config.region)
     conditions = {
         name: Conditions(delay) for name, delay in config.link_delays_ms.items()
@@ -199,7 +199,7 @@ def _settings(own: PeerAddress, config: NodeConfig, started_at: Millis) -> Setti
 
 
 async def _initial_state(
-    store: NodeStore, random_replica: Callable[[], ReplicaId]
+    store: NodeStore, name: str, random_replica: Callable[[], ReplicaId]
 ) -> DurableState:
     """
     Return the state to start from.
@@ -220,10 +220,9 @@ async def _initial_state(
         raise RejectedError(msg)
     if store.unclean:
         logger.warning("not closed in relaxed mode: taking a new identity")
-        roster = state.roster
-        former = roster.get(state.replica)
-        if former is not None:  # this directory was its only one
-            roster = roster.join((former._replace(standing=Standing.REMOVED),))
+        # This directory was its only one.  That it had joined may be lost as well.
+        former = state.roster.get(state.replica) or Member(state.replica, name)
+        roster = state.roster.join((former._replace(standing=Standing.REMOVED),))
         state = replace(
             state,
             replica=random_replica(),

@@ -21,7 +21,7 @@ async def started_after_a_crash(durability: Durability) -> DurableState:
     await store.sync()
     store.crash()
 
-    state = await _initial_state(store, lambda: B)
+    state = await _initial_state(store, "a-site", lambda: B)
 
     assert store.state() == state
     return state
@@ -50,4 +50,13 @@ async def test_directory_of_a_node_that_has_left_is_not_taken_up() -> None:
     await store.apply(Commit(DurableState(A, roster=roster)))
 
     with pytest.raises(RejectedError, match="has left the cluster for good"):
-        await _initial_state(store, lambda: B)
+        await _initial_state(store, lambda: B, "a")
+
+
+async def test_identity_from_before_a_crash_is_removed_though_it_is_in_no_roster() -> (
+    None
+):
+    """That it had joined may be among what is lost, and others wait for its word."""
+    state = await started_after_a_crash(Durability.RELAXED)
+
+    assert state.roster.gone(A)

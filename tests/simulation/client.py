@@ -21,7 +21,7 @@ from kvnode.core.node.events import Reply
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.version import Entry
 from kvnode.types import EntryKey
-from tests.simulation.oracle import Knowledge, Oracle, held_by, learn
+from tests.simulation.oracle import Knowledge, Oracle, held_by
 from tests.simulation.practice import TokenAfterWrite, token_after_write
 from tests.simulation.site import Site
 
@@ -41,6 +41,8 @@ class Client:
 
     def may_use(self, site: Site) -> bool:
         """Tell whether *site* would serve this session now (S2)."""
+        if not site.serves:
+            return False
         return self.waits_at is None and site.clock.covers_all(self.session.seen)
 
     def read(self, site: Site, key: EntryKey) -> None:
@@ -64,7 +66,7 @@ class Client:
         with site.store.snapshot() as view:
             held = dict(held_by(view))
         for key, known in self.knowledge.items():
-            self.oracle.check_shown(known, held.get(key))
+            self.oracle.check_shown(known, key, held.get(key))
         for key, entry in held.items():
             self.oracle.learn_read(self.knowledge, key, entry)
             if not site.clock.covers_all(entry.version.index_dots):
@@ -99,7 +101,7 @@ class Client:
                 if entry.version.dot.replica == own:
                     seen = self._request.session.seen
                     self.oracle.accepted(command.key, entry, seen, knowledge)
-                learn(knowledge, command.key, entry)
+                self.oracle.learn(knowledge, command.key, entry)
 
     def _own_replica(self) -> int:
         assert self.waits_at is not None, "a reply comes from a site"
@@ -133,8 +135,8 @@ class Client:
 
     def _shown(self, before: Knowledge, key: EntryKey, entry: Entry) -> None:
         if key in before:
-            self.oracle.check_shown(before[key], entry)
-        learn(before, key, entry)
+            self.oracle.check_shown(before[key], key, entry)
+        self.oracle.learn(before, key, entry)
         self.oracle.learn_read(self.knowledge, key, entry)
 
     def gave_up(self) -> None:

@@ -9,17 +9,18 @@ give the same run, byte for byte.
 from collections import deque
 from itertools import combinations, count
 
-from kvnode.core.node.events import Message, PeerUp, Received, Reply, Tick
+from kvnode.core.node.events import Message, Received, Reply, Tick
 from kvnode.core.node.node import TurnResult
 from kvnode.core.replication.messages import DeltaPage, Push
+from kvnode.core.versions.floor import forgets
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
 from tests.simulation.client import Client
-from tests.simulation.oracle import Oracle, ViolationError
+from tests.simulation.oracle import Oracle, ViolationError, held_by
 from tests.simulation.practice import GOOD_PRACTICE, Practice
-from tests.simulation.site import Fate, Site
+from tests.simulation.site import FORGET_INTERVAL, Fate, Site
 
 START = Millis(1_700_000_000_000)
 HEALING_ROUNDS_MAX = 300
@@ -43,9 +44,10 @@ class Network:
         self._replicas = count(1)
         self._numbers = count(1)
         self._owners: dict[int, Client] = {}
+        self._names = tuple(f"{name}-site" for name in "abcdefgh"[:site_count])
         self.sites = [
             Site(
-                f"{'abcdefgh'[n]}-site",
+                self._names[n],
                 MemoryStore(self.new_replica(), durability=durability),
                 self,
                 practice,
@@ -56,6 +58,9 @@ class Network:
             Client(self.oracle, practice.token_after_write) for _ in range(client_count)
         ]
         self._queues: dict[tuple[str, str], deque[Message]] = {}
+        self._copies: dict[str, MemoryStore] = {}
+        self._restored: Site | None = None
+        self._stopped: list[Site] = []
         for a, b in combinations(self.sites, 2):
             self.connect(a, b)
 
@@ -64,6 +69,10 @@ class Network:
     def new_replica(self) -> ReplicaId:
         """Return an identity never used before, in no order."""
         return ReplicaId(next(self._replicas) * 0x9E37_79B9_7F4A_7C15 % 2**64)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all sites: each knows the others from the start."""
+        return self._names
 
     def transmit(self, sender: Site, peer: ReplicaId, message: Message) -> None:
         """Put *message* on its way; it is dropped if there is none."""
@@ -88,12 +97,16 @@ class Network:
         client.answered(reply)
 
     def starts_over(self, site: Site, reason: str) -> None:
-        """No site is ever from before the floor here: none is restored."""
-        message = f"G2b: {site.name} starts over: {reason}"
-        raise ViolationError(message)
+        """A site is from before the floor only if a copy of it was restored."""
+        if site is not self._restored and self.durability is Durability.FSYNC:
+            message = f"G2b: {site.name} starts over: {reason}"
+            raise ViolationError(message)
+        self._stopped.append(site)
 
     def disconnected(self, site: Site, peer: ReplicaId, reason: str) -> None:
-        """Correct nodes never have reason to blame each other."""
+        """Correct nodes have no reason to blame each other."""
+        if reason.endswith("has been removed"):
+            return  # what it was before; the link had ended with that
         message = f"protocol: {site.name} blames {peer:x}: {reason}"
         raise ViolationError(message)
 
@@ -109,8 +122,7 @@ class Network:
             return
         for site, other in ((a, b), (b, a)):
             self._queues[site.name, other.name] = deque()
-            known = other.store.state().peers
-            site.inbox.append(PeerUp(other.address, other.clock, known))
+            site.inbox.append(other.hello)
 
     def drop(self, a: Site, b: Site) -> None:
         """Break the link and lose what was on it."""
@@ -140,15 +152,19 @@ class Network:
         """Let *site* make a turn of what waits for it, and judge the outcome."""
         if not site.turn(self.now, fate):
             self.crash(site)
-        self.check(site)
+        self._judge(site)
 
     def stage(self, site: Site) -> None:
         """Let *site* stage a turn of what waits for it, and judge the last one."""
         site.stage(self.now)
-        self.check(site)
+        self._judge(site)
 
     def crash(self, site: Site) -> None:
         """Stop a site as power loss does, and start it again a little later."""
+        self._stop(site)
+        site.crash()
+
+    def _stop(self, site: Site) -> None:
         self.now = Millis(self.now + 1)
         for client in self.clients:
             if client.waits_at is site:
@@ -158,7 +174,39 @@ class Network:
                 del self._queues[site.name, other.name]
                 del self._queues[other.name, site.name]
                 other.peer_down(site.replica)
-        site.crash()
+
+    def copy(self, site: Site) -> None:
+        """Keep a copy of what *site* has stored."""
+        self._copies[site.name] = site.store.copied(site.store.state().replica)
+
+    def restore(self, site: Site) -> None:
+        """
+        Put the last copy of *site* in its place, or nothing; remove who it was.
+
+        One site of a run alone: what no disk has any more, nobody can give back.
+        """
+        if self._restored not in (None, site):
+            return
+        self._restored = site
+        self._stop(site)
+        before, copy = site.replica, self._copies.get(site.name)
+        self.oracle.may_lose(before, copy.state().seq if copy else 0)
+        replica = self.new_replica()
+        store = copy.copied(replica) if copy else MemoryStore(replica)
+        site.crash(store)
+        other = next(other for other in self.sites if other is not site)
+        other.remove(before)
+
+    def _judge(self, site: Site) -> None:
+        while self._stopped:
+            stopped = self._stopped.pop()
+            mark = stopped.store.state().start_over
+            assert mark is not None, "who starts over has said for what"
+            with stopped.store.snapshot() as view:
+                self.oracle.starts_over(view, mark)
+            self._stop(stopped)
+            stopped.restart()
+        self.check(site)
 
     def check(self, site: Site) -> None:
         """Judge what *site* has stored."""
@@ -169,13 +217,27 @@ class Network:
         """Let *site* notice that time has passed."""
         site.inbox.append(Tick())
 
+    def rest(self, site: Site, other: Site, rounds: int, *, late: bool) -> None:
+        """
+        Let all be connected and hear each other for *rounds* rounds.
+
+        With *late*, all but what *other* sends *site*, which is still under way.
+        """
+        for a, b in combinations(self.sites, 2):
+            self.connect(a, b)
+        for _ in range(rounds):
+            self.now = Millis(self.now + FORGET_INTERVAL)
+            for one in self.sites:
+                self.tick(one)
+            self._settle((other.name, site.name) if late else None)
+
     # -- the end -------------------------------------------------------------
 
     def heal(self) -> None:
         """Connect everyone, let time pass until nothing changes, and judge."""
-        for a, b in combinations(self.sites, 2):
-            self.connect(a, b)
         for _ in range(HEALING_ROUNDS_MAX):
+            for a, b in combinations(self.sites, 2):
+                self.connect(a, b)  # who has started over was cut off
             self.now = Millis(self.now + HEALING_STEP)
             for site in self.sites:
                 self.tick(site)
@@ -186,14 +248,14 @@ class Network:
             message = f"end: no rest after {HEALING_ROUNDS_MAX} rounds; {self!r}"
             raise ViolationError(message)
         views = {site.name: site.store.snapshot() for site in self.sites}
-        kept = self.durability is Durability.FSYNC
+        kept = self.durability is Durability.FSYNC and self._restored is None
         opened = {name: view.__enter__() for name, view in views.items()}
         self.oracle.check_end(opened, all_kept=kept)
         for view in views.values():
             view.__exit__(None, None, None)
 
-    def _settle(self) -> None:
-        """Deliver everything, in turns of all that has come."""
+    def _settle(self, late: tuple[str, str] | None = None) -> None:
+        """Deliver everything but what *late* has, in turns of all that has come."""
         moved = True
         while moved:
             moved = False
@@ -201,18 +263,26 @@ class Network:
                 for other in self.sites:
                     while site.serve_page(other.replica):
                         moved = True
-                    while self.deliver(other, site):
+                    while (other.name, site.name) != late and self.deliver(other, site):
                         moved = True
                 if site.busy:
                     self.turn(site)
                     moved = True
 
     def _quiet(self) -> bool:
-        first = self.sites[0].clock
-        if any(site.clock != first or site.requests for site in self.sites):
-            return False
+        first = self.sites[0].store.state()
+        for site in self.sites:
+            state = site.store.state()
+            if state.filling is not None or state.clock != first.clock:
+                return False
+            if site.requests or state.floor != first.floor:
+                return False
+            with site.store.snapshot() as view:
+                if any(forgets(state.floor, e.version) for _, e in held_by(view)):
+                    return False
         # What a node lost for good, and others saw a part of, is waited for in vain.
-        return self.durability is Durability.RELAXED or not any(
+        lossy = self.durability is Durability.RELAXED or self._restored is not None
+        return lossy or not any(
             site.pending
             or site.node.uncovered_batches
             or any(p.outbox.size_bytes for p in site.node.peers.values())
@@ -222,6 +292,7 @@ class Network:
     def __repr__(self) -> str:
         return "; ".join(
             f"{site.name}={site.replica:x} clock {site.clock} pending {site.pending}"
+            f" floor {site.store.state().floor} filling {site.store.state().filling}"
             f" requests {list(site.requests)} waiting {site.node.uncovered_batches}"
             f" in flight {[p.outbox.size_bytes for p in site.node.peers.values()]}"
             for site in self.sites

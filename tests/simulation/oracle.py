@@ -13,6 +13,11 @@ about delivery, coverage, crashes and sessions is judged by comparison:
     S1    a session is shown at least what it has seen, and what the writers of
           that had seen before they wrote it: causal consistency
     R4    a write that nobody overwrote knowingly is in the end, or in some log
+    G2    what is missing is forgotten, or was ended by what is forgotten; floors
+          rise, and are below the clock
+    G2b   nothing is held that was ended by what is forgotten
+
+What only a site had that was restored from a copy, or starts over, may be lost.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,9 +25,10 @@ from typing import NamedTuple
 
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.versions.store_view import Commit, StoreView
-from kvnode.core.versions.version import Entry
-from kvnode.types import Dot, EntryKey, ReplicaId
+from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
+from kvnode.core.versions.store_view import Commit, Mortal, StartOver, StoreView
+from kvnode.core.versions.version import Entry, Version, outranks
+from kvnode.types import Dot, EntryKey, HlcTimestamp, ReplicaId
 from tests.strategies import content, merge_entries
 
 Knowledge = dict[EntryKey, Entry]
@@ -48,11 +54,6 @@ def includes(held: Entry | None, entry: Entry) -> bool:
     )
 
 
-def learn(knowledge: Knowledge, key: EntryKey, entry: Entry) -> None:
-    """Add *entry* to what is known."""
-    knowledge[key] = merge_entries(knowledge.get(key), entry).entry
-
-
 class Oracle:
     """Every accepted write, and the rules they must obey."""
 
@@ -61,6 +62,10 @@ class Oracle:
         self.durable: VersionVector = EMPTY  # of every replica, by itself
         self._pasts: dict[Dot, Knowledge] = {}
         self._losers: dict[EntryKey, list[Entry]] = {}
+        self._floor = GROUND  # what anybody has forgotten
+        self._floors: dict[ReplicaId, Floor] = {}
+        self._mortals: dict[EntryKey, list[Version]] = {}
+        self._lost: VersionVector = EMPTY  # what may be on no disk any more
 
     # -- what is heard -------------------------------------------------------
 
@@ -70,6 +75,17 @@ class Oracle:
             return
         for first, last in commit.state.clock.spans(replica):
             self.durable = self.durable.with_range(replica, first, last)
+        floor = commit.state.floor
+        if not floor.includes(self._floors.get(replica, GROUND)):
+            message = f"G2: the floor of {replica:x} went back to {floor}"
+            raise ViolationError(message)
+        self._floors[replica] = floor
+        self._floor = self._floor.join(floor)
+        for key, entry, _ in commit.writes:
+            if entry is None or entry.version.dot.replica != replica:
+                continue
+            if mortal_from(entry.version) is not None:
+                self._mortals.setdefault(key, []).append(entry.version)
         for key, log in commit.conflicts.items():
             self._losers.setdefault(key, []).extend(record.loser for record in log)
 
@@ -89,27 +105,81 @@ class Oracle:
         knowledge = dict(past)
         for other in entry.version.index_dots:
             self._add_past(knowledge, other)
-        learn(knowledge, key, entry)
+        self.learn(knowledge, key, entry)
         self._pasts[dot] = knowledge
 
     def _add_past(self, knowledge: Knowledge, dot: Dot) -> None:
         for key, entry in self._pasts.get(dot, {}).items():
-            learn(knowledge, key, entry)
+            self.learn(knowledge, key, entry)
+
+    def learn(self, knowledge: Knowledge, key: EntryKey, entry: Entry) -> None:
+        """
+        Add *entry* to what is known.
+
+        What was ended by something forgotten is not merged with what came after.
+        """
+        known = knowledge.get(key)
+        if known is not None and self._ended(key, known.version, self._floor):
+            known = None
+        if known is None or not self._ended(key, entry.version, self._floor):
+            knowledge[key] = merge_entries(known, entry).entry
+
+    def may_lose(self, replica: ReplicaId, kept: int) -> None:
+        """Note that what *replica* wrote after its first *kept* writes may be lost."""
+        newest = self.durable.newest(replica)
+        if newest > kept:
+            self._lost = self._lost.with_range(replica, kept + 1, newest)
+
+    def starts_over(self, view: StoreView, mark: StartOver) -> None:
+        """Note what a site may lose that starts over: what nobody else covers."""
+        for _, entry in held_by(view):
+            for replica, seq in entry.version.index_dots:
+                if not mark.covered.covers(Dot(replica, seq)):
+                    self._lost = self._lost.with_range(replica, seq, seq)
+
+    def _gone(self, key: EntryKey, entry: Entry) -> bool:
+        """Tell whether *entry* may be missing: it is forgotten, ended or lost."""
+        version = entry.version
+        return (
+            forgets(self._floor, version)
+            or self._ended(key, version, self._floor)
+            or any(map(self._lost.covers, version.index_dots))
+        )
+
+    def _ended(self, key: EntryKey, version: Version, floor: Floor) -> bool:
+        """Tell whether something that *floor* forgets has ended *version*."""
+        return any(
+            forgets(floor, other) and outranks(other, version)
+            for other in self._mortals.get(key, ())
+        )
 
     # -- what is judged ------------------------------------------------------
 
     def check_node(self, name: str, view: StoreView) -> None:
         """Judge a node by its store: I1, I2 and the index."""
-        clock = view.state().clock
+        state = view.state()
+        clock = state.clock
+        if not clock.includes(state.floor.vector):
+            message = f"G2: {name} forgets {state.floor} and covers {clock}"
+            raise ViolationError(message)
         for dot, (key, entry, seen) in self.writes.items():
-            if not clock.covers(dot):
-                continue
-            if not includes(view.entry(key), entry):
+            if not clock.covers(dot) or state.filling is not None:
+                continue  # what is being filled serves nobody
+            if not includes(view.entry(key), entry) and not self._gone(key, entry):
                 message = f"I1: {name} covers {dot} of {key.key!r} and lacks it"
                 raise ViolationError(message)
-            if not clock.covers_all(seen):
+            if not all(clock.covers(d) or self._lost.covers(d) for d in seen):
                 message = f"I2: {name} covers {dot} without all of {seen}"
                 raise ViolationError(message)
+        for key, entry in held_by(view):
+            if self._ended(key, entry.version, state.floor):
+                message = f"G2b: {name} holds {entry} of {key.key!r}, which was ended"
+                raise ViolationError(message)
+        self._check_rows(name, view)
+
+    @staticmethod
+    def _check_rows(name: str, view: StoreView) -> None:
+        """Judge by which rows entries are found."""
         rows = sorted(
             row
             for replica in view.indexed_replicas()
@@ -120,6 +190,14 @@ class Oracle:
         )
         if rows != due:
             message = f"index: {name} has rows {rows} for entries at {due}"
+            raise ViolationError(message)
+        mortals = [
+            Mortal(until, entry.version.dot, key)
+            for key, entry in held_by(view)
+            if (until := mortal_from(entry.version)) is not None
+        ]
+        if list(view.mortals(HlcTimestamp(2**63 - 1))) != sorted(mortals):
+            message = f"index: {name} has other rows of what may go than {mortals}"
             raise ViolationError(message)
 
     def check_sent(self, entries: Iterable[Entry]) -> None:
@@ -135,14 +213,13 @@ class Oracle:
     ) -> None:
         """Judge what a session is shown: S1; then let it know that."""
         if key in knowledge:
-            self.check_shown(knowledge[key], entry)
+            self.check_shown(knowledge[key], key, entry)
         if entry is not None:
             self.learn_read(knowledge, key, entry)
 
-    @staticmethod
-    def check_shown(known: Entry, entry: Entry | None) -> None:
-        """Judge what a session that knows *known* is shown."""
-        if not includes(entry, known):
+    def check_shown(self, known: Entry, key: EntryKey, entry: Entry | None) -> None:
+        """Judge what a session that knows *known* is shown of *key*."""
+        if not includes(entry, known) and not self._gone(key, known):
             message = f"S1: a session knows {known} and is shown {entry}"
             raise ViolationError(message)
 
@@ -150,7 +227,7 @@ class Oracle:
         """Let a session know *entry*, and what its writers knew."""
         for dot in entry.version.index_dots:
             self._add_past(knowledge, dot)
-        learn(knowledge, key, entry)
+        self.learn(knowledge, key, entry)
 
     def check_end(self, views: Mapping[str, StoreView], *, all_kept: bool) -> None:
         """
@@ -175,16 +252,14 @@ class Oracle:
             for name in names
         }
         for name in names[1:]:
-            if clocks[name] != clocks[first]:
-                message = f"end: clocks differ: {clocks}"
-                raise ViolationError(message)
-            if contents[name] != contents[first]:
-                message = f"end: entries differ: {contents[first]} {contents[name]}"
-                raise ViolationError(message)
+            _check_same(clocks[first], clocks[name], "clocks")
+            _check_same(contents[first], contents[name], "entries")
         expected: Knowledge = {}
         for dot, (key, entry, _) in self.writes.items():
+            if self._gone(key, entry):
+                continue
             if clocks[first].covers(dot):
-                learn(expected, key, entry)
+                self.learn(expected, key, entry)
             elif all_kept:
                 message = f"end: accepted write {dot} is lost"
                 raise ViolationError(message)
@@ -200,9 +275,14 @@ class Oracle:
         for key, entry, _ in self.writes.values():
             newer.setdefault(key, []).append(entry)
         for dot, (key, _, _) in self.writes.items():
-            known = [final[key], *self._losers.get(key, ())]
+            known = [final[key]] if key in final else []
+            known += self._losers.get(key, ())
+            clocks = [version.key_clock for version in self._mortals.get(key, ())]
             known += (e for e in newer[key] if e.version.dot != dot)
-            if not any(covers(e.version.key_clock, dot) for e in known):
+            if forgets(self._floor, self.writes[dot].entry.version):
+                continue
+            clocks += (entry.version.key_clock for entry in known)
+            if not any(covers(clock, dot) for clock in clocks):
                 message = f"R4: {dot} of {key.key!r} lost and is in no conflict log"
                 raise ViolationError(message)
 
@@ -221,3 +301,9 @@ def held_by(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:
     for namespace in view.namespaces():
         for key, entry in view.scan(namespace):
             yield EntryKey(namespace, key), entry
+
+
+def _check_same(one: object, other: object, what: str) -> None:
+    if one != other:
+        message = f"end: {what} differ: {one} {other}"
+        raise ViolationError(message)

@@ -4,24 +4,31 @@ Nodes broken on purpose: each breaks one rule, as a programmer might.
 A harness that does not notice them proves nothing by its silence.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Self
+from typing import NamedTuple, ParamSpec, Self, TypeVar
 
 import pytest
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
-from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node import incoming, pushes, replicator, writes
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node import bootstrap, forgetting, incoming, pushes, replicator, writes
+from kvnode.core.node import turn as turn_module
+from kvnode.core.node.turn import Turn
 from kvnode.core.replication import catch_up, coverage, delta, fetch, outbox
 from kvnode.core.replication.messages import Push, wire_entry
+from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
-from kvnode.core.versions.version import Entry
+from kvnode.core.versions.version import ORIGIN, Entry
 from kvnode.storage.memory_store import MemorySnapshot, MemoryStore
-from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
-from tests.simulation.schedule import PAGE_BY_PAGE
+from tests.simulation.schedule import FORGETFUL, PAGE_BY_PAGE, RESTORING
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class LatestView:
@@ -53,6 +60,16 @@ class LatestView:
     def entry(self, key: EntryKey) -> Entry | None:
         """Return what the snapshot that is open now has."""
         return self._held.entry(key)
+
+    def namespaces(self) -> Iterable[Namespace]:
+        """Return what the snapshot that is open now has."""
+        return self._held.namespaces()
+
+    def scan(
+        self, namespace: Namespace, *, start: bytes = b""
+    ) -> Iterator[tuple[bytes, Entry]]:
+        """Yield what the snapshot that is open now has."""
+        return self._held.scan(namespace, start=start)
 
     def __enter__(self) -> Self:
         return self
@@ -193,6 +210,143 @@ def _token_without_what_a_write_showed(patch: pytest.MonkeyPatch) -> Practice:
     return Practice(token_after_write=forgetful)
 
 
+# -- forgetting (G1 to G2b) -----------------------------------------------------
+
+
+def _floor_of_some_members(patch: pytest.MonkeyPatch) -> Practice:
+    """G1: one that has not reported is taken for one that covers all."""
+    words_of_all = forgetting.Forgetting.words_of_all
+
+    def words_of_some(
+        own_half: forgetting.Forgetting, turn: Turn, own: ReplicaId
+    ) -> forgetting.Words | None:
+        words = words_of_all(own_half, turn, own)
+        heard = own_half._words if words is None else words
+        return dict(list(heard.items())[:1])
+
+    patch.setattr(forgetting.Forgetting, "words_of_all", words_of_some)
+    return GOOD_PRACTICE
+
+
+def _floor_of_those_connected(patch: pytest.MonkeyPatch) -> Practice:
+    """G1, G3: members that are away are not waited for."""
+    propose = forgetting.Forgetting.propose
+
+    def propose_without_the_absent(
+        own_half: forgetting.Forgetting,
+        turn: Turn,
+        own: ReplicaId,
+        held: VersionVector,
+        connected: Collection[ReplicaId],
+    ) -> None:
+        whole, peers = turn.roster, turn.peers
+        turn.roster = Roster(m for m in whole if m.replica in {own, *connected})
+        turn.peers = ()
+        for replica, word in list(own_half._words.items()):
+            own_half._words[replica] = word._replace(roster=turn.roster.digest())
+        propose(own_half, turn, own, held, connected)
+        turn.roster, turn.peers = whole, peers
+
+    patch.setattr(forgetting.Forgetting, "propose", propose_without_the_absent)
+    return GOOD_PRACTICE
+
+
+def _floor_adopted_without_what_is_under_way(patch: pytest.MonkeyPatch) -> Practice:
+    """G1: what a report covered or held may come yet."""
+    advance = forgetting.Forgetting.advance
+
+    def hasty(own_half: forgetting.Forgetting, turn: Turn) -> None:
+        wanted = own_half._wanted
+        if wanted is not None and turn.clock.includes(wanted.floor.vector):
+            own_half._wanted = wanted._replace(known=EMPTY)
+        advance(own_half, turn)
+
+    patch.setattr(forgetting.Forgetting, "advance", hasty)
+    return GOOD_PRACTICE
+
+
+def _everything_may_be_merged(patch: pytest.MonkeyPatch) -> Practice:
+    """G2b: a fresh write may have been ended by what is forgotten."""
+    patch.setattr(incoming, "may_merge", lambda *_: True)
+    return GOOD_PRACTICE
+
+
+def _covered_entries_merged_again(patch: pytest.MonkeyPatch) -> Practice:
+    """What is covered may have been ended by what is forgotten."""
+    merge_fresh = incoming.Incoming._merge_fresh
+    merge_page = incoming.Incoming._merge_page
+    take_pulled = incoming.Incoming._take_pulled
+
+    def forgetful(method: Callable[P, R]) -> Callable[P, R]:
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            [turn] = [part for part in args if isinstance(part, Turn)]
+            clock, turn.clock = turn.clock, EMPTY
+            try:
+                return method(*args, **kwargs)
+            finally:
+                turn.clock = turn.clock.join(clock)
+
+        return run
+
+    patch.setattr(incoming.Incoming, "_merge_fresh", forgetful(merge_fresh))
+    patch.setattr(incoming.Incoming, "_merge_page", forgetful(merge_page))
+    patch.setattr(incoming.Incoming, "_take_pulled", forgetful(take_pulled))
+    return GOOD_PRACTICE
+
+
+def _page_held_against_what_its_sender_forgot(patch: pytest.MonkeyPatch) -> Practice:
+    """G2: the sender has merged with the deletion whatever it sends."""
+    patch.setattr(turn_module, "forgets", lambda *_: False)
+    return GOOD_PRACTICE
+
+
+def _counter_started_below_what_was_forgotten(patch: pytest.MonkeyPatch) -> Practice:
+    """G2: one that still holds the deletion takes the counter for ended."""
+    patch.setattr(writes, "origin_of", lambda _: ORIGIN)
+    return GOOD_PRACTICE
+
+
+def _clock_left_below_the_floor(patch: pytest.MonkeyPatch) -> Practice:
+    """G2: what is written later must be stamped above all that is forgotten."""
+    adopt = forgetting.Forgetting.adopt
+
+    def adopt_alone(own_half: forgetting.Forgetting, floor: Floor, turn: Turn) -> None:
+        hlc = turn.hlc
+        adopt(own_half, floor, turn)
+        turn.hlc = hlc
+
+    patch.setattr(forgetting.Forgetting, "adopt", adopt_alone)
+    return GOOD_PRACTICE
+
+
+def _delta_from_before_the_floor(patch: pytest.MonkeyPatch) -> Practice:
+    """G2b: neither asked for what it cannot tell, nor refused what it must miss."""
+    patch.setattr(delta, "_refusal", lambda *_: "")
+    patch.setattr(replicator.Replicator, "_start_over", lambda *_: None)
+    return GOOD_PRACTICE
+
+
+def _bootstrap_claims_what_the_last_sender_covers(
+    patch: pytest.MonkeyPatch,
+) -> Practice:
+    """D10: the first keys are as of the first sender."""
+    take_page = bootstrap.take_page
+
+    def careless(delta: catch_up.CatchUp, turn: Turn) -> None:
+        take_page(delta, turn)
+        assert turn.filling is not None, "it goes on"
+        turn.filling = turn.filling._replace(covers=delta.snapshot_clock)
+
+    patch.setattr(incoming, "take_page", careless)
+    return GOOD_PRACTICE
+
+
+def _who_is_filled_is_no_member(patch: pytest.MonkeyPatch) -> Practice:
+    """D10: what it does not have yet is forgotten meanwhile."""
+    patch.setattr(replicator.Replicator, "_admit", lambda *_: None)
+    return GOOD_PRACTICE
+
+
 class Sabotage(NamedTuple):
     """How to break a node, and by which rules it may be noticed."""
 
@@ -219,5 +373,20 @@ SABOTAGES = {
         Sabotage(_push_cut_by_newest_seq, ("I1",), 333),
         Sabotage(_dependencies_lost_with_a_superseded_write, ("I1", "I2", "S1")),
         Sabotage(_token_without_what_a_write_showed, ("S1",), 334),
+        Sabotage(_floor_of_some_members, ("G2", "I1"), weights=FORGETFUL),
+        Sabotage(_floor_of_those_connected, ("G2", "I1"), weights=FORGETFUL),
+        Sabotage(_floor_adopted_without_what_is_under_way, ("G2b",), weights=FORGETFUL),
+        Sabotage(_everything_may_be_merged, ("G2b",), weights=FORGETFUL),
+        Sabotage(_covered_entries_merged_again, ("G2b",), weights=FORGETFUL),
+        Sabotage(
+            _page_held_against_what_its_sender_forgot, ("end",), weights=FORGETFUL
+        ),
+        Sabotage(_counter_started_below_what_was_forgotten, ("I1",), weights=FORGETFUL),
+        Sabotage(_clock_left_below_the_floor, ("G2",), weights=FORGETFUL),
+        Sabotage(_delta_from_before_the_floor, ("G2",), weights=RESTORING),
+        Sabotage(
+            _bootstrap_claims_what_the_last_sender_covers, ("I1",), weights=RESTORING
+        ),
+        Sabotage(_who_is_filled_is_no_member, ("end",), weights=RESTORING),
     )
 }

@@ -34,6 +34,7 @@ WEIGHTS = {
     "full": 2,
     "skew": 1,
     "sync": 1,
+    "quiet": 1,
 }
 PAGE_BY_PAGE = {
     "write": 10,
@@ -45,6 +46,22 @@ PAGE_BY_PAGE = {
     "tick": 1,
 }
 """A mix in which much happens between two pages of a delta."""
+FORGETFUL = {
+    "write": 16,
+    "read": 2,
+    "deliver": 20,
+    "page": 6,
+    "stage": 3,
+    "tick": 8,
+    "pause": 5,
+    "drop": 3,
+    "connect": 5,
+    "crash": 1,
+    "quiet": 5,
+}
+"""A mix in which members often agree, and something is under way meanwhile."""
+RESTORING = FORGETFUL | {"copy": 3, "restore": 2}
+"""As before, and a site is now and then what it was, or nothing."""
 
 NAMES = tuple(name for name, weight in WEIGHTS.items() for _ in range(weight))
 PICK_MAX = 2**24
@@ -152,6 +169,10 @@ def _page(_: Network, site: Site, other: Site, __: Picks) -> None:
     site.serve_page(other.replica)
 
 
+def _rest(network: Network, site: Site, other: Site, picks: Picks) -> None:
+    network.rest(site, other, 1 + picks.below(4), late=picks.below(2) == 0)
+
+
 _AT_ONE_SITE: dict[str, Callable[[Network, Site, Picks], None]] = {
     "read": read,
     "list": list_all,
@@ -162,6 +183,8 @@ _AT_ONE_SITE: dict[str, Callable[[Network, Site, Picks], None]] = {
     "crash": _crash,
     "skew": _skew,
     "sync": lambda _, site, __: site.sync(),
+    "copy": lambda network, site, _: network.copy(site),
+    "restore": lambda network, site, _: network.restore(site),
 }
 
 _BETWEEN_TWO: dict[str, Callable[[Network, Site, Site, Picks], None]] = {
@@ -169,6 +192,7 @@ _BETWEEN_TWO: dict[str, Callable[[Network, Site, Site, Picks], None]] = {
     "page": _page,
     "drop": lambda network, site, other, _: network.drop(site, other),
     "connect": lambda network, site, other, _: network.connect(site, other),
+    "quiet": _rest,
 }
 
 

@@ -28,6 +28,9 @@ from kvnode.core.node.events import (
     Message,
     PaceDelta,
     PeerDown,
+    PeersConfigured,
+    PeerUp,
+    RemoveMember,
     RepairSaid,
     RepairTaken,
     Reply,
@@ -39,10 +42,12 @@ from kvnode.core.node.events import (
 from kvnode.core.node.node import Node, Settings, TurnResult
 from kvnode.core.replication.delta import delta_pages
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest
-from kvnode.core.versions.store_view import PeerAddress
+from kvnode.core.versions.roster import Member, Standing
+from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.errors import StoreFullError
 from kvnode.runtime.delta_server import WINDOW_PAGES
 from kvnode.runtime.staged_view import StagedView
+from kvnode.runtime.start_over import start_over
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
 from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
@@ -52,6 +57,10 @@ PAGE_BYTES = 200
 
 OUTBOX_BYTES_MAX = 600
 """A few pushes in flight, so that peers fall behind."""
+
+REPORT_INTERVAL = Millis(200)
+FORGET_INTERVAL = Millis(100)
+"""So short that a schedule sees several floors."""
 
 
 class Fate(Enum):
@@ -69,6 +78,9 @@ class World(Protocol):
     def new_replica(self) -> ReplicaId:
         """Return an identity never used before."""
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all sites."""
+
     def transmit(self, sender: "Site", peer: ReplicaId, message: Message) -> None:
         """Put *message* on its way."""
 
@@ -79,7 +91,7 @@ class World(Protocol):
         """Note the reply to a request; None = it has not happened."""
 
     def starts_over(self, site: "Site", reason: str) -> None:
-        """Replace what a site has stored: it is marked."""
+        """Note that a site has stopped: its store must be replaced."""
 
     def disconnected(self, site: "Site", peer: ReplicaId, reason: str) -> None:
         """Note that a node blames another one."""
@@ -121,14 +133,35 @@ class Site:
         self.node = self._started()
 
     def _started(self) -> Node:
+        own = PeerAddress(self.name, "", region=self.name[0])
+        settings = Settings(
+            own=own,
+            report_interval=REPORT_INTERVAL,
+            outbox_bytes_max=OUTBOX_BYTES_MAX,
+            forget_interval=FORGET_INTERVAL,
+        )
+        peers = tuple(PeerAddress(name, "") for name in self._world.names())
+        self.inbox.append(PeersConfigured(peers))
+        return Node(self._initial_state(), settings, Random(self.name))
+
+    def _initial_state(self) -> DurableState:
+        """Return what to start from, as kvnode.runtime.assembly does."""
         state = self.store.state()
         if self.store.unclean:
             # What peers have of the old identity may be lost here: be another.
-            state = replace(state, replica=self._world.new_replica(), seq=0)
+            known = state.roster.get(state.replica)
+            former = known or Member(state.replica, self.name)
+            state = replace(
+                state,
+                replica=self._world.new_replica(),
+                seq=0,
+                roster=state.roster.join((former._replace(standing=Standing.REMOVED),)),
+            )
             run(self.store.reserve(state))
-        own = PeerAddress(self.name, "", region=self.name[0])
-        settings = Settings(own=own, outbox_bytes_max=OUTBOX_BYTES_MAX)
-        return Node(state, settings, Random(self.name))
+        if state.start_over is not None:
+            run(start_over(self.store, self._world.new_replica))
+            state = self.store.state()
+        return state
 
     @property
     def replica(self) -> ReplicaId:
@@ -144,6 +177,18 @@ class Site:
     def clock(self) -> VersionVector:
         """Return what the site covers durably."""
         return self.store.state().clock
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether it may answer clients: it is not being filled (D10)."""
+        return self.store.state().filling is None
+
+    @property
+    def hello(self) -> PeerUp:
+        """Return what peers hear when they are connected."""
+        state = self.store.state()
+        members = tuple(state.roster)
+        return PeerUp(self.address, state.clock, (), members, state.floor, protocol=2)
 
     @property
     def pending(self) -> VersionVector:
@@ -256,15 +301,26 @@ class Site:
             case _:
                 assert_never(effect)
 
-    def crash(self) -> None:
-        """Lose all but what a power cut leaves, and start again."""
+    def crash(self, store: MemoryStore | None = None) -> None:
+        """Lose all but what a power cut leaves, or be *store*, and start again."""
         for peer in list(self.serving):
             self.end_serving(peer)
         self.inbox.clear()
         self._under_way.clear()
         self.requests.clear()
-        self.store.crash()
+        if store is None:
+            self.store.crash()
+        else:
+            self.store = store
         self.node = self._started()
+
+    def restart(self) -> None:
+        """Start again on what is stored."""
+        self.crash(self.store)
+
+    def remove(self, replica: ReplicaId) -> None:
+        """Let the operator say that *replica* will not come back."""
+        self.inbox.append(RemoveMember(replica))
 
     def peer_down(self, peer: ReplicaId) -> None:
         """Tell the node that the connection has ended."""
@@ -314,7 +370,7 @@ class Site:
             serving.source.held.__exit__(None, None, None)
 
 
-def run(coroutine: Coroutine[None, None, None]) -> None:
+def run(coroutine: Coroutine[None, None, object]) -> None:
     """Run a coroutine that never waits to its end."""
     try:
         coroutine.send(None)

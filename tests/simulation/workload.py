@@ -89,6 +89,8 @@ def _command(
     client: Client, picks: Picks, number: int, now: Millis, *, only_puts: bool
 ) -> Command:
     key = REGISTERS[picks.below(3)] if only_puts else _key(picks)
+    if key in {COUNTER, SET} and picks.below(6) == 0:
+        return _delete(client, key, picks)
     if key == COUNTER:
         return AddToCounter(key, 1 + picks.below(5))
     if key == SET:
@@ -119,7 +121,7 @@ def _put(
     client: Client, key: EntryKey, picks: Picks, number: int, now: Millis
 ) -> Command:
     value = b"value %d " % number + b"." * VALUE_SIZES[picks.below(len(VALUE_SIZES))]
-    deadline = Millis(now + 500) if picks.below(8) == 0 else NEVER
+    deadline = Millis(now + 500) if picks.below(4) == 0 else NEVER
     condition = picks.below(8)
     if condition == 0:
         return Put(key, value, deadline=deadline, if_absent=True)

@@ -78,7 +78,9 @@ class Reason(Enum):
 
     INVALID = "invalid"  # a limit is in the way, or it makes no sense here
     WRONG_TYPE = "wrong type"  # the key holds something else
-    UNAVAILABLE = "unavailable"  # damage, or a wrong clock: it may pass later
+    UNAVAILABLE = (
+        "unavailable"  # damage, a wrong clock, half a store: it may pass later
+    )
 
 
 class Refused(NamedTuple):

@@ -299,14 +299,22 @@ class Incoming:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
         donors = {r: peer.address for r, peer in self._peers.items() if peer.clock}
         if not donors:
-            if turn.filling == Filling() and turn.hlc == ZERO_HLC:
-                turn.filling = None  # whoever had something is gone; nor is it missed
+            new = turn.filling == Filling() and turn.hlc == ZERO_HLC
+            if new or self._all_are_empty(turn):
+                turn.filling = None  # whoever had something is gone, or has lost it
             return
         if turn.now >= self._delta_after and not self._catch_ups:
             absent = any(peer.replica not in self._peers for peer in turn.peers)
             donor = self._donors.next(donors, turn.now, absent=absent)
             if donor is not None:
                 self.ask_for_delta(donor, turn)
+
+    def _all_are_empty(self, turn: Turn) -> bool:
+        """Tell whether all that are known are connected, and none has anything."""
+        return bool(turn.peers) and all(
+            peer.replica in self._peers and not self._peers[peer.replica].clock
+            for peer in turn.peers
+        )
 
     def page(self, peer: ReplicaId, page: DeltaPage, turn: Turn) -> None:
         """Take in one page."""

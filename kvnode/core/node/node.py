@@ -38,6 +38,8 @@ from kvnode.core.node.writes import Writer
 from kvnode.core.versions.store_view import Commit, DurableState, TurnView, Write
 from kvnode.types import Dot, HlcTimestamp, Millis, ReplicaId
 
+_FILLING = "this node is being filled; ask another, or again later"
+
 
 @dataclass(slots=True)
 class TurnResult:
@@ -276,6 +278,8 @@ class Node:
                 f" replica{'s' if known > 1 else ''}, itself included"
             )
             return (Refused(Reason.INVALID, message),) * len(request.commands)
+        if turn.filling is not None:  # queued before that was known
+            return (Refused(Reason.UNAVAILABLE, _FILLING),) * len(request.commands)
         writer = Writer(
             self.state.replica,
             turn,

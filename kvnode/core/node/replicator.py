@@ -298,7 +298,7 @@ class Replicator:
         name, address, _, region = event.peer
         itself = Member(replica, name, address, region)
         self._learn_members(replica, (itself, *event.members), turn)
-        fresh = turn.clock == EMPTY and not turn.seq
+        fresh = turn.clock == EMPTY and not turn.seq and not self.incoming.batches
         if fresh and event.clock and peer.speaks_digests:
             turn.filling = turn.filling or Filling()
         self._heard_floor(replica, event.floor, turn)

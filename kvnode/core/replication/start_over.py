@@ -39,8 +39,10 @@ def fate(version: Version, state: DurableState) -> Fate:
         return Fate.RESCUED  # kept, it would be taken for known everywhere
     if mark.covered.covers_all(dots):
         return Fate.DROPPED
-    if state.filling is not None and not any(map(state.clock.covers, dots)):
-        return Fate.DROPPED  # the bootstrap had brought it, and the next one will
+    if not any(map(state.clock.covers, dots)):
+        # Others have it, who may be gone; it would be claimed one day without having
+        # been judged again.  What a bootstrap had brought, the next one brings again.
+        return Fate.RESCUED if state.filling is None else Fate.DROPPED
     return Fate.KEPT if begun(version) >= mark.floor.hlc else Fate.RESCUED
 
 

@@ -7,15 +7,23 @@ import pytest
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.bootstrap import NEAR_PATIENCE
-from kvnode.core.node.commands import Put
-from kvnode.core.node.events import Disconnect, ServeDelta, StartOver, Tick
-from kvnode.core.replication.messages import DeltaPage, DeltaRequest, wire_entry
+from kvnode.core.node.commands import Put, Reason, Refused
+from kvnode.core.node.events import (
+    Disconnect,
+    PeerDown,
+    PeerUp,
+    Received,
+    ServeDelta,
+    StartOver,
+    Tick,
+)
+from kvnode.core.replication.messages import DeltaPage, DeltaRequest, Push, wire_entry
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Roster, Standing
 from kvnode.core.versions.store_view import DurableState, Filling
 from kvnode.core.versions.version import Entry
 from kvnode.types import Dot, EntryKey, Millis
-from tests.core.node.bench import START, Bench, member, sent
+from tests.core.node.bench import START, Bench, address, member, sent
 from tests.core.replication.entries import A, B, C, at, register
 
 LATER = Millis(START + 1000)
@@ -185,6 +193,21 @@ def test_new_store_serves_if_whoever_had_something_is_gone() -> None:
     assert bench.state.filling is None
 
 
+def test_half_filled_store_serves_if_nobody_has_anything_any_more() -> None:
+    """All others have lost it, in relaxed mode; what is here is all there is."""
+    filling = Filling(at(b"m"), COVERED, GROUND, 1, 2)
+    bench = Bench(state=DurableState(A, hlc=FLOOR.hlc, filling=filling))
+    bench.meet(B, COVERED)
+    bench.tick()
+    assert bench.state.filling is not None
+
+    bench.turn(PeerDown(B))
+    bench.meet(B)
+    bench.tick()
+
+    assert bench.state.filling is None
+
+
 def test_bootstrap_does_not_end_with_a_delta_of_a_peer_without_floors() -> None:
     """One of protocol 1 knows nothing of what the first part's donor has forgotten."""
     filling = Filling(at(b"m"), COVERED, FLOOR, 1, 2)
@@ -194,3 +217,31 @@ def test_bootstrap_does_not_end_with_a_delta_of_a_peer_without_floors() -> None:
     effects += bench.tick(2000)
 
     assert not sent(effects, DeltaRequest)
+
+
+def test_store_that_holds_what_it_does_not_cover_yet_is_not_new() -> None:
+    """It would claim that in the middle of a bootstrap, as if only it had it."""
+    bench = Bench()
+    bench.meet(B)
+    pushed = register(Dot(B, 1))
+
+    effects = bench.turn(
+        Received(B, Push(B, 1, 1, (wire_entry(at(b"k"), pushed),))),
+        PeerUp(address(C), VersionVector.of({B: 1}), (), protocol=2),
+    )
+
+    assert bench.state.filling is None
+    assert bench.clock == VersionVector.of({B: 1})
+    assert not [r for _, r in sent(effects, DeltaRequest) if r.whole]  # type: ignore[union-attr]
+
+
+def test_writes_are_refused_while_the_store_is_filled() -> None:
+    """One that was queued before that was known would be made upon half a store."""
+    bench = Bench()
+    bench.meet(B, COVERED)
+
+    [outcome] = bench.write(Put(at(b"k"), b"1"))
+
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is Reason.UNAVAILABLE, "it may happen later"
+    assert bench.state.seq == 0
