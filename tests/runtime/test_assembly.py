@@ -50,7 +50,7 @@ async def test_directory_of_a_node_that_has_left_is_not_taken_up() -> None:
     await store.apply(Commit(DurableState(A, roster=roster)))
 
     with pytest.raises(RejectedError, match="has left the cluster for good"):
-        await _initial_state(store, lambda: B, "a")
+        await _initial_state(store, "a", lambda: B)
 
 
 async def test_identity_from_before_a_crash_is_removed_though_it_is_in_no_roster() -> (
