@@ -16,6 +16,7 @@ function; the rest it judges by comparison:
     floor   only what a floor forgets is dropped, and floors only rise
     ended   what something forgotten has ended is not stored again
     digest  what turns carry along is what a scan finds (D9)
+    rescued what only a store that starts over had is put aside (G2b)
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
 starts over (G2b) is another replica's from then on: of what it drops there may be no
@@ -168,7 +169,7 @@ class Judge:
                 site.uncovered[key] = None
                 self._note_own(name, site.replica, key, entry)
             self._judge_index(name, view)
-        self._judge_coverage(name, site, state.clock)
+        self._judge_coverage(name, site, _claimed(state))
         self._judge_uncovered(site)
         kept = disk.durability is Durability.FSYNC
         if kept and before is not None and before.replica == site.replica:
@@ -209,12 +210,13 @@ class Judge:
         site.replica = state.replica  # in relaxed mode it may have taken a new one
         if began_again and state.filling is not None:
             site.clock = EMPTY
+        clock = _claimed(state)
         if site.disk.mended:
-            self._judge_uncovering(name, site, state.clock)
-        elif not state.clock.includes(site.clock):
-            self.complain("kept", f"{name} uncovers what it covered: {state.clock}")
-        if state.clock != site.clock:
-            self._judge_coverage(name, site, state.clock)
+            self._judge_uncovering(name, site, clock)
+        elif not clock.includes(site.clock):
+            self.complain("kept", f"{name} uncovers what it covered: {clock}")
+        if clock != site.clock:
+            self._judge_coverage(name, site, clock)
         for key in last:
             if key in site.entries:
                 site.uncovered[key] = None
@@ -241,8 +243,11 @@ class Judge:
             return
         mark = state.start_over
         if mark is not None:
-            dots = before.version.index_dots
-            self._damaged.update(d for d in dots if not mark.covered.covers(d))
+            dots = [d for d in before.version.index_dots if not mark.covered.covers(d)]
+            self._damaged.update(dots)
+            is_lost = key in site.disk.mended  # its record was damaged
+            if dots and not is_lost and not site.disk.has_rescued(key, before):
+                self.complain("rescued", f"{name} lost {key.key!r}, which was {before}")
         elif not _starts_over(state) and not forgets(state.floor, before.version):
             self.complain("floor", f"{name} dropped {key.key!r}, which is {before}")
         site.forget(key)
@@ -407,6 +412,11 @@ class Judge:
 def _starts_over(state: DurableState) -> bool:
     """Tell whether the store is being replaced or filled."""
     return state.start_over is not None or state.filling is not None
+
+
+def _claimed(state: DurableState) -> VersionVector:
+    """Return what a node says that it covers: nothing while it is filled (D10)."""
+    return EMPTY if state.filling is not None else state.clock
 
 
 def _held(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:

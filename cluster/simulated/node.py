@@ -18,6 +18,7 @@ from cluster.simulated.service import take_client
 from cluster.simulated.stream import End, Host
 from cluster.simulated.true_time import true_time
 from kvnode.config import NodeConfig
+from kvnode.core.node.events import RemoveMember
 from kvnode.errors import StartOverError
 from kvnode.runtime.assembly import (
     Assembly,
@@ -29,6 +30,7 @@ from kvnode.runtime.assembly import (
 )
 from kvnode.runtime.clock import NodeClock
 from kvnode.storage.durability import Durability
+from kvnode.types import ReplicaId
 
 PEER_PORT = 7400
 CLIENT_PORT = 7401
@@ -221,6 +223,14 @@ class SimulatedNode:
 
         now.stopping = self._loop.spawn(now.owner, finish(), f"{self.name} stops")
         await now.ended
+
+    def remove(self, replica: ReplicaId) -> bool:
+        """Have the operator declare *replica* gone; False if it is no member here."""
+        node = self.assembly
+        if node is None or not node.driver.roster().counts(replica):
+            return False
+        node.driver.tell(RemoveMember(replica))
+        return True
 
     def pause(self) -> None:
         """Freeze the process, as SIGSTOP would."""

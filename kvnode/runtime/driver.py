@@ -42,6 +42,7 @@ from kvnode.core.node.events import (
     PeersConfigured,
     PeerUp,
     Received,
+    RemoveMember,
     Reply,
     Send,
     ServeDelta,
@@ -70,6 +71,7 @@ from kvnode.errors import (
 )
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
+from kvnode.runtime.introduction import Introduction
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
@@ -125,6 +127,7 @@ class Driver:
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
         self._start_over = ""
+        self._introduction = Introduction()
         deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
@@ -186,6 +189,14 @@ class Driver:
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
         self._inbox.put(PeersConfigured(peers), 1, 0)
+
+    def tell(self, event: RemoveMember) -> None:
+        """Queue what the operator wants; there are few of these."""
+        self._inbox.put(event, 1, 0)
+
+    def await_introduction(self) -> None:
+        """Serve nobody before a peer was met, if this replica has just begun."""
+        self._introduction.begin()
 
     def damaged(self, key: EntryKey) -> None:
         """
@@ -262,6 +273,8 @@ class Driver:
     def _not_serving(self) -> str:
         if self.failed or self._stopping:
             return f"this node is stopping: {self.failed or 'asked to'}"
+        if self._introduction.awaited:
+            return "this node has just begun, and is about to meet its peers"
         filling = self.committed_state.filling
         if filling is None:
             return ""
@@ -402,6 +415,10 @@ class Driver:
     def _done(self, turn: _Turn) -> None:
         """Perform the effects of a turn that is durable."""
         self.node.committed()
+        if self._introduction.awaited and any(
+            isinstance(event, PeerUp) for event in turn.events
+        ):
+            self._introduction.met()
         for effect in turn.result.effects:
             self._perform(effect)
         if turn.result.commit:
