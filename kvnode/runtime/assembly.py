@@ -20,9 +20,8 @@ from kvnode.config import NodeConfig
 from kvnode.core.node.commands import Put
 from kvnode.core.node.node import Node, Settings
 from kvnode.core.versions.roster import Standing
-from kvnode.core.versions.store_view import Commit, DurableState, PeerAddress
+from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.core.versions.version import Entry
-from kvnode.errors import KvError
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.inbox import Inbox
@@ -209,45 +208,17 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     if node.store.durability is Durability.RELAXED:
         syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)
         background.append(asyncio.create_task(syncing, name="syncs"))
-    config, state = node.config, node.driver.committed_state
-    has_just_begun = not state.seq
     await _make_namespaces(node)
-    if has_just_begun and (config.peers or config.seeds or state.peers):
-        node.driver.await_introduction()
     return background
 
 
 async def _make_namespaces(node: Assembly) -> None:
-    if node.driver.committed_state.filling is not None:
-        node.driver.listen(_make_namespaces_once_filled(node))
-    elif registrations := _registrations(node):
-        await write_and_wait(node.driver, registrations)
-
-
-def _registrations(node: Assembly) -> tuple[Put, ...]:
-    """Return what makes the namespaces that are to be there and are not."""
     wanted = map(Namespace, node.config.namespaces)
     missing = [name for name in wanted if name not in node.namespaces]
-    return tuple(Put(registration(name), b"{}") for name in missing)
-
-
-def _make_namespaces_once_filled(node: Assembly) -> Callable[[Commit], None]:
-    """Return what makes them after a bootstrap (D10): most of them come with it."""
-    done = False
-
-    def on_commit(commit: Commit) -> None:
-        nonlocal done
-        if done or commit.state.filling is not None:
-            return
-        try:
-            if registrations := _registrations(node):
-                node.driver.write(registrations, lambda _: None)
-        except KvError as error:
-            logger.warning("the configured namespaces are not there yet: %s", error)
-        else:
-            done = True
-
-    return on_commit
+    if missing:
+        await write_and_wait(
+            node.driver, tuple(Put(registration(name), b"{}") for name in missing)
+        )
 
 
 async def _sync_forever(store: NodeStore, interval_ms: int) -> None:

@@ -42,7 +42,6 @@ from kvnode.core.node.events import (
     PeersConfigured,
     PeerUp,
     Received,
-    RemoveMember,
     Reply,
     Send,
     ServeDelta,
@@ -71,7 +70,6 @@ from kvnode.errors import (
 )
 from kvnode.runtime.delta_server import DeltaServer
 from kvnode.runtime.inbox import Inbox, command_bytes
-from kvnode.runtime.introduction import Introduction
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.port import Store
 from kvnode.transport.port import Transport
@@ -127,7 +125,6 @@ class Driver:
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
         self._start_over = ""
-        self._introduction = Introduction()
         deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
@@ -189,14 +186,6 @@ class Driver:
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
         self._inbox.put(PeersConfigured(peers), 1, 0)
-
-    def tell(self, event: RemoveMember) -> None:
-        """Queue what the operator wants; there are few of these."""
-        self._inbox.put(event, 1, 0)
-
-    def await_introduction(self) -> None:
-        """Serve nobody before a peer was met, if this replica has just begun."""
-        self._introduction.begin()
 
     def damaged(self, key: EntryKey) -> None:
         """
@@ -273,8 +262,6 @@ class Driver:
     def _not_serving(self) -> str:
         if self.failed or self._stopping:
             return f"this node is stopping: {self.failed or 'asked to'}"
-        if self._introduction.awaited:
-            return "this node has just begun, and is about to meet its peers"
         filling = self.committed_state.filling
         if filling is None:
             return ""
@@ -415,10 +402,6 @@ class Driver:
     def _done(self, turn: _Turn) -> None:
         """Perform the effects of a turn that is durable."""
         self.node.committed()
-        if self._introduction.awaited and any(
-            isinstance(event, PeerUp) for event in turn.events
-        ):
-            self._introduction.met()
         for effect in turn.result.effects:
             self._perform(effect)
         if turn.result.commit:
