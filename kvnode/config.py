@@ -162,6 +162,10 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         default=500,
         description="Clock error past which writes are refused (C1), in ms.",
     )
+    join_patience_ms: Annotated[int, millis(0, 600_000)] = Field(
+        default=3_000,
+        description="How long an empty node waits for a peer before it serves, in ms.",
+    )
     forget_interval_ms: Annotated[int, millis(10)] = Field(
         default=5_000,
         description="Between two attempts to forget deletions (G1), in ms.",

@@ -34,6 +34,8 @@ WRONG = {
     "inbox_operations_max": "99999999999",
     "inbox_bytes_max": "1KiB",
     "clock_offset_max_ms": "",
+    "join_patience_ms": "600001",
+    "forget_interval_ms": "9",
     "fault_injection": "perhaps",
     "link_delays_ms": "tokyo",
     "log_level": "loud",

@@ -13,6 +13,7 @@ judge looks at every commit (cluster.simulated.judge); `violations` says what it
 found.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import permutations
 
@@ -36,6 +37,11 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.store_view import Commit
 from kvnode.storage.durability import Durability
 from kvnode.types import EntryKey, Millis, ReplicaId
+
+SERVING_SECONDS_MAX = 5.0
+"""Longer than an empty node waits for a peer to join."""
+
+SERVING_LOOK_SECONDS = 0.01
 
 
 class SimulatedCluster:
@@ -107,9 +113,13 @@ class SimulatedCluster:
     # -- processes ------------------------------------------------------------
 
     async def start_all(self) -> None:
-        """Start all nodes that are down."""
+        """Start all nodes that are down; return when all serve, if they soon do."""
         for name in self.names:
             await self.start(name)
+        for _ in range(int(SERVING_SECONDS_MAX / SERVING_LOOK_SECONDS)):
+            if all(self._nodes[name].serves for name in self.names):
+                break
+            await asyncio.sleep(SERVING_LOOK_SECONDS)
 
     async def start(self, name: str) -> None:
         """

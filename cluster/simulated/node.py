@@ -107,6 +107,12 @@ class SimulatedNode:
         return now is not None and now.owner.life is Life.PAUSED
 
     @property
+    def serves(self) -> bool:
+        """Whether it answers clients now."""
+        node = self.assembly
+        return node is not None and not self.paused and node.driver.serves()
+
+    @property
     def assembly(self) -> Assembly | None:
         """The parts of the node, if it serves."""
         return self._incarnation.assembly if self._incarnation else None

@@ -62,6 +62,9 @@ busy event loop took 40 ms, with this 2.5 ms.
 
 STOP_GRACE_SECONDS = 3.0
 
+HEALTH_SECONDS = 0.05
+"""How soon the health service tells that the node begins or ceases to serve."""
+
 SERVER_OPTIONS = [
     ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
     ("grpc.max_send_message_length", FRAME_BYTES_MAX),
@@ -213,9 +216,9 @@ async def serve(config: NodeConfig) -> None:
 
 async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
     node = await start(config)
-    await node.health.set("", health_pb2.HealthCheckResponse.SERVING)
+    telling = asyncio.create_task(_tell_health(node), name="health")
     logger.info(
-        "%s (%016x) serves on %s",
+        "%s (%016x) listens on %s",
         config.name,
         node.assembly.driver.replica(),
         config.advertised(node.port),
@@ -223,11 +226,26 @@ async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait((asked, *node.background), return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
+    telling.cancel()
     logger.info("%s is stopping", config.name)
     await stop(node)
     for task in node.background:
         if not task.cancelled():
             task.result()  # raises what ended the node, if it was not asked to end
+
+
+async def _tell_health(node: RunningNode) -> None:
+    """Keep the health service true: a node that is being filled serves nobody."""
+    statuses = health_pb2.HealthCheckResponse
+    told: bool | None = None
+    while True:
+        serves = node.assembly.driver.serves()
+        if serves != told:
+            await node.health.set(
+                "", statuses.SERVING if serves else statuses.NOT_SERVING
+            )
+            told = serves
+        await asyncio.sleep(HEALTH_SECONDS)
 
 
 def run(config: NodeConfig) -> None:

@@ -8,7 +8,7 @@ simulation gives it others.  All that is between is the same.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from kvnode.api.namespaces import Namespaces, registration
@@ -34,6 +34,9 @@ from kvnode.transport.road import Road
 from kvnode.types import EntryKey, Millis, Namespace, ReplicaId
 
 logger = logging.getLogger(__name__)
+
+NAMESPACES_RETRY_SECONDS = 0.1
+"""While a node is being filled, how often it looks whether it may write."""
 
 
 class NodeStore(Store, Protocol):
@@ -87,6 +90,7 @@ class Assembly:
     namespaces: Namespaces
     operations: Operations
     watches: Watches
+    later: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 async def assemble(
@@ -200,19 +204,36 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     """
     Begin the node's turns, and see that its namespaces are there.
 
+    An empty node that is to join others serves nobody before it has met one; its
+    namespaces are made when it has.
+
     Returns:
         The tasks that run: turns, and in relaxed mode syncs.  The node is
         finished when any of them ends.
     """
+    if _is_empty(node) and (node.config.peers or node.config.seeds):
+        node.driver.join(Millis(node.config.join_patience_ms))
     background = [asyncio.create_task(node.driver.run(), name="turns")]
     if node.store.durability is Durability.RELAXED:
         syncing = _sync_forever(node.store, node.config.relaxed_sync_interval_ms)
         background.append(asyncio.create_task(syncing, name="syncs"))
-    await _make_namespaces(node)
+    if node.driver.refusal():
+        making = asyncio.create_task(_make_namespaces(node), name="namespaces")
+        node.later.add(making)
+        making.add_done_callback(node.later.discard)
+    else:
+        await _make_namespaces(node)
     return background
 
 
+def _is_empty(node: Assembly) -> bool:
+    state = node.driver.committed_state
+    return not state.clock and not state.seq and state.filling is None
+
+
 async def _make_namespaces(node: Assembly) -> None:
+    while node.driver.refusal():  # noqa: ASYNC110 -- that has many causes, and is rare
+        await asyncio.sleep(NAMESPACES_RETRY_SECONDS)
     wanted = map(Namespace, node.config.namespaces)
     missing = [name for name in wanted if name not in node.namespaces]
     if missing:
@@ -239,9 +260,9 @@ def dial_peers(node: Assembly) -> None:
 async def end_turns(node: Assembly, background: list[asyncio.Task[None]]) -> None:
     """Finish what was accepted and close the store; nobody may call any more."""
     node.driver.stop()
-    turns, *syncs = background
-    for task in syncs:
+    turns, *others = (*background, *node.later)
+    for task in others:
         task.cancel()
-    await asyncio.gather(turns, *syncs, return_exceptions=True)
+    await asyncio.gather(turns, *others, return_exceptions=True)
     node.deltas.close()
     node.store.close()

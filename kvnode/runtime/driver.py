@@ -81,6 +81,11 @@ logger = logging.getLogger(__name__)
 DAMAGED_WAITING_MAX = 1000
 """Damaged keys that may wait to be looked at; the others are met again."""
 
+_JOINING = (
+    "this node is empty and has not met a peer yet: ask another node, or again in a"
+    " few seconds"
+)
+
 COVERING_MAX = 10_000
 """Requests that may wait to be covered: each is looked at after every commit."""
 
@@ -125,6 +130,7 @@ class Driver:
         self._last_turn: asyncio.Task[bool] | None = None
         self._stopping = False
         self._start_over = ""
+        self._joining_until = Millis(0)
         deltas.attach(self.damaged)
 
     # -- events in -----------------------------------------------------------
@@ -182,6 +188,15 @@ class Driver:
             case PeerUp():
                 pass
         self._inbox.put(event, 1, size)
+
+    def join(self, patience: Millis) -> None:
+        """
+        Serve nobody before a peer was met: this node is empty, and named peers (D10).
+
+        If none is met for *patience* ms it serves alone: a cluster must begin
+        somewhere.
+        """
+        self._joining_until = Millis(self.now() + patience)
 
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
@@ -259,12 +274,17 @@ class Driver:
         if reason:
             raise UnavailableError(reason)
 
+    def serves(self) -> bool:
+        """Tell whether this node may answer clients."""
+        return not self._not_serving()
+
     def _not_serving(self) -> str:
         if self.failed or self._stopping:
             return f"this node is stopping: {self.failed or 'asked to'}"
         filling = self.committed_state.filling
         if filling is None:
-            return ""
+            joining = self._joining_until - self.now() > 0
+            return _JOINING if joining else ""
         return (
             f"this node is being filled: {filling.done} of about {filling.expected}"
             " entries are here; ask another node, or again later"
@@ -402,6 +422,8 @@ class Driver:
     def _done(self, turn: _Turn) -> None:
         """Perform the effects of a turn that is durable."""
         self.node.committed()
+        if any(isinstance(event, PeerUp) for event in turn.events):
+            self._joining_until = Millis(0)
         for effect in turn.result.effects:
             self._perform(effect)
         if turn.result.commit:

@@ -217,6 +217,7 @@ def test_damaged_record_that_nobody_else_has_stays_and_harms_nobody() -> None:
     async def main(cluster: SimulatedCluster) -> None:
         await cluster.start_all()
         await cut_off(cluster, "a")
+        await cluster.start_all()  # which waits until it serves alone
         client = cluster.client("client", "a")
         await client.put(KEYS[0], "lost")
         await damage(cluster, "a", KEYS[0])
