@@ -99,6 +99,7 @@ class SimulatedCluster:
         )
         node = SimulatedNode(config, self._loop, self.network, self.chance)
         identities = self._identities[name] = {node.disk.state().replica: None}
+        node.complain = self._judge.complain
         node.disk.on_applied = _Noting(name, self.trace, self._judge, identities)
         self._nodes[name] = node
 
@@ -171,6 +172,7 @@ class SimulatedCluster:
             raise ValueError(msg)
         self._make(name, {"seeds": (peer_address(self.node(seed).name),)})
         self.names = (*self.names, name)
+        self._begins(name, self.node(name).disk.state().replica)
         await self.start(name)
 
     async def remove_member(self, name: str) -> bool:
@@ -181,8 +183,9 @@ class SimulatedCluster:
             False if no node that runs knows it: it has been ended, and no more.
         """
         await self.kill(name)
-        replica = self.node(name).disk.state().replica
-        return self._declare_gone(replica)
+        state = self.node(name).disk.state()
+        self._judge.removed(state.replica, state.seq)
+        return self._declare_gone(state.replica)
 
     async def remove_former(self, name: str) -> int:
         """Have all that *name* was before declared gone; return how many that were."""
@@ -264,16 +267,21 @@ class SimulatedCluster:
             return False
         await self.kill(name)
         disk.restore_backup()
-        self._identities[name][disk.state().replica] = None
+        self._begins(name, disk.state().replica)
         await self.start(name)
         return True
+
+    def _begins(self, name: str, replica: ReplicaId) -> None:
+        """Note that node *name* is a replica that nobody has met."""
+        self._identities[name][replica] = None
+        self._judge.may_start_over(replica)
 
     async def wipe(self, name: str) -> None:
         """End *name*, delete all it has stored, and start it by its old name."""
         await self.kill(name)
         disk = self.node(name).disk
         disk.wipe()
-        self._identities[name][disk.state().replica] = None
+        self._begins(name, disk.state().replica)
         await self.start(name)
 
     # -- attacks --------------------------------------------------------------
@@ -337,11 +345,6 @@ class SimulatedCluster:
             for name, node in self._nodes.items()
             for at in node.disk.rescued_at
         )
-
-    def serves(self) -> bool:
-        """Tell whether all nodes run and answer clients."""
-        assemblies = [node.assembly for node in self._nodes.values()]
-        return all(a is not None and not a.driver.refusal() for a in assemblies)
 
     def at_rest(self) -> bool:
         """Tell whether all nodes serve, cover the same, and wait for nothing."""

@@ -17,6 +17,10 @@ function; the rest it judges by comparison:
     ended   what something forgotten has ended is not stored again
     digest  what turns carry along is what a scan finds (D9)
     rescued what only a store that starts over had is put aside (G2b)
+    member  nobody must start over who has been a member all the time (G1)
+    fence   what a replica writes after its removal is taken in by nobody who knows
+            of it (G3)
+    served  a node that is being filled answers no client (D10)
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
 starts over (G2b) is another replica's from then on: of what it drops there may be no
@@ -139,6 +143,8 @@ class Judge:
         self._damaged: set[Dot] = set()
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
+        self._strangers: set[ReplicaId] = set()
+        self._removed: dict[ReplicaId, int] = {}
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -148,6 +154,15 @@ class Judge:
         """Note that *rule* does not hold."""
         if len(self._violations) < VIOLATIONS_MAX:
             self._violations.append(f"{rule}: at {self._now():.6f} s, {what}")
+
+    def may_start_over(self, replica: ReplicaId) -> None:
+        """Note that nobody has met *replica*: the others forget without it."""
+        self._strangers.add(replica)
+
+    def removed(self, replica: ReplicaId, seq: int) -> None:
+        """Note that *replica* is declared gone when its last write was *seq*."""
+        self._strangers.add(replica)
+        self._removed[replica] = seq
 
     def flipped(self, name: str, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: what it held may be lost."""
@@ -195,6 +210,7 @@ class Judge:
         """Judge what *commit* has made of the disk of node *name*."""
         site, state = self._sites[name], commit.state
         self._note_durable(state)
+        self._judge_start_over(name, site, state)
         self._judge_floor(name, site, state)
         with site.disk.undamaged() as view:
             last = {write.key: None for write in commit.writes}
@@ -233,6 +249,17 @@ class Judge:
         site.floor, site.starts_over = state.floor, _starts_over(state)
         if state.floor is not self._floor:
             self._floor = self._floor.join(state.floor)
+
+    def _judge_start_over(self, name: str, site: _Site, state: DurableState) -> None:
+        """Judge that the store has a reason to start over, if it begins to."""
+        if state.start_over is None or site.starts_over:
+            return
+        counted = site.replica == state.replica and site.replica not in self._strangers
+        # After an unclean stop in relaxed mode it may have become a stranger; damage
+        # makes a node give up claims.
+        lasting = site.disk.durability is Durability.FSYNC and not self._damaged
+        if counted and lasting:
+            self.complain("member", f"{name} must start over, and was a member")
 
     def _judge_dropping(
         self, name: str, site: _Site, state: DurableState, key: EntryKey
@@ -299,6 +326,17 @@ class Judge:
         self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
     ) -> None:
         before = site.entries.get(key)
+        for dot in entry.version.index_dots:
+            if (
+                dot.seq > self._removed.get(dot.replica, dot.seq)
+                and dot.replica != site.replica
+                and site.disk.state().roster.gone(dot.replica)
+                and (before is None or dot not in before.version.index_dots)
+                and not site.starts_over
+            ):
+                self.complain(
+                    "fence", f"{name} takes in {dot} of a replica that is gone"
+                )
         if self._ended(key, entry, site.floor) and before is None:
             self.complain("ended", f"{name}: {key.key!r} is {entry} again")
         if (

@@ -5,7 +5,7 @@ What runs is kvnode's own assembly: core, driver, deltas, peer pool and data API
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from cluster.simulated.chance import Chance
@@ -74,6 +74,7 @@ class SimulatedNode:
         disk: What it has stored.
         clock: Its wall clock.
         crashes: How its processes ended by themselves.
+        complain: Is told the rule and what happened when one is broken.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class SimulatedNode:
         true = true_time(loop.time)
         self.clock = NodeClock(true, steady_time=true)
         self.crashes: list[str] = []
+        self.complain: Callable[[str, str], None] = lambda _rule, _what: None
         self._config = config
         self._loop = loop
         self._network = network
@@ -182,7 +184,8 @@ class SimulatedNode:
             loop.spawn(now.owner, take_peer(network, node.pool, end), "peer")
 
         def accept_client(end: End) -> None:
-            loop.spawn(now.owner, take_client(node, end), "client")
+            client = take_client(node, end, self.complain)
+            loop.spawn(now.owner, client, "client")
 
         listen(now.host, peer_address(self.name), accept_peer)
         listen(now.host, client_address(self.name), accept_client)

@@ -7,7 +7,6 @@ large, and whatever the simulation draws while it runs.  A stream that is calm
 gives the plainest case.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -68,9 +67,6 @@ SETTINGS = {
 }
 """So short that much is forgotten in a run of some seconds."""
 
-SERVING_SECONDS_MAX = 30.0
-"""Nodes that know of each other serve within a second (D10)."""
-
 
 class KvnodeSimulated:
     """A simulated cluster as a `jepsen_like.system.System`."""
@@ -95,9 +91,6 @@ class KvnodeSimulated:
     async def set_up(self) -> None:
         """Start all nodes, empty, and wait until they serve."""
         await self._cluster.start_all()
-        async with asyncio.timeout(SERVING_SECONDS_MAX):
-            while not self._cluster.serves():  # noqa: ASYNC110 -- nothing says when
-                await asyncio.sleep(0.05)
 
     async def connect(self, process: int, node: str) -> KvnodeClient:
         """Return a client of *node*, in the session of *process*."""

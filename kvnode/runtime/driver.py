@@ -42,6 +42,7 @@ from kvnode.core.node.events import (
     PeersConfigured,
     PeerUp,
     Received,
+    RemoveMember,
     Reply,
     Send,
     ServeDelta,
@@ -82,8 +83,8 @@ DAMAGED_WAITING_MAX = 1000
 """Damaged keys that may wait to be looked at; the others are met again."""
 
 _JOINING = (
-    "this node is empty and has not met a peer yet: ask another node, or again in a"
-    " few seconds"
+    "this node has just begun and has not met a peer yet: ask another node, or again"
+    " in a few seconds"
 )
 
 COVERING_MAX = 10_000
@@ -191,12 +192,16 @@ class Driver:
 
     def join(self, patience: Millis) -> None:
         """
-        Serve nobody before a peer was met: this node is empty, and named peers (D10).
+        Serve nobody before a peer was met: this node has just begun (D10, G2b).
 
         If none is met for *patience* ms it serves alone: a cluster must begin
         somewhere.
         """
         self._joining_until = Millis(self.now() + patience)
+
+    def tell(self, event: RemoveMember) -> None:
+        """Queue what the operator wants; there are few of these."""
+        self._inbox.put(event, 1, 0)
 
     def configure(self, peers: tuple[PeerAddress, ...]) -> None:
         """Make the peers that the operator named known; dials them all."""
