@@ -137,9 +137,10 @@ class Disk:
         self.rescued_at.append(asyncio.get_running_loop().time())
         return await self._store.rescue(entries)
 
-    def has_rescued(self, key: EntryKey, entry: Entry) -> bool:
-        """Tell whether *entry* of *key* has been put aside."""
-        return (key, entry) in self._store.rescued
+    @property
+    def rescued(self) -> tuple[tuple[EntryKey, Entry], ...]:
+        """What has been put aside."""
+        return tuple(self._store.rescued)
 
     def usage(self) -> Usage:
         """Return how full the disk is."""

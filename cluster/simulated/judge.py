@@ -42,6 +42,7 @@ from kvnode.core.crdt.kinds import join
 from kvnode.core.replication.entry_scan import finished, scan_digest
 from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
 from kvnode.core.versions.merge import merge
+from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
 from kvnode.core.versions.version import (
     CRDT_KINDS,
@@ -273,7 +274,7 @@ class Judge:
             dots = [d for d in before.version.index_dots if not mark.covered.covers(d)]
             self._damaged.update(dots)
             is_lost = key in site.disk.mended  # its record was damaged
-            if dots and not is_lost and not site.disk.has_rescued(key, before):
+            if dots and not is_lost and (key, before) not in site.disk.rescued:
                 self.complain("rescued", f"{name} lost {key.key!r}, which was {before}")
         elif not _starts_over(state) and not forgets(state.floor, before.version):
             self.complain("floor", f"{name} dropped {key.key!r}, which is {before}")
@@ -330,7 +331,7 @@ class Judge:
             if (
                 dot.seq > self._removed.get(dot.replica, dot.seq)
                 and dot.replica != site.replica
-                and site.disk.state().roster.gone(dot.replica)
+                and _knows_removal(site, dot.replica)
                 and (before is None or dot not in before.version.index_dots)
                 and not site.starts_over
             ):
@@ -450,6 +451,12 @@ class Judge:
 def _starts_over(state: DurableState) -> bool:
     """Tell whether the store is being replaced or filled."""
     return state.start_over is not None or state.filling is not None
+
+
+def _knows_removal(site: _Site, replica: ReplicaId) -> bool:
+    """Tell whether the node has heard that *replica* was removed."""
+    record = site.disk.state().roster.get(replica)
+    return record is not None and record.standing is Standing.REMOVED
 
 
 def _claimed(state: DurableState) -> VersionVector:
