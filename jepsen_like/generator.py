@@ -4,8 +4,8 @@ From a seed to a plan: all operations and faults of a run, drawn beforehand.
 The workload and each nemesis draw from a stream of their own, named by the seed
 and by who draws: adding a nemesis leaves the operations as they were.
 
-Some faults take away what a node alone knew (a wipe, a restored backup, damaged
-records).  If that is all that was left of an acknowledged write, its loss is
+Some faults take away what a node alone knew (a wipe, a restored backup, a removal,
+damaged records).  If that is all that was left of an acknowledged write, its loss is
 nobody's mistake, and a run would prove nothing.  So the plan is *quiet* before
 each of them: all other faults have ended, nobody asks for anything, and what was
 acknowledged has time to reach other nodes.  What was planned for the quiet time
@@ -20,7 +20,13 @@ from random import Random
 from typing import Final
 
 from jepsen_like.nemesis.conditions import Condition, after, endings, is_ending
-from jepsen_like.nemesis.faults import FlipBits, RestoreBackup, TakeBackup, Wipe
+from jepsen_like.nemesis.faults import (
+    FlipBits,
+    RemoveMember,
+    RestoreBackup,
+    TakeBackup,
+    Wipe,
+)
 from jepsen_like.nemesis.nemesis import Nemesis
 from jepsen_like.nemesis.registry import nemesis_named
 from jepsen_like.nemesis.tidying import tidied
@@ -123,7 +129,7 @@ def quieted(steps: Sequence[Step], quiet_ms: int) -> tuple[Step, ...]:
 
 def _takes_away(step: Step) -> bool:
     return isinstance(step, Strike) and isinstance(
-        step.fault, Wipe | RestoreBackup | FlipBits
+        step.fault, Wipe | RestoreBackup | RemoveMember | FlipBits
     )
 
 

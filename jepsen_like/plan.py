@@ -58,6 +58,7 @@ class Plan:
         settle: After the last step all faults end, and this many ms later at
             most the system must have come to rest.
         calm: Streams that give their nominal value.
+        settings: Of the store, each a name and a value, if it is not to be as usual.
     """
 
     workload: str
@@ -66,3 +67,4 @@ class Plan:
     steps: tuple[Step, ...]
     settle: int
     calm: frozenset[str] = frozenset()
+    settings: tuple[tuple[str, str], ...] = ()

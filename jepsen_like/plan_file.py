@@ -42,7 +42,7 @@ class PlanFileError(ValueError):
 
 def plan_text(plan: Plan) -> str:
     """Return *plan* as its file has it."""
-    head = {
+    head: dict[str, object] = {
         "format": FORMAT,
         "version": VERSION,
         "workload": plan.workload,
@@ -51,6 +51,8 @@ def plan_text(plan: Plan) -> str:
         "settle": plan.settle,
         "calm": sorted(plan.calm),
     }
+    if plan.settings:  # left out else, so that earlier versions read most plans
+        head["settings"] = plan.settings
     lines = ",\n".join(_line(_step_document(step)) for step in plan.steps)
     return f'{_line(head)[:-1]},"steps":[\n{lines}\n]}}\n'
 
@@ -84,6 +86,7 @@ def parse_plan(text: str) -> Plan:
         nodes=head.take("nodes", _texts),
         settle=head.take("settle", _natural),
         calm=frozenset(head.take("calm", _texts)),
+        settings=head.take("settings", _pairs) if "settings" in head else (),
         steps=tuple(
             _step(each, f"step {number}")
             for number, each in enumerate(head.take("steps", _list), start=1)
@@ -264,10 +267,10 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(_text(each) for each in _list(value))
 
 
-def _links(value: object) -> tuple[Link, ...]:
+def _pairs(value: object) -> tuple[tuple[str, str], ...]:
     pairs = [_texts(each) for each in _list(value)]
-    if any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004 - a link has two ends
-        expected = "a list of pairs [sender, receiver]"
+    if any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004 - what a pair is
+        expected = "a list of pairs of texts"
         raise _UnexpectedError(expected)
     return tuple((pair[0], pair[1]) for pair in pairs)
 
@@ -304,6 +307,6 @@ _READERS: Final[Mapping[object, Callable[[object], object]]] = {
     int: _integer,
     float: _number,
     tuple[str, ...]: _texts,
-    tuple[Link, ...]: _links,
+    tuple[Link, ...]: _pairs,
 }
 """How a field of a fault is read, by its type."""

@@ -30,10 +30,13 @@ from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.network import Network, Pair
 from cluster.simulated.node import SimulatedNode, client_address, peer_address
 from cluster.simulated.trace import Trace
+from cluster.simulated.true_time import EPOCH_MILLIS
 from kvnode.config import NodeConfig
+from kvnode.core.clocks.hybrid_logical_clock import from_millis
+from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.store_view import Commit
 from kvnode.storage.durability import Durability
-from kvnode.types import EntryKey
+from kvnode.types import EntryKey, Millis, ReplicaId
 
 SERVING_SECONDS_MAX = 5.0
 """Longer than an empty node waits for a peer to join."""
@@ -72,31 +75,36 @@ class SimulatedCluster:
         self._loop = loop
         self._judge = Judge(loop.time)
         self._nodes: dict[str, SimulatedNode] = {}
+        self._identities: dict[str, dict[ReplicaId, None]] = {}
+        self._regions = regions
+        self._settings = {"durability": durability.value, **settings}
         for name in self.names:
             peers = tuple(
                 {"name": other, "address": peer_address(other)}
                 for other in self.names
                 if other != name
             )
-            config = NodeConfig.model_validate(
-                {
-                    "name": name,
-                    "listen": peer_address(name),
-                    "peers": peers,
-                    "durability": durability.value,
-                    "region": regions.get(name, ""),
-                    **settings,
-                }
-            )
-            node = SimulatedNode(config, loop, self.network, chance)
-            node.disk.on_applied = self._noting(name)
-            self._nodes[name] = node
+            self._make(name, {"peers": peers})
         self._attacker = Attacker(
             self.network, loop.owner("hostile"), chance.stream("attacks")
         )
 
-    def _noting(self, name: str) -> "_Noting":
-        return _Noting(name, self.trace, self._judge)
+    def _make(self, name: str, friends: Mapping[str, object]) -> None:
+        """Make a node that knows of *friends* by its settings."""
+        config = NodeConfig.model_validate(
+            {
+                "name": name,
+                "listen": peer_address(name),
+                "region": self._regions.get(name, ""),
+                **self._settings,
+                **friends,
+            }
+        )
+        node = SimulatedNode(config, self._loop, self.network, self.chance)
+        identities = self._identities[name] = {node.disk.state().replica: None}
+        node.complain = self._judge.complain
+        node.disk.on_applied = _Noting(name, self.trace, self._judge, identities)
+        self._nodes[name] = node
 
     def node(self, name: str) -> SimulatedNode:
         """Return the node called *name*."""
@@ -151,6 +159,55 @@ class SimulatedCluster:
     def running(self) -> tuple[str, ...]:
         """Return the nodes whose processes run, paused ones too."""
         return tuple(name for name in self.names if self._nodes[name].runs)
+
+    # -- members --------------------------------------------------------------
+
+    async def join(self, name: str, seed: str) -> None:
+        """
+        Start a new, empty node called *name* that knows of node *seed* alone.
+
+        Raises:
+            ValueError: There is one of that name, or no *seed*.
+            KvError: It cannot start.
+        """
+        if name in self._nodes:
+            msg = f"there is a node {name!r} already"
+            raise ValueError(msg)
+        self._make(name, {"seeds": (peer_address(self.node(seed).name),)})
+        self.names = (*self.names, name)
+        self._begins(name, self.node(name).disk.state().replica)
+        await self.start(name)
+
+    async def remove_member(self, name: str) -> bool:
+        """
+        End *name*, and have another node declare it gone for good (G3).
+
+        Returns:
+            False if no node that runs knows it: it has been ended, and no more.
+        """
+        await self.kill(name)
+        state = self.node(name).disk.state()
+        self._judge.removed(state.replica, state.seq)
+        return self._declare_gone(state.replica)
+
+    async def remove_former(self, name: str) -> int:
+        """Have all that *name* was before declared gone; return how many that were."""
+        now = self.node(name).disk.state().replica
+        former = [replica for replica in self._identities[name] if replica != now]
+        return sum(map(self._declare_gone, former))
+
+    def _declare_gone(self, replica: ReplicaId) -> bool:
+        self.trace.note(f"remove {replica:016x}")
+        return any(
+            self._nodes[name].remove(replica)
+            for name in self.running()
+            if not self._nodes[name].paused
+        )
+
+    def coordinator(self) -> str:
+        """Return the running node that works out floors if it is connected to all."""
+        running = self.running() or self.names
+        return min(running, key=lambda name: self.node(name).disk.state().replica)
 
     # -- the network ----------------------------------------------------------
 
@@ -213,13 +270,21 @@ class SimulatedCluster:
             return False
         await self.kill(name)
         disk.restore_backup()
+        self._begins(name, disk.state().replica)
         await self.start(name)
         return True
+
+    def _begins(self, name: str, replica: ReplicaId) -> None:
+        """Note that node *name* is a replica that nobody has met."""
+        self._identities[name][replica] = None
+        self._judge.may_start_over(replica)
 
     async def wipe(self, name: str) -> None:
         """End *name*, delete all it has stored, and start it by its old name."""
         await self.kill(name)
-        self.node(name).disk.wipe()
+        disk = self.node(name).disk
+        disk.wipe()
+        self._begins(name, disk.state().replica)
         await self.start(name)
 
     # -- attacks --------------------------------------------------------------
@@ -276,32 +341,80 @@ class SimulatedCluster:
         errors = (f"error: {complaint}" for complaint in self._loop.complaints)
         return (*self._judge.violations(), *crashes, *errors)
 
-    def at_rest(self) -> bool:
-        """Tell whether all nodes run, cover the same, and wait for nothing."""
-        assemblies = [node.assembly for node in self._nodes.values()]
-        drivers = [a.driver for a in assemblies if a is not None]
-        if len(drivers) < len(assemblies):
-            return False
-        first = drivers[0].clock()
-        return all(
-            driver.clock() == first
-            and not driver.committed_state.pending
-            and not driver.uncovered_batches()
-            for driver in drivers
+    def rescues(self) -> tuple[tuple[str, float], ...]:
+        """Return which nodes put entries aside (G2b), and when in virtual seconds."""
+        return tuple(
+            (name, at)
+            for name, node in self._nodes.items()
+            for at in node.disk.rescued_at
         )
+
+    def at_rest(self) -> bool:
+        """Tell whether all nodes serve, cover the same, and wait for nothing."""
+        return not self._unequal()
+
+    def unrest(self) -> str:
+        """
+        Return what is still to come when nobody does anything; empty if nothing.
+
+        In the end all nodes cover the same and have forgotten the same, and nothing
+        is left that could be forgotten (G1, G2).
+        """
+        if unequal := self._unequal():
+            return unequal
+        states = [self._nodes[name].disk.state() for name in self.names]
+        for name, state in zip(self.names, states, strict=True):
+            if state.roster != states[0].roster:
+                return f"{self.names[0]} and {name} have different rosters"
+            if state.floor != states[0].floor:
+                return f"{self.names[0]} and {name} have forgotten different things"
+        now = from_millis(Millis(round(EPOCH_MILLIS + 1000 * self._loop.time())))
+        for name in self.names:
+            with self._nodes[name].disk.undamaged() as view:
+                left = [mortal.key.key for mortal in view.mortals(now)]
+            if left:
+                return (
+                    f"{name} still holds {len(left)} entries that are deleted or have"
+                    f" expired, the first of {left[0]!r}"
+                )
+        return ""
+
+    def _unequal(self) -> str:
+        """Return in what nodes are not ready, or differ; empty if in nothing."""
+        first: VersionVector | None = None
+        for name, node in self._nodes.items():
+            if node.assembly is None:
+                return f"{name} does not run"
+            driver = node.assembly.driver
+            if refusal := driver.refusal():
+                return f"{name} does not serve: {refusal}"
+            first = driver.clock() if first is None else first
+            if driver.clock() != first:
+                return f"{self.names[0]} and {name} do not cover the same"
+            if driver.committed_state.pending or driver.uncovered_batches():
+                return f"{name} waits for what its entries depend on"
+        return ""
 
 
 class _Noting:
     """Takes the commits of one node."""
 
-    def __init__(self, name: str, trace: Trace, judge: Judge) -> None:
+    def __init__(
+        self,
+        name: str,
+        trace: Trace,
+        judge: Judge,
+        identities: dict[ReplicaId, None],
+    ) -> None:
         self._name = name
         self._trace = trace
         self._judge = judge
+        self._identities = identities
 
     def __call__(self, commit: Commit) -> None:
         """Note *commit*, and judge what it made."""
         state = commit.state
+        self._identities[state.replica] = None
         self._trace.note(
             f"commit {self._name} {state.seq} {state.hlc} {len(commit.writes)}"
             f" {state.clock}"

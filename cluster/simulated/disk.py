@@ -50,6 +50,7 @@ class Disk:
         commits: How many have been applied.
         on_applied: Is told of each commit when it has happened.
         mended: The damaged keys that the last commit has written again.
+        rescued_at: When entries were put aside, in virtual seconds.
     """
 
     def __init__(self, name: str, chance: Chance, durability: Durability) -> None:
@@ -57,6 +58,7 @@ class Disk:
         self.slow_seconds = 0.0
         self.commits = 0
         self.mended: frozenset[EntryKey] = frozenset()
+        self.rescued_at: list[float] = []
         self.on_applied: Callable[[Commit], None] | None = None
         self._latency = chance.stream(f"disk {name}")
         self._crashes = chance.stream(f"crash {name}")
@@ -132,7 +134,13 @@ class Disk:
     async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
         """Put *entries* aside."""
         await asyncio.sleep(self._seconds(*SYNC_SECONDS))
+        self.rescued_at.append(asyncio.get_running_loop().time())
         return await self._store.rescue(entries)
+
+    @property
+    def rescued(self) -> tuple[tuple[EntryKey, Entry], ...]:
+        """What has been put aside."""
+        return tuple(self._store.rescued)
 
     def usage(self) -> Usage:
         """Return how full the disk is."""

@@ -16,6 +16,11 @@ function; the rest it judges by comparison:
     floor   only what a floor forgets is dropped, and floors only rise
     ended   what something forgotten has ended is not stored again
     digest  what turns carry along is what a scan finds (D9)
+    rescued what only a store that starts over had is put aside (G2b)
+    member  nobody must start over who has been a member all the time (G1)
+    fence   what a replica writes after its removal is taken in by nobody who knows
+            of it (G3)
+    served  a node that is being filled answers no client (D10)
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
 starts over (G2b) is another replica's from then on: of what it drops there may be no
@@ -37,6 +42,7 @@ from kvnode.core.crdt.kinds import join
 from kvnode.core.replication.entry_scan import finished, scan_digest
 from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
 from kvnode.core.versions.merge import merge
+from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
 from kvnode.core.versions.version import (
     CRDT_KINDS,
@@ -138,6 +144,8 @@ class Judge:
         self._damaged: set[Dot] = set()
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
+        self._strangers: set[ReplicaId] = set()
+        self._removed: dict[ReplicaId, int] = {}
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -147,6 +155,15 @@ class Judge:
         """Note that *rule* does not hold."""
         if len(self._violations) < VIOLATIONS_MAX:
             self._violations.append(f"{rule}: at {self._now():.6f} s, {what}")
+
+    def may_start_over(self, replica: ReplicaId) -> None:
+        """Note that nobody has met *replica*: the others forget without it."""
+        self._strangers.add(replica)
+
+    def removed(self, replica: ReplicaId, seq: int) -> None:
+        """Note that *replica* is declared gone when its last write was *seq*."""
+        self._strangers.add(replica)
+        self._removed[replica] = seq
 
     def flipped(self, name: str, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: what it held may be lost."""
@@ -168,7 +185,7 @@ class Judge:
                 site.uncovered[key] = None
                 self._note_own(name, site.replica, key, entry)
             self._judge_index(name, view)
-        self._judge_coverage(name, site, state.clock)
+        self._judge_coverage(name, site, _claimed(state))
         self._judge_uncovered(site)
         kept = disk.durability is Durability.FSYNC
         if kept and before is not None and before.replica == site.replica:
@@ -194,6 +211,7 @@ class Judge:
         """Judge what *commit* has made of the disk of node *name*."""
         site, state = self._sites[name], commit.state
         self._note_durable(state)
+        self._judge_start_over(name, site, state)
         self._judge_floor(name, site, state)
         with site.disk.undamaged() as view:
             last = {write.key: None for write in commit.writes}
@@ -209,12 +227,13 @@ class Judge:
         site.replica = state.replica  # in relaxed mode it may have taken a new one
         if began_again and state.filling is not None:
             site.clock = EMPTY
+        clock = _claimed(state)
         if site.disk.mended:
-            self._judge_uncovering(name, site, state.clock)
-        elif not state.clock.includes(site.clock):
-            self.complain("kept", f"{name} uncovers what it covered: {state.clock}")
-        if state.clock != site.clock:
-            self._judge_coverage(name, site, state.clock)
+            self._judge_uncovering(name, site, clock)
+        elif not clock.includes(site.clock):
+            self.complain("kept", f"{name} uncovers what it covered: {clock}")
+        if clock != site.clock:
+            self._judge_coverage(name, site, clock)
         for key in last:
             if key in site.entries:
                 site.uncovered[key] = None
@@ -236,6 +255,17 @@ class Judge:
         """Tell whether a write of *replica* may be on no disk any more."""
         return bool(self._damaged) or site.disk.state().roster.gone(replica)
 
+    def _judge_start_over(self, name: str, site: _Site, state: DurableState) -> None:
+        """Judge that the store has a reason to start over, if it begins to."""
+        if state.start_over is None or site.starts_over:
+            return
+        counted = site.replica == state.replica and site.replica not in self._strangers
+        # After an unclean stop in relaxed mode it may have become a stranger; damage
+        # makes a node give up claims.
+        lasting = site.disk.durability is Durability.FSYNC and not self._damaged
+        if counted and lasting:
+            self.complain("member", f"{name} must start over, and was a member")
+
     def _judge_dropping(
         self, name: str, site: _Site, state: DurableState, key: EntryKey
     ) -> None:
@@ -245,8 +275,11 @@ class Judge:
             return
         mark = state.start_over
         if mark is not None:
-            dots = before.version.index_dots
-            self._damaged.update(d for d in dots if not mark.covered.covers(d))
+            dots = [d for d in before.version.index_dots if not mark.covered.covers(d)]
+            self._damaged.update(dots)
+            is_lost = key in site.disk.mended  # its record was damaged
+            if dots and not is_lost and (key, before) not in site.disk.rescued:
+                self.complain("rescued", f"{name} lost {key.key!r}, which was {before}")
         elif not _starts_over(state) and not forgets(state.floor, before.version):
             self.complain("floor", f"{name} dropped {key.key!r}, which is {before}")
         site.forget(key)
@@ -298,6 +331,17 @@ class Judge:
         self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
     ) -> None:
         before = site.entries.get(key)
+        for dot in entry.version.index_dots:
+            if (
+                dot.seq > self._removed.get(dot.replica, dot.seq)
+                and dot.replica != site.replica
+                and _knows_removal(site, dot.replica)
+                and (before is None or dot not in before.version.index_dots)
+                and not site.starts_over
+            ):
+                self.complain(
+                    "fence", f"{name} takes in {dot} of a replica that is gone"
+                )
         if self._ended(key, entry, site.floor) and before is None:
             self.complain("ended", f"{name}: {key.key!r} is {entry} again")
         if (
@@ -413,6 +457,17 @@ class Judge:
 def _starts_over(state: DurableState) -> bool:
     """Tell whether the store is being replaced or filled."""
     return state.start_over is not None or state.filling is not None
+
+
+def _knows_removal(site: _Site, replica: ReplicaId) -> bool:
+    """Tell whether the node has heard that *replica* was removed."""
+    record = site.disk.state().roster.get(replica)
+    return record is not None and record.standing is Standing.REMOVED
+
+
+def _claimed(state: DurableState) -> VersionVector:
+    """Return what a node says that it covers: nothing while it is filled (D10)."""
+    return EMPTY if state.filling is not None else state.clock
 
 
 def _held(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:

@@ -5,7 +5,7 @@ What runs is kvnode's own assembly: core, driver, deltas, peer pool and data API
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from cluster.simulated.chance import Chance
@@ -18,6 +18,7 @@ from cluster.simulated.service import take_client
 from cluster.simulated.stream import End, Host
 from cluster.simulated.true_time import true_time
 from kvnode.config import NodeConfig
+from kvnode.core.node.events import RemoveMember
 from kvnode.errors import StartOverError
 from kvnode.runtime.assembly import (
     Assembly,
@@ -29,6 +30,7 @@ from kvnode.runtime.assembly import (
 )
 from kvnode.runtime.clock import NodeClock
 from kvnode.storage.durability import Durability
+from kvnode.types import ReplicaId
 
 PEER_PORT = 7400
 CLIENT_PORT = 7401
@@ -72,6 +74,7 @@ class SimulatedNode:
         disk: What it has stored.
         clock: Its wall clock.
         crashes: How its processes ended by themselves.
+        complain: Is told the rule and what happened when one is broken.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class SimulatedNode:
         true = true_time(loop.time)
         self.clock = NodeClock(true, steady_time=true)
         self.crashes: list[str] = []
+        self.complain: Callable[[str, str], None] = lambda _rule, _what: None
         self._config = config
         self._loop = loop
         self._network = network
@@ -182,7 +186,8 @@ class SimulatedNode:
             loop.spawn(now.owner, take_peer(network, node.pool, end), "peer")
 
         def accept_client(end: End) -> None:
-            loop.spawn(now.owner, take_client(node, end), "client")
+            client = take_client(node, end, self.complain)
+            loop.spawn(now.owner, client, "client")
 
         listen(now.host, peer_address(self.name), accept_peer)
         listen(now.host, client_address(self.name), accept_client)
@@ -229,6 +234,14 @@ class SimulatedNode:
 
         now.stopping = self._loop.spawn(now.owner, finish(), f"{self.name} stops")
         await now.ended
+
+    def remove(self, replica: ReplicaId) -> bool:
+        """Have the operator declare *replica* gone; False if it is no member here."""
+        node = self.assembly
+        if node is None or not node.driver.roster().counts(replica):
+            return False
+        node.driver.tell(RemoveMember(replica))
+        return True
 
     def pause(self) -> None:
         """Freeze the process, as SIGSTOP would."""

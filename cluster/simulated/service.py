@@ -5,6 +5,7 @@ A connection carries serialized operations one way and serialized results the
 other, or one watch.  The first byte of each message says which it is.
 """
 
+from collections.abc import Callable
 from contextlib import aclosing
 
 from cluster.simulated.stream import End
@@ -15,14 +16,21 @@ from kvnode.errors import KvError
 from kvnode.runtime.assembly import Assembly
 from kvnode.transport.road import RoadError
 
+Complain = Callable[[str, str], None]
+"""Takes the name of a rule that does not hold, and what happened."""
+
 OPERATION = b"o"
 WATCH = b"w"
 FAILURE = b"f"
 """An error that ends a watch, as a serialized kvnode.v1.Error."""
 
 
-async def take_client(node: Assembly, end: End) -> None:
-    """Serve a connection that a client has dialed, to its end."""
+async def take_client(node: Assembly, end: End, complain: Complain) -> None:
+    """
+    Serve a connection that a client has dialed, to its end.
+
+    Tells *complain* if it is answered from a store that is being filled (D10).
+    """
     # One set an operation: their order is that of the dict, the same every time.
     waiting: dict[int, Waiting] = {}
     try:
@@ -32,7 +40,8 @@ async def take_client(node: Assembly, end: End) -> None:
             if kind == WATCH:
                 await _watch(node, end, pb.WatchRequest.FromString(body))
                 return
-            _begin(node, end, pb.Operation.FromString(body), waiting)
+            operation = pb.Operation.FromString(body)
+            _begin(node, end, operation, waiting, complain)
     except RoadError:
         return
     finally:
@@ -43,13 +52,21 @@ async def take_client(node: Assembly, end: End) -> None:
 
 
 def _begin(
-    node: Assembly, end: End, operation: pb.Operation, waiting: dict[int, Waiting]
+    node: Assembly,
+    end: End,
+    operation: pb.Operation,
+    waiting: dict[int, Waiting],
+    complain: Complain,
 ) -> None:
     for number in [number for number, tasks in waiting.items() if not tasks]:
         del waiting[number]
     tasks = waiting[operation.id] = Waiting()
 
+    is_filled = node.store.state().filling is not None
+
     def sink(result: pb.OperationResult) -> None:
+        if is_filled and result.WhichOneof("kind") != "error":
+            complain("served", f"{node.config.name} answered while it was filled")
         if not end.broken:
             end.send_now(OPERATION + result.SerializeToString())
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 from jepsen_like.system import System
 
@@ -14,12 +15,16 @@ SYSTEMS: Mapping[str, tuple[str, str]] = {
 }
 """Module and class of each: loaded when it is asked for, with what it needs."""
 
-UPGRADABLE = ("processes", "namespaces")
-"""Those that can begin with a previous version."""
+KVNODE = ("processes", "namespaces")
+"""Those that can begin with a previous version, and take settings."""
 
 
 def system_named(
-    name: str, nodes: Sequence[str], *, previous: Path | None = None
+    name: str,
+    nodes: Sequence[str],
+    *,
+    previous: Path | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> System:
     """
     Return the system called *name*, with *nodes*; nothing of it runs yet.
@@ -29,10 +34,11 @@ def system_named(
         nodes: Their names.
         previous: Where a previous version of kvnode is installed, for nodes to begin
             with.
+        settings: Of the nodes, if they are not to be as usual.
 
     Raises:
         ValueError: There is none of that name, what it needs is not installed, it
-            cannot have so many nodes, or no such version.
+            cannot have so many nodes, no such version, or no settings.
     """
     if name not in SYSTEMS:
         msg = (
@@ -46,12 +52,13 @@ def system_named(
     except ImportError as error:
         msg = f"{name} needs the Python package {error.name}: install it first"
         raise ValueError(msg) from error
-    if previous is None:
+    if previous is None and not settings:
         return make(nodes)
-    if name not in UPGRADABLE:
-        msg = f"a previous version can be given to {' and '.join(UPGRADABLE)} alone"
+    if name not in KVNODE:
+        msg = f"versions and settings can be given to {' and '.join(KVNODE)} alone"
         raise ValueError(msg)
-    return make(nodes, previous=_installation(previous))
+    installed = None if previous is None else _installation(previous)
+    return make(nodes, previous=installed, settings=settings)
 
 
 def _installation(directory: Path) -> object:

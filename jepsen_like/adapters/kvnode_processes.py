@@ -15,15 +15,18 @@ around the proxy.
 | TakeBackup, RestoreBackup, Wipe | as the manual says to |
 | Downgrade, Upgrade | SIGTERM, and a start of the other version, if there is one |
 | Flood, Garble | somebody who claims to be a peer |
-| SlowDisk, FlipBits | not possible |
+| CutCoordinator | the proxy, of the node with the smallest identity |
+| SlowDisk, FlipBits, Join, RemoveMember, RemoveFormer | not possible |
 """
 
 import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
+from types import MappingProxyType
 from typing import assert_never
 
 import aiofiles
@@ -41,6 +44,7 @@ from jepsen_like.adapters.kvnode_client import KvnodeClient, Memory
 from jepsen_like.adapters.links import change_links
 from jepsen_like.nemesis.faults import (
     Cut,
+    CutCoordinator,
     Disturb,
     Downgrade,
     Fault,
@@ -50,8 +54,11 @@ from jepsen_like.nemesis.faults import (
     FreeDisk,
     Garble,
     Heal,
+    Join,
     Kill,
     Pause,
+    RemoveFormer,
+    RemoveMember,
     RestoreBackup,
     Resume,
     SetClock,
@@ -61,6 +68,7 @@ from jepsen_like.nemesis.faults import (
     Upgrade,
     Wipe,
 )
+from jepsen_like.nemesis.partitions import between
 from jepsen_like.system import NotPossibleError
 from kvnode._pb import peer_pb2
 from kvnode.client import Client, PeerStatus
@@ -72,6 +80,11 @@ OPERATION_SECONDS = 4.0
 """How long an operation may take: the library's word comes before the runner's."""
 
 POLL_SECONDS = 0.05
+
+_WHY_NOT: Mapping[type[Fault], str] = {
+    SlowDisk: "a real disk cannot be slowed down from here",
+    FlipBits: "a real store's records cannot be told from its other pages",
+}
 
 HANDOVER_SECONDS = 10.0
 """How long a node may take to see that a connection was reset."""
@@ -89,6 +102,7 @@ class KvnodeProcesses:
         disk_bytes: int = 0,
         operation_seconds: float = OPERATION_SECONDS,
         previous: Installation | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """
         Describe a cluster; `set_up` starts it.
@@ -102,10 +116,12 @@ class KvnodeProcesses:
             operation_seconds: How long an operation may take.
             previous: The version with which nodes begin, and can be upgraded from;
                 None lets all be of this one, always.
+            settings: Others of each node, as of kvnode.config.
         """
         self._topology = Topology(tuple(Site(name, name) for name in nodes), ())
         self._random = Random(seed)  # noqa: S311 -- faults, no secrets
-        self._durability = durability
+        self._settings = dict(settings)
+        self._durability = self._settings.pop("durability", durability)
         self._disk_bytes = disk_bytes
         self._operation_seconds = operation_seconds
         self._previous = previous
@@ -153,7 +169,11 @@ class KvnodeProcesses:
         )
         await self._lay_roads()
         for name in self.nodes:
-            settings = {**await self._roads_of(name), **await self._disk_of(name)}
+            settings = {
+                **self._settings,
+                **await self._roads_of(name),
+                **await self._disk_of(name),
+            }
             self._cluster.override(name, settings)
             self._cluster.install(name, self._previous)
         await self._cluster.start()
@@ -230,8 +250,8 @@ class KvnodeProcesses:
             NotPossibleError: Real processes cannot suffer it, or not now.
         """
         match fault:
-            case Cut() | Disturb() | Heal():
-                self._change_links(fault)
+            case Cut() | CutCoordinator() | Disturb() | Heal():
+                await self._change_network(fault)
             case Kill() | Start() | Pause() | Resume():
                 await self._signal(fault)
             case SetClock():
@@ -240,21 +260,48 @@ class KvnodeProcesses:
                 await self._change_disk(fault)
             case TakeBackup() | RestoreBackup() | Wipe():
                 await self._change_data(fault)
+            case Join() | RemoveMember() | RemoveFormer():
+                self._change_members(fault)
             case Downgrade() | Upgrade():
                 await self._change_version(fault)
             case Flood() | Garble():
                 await self._pose_as_peer(fault)
-            case SlowDisk():
-                msg = "a real disk cannot be slowed down from here"
-                raise NotPossibleError(msg)
-            case FlipBits():
-                msg = "a real store's records cannot be told from its other pages"
-                raise NotPossibleError(msg)
+            case SlowDisk() | FlipBits():
+                raise NotPossibleError(_WHY_NOT[type(fault)])
             case _:
                 assert_never(fault)
 
+    async def _change_network(
+        self, fault: Cut | CutCoordinator | Disturb | Heal
+    ) -> None:
+        if isinstance(fault, CutCoordinator):
+            chosen = await self._coordinator()
+            others = [node for node in self.nodes if node != chosen]
+            fault = Cut(between([chosen], others))
+        self._change_links(fault)
+
+    @staticmethod
+    def _change_members(fault: Join | RemoveMember | RemoveFormer) -> None:
+        # Here the nodes' own `members remove` is to be called.
+        del fault
+        msg = "members of real processes cannot be changed from here"
+        raise NotPossibleError(msg)
+
     def _change_links(self, fault: Cut | Disturb | Heal) -> None:
         change_links(self.proxy, fault)
+
+    async def _coordinator(self) -> str:
+        """Return who works out what may be forgotten, if it is connected to all."""
+        replicas: dict[int, str] = {}
+        for node in self.nodes:
+            if self.cluster.state(node) is ProcessState.RUNNING:
+                async with Client(self.cluster.endpoint(node)) as client:
+                    with suppress(KvError):
+                        replicas[(await client.status()).replica] = node
+        if not replicas:
+            msg = "no node answers, so none works out anything"
+            raise NotPossibleError(msg)
+        return replicas[min(replicas)]
 
     async def _signal(self, fault: Kill | Start | Pause | Resume) -> None:
         match fault:

@@ -22,6 +22,7 @@ from cluster.simulated.running import run as simulate
 from jepsen_like.adapters.kvnode_client import KvnodeClient, Memory
 from jepsen_like.nemesis.faults import (
     Cut,
+    CutCoordinator,
     Disturb,
     Downgrade,
     Fault,
@@ -31,8 +32,11 @@ from jepsen_like.nemesis.faults import (
     FreeDisk,
     Garble,
     Heal,
+    Join,
     Kill,
     Pause,
+    RemoveFormer,
+    RemoveMember,
     RestoreBackup,
     Resume,
     SetClock,
@@ -42,11 +46,13 @@ from jepsen_like.nemesis.faults import (
     Upgrade,
     Wipe,
 )
+from jepsen_like.nemesis.partitions import between
 from jepsen_like.plan import Plan
 from jepsen_like.runner.execution import execute
 from jepsen_like.runner.run import Run
 from jepsen_like.system import NotPossibleError
 from jepsen_like.workloads.workload import Workload
+from kvnode.storage.durability import Durability
 
 DELAY_MS_MAX = 120.0
 """One way; a quarter of the way around the world is about 100 ms."""
@@ -54,13 +60,20 @@ DELAY_MS_MAX = 120.0
 LARGE_VALUE_SHARE = 0.1
 LARGE_VALUE_BYTES = 4 * INLINE_VALUE_BYTES
 
-SETTINGS = {"gap_patience_ms": 300, "delta_page_bytes": 4096}
+SETTINGS = {
+    "gap_patience_ms": 300,
+    "delta_page_bytes": 4096,
+    "forget_interval_ms": 300,
+}
+"""So short that much is forgotten in a run of some seconds."""
 
 
 class KvnodeSimulated:
     """A simulated cluster as a `jepsen_like.system.System`."""
 
-    def __init__(self, cluster: SimulatedCluster) -> None:
+    def __init__(self, cluster: SimulatedCluster, durability: Durability) -> None:
+        """Take *cluster*, whose nodes have *durability*."""
+        self.loses_on_kill = durability is Durability.RELAXED
         self._cluster = cluster
         self._memories: dict[int, Memory] = {}
         self._sizes = cluster.chance.stream("sizes")
@@ -76,7 +89,7 @@ class KvnodeSimulated:
         return self._cluster.names
 
     async def set_up(self) -> None:
-        """Start all nodes, empty."""
+        """Start all nodes, empty, and wait until they serve."""
         await self._cluster.start_all()
 
     async def connect(self, process: int, node: str) -> KvnodeClient:
@@ -101,6 +114,8 @@ class KvnodeSimulated:
             await cluster.free_disk(node)
             await cluster.resume(node)
             await cluster.start(node)
+        for node in self.nodes:
+            await cluster.remove_former(node)
 
     async def tear_down(self) -> None:
         """Do nothing: all of it ends with the simulation."""
@@ -108,6 +123,14 @@ class KvnodeSimulated:
     def violations(self) -> tuple[str, ...]:
         """Return the rules that were seen to be broken inside."""
         return self._cluster.violations()
+
+    def unrest(self) -> str:
+        """Return what is still to come inside; empty if nothing."""
+        return self._cluster.unrest()
+
+    def losses(self) -> tuple[tuple[str, float], ...]:
+        """Return which nodes have put aside what they had acknowledged, and when."""
+        return self._cluster.rescues()
 
     async def inject(self, fault: Fault) -> None:
         """
@@ -118,7 +141,7 @@ class KvnodeSimulated:
                 second version.
         """
         match fault:
-            case Cut() | Disturb() | Heal():
+            case Cut() | CutCoordinator() | Disturb() | Heal():
                 await self._change_links(fault)
             case Kill(nodes) | Start(nodes) | Pause(nodes) | Resume(nodes):
                 for node in nodes:
@@ -129,6 +152,8 @@ class KvnodeSimulated:
                 await self._change_disk(fault)
             case TakeBackup() | RestoreBackup() | Wipe():
                 await self._change_data(fault)
+            case Join() | RemoveMember() | RemoveFormer():
+                await self._change_members(fault)
             case Downgrade() | Upgrade():
                 # One process has one kvnode.core, and the nodes are in this one.
                 msg = "simulated nodes share the code of one process: one version"
@@ -138,10 +163,14 @@ class KvnodeSimulated:
             case _:
                 assert_never(fault)
 
-    async def _change_links(self, fault: Cut | Disturb | Heal) -> None:
+    async def _change_links(self, fault: Cut | CutCoordinator | Disturb | Heal) -> None:
         match fault:
             case Cut(links):
                 await self._cluster.cut(links)
+            case CutCoordinator():
+                chosen = self._cluster.coordinator()
+                others = [node for node in self.nodes if node != chosen]
+                await self._cluster.cut(between([chosen], others))
             case Disturb(links, delay_ms, jitter_ms, loss, duplication, reordering):
                 trouble = Trouble(
                     delay_ms,
@@ -200,6 +229,19 @@ class KvnodeSimulated:
             case _:
                 assert_never(fault)
 
+    async def _change_members(self, fault: Join | RemoveMember | RemoveFormer) -> None:
+        match fault:
+            case Join(node, seed):
+                await self._cluster.join(node, seed)
+            case RemoveMember(node):
+                if not await self._cluster.remove_member(node):
+                    msg = f"nobody who runs knows {node}, so nobody can remove it"
+                    raise NotPossibleError(msg)
+            case RemoveFormer(node):
+                await self._cluster.remove_former(node)
+            case _:
+                assert_never(fault)
+
     async def _attack(self, fault: Flood | Garble) -> None:
         if fault.node not in self._cluster.running():
             return  # whatever is sent to a node that is down, nobody reads it
@@ -229,8 +271,12 @@ def run(plan: Plan, *, workload: Workload | None = None) -> Run:
     chance = Chance(plan.seed, plan.calm)
     tiny = chance.stream("limits").happens(0.5)
 
+    settings: dict[str, object] = {**SETTINGS, **dict(plan.settings)}
+    durability = Durability(settings.pop("durability", Durability.FSYNC))
+
     async def main(cluster: SimulatedCluster) -> Run:
-        return await execute(plan, KvnodeSimulated(cluster), workload=workload)
+        system = KvnodeSimulated(cluster, durability)
+        return await execute(plan, system, workload=workload)
 
     with small_limits() if tiny else nullcontext():
         done = simulate(
@@ -238,7 +284,8 @@ def run(plan: Plan, *, workload: Workload | None = None) -> Run:
             nodes=plan.nodes,
             chance=chance,
             delays_ms=distances(plan.nodes, chance),
-            settings=SETTINGS,
+            durability=durability,
+            settings=settings,
         )
     return replace(done, streams=chance.names())
 

@@ -1,16 +1,18 @@
 """
 Faults that take away what a node alone knew.
 
-A node that is wiped, restored from a backup or whose records are damaged may lose
-what it has acknowledged.  If no other node had it yet it is gone, and that breaks
-no promise: who needs more asks for the acknowledgement of several nodes.  So a
-checker takes such an operation as one that may not have happened.
+A node that is wiped, restored from a backup, removed, or whose records are damaged may
+lose what it has acknowledged, and so may one that sees that it must start over, and
+one that is killed before it has brought to disk what it has said.  If no other node
+had it yet it is gone, and that breaks no promise: who needs more asks for the
+acknowledgement of several nodes.  So a checker takes such an operation as one that may
+not have happened.
 """
 
 from jepsen_like.history.history import FaultSpan, History
 from jepsen_like.history.operation import Operation
 
-LOSING = ("wipe", "restore", "flip")
+LOSING = ("wipe", "restore", "flip", "removal", "start over", "with losses")
 """Words in the names of such faults."""
 
 

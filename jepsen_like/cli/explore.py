@@ -22,6 +22,7 @@ from jepsen_like.cli.planning import (
     NodeCount,
     OperationCount,
     Seconds,
+    StoreSettings,
     SystemName,
     Wish,
     WorkerCount,
@@ -62,6 +63,7 @@ def explore(
     workers: WorkerCount = 6,
     keys: KeyCount = 4,
     seconds: Seconds = 10.0,
+    settings: StoreSettings = None,
     jobs: Annotated[
         int,
         typer.Option(
@@ -103,7 +105,17 @@ def explore(
     as_json: AsJson = False,
 ) -> None:
     """Run many seeds, each a plan of its own, and keep what fails, cut down."""
-    wish = Wish(workload, nemesis, system, nodes, operations, workers, keys, seconds)
+    wish = Wish(
+        workload,
+        nemesis,
+        system,
+        nodes,
+        operations,
+        workers,
+        keys,
+        seconds,
+        settings=tuple(settings or ()),
+    )
     with complaints():
         sweep = wish.sweep()
         tally = Tally()

@@ -81,6 +81,16 @@ Seconds = Annotated[
         help="How long clients ask, in the time of the run.",
     ),
 ]
+StoreSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting of the nodes, by kvnode's own name, such as durability=relaxed;"
+        " may be given several times.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", metavar="", help="Print one line of JSON.")
 ]
@@ -99,6 +109,7 @@ class Wish:
     keys: int = 4
     seconds: float = 10.0
     previous_install: Path | None = None
+    settings: tuple[str, ...] = ()
 
     def sweep(self) -> "Sweep":
         """
@@ -117,6 +128,7 @@ class Wish:
             node_names(self.nodes),
             Extent(self.operations, self.workers, self.keys, round(self.seconds * 1e3)),
             self.system,
+            _settings_of(self.settings),
         )
         sweep.plan(0)  # so that what cannot be planned is refused before all work
         return sweep
@@ -130,7 +142,26 @@ class Wish:
             value = getattr(self, option)
             if value != getattr(usual, option):
                 words += [f"--{option}", _plain(value)]
+        for setting in self.settings:
+            words += ["--set", setting]
         return shlex.join([*words, *_previous_words(self.previous_install)])
+
+
+def _settings_of(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """
+    Return the settings that `--set` gives, in order of their names.
+
+    Raises:
+        ValueError: One is not of the form NAME=VALUE.
+    """
+    settings: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            msg = f"--set takes NAME=VALUE, not {text!r}"
+            raise ValueError(msg)
+        settings[name] = value
+    return tuple(sorted(settings.items()))
 
 
 def replay_command(path: object, system: str, previous: Path | None = None) -> str:

@@ -23,6 +23,7 @@ from jepsen_like.cli.planning import (
     OperationCount,
     PreviousInstall,
     Seconds,
+    StoreSettings,
     SystemName,
     Told,
     Wish,
@@ -66,6 +67,7 @@ def replay(
     keys: KeyCount = 4,
     seconds: Seconds = 10.0,
     previous_install: PreviousInstall = None,
+    settings: StoreSettings = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -84,6 +86,7 @@ def replay(
         keys,
         seconds,
         previous_install,
+        tuple(settings or ()),
     )
     with complaints():
         if file is None:

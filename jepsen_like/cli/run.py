@@ -24,6 +24,7 @@ from jepsen_like.cli.planning import (
     OperationCount,
     PreviousInstall,
     Seconds,
+    StoreSettings,
     SystemName,
     Told,
     Wish,
@@ -64,6 +65,7 @@ def run(
     keys: KeyCount = 4,
     seconds: Seconds = 10.0,
     previous_install: PreviousInstall = None,
+    settings: StoreSettings = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -86,6 +88,7 @@ def run(
         keys,
         seconds,
         previous_install,
+        tuple(settings or ()),
     )
     drawn = randbits(_SEED_BITS) if seed is None else seed
     with complaints():

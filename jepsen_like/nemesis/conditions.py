@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from jepsen_like.nemesis.faults import (
     Cut,
+    CutCoordinator,
     Disturb,
     Downgrade,
     Fault,
@@ -22,9 +23,12 @@ from jepsen_like.nemesis.faults import (
     FreeDisk,
     Garble,
     Heal,
+    Join,
     Kill,
     Link,
     Pause,
+    RemoveFormer,
+    RemoveMember,
     RestoreBackup,
     Resume,
     SetClock,
@@ -56,6 +60,7 @@ LINKS = Condition("links")
 
 _LEAVES: dict[type[Fault], str] = {
     Kill: "down",
+    RemoveMember: "down",
     Pause: "paused",
     SetClock: "clock",
     FillDisk: "full",
@@ -66,6 +71,7 @@ _MENDS: dict[type[Fault], tuple[str, ...]] = {
     Start: ("down",),
     Resume: ("paused",),
     Kill: ("paused",),  # what is dead is no longer frozen
+    RemoveMember: ("paused",),
     SetClock: ("clock",),
     FreeDisk: ("full",),
     SlowDisk: ("slow",),
@@ -79,7 +85,7 @@ _MENDS: dict[type[Fault], tuple[str, ...]] = {
 def begun_by(fault: Fault) -> tuple[Condition, ...]:
     """Return what is wrong after *fault*, until something ends it."""
     match fault:
-        case Cut() | Disturb():
+        case Cut() | CutCoordinator() | Disturb():
             return (LINKS,)
         case SetClock(offset_ms=0, drift_ppm=0) | SlowDisk(sync_ms=0):
             return ()
@@ -151,7 +157,7 @@ def nodes_met(fault: Fault) -> tuple[str, ...]:
             return tuple(_distinct(node for link in fault.links for node in link))
         case Kill() | Start() | Pause() | Resume():
             return fault.nodes
-        case Heal():
+        case Heal() | CutCoordinator():
             return ()
         case _:
             return (fault.node,)
@@ -168,10 +174,12 @@ def kind(fault: Fault) -> str:
             return _KINDS[type(fault)]
 
 
+KILL = "kill"
+
 _KINDS: dict[type[Fault], str] = {
     Cut: "partition",
     Heal: "heal",
-    Kill: "kill",
+    Kill: KILL,
     Start: "start",
     Pause: "pause",
     Resume: "resume",
@@ -182,6 +190,10 @@ _KINDS: dict[type[Fault], str] = {
     TakeBackup: "backup",
     RestoreBackup: "restore",
     Wipe: "wipe",
+    Join: "join",
+    RemoveMember: "removal",
+    RemoveFormer: "former identity gone",
+    CutCoordinator: "coordinator cut off",
     Downgrade: "previous version",
     Upgrade: "upgrade",
     Flood: "flood",
@@ -209,7 +221,7 @@ def detail(fault: Fault) -> str:
         case Flood() | Garble():
             return f"{fault.messages} messages"
         case _:
-            return ""
+            return f"through {fault.seed}" if isinstance(fault, Join) else ""
 
 
 _DISTURBANCES = (

@@ -150,6 +150,46 @@ class Wipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """
+    Start a new, empty node called *node*, which is none of the plan's.
+
+    It knows of *seed* alone, and hears of the others from it.
+    """
+
+    node: str
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """
+    End *node* at once, and have an operator declare it gone for good.
+
+    `Start` brings it back on what it has stored, whatever it was told.
+    """
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFormer:
+    """Have an operator declare gone what *node* was before it lost its store."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class CutCoordinator:
+    """
+    Nothing passes to or from the node that does something for all others.
+
+    Which one that is, is seen when it comes to that: a leader, or in kvnode the one
+    that works out what may be forgotten.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Downgrade:
     """
     Have *node* run the previous version of the store, on what it has stored.
@@ -199,6 +239,10 @@ Fault = (
     | TakeBackup
     | RestoreBackup
     | Wipe
+    | Join
+    | RemoveMember
+    | RemoveFormer
+    | CutCoordinator
     | Downgrade
     | Upgrade
     | Flood

@@ -3,8 +3,9 @@ All nemeses by name, and the one that mixes them.
 
 `mixed` lets several others loose at once, drawn anew for each seed.  It leaves out
 those that take away what a node alone may have known (`bit-flips`, `wipe`,
-`restore-backup`): these need quiet before them, and mixing would never leave any;
-and `rolling-upgrade`, which takes a second version that most runs do not have.
+`restore-backup`, `member-churn`): these need quiet before them, and mixing would
+never leave any; and `rolling-upgrade`, which takes a second version that most runs do
+not have.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from jepsen_like.nemesis.disks import DISKS
 from jepsen_like.nemesis.disturbances import DISTURBANCES
 from jepsen_like.nemesis.hostile import HOSTILE
 from jepsen_like.nemesis.identities import IDENTITIES
+from jepsen_like.nemesis.members import CHURN, RACES
 from jepsen_like.nemesis.nemesis import Nemesis, UnfitNemesisError
 from jepsen_like.nemesis.partitions import PARTITIONS
 from jepsen_like.nemesis.processes import PROCESSES
@@ -27,7 +29,15 @@ _MIXED_AT_ONCE = 3
 
 _MIXABLE = tuple(
     nemesis
-    for nemesis in (*PARTITIONS, *DISTURBANCES, *PROCESSES, *CLOCKS, *DISKS, *HOSTILE)
+    for nemesis in (
+        *PARTITIONS,
+        *DISTURBANCES,
+        *PROCESSES,
+        *CLOCKS,
+        *DISKS,
+        *HOSTILE,
+        *RACES,
+    )
     if nemesis.name not in _NOT_MIXED
 )
 
@@ -54,6 +64,8 @@ NEMESES: Mapping[str, Nemesis] = MappingProxyType(
             *CLOCKS,
             *DISKS,
             *IDENTITIES,
+            *CHURN,
+            *RACES,
             *HOSTILE,
             *VERSIONS,
             Nemesis("mixed", "Do two or three of these at once.", _mixed),

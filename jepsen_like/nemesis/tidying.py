@@ -13,10 +13,13 @@ from jepsen_like.nemesis.faults import (
     Fault,
     Flood,
     Garble,
+    Join,
+    RemoveFormer,
     RestoreBackup,
     Resume,
     Start,
     TakeBackup,
+    Wipe,
 )
 from jepsen_like.plan import Step, Strike
 
@@ -26,11 +29,14 @@ def tidied(steps: Iterable[Step]) -> tuple[Step, ...]:
     Return *steps*, in order of time, without faults that make no sense there.
 
     An ending of what has not begun is left out, or names only those for whom it
-    has; so is the restoring of a backup that was never taken, and what is said to a
-    node that is down or frozen and hears nothing.
+    has; so is the restoring of a backup that was never taken, a second node of one
+    name, the end of an identity that nobody gave up, and what is said to a node that is
+    down or frozen and hears nothing.
     """
     wrong: list[Condition] = []
     backups: list[str] = []
+    joined: list[str] = []
+    reborn: list[str] = []
     kept: list[Step] = []
     for step in steps:
         if not isinstance(step, Strike):
@@ -41,8 +47,19 @@ def tidied(steps: Iterable[Step]) -> tuple[Step, ...]:
             continue
         if isinstance(fault, RestoreBackup) and fault.node not in backups:
             continue
-        if isinstance(fault, TakeBackup):
-            backups.append(fault.node)
+        if isinstance(fault, Join) and fault.node in joined:
+            continue
+        if isinstance(fault, RemoveFormer) and fault.node not in reborn:
+            continue
+        match fault:
+            case TakeBackup(node):
+                backups.append(node)
+            case Join(node):
+                joined.append(node)
+            case RestoreBackup(node) | Wipe(node):
+                reborn.append(node)
+            case _:
+                pass
         wrong = after(wrong, fault)
         kept.append(Strike(step.at, fault))
     return tuple(kept)

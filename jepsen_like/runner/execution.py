@@ -9,12 +9,15 @@ what an adapter raises is in the history or among the errors of the run.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from jepsen_like.history.history import Header, History
+from jepsen_like.history.history import FaultSpan, Header, History
 from jepsen_like.history.operation import Operation
 from jepsen_like.history.recorder import Recorder
+from jepsen_like.nemesis.conditions import KILL
+from jepsen_like.nemesis.faults import Join
 from jepsen_like.nemesis.spans import Struck, fault_spans
 from jepsen_like.plan import Invoke, Plan, Strike
 from jepsen_like.runner.clients import Clients
@@ -33,6 +36,26 @@ class SelfObserving(Protocol):
 
     def violations(self) -> tuple[str, ...]:
         """Return what it saw; each a sentence for people."""
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """A system that looks inside itself for what is still to come."""
+
+    def unrest(self) -> str:
+        """Return a sentence about it for people; empty if nothing is to come."""
+
+
+@runtime_checkable
+class Losing(Protocol):
+    """A system of which nodes may lose what they acknowledged without being harmed."""
+
+    @property
+    def loses_on_kill(self) -> bool:
+        """Whether a killed node may have lost what it had just acknowledged."""
+
+    def losses(self) -> Sequence[tuple[str, float]]:
+        """Return which nodes lost something by themselves, and when by the loop."""
 
 
 class SetUpError(Exception):
@@ -166,13 +189,20 @@ class _Execution:
 
     async def _settle(self, workload: Workload, *, first_process: int) -> Settled:
         self._tell("settling")
+        system = self._system
         settling = Settling(
             self._clients,
             self._time,
             workload.finals(self._invokes),
             first_process=first_process,
+            unrest=system.unrest if isinstance(system, Resting) else lambda: "",
         )
-        return await settling.settle(self._plan.nodes, self._plan.settle)
+        joined = tuple(
+            each.strike.fault.node
+            for each in self._struck
+            if each.came and isinstance(each.strike.fault, Join)
+        )
+        return await settling.settle((*self._plan.nodes, *joined), self._plan.settle)
 
     def _violations(self) -> tuple[str, ...]:
         if isinstance(self._system, SelfObserving):
@@ -196,9 +226,19 @@ class _Execution:
         recorded = recorder.history(header)
         return History(
             (*recorded.operations, *sorted(finals, key=lambda each: each.called)),
-            fault_spans(self._struck, recovered_ns),
+            tuple(self._spans(recovered_ns)),
             header,
         )
+
+    def _spans(self, recovered_ns: int) -> Iterator[FaultSpan]:
+        """Yield what was planned and came, and then what nodes lost by themselves."""
+        losing = self._system if isinstance(self._system, Losing) else None
+        for span in fault_spans(self._struck, recovered_ns):
+            is_loss = losing and losing.loses_on_kill and span.kind == KILL
+            yield replace(span, kind=f"{KILL} with losses") if is_loss else span
+        for node, seconds in losing.losses() if losing else ():
+            at = self._time.at_ns(seconds)
+            yield FaultSpan("start over", at, at, (node,))
 
     async def _guarded(self, work: Coroutine[Any, Any, None], called: str) -> None:
         """Do *work*; whatever it raises makes the run prove nothing."""

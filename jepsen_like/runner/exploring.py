@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Final, NamedTuple
 
@@ -37,6 +37,7 @@ class Sweep:
         nodes: Names of the nodes.
         extent: How much is asked for.
         system: Where they run; `jepsen_like.runner.worlds` says what there is.
+        settings: Of the store, each a name and a value.
     """
 
     workload: str
@@ -44,6 +45,7 @@ class Sweep:
     nodes: tuple[str, ...]
     extent: Extent
     system: str
+    settings: tuple[tuple[str, str], ...] = ()
 
     def plan(self, seed: int) -> Plan:
         """
@@ -52,9 +54,10 @@ class Sweep:
         Raises:
             ValueError: There can be none.
         """
-        return generator.plan(
+        drawn = generator.plan(
             self.workload, self.nemeses, seed, self.nodes, self.extent
         )
+        return replace(drawn, settings=self.settings)
 
 
 class Explored(NamedTuple):

@@ -7,7 +7,7 @@ of the last round go into the history, as operations `final-...`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from jepsen_like.history.operation import FOREVER, Operation, Outcome
@@ -44,6 +44,7 @@ class Settling:
         finals: Sequence[FinalQuestion],
         *,
         first_process: int,
+        unrest: Callable[[], str] = lambda: "",
     ) -> None:
         """
         Begin with no round done.
@@ -53,10 +54,12 @@ class Settling:
             time: Of the run.
             finals: What to ask.
             first_process: A number that, like those above, no process has had.
+            unrest: Tells what the system has still to do, which must end, too.
         """
         self._clients = clients
         self._time = time
         self._finals = tuple(finals)
+        self._unrest = unrest
         self._next_process = first_process
         self._processes: dict[str, int] = {}
 
@@ -67,6 +70,8 @@ class Settling:
         while True:
             answered = await all_of([self._ask_all(node) for node in nodes])
             unsettled = _difference(answered, self._finals)
+            if unsettled is None and (reason := self._unrest()):
+                unsettled = Unsettled(reason, ())
             left_ms = deadline_ms - self._time.now_ms()
             if not unsettled or left_ms <= 0:
                 operations = tuple(each for part in answered for each in part)

@@ -39,6 +39,10 @@ class RunTime:
         """Return the time in whole ms."""
         return round((self._loop.time() - self._began) * 1000)
 
+    def at_ns(self, loop_seconds: float) -> int:
+        """Return when it was *loop_seconds* by the loop, in ns of the run, >= 0."""
+        return max(0, round((loop_seconds - self._began) * 1_000_000_000))
+
     async def sleep_until(self, at_ms: int) -> None:
         """Return at *at_ms*, or at once if that has passed."""
         wait_s = self._began + at_ms / 1000 - self._loop.time()

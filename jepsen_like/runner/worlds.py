@@ -52,7 +52,9 @@ def run_plan_on(
     system_named = _attribute("jepsen_like.adapters", "system_named")
 
     def adapted(plan: Plan) -> object:
-        return system_named(name, plan.nodes, previous=previous)
+        return system_named(
+            name, plan.nodes, previous=previous, settings=dict(plan.settings)
+        )
 
     return _in_real_time(adapted, progress)
 

@@ -240,14 +240,14 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     """
     Begin the node's turns, and see that its namespaces are there.
 
-    An empty node that is to join others serves nobody before it has met one; its
-    namespaces are made when it has.
+    A node that has just begun and is to join others serves nobody before it has met
+    one; its namespaces are made when it has.
 
     Returns:
         The tasks that run: turns, self-checks, and in relaxed mode syncs.  The node
         is finished when any of them ends.
     """
-    if _is_empty(node) and (node.config.peers or node.config.seeds):
+    if _has_just_begun(node) and (node.config.peers or node.config.seeds):
         node.driver.join(Millis(node.config.join_patience_ms))
     background = [
         asyncio.create_task(node.driver.run(), name="turns"),
@@ -266,9 +266,15 @@ async def run_turns(node: Assembly) -> list[asyncio.Task[None]]:
     return background
 
 
-def _is_empty(node: Assembly) -> bool:
+def _has_just_begun(node: Assembly) -> bool:
+    """
+    Tell whether this replica has told nobody anything yet.
+
+    It is empty, or has been restored from a backup and may have to start over (G2b):
+    what clients told it meanwhile would then be put aside.
+    """
     state = node.driver.committed_state
-    return not state.clock and not state.seq and state.filling is None
+    return not state.seq and state.filling is None
 
 
 async def _make_namespaces(node: Assembly) -> None:

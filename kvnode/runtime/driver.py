@@ -101,8 +101,8 @@ DAMAGED_WAITING_MAX = 1000
 """Damaged keys that may wait to be looked at; the others are met again."""
 
 _JOINING = (
-    "this node is empty and has not met a peer yet: ask another node, or again in a"
-    " few seconds"
+    "this node has just begun and has not met a peer yet: ask another node, or again"
+    " in a few seconds"
 )
 
 COVERING_MAX = 10_000
@@ -218,7 +218,7 @@ class Driver:
 
     def join(self, patience: Millis) -> None:
         """
-        Serve nobody before a peer was met: this node is empty, and named peers (D10).
+        Serve nobody before a peer was met: this node has just begun (D10, G2b).
 
         If none is met for *patience* ms it serves alone: a cluster must begin
         somewhere.

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
+from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.replication.delta import all_entries
 from kvnode.core.replication.fingerprint import DigestChange
 from kvnode.core.replication.start_over import Fate, begun_again, fate
@@ -52,7 +53,7 @@ async def start_over(
     assert state.start_over is not None, "only a marked store starts over"
     damaged: set[EntryKey] = set()
     counts = dict.fromkeys(Fate, 0)
-    place = ""
+    place, kept = "", EMPTY
     with store.snapshot() as view:
         entries = all_entries(view, None, damaged)
         while page := list(islice(entries, ENTRIES_PER_SLICE)):
@@ -62,6 +63,10 @@ async def start_over(
             rescued = [(k, e) for k, e, one in fates if one is Fate.RESCUED]
             if rescued:
                 place = await store.rescue(rescued)
+            for dot in (
+                d for _, e, f in fates if f is Fate.KEPT for d in e.version.index_dots
+            ):
+                kept = kept.with_range(dot.replica, dot.seq, dot.seq)
             gone = [(key, e) for key, e, one in fates if one is not Fate.KEPT]
             change = DigestChange()
             for key, entry in gone:
@@ -74,7 +79,7 @@ async def start_over(
         ]
     if lost:
         state = replace(state, digest=state.digest.broken())
-    fresh = begun_again(state, random_replica())
+    fresh = begun_again(state, random_replica(), kept)
     await store.apply(Commit(fresh, tuple(lost)))
     logger.warning(
         "started over as a new replica: %d entries come again from peers, %d are kept,"

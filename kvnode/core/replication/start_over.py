@@ -15,7 +15,7 @@ Reference:
 from dataclasses import replace
 from enum import Enum
 
-from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.versions.floor import GROUND, begun
 from kvnode.core.versions.roster import Roster, Standing
 from kvnode.core.versions.store_view import DurableState, Filling
@@ -51,27 +51,32 @@ def _is_claimed(dot: Dot, roster: Roster) -> bool:
     return record is not None and dot.seq > record.closed_above
 
 
-def begun_again(state: DurableState, fresh: ReplicaId) -> DurableState:
+def begun_again(
+    state: DurableState, fresh: ReplicaId, kept: VersionVector = EMPTY
+) -> DurableState:
     """
     Return the state to go on with when all entries have met their fate.
 
-    What only this store had written or taken in is claimed further: it is here, or
-    was rescued.  All else comes by bootstrap.
+    What only this store had written is claimed further: it is here, or was rescued.
+    So is what it had taken in and keeps.  All else comes by bootstrap, or from whoever
+    wrote it: what was taken in and rescued is here no more, and its writer may have it.
 
     Args:
         state: That of the old store; it is marked to start over.
         fresh: The new identity.  The old one is finished.
+        kept: The dots of the entries that are kept.
     """
     mark = state.start_over
     assert mark is not None, "only a marked store starts over"
     roster = state.roster
+    written = VersionVector({state.replica: state.clock.spans(state.replica)})
     former = roster.get(state.replica)
     if former is not None:
         roster = roster.join((former._replace(standing=Standing.REMOVED),))
     return replace(
         state,
         replica=fresh,
-        clock=state.clock.minus(mark.covered),
+        clock=written.minus(mark.covered).join(kept),
         pending=EMPTY,
         seq=0,
         hlc=max(state.hlc, mark.floor.hlc),

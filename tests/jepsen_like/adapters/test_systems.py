@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jepsen_like.adapters import SYSTEMS, UPGRADABLE, system_named
+from jepsen_like.adapters import KVNODE, SYSTEMS, system_named
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -33,14 +33,14 @@ def test_system_that_has_one_version_is_given_no_other(
         system_named(name, ("x", "y"), previous=tmp_path)
 
 
-@pytest.mark.parametrize("name", UPGRADABLE)
+@pytest.mark.parametrize("name", KVNODE)
 def test_directory_without_a_version_is_refused(name: str, tmp_path: Path) -> None:
     """Before anything is started, and with the command that puts one there."""
     with pytest.raises(ValueError, match="pip install --no-deps --target"):
         system_named(name, ("x", "y"), previous=tmp_path)
 
 
-@pytest.mark.parametrize("name", UPGRADABLE)
+@pytest.mark.parametrize("name", KVNODE)
 def test_system_with_two_versions_says_so(name: str, tmp_path: Path) -> None:
     """In its histories, too."""
     (tmp_path / "kvnode").mkdir()

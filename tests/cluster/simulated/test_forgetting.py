@@ -1,0 +1,231 @@
+"""Forgetting on a whole cluster: what is deleted stays deleted, whoever comes back."""
+
+import asyncio
+
+import pytest
+
+from cluster.simulated.cluster import SimulatedCluster
+from kvnode.core.versions.roster import Roster, Standing
+from kvnode.errors import KvError, UnavailableError
+from tests.cluster.simulated.forgetting import (
+    fill,
+    forgetful,
+    held,
+    read,
+    rescued,
+    rested,
+)
+from tests.jepsen_like import broken_forgetting
+
+DAY_SECONDS = 86_400
+
+
+async def cut_off(cluster: SimulatedCluster, name: str) -> None:
+    """Let *name* hear nobody and be heard by nobody."""
+    await cluster.cut(link for link in cluster.links() if name in link)
+
+
+def test_old_backup_brings_back_nothing_that_was_deleted_since() -> None:
+    """G2b: it starts over, serves again, and what only it had is kept or put aside."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", [f"key-{n}" for n in range(40)])
+        await rested(cluster)
+        await cluster.take_backup("c")
+        client = cluster.client("client", "a")
+        for n in range(0, 40, 2):
+            await client.delete(f"key-{n}")
+        await client.put("later", "value")
+        await rested(cluster)
+        assert held(cluster, "a") == {
+            b"later",
+            *(f"key-{n}".encode() for n in range(1, 40, 2)),
+        }
+        before = cluster.node("c").disk.state().replica
+
+        await cluster.restore_backup("c")
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert cluster.node("c").disk.state().replica != before
+        assert held(cluster, "c") == held(cluster, "a")
+        for n in range(0, 40, 2):
+            assert await read(cluster, f"key-{n}") == [None] * 3
+        await cluster.client("back", "c").put("served", "again")
+        await rested(cluster)
+        assert await read(cluster, "served") == [b"again"] * 3
+
+    forgetful(main)
+
+
+def test_write_of_a_restored_node_that_is_cut_off_is_kept() -> None:
+    """It is stamped above all that was forgotten, so nothing can have ended it."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", ["old"])
+        await rested(cluster)
+        await cluster.take_backup("c")
+        client = cluster.client("client", "a")
+        await client.delete("old")
+        await rested(cluster)
+        await cut_off(cluster, "c")
+        await cluster.restore_backup("c")
+        theirs = cluster.client("theirs", "c")
+        with pytest.raises(UnavailableError, match="has just begun"):
+            await theirs.put("mine", "too early", deadline=0.1)
+        await asyncio.sleep(10)
+        await theirs.put("mine", "value")
+        await theirs.counter("count").increment(3)
+
+        await cluster.heal()
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert await read(cluster, "mine") == [b"value"] * 3
+        assert await read(cluster, "old") == [None] * 3
+        # Whether a deleted counter was counted on there, nobody can tell any more.
+        assert rescued(cluster, "c") == {b"count"}
+
+    forgetful(main)
+
+
+def test_wiped_node_is_another_replica_and_counts_anew() -> None:
+    """An identity used twice would lose what is written after the wipe."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        client = cluster.client("client", "c")
+        await client.counter("count").increment(5)
+        await client.put("gone", "value")
+        await client.delete("gone")
+        await rested(cluster)
+        before = cluster.node("c").disk.state().replica
+        await cluster.wipe("c")
+        await cluster.remove_former("c")
+        await rested(cluster)
+        again = cluster.client("again", "c")
+        assert await again.counter("count").increment(2) == 7
+        await again.put("gone", "new")
+        await rested(cluster)
+
+        assert cluster.node("c").disk.state().replica != before
+        assert await read(cluster, "gone") == [b"new"] * 3
+        former = cluster.node("a").disk.state().roster.get(before)
+        assert former is not None
+        assert former.standing is Standing.REMOVED
+
+    forgetful(main)
+
+
+def test_node_that_is_down_for_days_holds_up_forgetting_and_catches_up() -> None:
+    """G1 knows no timer; it comes back by delta, as the replica that it was."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", ["deleted", "kept"])
+        await rested(cluster)
+        before = cluster.node("c").disk.state().replica
+        await cluster.kill("c")
+        client = cluster.client("client", "a")
+        await client.delete("deleted")
+        await asyncio.sleep(3 * DAY_SECONDS / 100)
+        assert b"deleted" in held(cluster, "a")
+
+        await cluster.start("c")
+        await rested(cluster)
+
+        assert cluster.node("c").disk.state().replica == before
+        assert held(cluster, "a") == {b"kept"}
+        assert await read(cluster, "deleted") == [None] * 3
+
+    forgetful(main)
+
+
+def removed_node_comes_back(cluster_seed: int = 0) -> None:
+    """Remove a node, forget, let it come back, and let it write at once."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", ["deleted", "kept"])
+        await rested(cluster)
+        before = cluster.node("c").disk.state().replica
+        assert await cluster.remove_member("c")
+        client = cluster.client("client", "a")
+        await client.delete("deleted")
+        for name in ("a", "b"):
+            while b"deleted" in held(cluster, name):  # noqa: ASYNC110 -- no event tells
+                await asyncio.sleep(0.1)
+
+        await cluster.start("c")
+        writer = cluster.client("writer", "c")
+        for n in range(20):
+            try:
+                await writer.put(f"after-{n}", "value", deadline=0.5)
+            except KvError:
+                await asyncio.sleep(0.1)
+        await rested(cluster)
+
+        assert cluster.node("c").disk.state().replica != before
+        assert await read(cluster, "deleted") == [None] * 3
+        assert await read(cluster, "kept") == [b"v" * 200] * 3
+
+    forgetful(main, seed=cluster_seed)
+
+
+def test_removed_node_that_comes_back_starts_over_by_itself() -> None:
+    """G3: nobody takes it for what it was, and it serves again as another."""
+    removed_node_comes_back()
+
+
+def test_judge_sees_a_fence_that_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The removed replica goes on as if nothing had been."""
+    broken_forgetting.fence_ignored(monkeypatch)
+    monkeypatch.setattr(Roster, "counts", lambda _roster, _replica: True)
+
+    with pytest.raises(AssertionError):
+        removed_node_comes_back()
+
+
+def test_later_stamp_wins_over_a_deletion_at_the_other_side_of_a_cut() -> None:
+    """A put there that is newer survives; one that is older does not."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", ["newer", "older"])
+        await rested(cluster)
+        await cut_off(cluster, "c")
+        here, there = cluster.client("here", "a"), cluster.client("there", "c")
+        await there.put("older", "before")
+        await asyncio.sleep(0.1)
+        await here.delete("older")
+        await here.delete("newer")
+        await asyncio.sleep(0.1)
+        await there.put("newer", "after")
+        await asyncio.sleep(5)
+        await cluster.heal()
+        await rested(cluster)
+
+        assert await read(cluster, "newer") == [b"after"] * 3
+        assert await read(cluster, "older") == [None] * 3
+        assert held(cluster, "b") == {b"newer"}
+
+    forgetful(main)
+
+
+def test_counter_restarted_at_two_sites_after_forgetting_loses_no_increment() -> None:
+    """Both begin upon nothing, and are one counter (docs/decisions/0012)."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        first = cluster.client("first", "a")
+        await first.counter("count").increment(100)
+        await first.delete("count")
+        await rested(cluster)
+        assert held(cluster, "a") == frozenset()
+        await cut_off(cluster, "c")
+        await cluster.client("here", "a").counter("count").increment(1)
+        await cluster.client("there", "c").counter("count").increment(10)
+        await asyncio.sleep(2)
+        await cluster.heal()
+        await rested(cluster)
+
+        for name in cluster.names:
+            counter = cluster.client(f"asks-{name}", name).counter("count")
+            assert await counter.value() == 11
+
+    forgetful(main)

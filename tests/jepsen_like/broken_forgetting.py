@@ -1,0 +1,158 @@
+"""Nodes that forget what they must not, or forget that they have (section 5)."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node import bootstrap, forgetting
+from kvnode.core.node.forgetting import Forgetting
+from kvnode.core.node.incoming import Incoming
+from kvnode.core.node.replicator import Replicator
+from kvnode.core.node.turn import Turn
+from kvnode.core.replication import delta
+from kvnode.core.replication.messages import DeltaRequest
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import Member, Roster
+from kvnode.core.versions.store_view import DurableState
+from kvnode.runtime.driver import Driver
+from kvnode.types import ReplicaId
+
+
+class _Reachable:
+    """A roster in which only some members count."""
+
+    def __init__(self, roster: Roster, counted: Collection[ReplicaId]) -> None:
+        self._roster = roster
+        self._counted = counted
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(m for m in self._roster.members() if m.replica in self._counted)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- whatever a roster has
+        return getattr(self._roster, name)
+
+
+def floor_without_the_unreachable(patch: pytest.MonkeyPatch) -> None:
+    """G1: who cannot be reached is not waited for."""
+    propose = Forgetting.propose
+
+    def hasty(
+        self: Forgetting,
+        turn: Turn,
+        own: ReplicaId,
+        held: VersionVector,
+        connected: Collection[ReplicaId],
+    ) -> None:
+        roster = turn.roster
+        turn.roster = _Reachable(roster, {own, *connected})  # type: ignore[assignment]  # as far as it is asked
+        propose(self, turn, own, held, connected)
+        turn.roster = roster
+
+    patch.setattr(Forgetting, "propose", hasty)
+
+
+def floor_adopted_without_the_reports(patch: pytest.MonkeyPatch) -> None:
+    """G1: a floor is adopted by whoever covers it, be others ahead or not."""
+    wanted = forgetting._Wanted
+
+    def hasty(floor: Floor, known: VersionVector) -> tuple[Any, ...]:
+        del known
+        return wanted(floor, floor.vector)
+
+    patch.setattr(forgetting, "_Wanted", hasty)
+
+
+def covered_entries_merged_again(patch: pytest.MonkeyPatch) -> None:
+    """G2: what comes late is merged though it is covered, and may be forgotten."""
+    for name in ("_merge_page", "_merge_fresh"):
+        merge = getattr(Incoming, name)
+
+        def careless(
+            self: Incoming,
+            peer: ReplicaId,
+            message: object,
+            turn: Turn,
+            merge: Callable[..., object] = merge,
+        ) -> object:
+            clock, turn.clock = turn.clock, EMPTY
+            merged = merge(self, peer, message, turn)
+            turn.clock = clock
+            return merged
+
+        patch.setattr(Incoming, name, careless)
+
+
+def _floor_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    """Deltas are asked for and taken whatever is forgotten here."""
+
+    @contextmanager
+    def groundless(turn: Turn) -> Iterator[None]:
+        floor, turn.floor = turn.floor, GROUND
+        yield
+        turn.floor = turn.floor.join(floor)
+
+    for name in ("ask_for_delta", "page"):
+        method = getattr(Incoming, name)
+
+        def careless(
+            self: Incoming,
+            *arguments: Any,  # noqa: ANN401 -- a peer, perhaps a page, and a turn
+            method: Callable[..., object] = method,
+        ) -> object:
+            with groundless(arguments[-1]):
+                return method(self, *arguments)
+
+        patch.setattr(Incoming, name, careless)
+
+
+def old_backup_merged_as_it_is(patch: pytest.MonkeyPatch) -> None:
+    """G2b: a store from before the floor goes on, and is asked for what it has."""
+    _floor_not_looked_at(patch)
+
+    def never(self: Replicator, *_: object) -> None:
+        del self
+
+    refusal = delta._refusal
+
+    def careless(state: DurableState, request: DeltaRequest) -> str:
+        reason = refusal(state, request)
+        return "" if reason == delta._BEFORE_FLOOR else reason
+
+    patch.setattr(Replicator, "_start_over", never)
+    patch.setattr(delta, "_refusal", careless)
+
+
+def fence_ignored(patch: pytest.MonkeyPatch) -> None:
+    """G3: who was removed comes back as if nothing had been."""
+
+    def gone(self: Roster, replica: ReplicaId) -> bool:
+        del self, replica
+        return False
+
+    patch.setattr(Roster, "gone", gone)
+
+
+def serves_while_being_filled(patch: pytest.MonkeyPatch) -> None:
+    """D10: clients are answered from half of a snapshot."""
+    not_serving = Driver._not_serving
+
+    def hasty(self: Driver) -> str:
+        reason = not_serving(self)
+        return "" if "being filled" in reason else reason
+
+    patch.setattr(Driver, "_not_serving", hasty)
+
+
+def last_snapshot_claimed_for_all(patch: pytest.MonkeyPatch) -> None:
+    """D10: a bootstrap that went on elsewhere claims what its last sender covers."""
+    take_page = bootstrap.take_page
+
+    def careless(catch_up: Any, turn: Turn) -> None:  # noqa: ANN401 -- a CatchUp
+        take_page(catch_up, turn)
+        assert turn.filling is not None
+        turn.filling = turn.filling._replace(covers=catch_up.snapshot_clock)
+
+    patch.setattr("kvnode.core.node.incoming.take_page", careless)
