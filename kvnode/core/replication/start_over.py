@@ -48,7 +48,7 @@ def begun_again(
 
     What only this store had written is claimed further: it is here, or was rescued.  So
     is what it had taken in and keeps.  All else comes by bootstrap, or from whoever wrote
-    it: what was taken in and rescued is not here any more, and its writer may have it.
+    it: what was taken in and rescued is not here any more; its writer may have it.
 
     Args:
         state: That of the old store; it is marked to start over.
