@@ -47,8 +47,8 @@ def begun_again(
     Return the state to go on with when all entries have met their fate.
 
     What only this store had written is claimed further: it is here, or was rescued.  So
-    is what it had taken in and keeps.  All else comes by bootstrap, or from whoever wrote
-    it: what was taken in and rescued is not here any more; its writer may have it.
+    is what it had taken in and keeps.  All else comes by bootstrap, or from whoever
+    wrote it: what was taken in and rescued is not here, and its writer may have it.
 
     Args:
         state: That of the old store; it is marked to start over.
