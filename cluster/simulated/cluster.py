@@ -34,6 +34,7 @@ from cluster.simulated.true_time import EPOCH_MILLIS
 from kvnode.config import NodeConfig
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import Commit
 from kvnode.storage.durability import Durability
 from kvnode.types import EntryKey, Millis, ReplicaId
@@ -187,7 +188,7 @@ class SimulatedCluster:
         """
         await self.kill(name)
         state = self.node(name).disk.state()
-        self._judge.removed(state.replica, state.seq)
+        self._judge.may_start_over(state.replica)
         return self._declare_gone(state.replica)
 
     async def remove_former(self, name: str) -> int:
@@ -364,6 +365,9 @@ class SimulatedCluster:
             return unequal
         states = [self._nodes[name].disk.state() for name in self.names]
         for name, state in zip(self.names, states, strict=True):
+            own = state.roster.get(state.replica)
+            if own is None or own.standing is not Standing.MEMBER:
+                return f"{name} goes on and is no member (G3)"
             if state.roster != states[0].roster:
                 return f"{self.names[0]} and {name} have different rosters"
             if state.floor != states[0].floor:

@@ -18,8 +18,6 @@ function; the rest it judges by comparison:
     digest  what turns carry along is what a scan finds (D9)
     rescued what only a store that starts over had is put aside (G2b)
     member  nobody must start over who has been a member all the time (G1)
-    fence   what a replica writes after its removal is taken in by nobody who knows
-            of it (G3)
     served  a node that is being filled answers no client (D10)
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
@@ -42,7 +40,6 @@ from kvnode.core.crdt.kinds import join
 from kvnode.core.replication.entry_scan import finished, scan_digest
 from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
 from kvnode.core.versions.merge import merge
-from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
 from kvnode.core.versions.version import (
     CRDT_KINDS,
@@ -145,7 +142,6 @@ class Judge:
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
         self._strangers: set[ReplicaId] = set()
-        self._removed: dict[ReplicaId, int] = {}
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -157,13 +153,8 @@ class Judge:
             self._violations.append(f"{rule}: at {self._now():.6f} s, {what}")
 
     def may_start_over(self, replica: ReplicaId) -> None:
-        """Note that nobody has met *replica*: the others forget without it."""
+        """Note that the others forget without *replica*: it is new, or was removed."""
         self._strangers.add(replica)
-
-    def removed(self, replica: ReplicaId, seq: int) -> None:
-        """Note that *replica* is declared gone when its last write was *seq*."""
-        self._strangers.add(replica)
-        self._removed[replica] = seq
 
     def flipped(self, name: str, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: what it held may be lost."""
@@ -331,17 +322,6 @@ class Judge:
         self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
     ) -> None:
         before = site.entries.get(key)
-        for dot in entry.version.index_dots:
-            if (
-                dot.seq > self._removed.get(dot.replica, dot.seq)
-                and dot.replica != site.replica
-                and _knows_removal(site, dot.replica)
-                and (before is None or dot not in before.version.index_dots)
-                and not site.starts_over
-            ):
-                self.complain(
-                    "fence", f"{name} takes in {dot} of a replica that is gone"
-                )
         if self._ended(key, entry, site.floor) and before is None:
             self.complain("ended", f"{name}: {key.key!r} is {entry} again")
         if (
@@ -457,12 +437,6 @@ class Judge:
 def _starts_over(state: DurableState) -> bool:
     """Tell whether the store is being replaced or filled."""
     return state.start_over is not None or state.filling is not None
-
-
-def _knows_removal(site: _Site, replica: ReplicaId) -> bool:
-    """Tell whether the node has heard that *replica* was removed."""
-    record = site.disk.state().roster.get(replica)
-    return record is not None and record.standing is Standing.REMOVED
 
 
 def _claimed(state: DurableState) -> VersionVector:

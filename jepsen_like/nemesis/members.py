@@ -46,7 +46,8 @@ def _churn(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[S
     later = random.randint(at, duration_ms)
     match random.randrange(4):
         case 0:
-            yield Strike(at, RemoveMember(chosen))  # comes back when all faults end
+            yield Strike(at, RemoveMember(chosen))
+            yield Strike(duration_ms, Start((chosen,)))
         case 1:
             yield Strike(at, RemoveMember(chosen))
             yield Strike(later, Start((chosen,)))

@@ -31,7 +31,7 @@ def tidied(steps: Iterable[Step]) -> tuple[Step, ...]:
     An ending of what has not begun is left out, or names only those for whom it
     has; so is the restoring of a backup that was never taken, a second node of one
     name, the end of an identity that nobody gave up, and what is said to a node that is
-    down or frozen and hears nothing.
+    down or frozen and hears nothing: it cannot be asked for a backup either.
     """
     wrong: list[Condition] = []
     backups: list[str] = []
@@ -67,7 +67,7 @@ def tidied(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 def _needed(fault: Fault, wrong: Sequence[Condition]) -> Fault | None:
     """Return as much of *fault* as there is to do, or None."""
-    if isinstance(fault, Flood | Garble):
+    if isinstance(fault, Flood | Garble | TakeBackup):
         deaf = (Condition("down", fault.node), Condition("paused", fault.node))
         return None if any(each in wrong for each in deaf) else fault
     if not is_ending(fault):

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.node import bootstrap, forgetting
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.node import bootstrap
 from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.incoming import Incoming
 from kvnode.core.node.replicator import Replicator
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication import delta
 from kvnode.core.replication.messages import DeltaRequest
-from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.floor import GROUND
 from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import DurableState
 from kvnode.runtime.driver import Driver
@@ -52,37 +52,6 @@ def floor_without_the_unreachable(patch: pytest.MonkeyPatch) -> None:
         turn.roster = roster
 
     patch.setattr(Forgetting, "propose", hasty)
-
-
-def floor_adopted_without_the_reports(patch: pytest.MonkeyPatch) -> None:
-    """G1: a floor is adopted by whoever covers it, be others ahead or not."""
-    wanted = forgetting._Wanted
-
-    def hasty(floor: Floor, known: VersionVector) -> tuple[Any, ...]:
-        del known
-        return wanted(floor, floor.vector)
-
-    patch.setattr(forgetting, "_Wanted", hasty)
-
-
-def covered_entries_merged_again(patch: pytest.MonkeyPatch) -> None:
-    """G2: what comes late is merged though it is covered, and may be forgotten."""
-    for name in ("_merge_page", "_merge_fresh"):
-        merge = getattr(Incoming, name)
-
-        def careless(
-            self: Incoming,
-            peer: ReplicaId,
-            message: object,
-            turn: Turn,
-            merge: Callable[..., object] = merge,
-        ) -> object:
-            clock, turn.clock = turn.clock, EMPTY
-            merged = merge(self, peer, message, turn)
-            turn.clock = clock
-            return merged
-
-        patch.setattr(Incoming, name, careless)
 
 
 def _floor_not_looked_at(patch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from kvnode.runtime.driver import Driver
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import EntryKey
+from tests.jepsen_like import broken_forgetting
 from tests.simulation.sabotage import SABOTAGES
 
 
@@ -158,5 +159,24 @@ BROKEN: Mapping[str, Broken] = {
     ),
     "values never pulled": Broken(
         _of_the_core("values_never_pulled"), "register", ("kill",)
+    ),
+    "floor worked out without the unreachable": Broken(
+        broken_forgetting.floor_without_the_unreachable, "deletes", ("kill",)
+    ),
+    "old backup merged as it is": Broken(
+        broken_forgetting.old_backup_merged_as_it_is,
+        "deletes",
+        ("restore-backup",),
+        Extent(keys=40),
+    ),
+    "serves while being filled": Broken(
+        broken_forgetting.serves_while_being_filled, "sessions", ("wipe",)
+    ),
+    "last snapshot claimed for all": Broken(
+        broken_forgetting.last_snapshot_claimed_for_all,
+        "register",
+        ("wipe", "restart-storm"),
+        MANY_KEYS,
+        seed=10,
     ),
 }

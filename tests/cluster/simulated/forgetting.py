@@ -31,7 +31,8 @@ def forgetful(
     async def judged(cluster: SimulatedCluster) -> T:
         await cluster.start_all()
         result = await main(cluster)
-        assert cluster.violations() == ()
+        violations = cluster.violations()
+        assert violations == ()
         return result
 
     return run(judged, seed=seed, settings=SETTINGS, seconds_max=seconds_max)
