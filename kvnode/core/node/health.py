@@ -21,7 +21,7 @@ roster or the floor.
 References:
     Das, Gupta & Motivala, 2002.  SWIM.
     Dadgar, Phillips & Currey, 2018.  Lifeguard.
-    docs/decisions/0018-health-does-not-wait-for-disks.md
+    docs/decisions/0020-health-does-not-wait-for-disks.md
 """
 
 from collections import deque
