@@ -9,18 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.versions.floor import mortal_from
 from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
     DurableState,
+    Mortal,
     StoreView,
     Write,
 )
-from kvnode.core.versions.version import CRDT_KINDS, Entry, Kind, Version
+from kvnode.core.versions.version import CRDT_KINDS, NEVER, Entry, Kind, Version
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests.storage.stores import OWN, STORES
 
 NAMESPACES = [Namespace("a"), Namespace("b")]
+END = HlcTimestamp(2**63 - 1)
 REPLICAS = [OWN, ReplicaId(0xB), ReplicaId(2**64 - 1)]
 
 HEADS = [b"h" * 500, b"h" * 499 + b"i"]
@@ -37,12 +40,12 @@ NAMES = [
 keys = st.builds(EntryKey, st.sampled_from(NAMESPACES), st.sampled_from(NAMES))
 writes = st.tuples(
     keys,
-    st.sampled_from(list(Kind)),
+    st.sampled_from([*Kind, None]),  # None: the key is dropped
     st.sampled_from(REPLICAS),
     st.binary(max_size=5),
 )
 conflicts = st.dictionaries(keys, st.integers(0, 2), max_size=2)
-Drawn = tuple[EntryKey, Kind, ReplicaId, bytes]
+Drawn = tuple[EntryKey, Kind | None, ReplicaId, bytes]
 Step = tuple[list[Drawn], dict[EntryKey, int], bool]
 steps = st.tuples(st.lists(writes, max_size=6), conflicts, st.booleans())
 
@@ -71,8 +74,12 @@ class Twin:
         before = self.entries.copy()
         made = []
         for key, kind, replica, value in drawn:
-            entry = self._write(before.get(key), kind, replica, value)
             replaced = before[key].version if key in before else None
+            if kind is None:
+                made.append(Write(key, None, replaced))
+                self.entries.pop(key, None)
+                continue
+            entry = self._write(before.get(key), kind, replica, value)
             made.append(Write(key, entry, replaced))
             self.entries[key] = entry
         logs = {
@@ -98,7 +105,14 @@ class Twin:
         others: tuple[Dot, ...] = ()
         if stored is not None and stored.version.kind is kind and kind in CRDT_KINDS:
             others = tuple(d for d in stored.version.key_clock if d.replica != replica)
-        version = Version(kind, HlcTimestamp(seq), Dot(replica, seq), others)
+        expires = kind is Kind.REGISTER and len(value) % 2
+        version = Version(
+            kind,
+            HlcTimestamp(seq),
+            Dot(replica, seq),
+            others,
+            deadline=Millis(len(value)) if expires else NEVER,
+        )
         return Entry(version, value)
 
     def check(self, view: StoreView) -> None:
@@ -116,12 +130,27 @@ class Twin:
             assert list(view.index(replica, 1, None)) == rows
             middle = [row for row in rows if 2 <= row[0].seq <= 4]
             assert list(view.index(replica, 2, 4)) == middle
+        self._check_mortals(view)
         for namespace in NAMESPACES:
             for name in NAMES:
                 key = EntryKey(namespace, name)
                 assert view.entry(key) == self.entries.get(key)
                 assert view.conflicts(key) == self.conflicts.get(key, ())
             self._check_scans(view, namespace)
+
+    def _check_mortals(self, view: StoreView) -> None:
+        due = {
+            Mortal(until, entry.version.dot, key)
+            for key, entry in self.entries.items()
+            if (until := mortal_from(entry.version)) is not None
+        }
+        found = list(view.mortals(END))
+        assert set(found) == due
+        assert [row.due for row in found] == sorted(row.due for row in due)
+        for place, row in enumerate(found):
+            assert list(view.mortals(END, row)) == found[place + 1 :]
+            below = [other for other in found if other.due < row.due]
+            assert list(view.mortals(row.due)) == below
 
     def _check_scans(self, view: StoreView, namespace: Namespace) -> None:
         stored = sorted((k, e) for (n, k), e in self.entries.items() if n == namespace)
