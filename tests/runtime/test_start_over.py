@@ -15,7 +15,13 @@ from kvnode.core.replication.start_over import Fate, fate
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.rolling_digest import RollingDigest
 from kvnode.core.versions.roster import Member, Roster
-from kvnode.core.versions.store_view import Commit, DurableState, StartOver, Write
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    Filling,
+    StartOver,
+    Write,
+)
 from kvnode.core.versions.version import Entry
 from kvnode.runtime import start_over as module
 from kvnode.runtime.start_over import start_over
@@ -157,8 +163,6 @@ async def _started_over(store: FragileStore) -> None:
 
 async def test_store_that_is_filled_already_keeps_only_its_own() -> None:
     """It began again in the middle of a bootstrap."""
-    from kvnode.core.versions.store_view import Filling
-
     store = marked_store(ENTRIES)
     state = replace(store.state(), filling=Filling(at(b"m")))
     store.commit(Commit(state))

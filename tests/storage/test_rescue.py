@@ -4,6 +4,7 @@ import base64
 import json
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,11 +92,13 @@ def test_metadata_and_deadline_are_told(tmp_path: Path) -> None:
 
 def test_file_is_appended_to_and_named_by_the_replica(tmp_path: Path) -> None:
     """A store is replaced in slices, and may start over more than once."""
-    for value in (b"1", b"2"):
-        path = rescue_to(tmp_path, OWN, [(at(b"k"), entry(Kind.REGISTER, value))])
+    path, again = (
+        rescue_to(tmp_path, OWN, [(at(b"k"), entry(Kind.REGISTER, value))])
+        for value in (b"1", b"2")
+    )
     other = rescue_to(tmp_path, ReplicaId(0xB), [(at(b"k"), entry(Kind.TOMBSTONE))])
 
-    assert path == tmp_path / DIRECTORY / f"{OWN:016x}.jsonl"
+    assert path == again == tmp_path / DIRECTORY / f"{OWN:016x}.jsonl"
     assert [line["value"] for line in lines_of(path)] == ["1", "2"]
     assert len(lines_of(other)) == 1
 
@@ -113,8 +116,6 @@ def test_any_key_and_value_can_be_read_back(
 ) -> None:
     """Whatever bytes they are, one line an entry."""
     del tmp_path_factory
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory() as directory:
         place = EntryKey(Namespace("n"), key)
         path = rescue_to(Path(directory), OWN, [(place, entry(Kind.REGISTER, value))])
