@@ -11,6 +11,7 @@ those, are ever signalled.
 
 import asyncio
 import json
+import secrets
 import shutil
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,6 +31,9 @@ from cluster.local.state_directory import ClusterState, StateDirectory, replace_
 from cluster.topology import Topology, links_across
 
 HOST = "127.0.0.1"
+
+DRAWN_PORTS = (10_000, 32_000)
+"""Below the range from which Linux takes ports for outgoing connections."""
 CLUSTER_NAME = "local"
 START_SECONDS = 60.0
 """A node starts in about a second; a big store on a busy machine takes longer."""
@@ -314,13 +318,19 @@ class ProcessCluster:
         return [self.topology.site(name).name for name in names or self.topology.names]
 
 
+def _draw_port() -> int:
+    low, high = DRAWN_PORTS
+    return low + secrets.randbelow(high - low)
+
+
 def free_ports(names: Iterable[str], first_port: int | None) -> dict[str, int]:
     """
     Return a port of this machine for each name that nothing listens on now.
 
     Args:
         names: Who gets one.
-        first_port: Count up from here; None lets the operating system choose.
+        first_port: Count up from here; None draws from below those that the system
+            gives to outgoing connections, which may take any of them at any time.
 
     Raises:
         StateError: There are no more ports above *first_port*.
@@ -333,7 +343,7 @@ def free_ports(names: Iterable[str], first_port: int | None) -> dict[str, int]:
                 probe = held.enter_context(socket.socket())
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((HOST, candidate or 0))
+                    probe.bind((HOST, candidate or _draw_port()))
                     ports[name] = probe.getsockname()[1]
                 except OverflowError:
                     msg = f"no free ports from {first_port} up; choose a lower one"
