@@ -274,7 +274,9 @@ def _has_just_begun(node: Assembly) -> bool:
     what clients told it meanwhile would then be put aside.
     """
     state = node.driver.committed_state
-    return not state.seq and state.filling is None
+    if state.seq or state.filling is not None:
+        return False
+    return not state.clock or state.roster.get(state.replica) is None
 
 
 async def _make_namespaces(node: Assembly) -> None:

@@ -137,6 +137,7 @@ def test_writes_from_the_future_are_told_of_and_lose_to_who_has_read_them() -> N
         await cluster.kill("b")
         await cluster.set_clock("b", HOUR)
         await cluster.start("b")
+        await cluster.start_all()  # which waits until it serves alone
         b = cluster.client("client-b", "b")
         await b.put("seconds-of-darkness", "future")
         early, _ = await write_until_refused(b)
