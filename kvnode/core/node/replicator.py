@@ -266,8 +266,19 @@ class Replicator:
     # -- who is there (M1 to M3) ----------------------------------------------
 
     def _join_roster(self, turn: Turn) -> None:
-        """Be in the roster, by the labels of now."""
+        """
+        Be in the roster, by the labels of now.
+
+        A store of the version before has no roster: whom it knew are members, the
+        absent ones too, or what they have missed would be forgotten without them.
+        """
         own = self._settings.own
+        if not len(turn.roster):
+            turn.roster = turn.roster.join(
+                Member(peer.replica, peer.name, peer.address, peer.region)
+                for peer in turn.peers
+                if peer.replica
+            )
         mine = turn.roster.get(self._own)
         if mine is None:
             mine = Member(self._own, own.name, own.address, own.region)

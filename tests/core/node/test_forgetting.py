@@ -30,7 +30,7 @@ from kvnode.errors import DamagedRecordError
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
-from tests.core.node.bench import START, Bench, member, sent
+from tests.core.node.bench import START, Bench, address, member, sent
 from tests.core.replication.entries import A, B, C, at, register
 from tests.simulation.site import run
 
@@ -487,3 +487,13 @@ def test_pulled_value_from_before_the_floor_is_not_merged(
 
     assert pair.entry(KEY) is None
     assert sent(pair.tick(200), DeltaRequest)
+
+
+def test_peers_that_a_store_of_the_version_before_knew_are_members() -> None:
+    """One that is away while others are upgraded must be waited for."""
+    peers = (address(B), address(C))
+    bench = Bench(state=DurableState(A, peers=peers))
+
+    bench.turn(PeersConfigured(()))
+
+    assert {m.replica for m in bench.state.roster.members()} == {A, B, C}
