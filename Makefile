@@ -18,7 +18,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --cov --cov-report= --numprocesses auto --ignore tests/system
-	$(BIN)/pytest --cov --cov-append tests/system
+	$(BIN)/pytest --cov --cov-append --numprocesses auto --dist loadfile tests/system
 
 format: $(STAMP)
 	$(BIN)/ruff format .
