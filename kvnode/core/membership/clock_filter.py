@@ -1,5 +1,5 @@
 """
-The clock of one peer, as far as probes have shown it.
+The clock of one peer, and the road to it, as far as probes have shown them.
 
 A probe says that the peer's clock was within
 
@@ -60,10 +60,11 @@ class Interval(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What one probe has shown, and when by our steady clock."""
+    """What one probe has shown in a round trip of *rtt*; *at* by our steady clock."""
 
     interval: Interval
     at: Millis
+    rtt: Millis
 
 
 def drift(age: int) -> int:
@@ -76,6 +77,11 @@ class ClockFilter:
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque(maxlen=WINDOW)
+
+    @property
+    def rtt(self) -> Millis:
+        """Return the shortest of the round trips kept: what the road takes, in ms."""
+        return min(each.rtt for each in self._samples)
 
     @property
     def heard_at(self) -> Millis:

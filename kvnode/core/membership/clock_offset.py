@@ -183,7 +183,7 @@ class ClockOffset:
         middle = offset + at.apart
         interval = Interval(middle, middle).wider(-(-rtt // 2) + SAMPLE_ERROR)
         samples = self._filters.setdefault(peer, ClockFilter())
-        samples.add(Sample(interval, at.steady))
+        samples.add(Sample(interval, at.steady, rtt))
         self._place(peer, at.steady)
         self._sort()
 
@@ -231,6 +231,11 @@ class ClockOffset:
             return None
         ours = _ahead(at.apart, known)
         return Offset(-ours.offset, ours.error)
+
+    def rtt(self, peer: ReplicaId) -> Millis | None:
+        """Return the round trip to *peer* without waits, in ms; None = unknown."""
+        samples = self._filters.get(peer)
+        return samples.rtt if samples is not None else None
 
     def sent_at(
         self, peer: ReplicaId, shown: Millis, at: ClockReading

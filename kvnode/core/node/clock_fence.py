@@ -115,6 +115,10 @@ class ClockFence:
         """Return how far a peer's clock is ahead of ours; None = unknown."""
         return self._offsets.of_peer(peer, self._at)
 
+    def rtt(self, peer: ReplicaId) -> Millis | None:
+        """Return the round trip to *peer* without waits, in ms; None = unknown."""
+        return self._offsets.rtt(peer)
+
     def sent_at(self, peer: ReplicaId, shown: Millis, *, probed: bool) -> Millis | None:
         """
         Return when *peer* sent, at the earliest, what has come and is dated *shown*.

@@ -140,6 +140,7 @@ class Replicator:
             self.peers,
             waiting=lambda name: self.incoming.batches.get(name.origin, name.first),
             healthy=lambda member: self.health.health(member) is not Health.DEAD,
+            rtt=lambda member: self.health.fence.rtt(member),  # noqa: PLW0108 -- it is made below
         )
         self.digests = DigestWatch(own, repairs=settings.repair_automatically)
         self.incoming = Incoming(

@@ -16,7 +16,9 @@ from kvnode.types import Millis
 
 def sample(middle: int, error: int, at: int) -> Sample:
     """Return a sample of a clock *middle* ms ahead, give or take *error*."""
-    return Sample(Interval(middle - error, middle + error), Millis(at))
+    return Sample(
+        Interval(middle - error, middle + error), Millis(at), Millis(2 * error)
+    )
 
 
 @given(
@@ -82,3 +84,16 @@ def test_only_the_last_few_samples_are_kept() -> None:
 
     assert samples.best(Millis(0)) == Interval(-9, 9)
     assert samples.heard_at == 0
+
+
+def test_road_takes_what_the_quickest_probe_kept_took() -> None:
+    """Waits at either end make a round trip longer, nothing makes it shorter."""
+    samples = ClockFilter()
+    samples.add(sample(0, 20, 0))
+    samples.add(sample(0, 150, 1000))
+    assert samples.rtt == 40
+
+    for _ in range(WINDOW):
+        samples.add(sample(0, 90, 2000))
+
+    assert samples.rtt == 180, "the road has changed"

@@ -15,6 +15,8 @@ from kvnode.core.dissemination.messages import (
     WakeAt,
 )
 from kvnode.core.dissemination.overlay import DIRECT_MEMBERS_MAX
+from kvnode.core.membership.messages import Ack, Ping
+from kvnode.core.membership.settings import PROBE_INTERVAL
 from kvnode.core.node import replicator
 from kvnode.core.node.commands import Put, Replicas
 from kvnode.core.node.events import (
@@ -26,6 +28,7 @@ from kvnode.core.node.events import (
     Reply,
     Tick,
 )
+from kvnode.core.node.spreading import VIEW_INTERVAL
 from kvnode.core.replication import fetch, messages
 from kvnode.core.replication.messages import (
     DeltaPage,
@@ -454,3 +457,23 @@ def test_all_of_many_peers_are_compared_with_while_a_write_waits_for_them() -> N
 
     assert len(sent(crowd.later(1000), Digest)) == len(ALL)
     assert len(sent(crowd.later(5000), Digest)) == 1
+
+
+@pytest.mark.parametrize(("near", "far"), [(WEST, SOUTH), (SOUTH, WEST)])
+def test_nearest_region_by_probes_is_asked_first(
+    near: tuple[ReplicaId, ...], far: tuple[ReplicaId, ...]
+) -> None:
+    """D7: not the origin, which is farther, nor the first by name."""
+    north = ReplicaId(31)
+    crowd = Crowd({**THREE_REGIONS, north: "north"})
+    ways = dict.fromkeys(near, 20) | dict.fromkeys(far, 250) | {north: 150}
+    for _ in range(2 * len(ways) + VIEW_INTERVAL // PROBE_INTERVAL):
+        for peer, ping in sent(crowd.later(PROBE_INTERVAL), Ping):
+            assert isinstance(ping, Ping)
+            crowd.now = Millis(crowd.now + ways.get(peer, 2))
+            crowd.hear(peer, Ack(ping.number, crowd.now))
+
+    crowd.hear(north, Announce((PushId(north, 1, 1),)))
+
+    asked = [peer for _ in range(20) for peer, _ in sent(crowd.later(50), Graft)]
+    assert asked[0] in near
