@@ -19,9 +19,9 @@ Which writes does a value not win against?
 A read that asked for a bound, with the argument ("max_staleness_ms", n), has
 broken it if its value had been overwritten for more than n ms, plus the slack
 given, by versions or else for certain.  From the first fault of a clock on, bounds
-are counted and not judged: nodes measure them with their clocks, and what a wrong
-clock has said outlasts it.  All times are the recorder's; slack is
-for stores that measure staleness with the clocks of nodes.
+are counted and not judged, for stores that measure them with the clocks of nodes:
+what a wrong clock has said outlasts it.  Of a store that claims to keep them
+nevertheless they are judged with a slack of their own.  All times are the recorder's.
 
 References:
     Terry, Prabhakaran, Kotla, Balakrishnan, Aguilera & Abu-Libdeh, 2013.
@@ -178,7 +178,11 @@ class _Register:
 
 
 def check(
-    history: History, *, order_of: OrderOf | None = None, slack_ms: int = 0
+    history: History,
+    *,
+    order_of: OrderOf | None = None,
+    slack_ms: int = 0,
+    wrong_clock_slack_ms: int | None = None,
 ) -> Judgement:
     """
     Measure how stale reads were, and judge whether bounds that they gave were kept.
@@ -187,14 +191,17 @@ def check(
         history: With times in nanoseconds.
         order_of: How versions compare, if they do.
         slack_ms: So much more than its bound a read may be stale, >= 0.
+        wrong_clock_slack_ms: The same from the first fault of a clock on; None if
+            bounds promise nothing then.
 
     Returns:
         Figures: reads measured, stale ones, and in ms median, 99th percentile
         and maximum.  UNKNOWN if the history has no times.  Costs O(n log n).
     """
-    if slack_ms < 0:
-        msg = f"slack must be 0 ms or more, not {slack_ms}"
-        raise ValueError(msg)
+    for slack in (slack_ms, wrong_clock_slack_ms):
+        if slack is not None and slack < 0:
+            msg = f"slack must be 0 ms or more, not {slack}"
+            raise ValueError(msg)
     if not history.header.timed:
         reason = "the history has no times, only an order"
         return Judgement(NAME, Verdict.UNKNOWN, reason)
@@ -212,17 +219,21 @@ def check(
         bound, certain = _bound(read), overwritten.certainly
         if bound is None or certain is None or certain.node in forgetful:
             continue
-        if read.returned >= wrong_from:
+        allowed = wrong_clock_slack_ms if read.returned >= wrong_from else slack_ms
+        if allowed is None:
             continue
         age = _age(read, certain)
-        if age > (bound + slack_ms) * NANOSECONDS_PER_MS:
+        if age > (bound + allowed) * NANOSECONDS_PER_MS:
             broken += 1
             if len(witnesses) < WITNESSES_MAX:
                 witnesses.append(_broken(read, certain, age, bound))
     figures = {
         **_figures(ages),
         "reads with a bound": len(bounded),
-        "bounds not judged": sum(read.returned >= wrong_from for read in bounded),
+        "bounds not judged": sum(
+            wrong_clock_slack_ms is None and read.returned >= wrong_from
+            for read in bounded
+        ),
         "bounds broken": broken,
     }
     if witnesses:

@@ -14,13 +14,15 @@ import pytest
 from cluster.simulated.disk import Disk
 from cluster.simulated.true_time import EPOCH_MILLIS
 from jepsen_like.workloads.workload import Extent
+from kvnode.core.clocks.clock_reading import ClockReading
 from kvnode.core.clocks.hybrid_logical_clock import millis_of
 from kvnode.core.versions.store_view import Commit
 from kvnode.core.versions.version import Entry, Kind
+from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.driver import Driver
 from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemoryStore
-from kvnode.types import EntryKey
+from kvnode.types import EntryKey, Millis
 from tests.jepsen_like import broken_forgetting
 from tests.simulation.sabotage import SABOTAGES
 
@@ -104,6 +106,16 @@ def _index_rows_never_deleted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryStore, "commit", careless)
 
 
+def _steady_clock_is_set_with_the_wall_clock(patch: pytest.MonkeyPatch) -> None:
+    """S3, C1: nothing measured by it outlasts that it is set back."""
+
+    def read(clock: NodeClock) -> ClockReading:
+        now = clock()
+        return ClockReading(now, Millis(now - EPOCH_MILLIS))
+
+    patch.setattr(NodeClock, "read", read)
+
+
 class Broken(NamedTuple):
     """
     A broken node, and the runs that should show it.
@@ -159,6 +171,13 @@ BROKEN: Mapping[str, Broken] = {
     ),
     "values never pulled": Broken(
         _of_the_core("values_never_pulled"), "register", ("kill",)
+    ),
+    "steady clock is set with the wall clock": Broken(
+        _steady_clock_is_set_with_the_wall_clock,
+        "sessions",
+        ("clock-jump", "partition-one"),
+        Extent(operations=400, duration_ms=40_000),
+        seed=20,
     ),
     "floor worked out without the unreachable": Broken(
         broken_forgetting.floor_without_the_unreachable, "deletes", ("kill",)

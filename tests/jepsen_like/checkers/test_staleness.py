@@ -125,6 +125,25 @@ def test_bounds_are_judged_until_a_clock_is_wrong() -> None:
     assert judged(FaultSpan("clock jump", 20 * MS, 25 * MS)) == (Verdict.VALID, 1)
 
 
+@pytest.mark.parametrize(
+    ("slack", "verdict"), [(9, Verdict.INVALID), (10, Verdict.VALID)]
+)
+def test_store_that_trusts_no_clock_is_judged_with_a_slack_of_its_own(
+    slack: int, verdict: Verdict
+) -> None:
+    """Its bounds may be as wrong as a report is long on its way."""
+    operations = [write(0, 1, 0, "a"), write(0, 2, 10, "b")]
+    seen = bounded(read(5, 1, 51, "c"), 30)
+    jump = FaultSpan("clock jump", 20 * MS, 25 * MS)
+
+    judgement = staleness.check(
+        History.of([*operations, seen], [jump]), wrong_clock_slack_ms=slack
+    )
+
+    assert judgement.verdict is verdict
+    assert judgement.figures["bounds not judged"] == 0
+
+
 def test_absent_key_is_stale_since_the_first_write_unless_it_was_deleted() -> None:
     """With a delete about nobody can say since when nothing was there."""
     operations = [write(0, 1, 0), read(1, None, 11, "b")]
