@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.system
 
-DEMO = [sys.executable, "-c", "from kvnode.cli.app import main; main()", "demo"]
+DEMO = [sys.executable, "-m", "kvnode", "demo"]
 
 
 def start_demo(scratch: Path) -> subprocess.Popen[str]:

@@ -24,7 +24,6 @@ pytestmark = pytest.mark.system
 
 PATIENCE_SECONDS = 30.0
 RUN_SECONDS = 60.0
-PROGRAM = "from kvnode.cli.app import main; main()"
 
 
 async def _run(node: ServedNode, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +31,7 @@ async def _run(node: ServedNode, *arguments: str) -> subprocess.CompletedProcess
     environment = {**os.environ, "KVNODE_ENDPOINTS": node.endpoint, "COLUMNS": "200"}
     return await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-m", "kvnode", *arguments],
         capture_output=True,
         text=True,
         env=environment,

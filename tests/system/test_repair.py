@@ -91,9 +91,8 @@ async def agreed(*nodes: ServedNode) -> None:
 
 def kvnode(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the program to its end."""
-    code = "from kvnode.cli.app import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-m", "kvnode", *arguments],
         capture_output=True,
         text=True,
         check=False,
