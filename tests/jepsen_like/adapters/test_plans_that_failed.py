@@ -18,6 +18,9 @@ PLANS = Path(__file__).parent / "plans"
         # A node gets its backup, tells a write to one peer, and starts over for
         # another that has not heard of it: what it puts aside it must not claim.
         "rescued-writes",
+        # A bootstrap from an old backup brings what the donor does not cover, and
+        # begins anew: the judge wanted to see that rescued, and the donor has it.
+        "bootstrap-from-backup",
     ],
 )
 def test_plan_that_once_failed_is_valid(name: str) -> None:
