@@ -266,7 +266,10 @@ class Judge:
             return
         mark = state.start_over
         if mark is not None:
-            dots = [d for d in before.version.index_dots if not mark.covered.covers(d)]
+            held = before.version.index_dots
+            if state.filling is not None and not any(map(state.clock.covers, held)):
+                held = ()  # a bootstrap had brought it: its donor has it
+            dots = [d for d in held if not mark.covered.covers(d)]
             self._damaged.update(dots)
             is_lost = key in site.disk.mended  # its record was damaged
             if dots and not is_lost and (key, before) not in site.disk.rescued:

@@ -227,6 +227,7 @@ class Member(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
+    GIVEN_UP_FIELD_NUMBER: _builtins.int
     replica: _builtins.int
     name: _builtins.str
     address: _builtins.str
@@ -237,6 +238,8 @@ class Member(_message.Message):
     """0 member, 1 left, 2 removed; the later counts"""
     closed: _builtins.int
     """1 + the last seq that is not only claimed; 0 = all"""
+    given_up: _builtins.int
+    """the last seq that somebody has put aside; 0 = none"""
     def __init__(
         self,
         *,
@@ -247,10 +250,11 @@ class Member(_message.Message):
         incarnation: _builtins.int = ...,
         standing: _builtins.int = ...,
         closed: _builtins.int = ...,
+        given_up: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "closed", b"closed", "incarnation", b"incarnation", "name", b"name", "region", b"region", "replica", b"replica", "standing", b"standing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "closed", b"closed", "given_up", b"given_up", "incarnation", b"incarnation", "name", b"name", "region", b"region", "replica", b"replica", "standing", b"standing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

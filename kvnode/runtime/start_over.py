@@ -15,7 +15,7 @@ from typing import Protocol
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.replication.delta import all_entries
 from kvnode.core.replication.fingerprint import DigestChange
-from kvnode.core.replication.start_over import Fate, begun_again, fate
+from kvnode.core.replication.start_over import Fate, begun_again, fate, giving_up
 from kvnode.core.versions.store_view import (
     Commit,
     DurableState,
@@ -63,6 +63,8 @@ async def start_over(
             rescued = [(k, e) for k, e, one in fates if one is Fate.RESCUED]
             if rescued:
                 place = await store.rescue(rescued)
+                dots = (dot for _, e in rescued for dot in e.version.index_dots)
+                state = giving_up(state, dots)
             for dot in (
                 d for _, e, f in fates if f is Fate.KEPT for d in e.version.index_dots
             ):
@@ -74,13 +76,13 @@ async def start_over(
             state = replace(state, digest=change.applied_to(state.digest))
             writes = tuple(Write(key, None, entry.version) for key, entry in gone)
             await store.apply(Commit(state, writes))
-        lost = [
-            Write(key, None, LostVersion(view.dots_of(key))) for key in sorted(damaged)
-        ]
+        lost = {key: view.dots_of(key) for key in sorted(damaged)}
     if lost:
+        state = giving_up(state, (dot for dots in lost.values() for dot in dots))
         state = replace(state, digest=state.digest.broken())
     fresh = begun_again(state, random_replica(), kept)
-    await store.apply(Commit(fresh, tuple(lost)))
+    writes = tuple(Write(key, None, LostVersion(dots)) for key, dots in lost.items())
+    await store.apply(Commit(fresh, writes))
     logger.warning(
         "started over as a new replica: %d entries come again from peers, %d are kept,"
         " and %d that may have been deleted elsewhere %s",

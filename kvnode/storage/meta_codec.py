@@ -17,7 +17,7 @@ so that damage is noticed and never taken for data.
     P          u16 n, then for each peer: replica u64 and three texts, name,
                address and region, each as u16 n and n bytes of UTF-8
     R          u16 n, then for each record: incarnation u64, standing u8,
-               closed_above u64, and what P has of a peer
+               closed_above u64, given_up u64, and what P has of a peer
     state 1    that of the version before: format u8, replica u64, seq u64, hlc
                u64, conflicts_ever u64, clock V, pending V, peers P
     conflicts  format u8, u8 n, then for each, oldest first: noticed_at u64,
@@ -61,7 +61,7 @@ _U16 = Struct(">H")
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _PAIR = Struct(">QQ")
-_RECORD = Struct(">QBQ")
+_RECORD = Struct(">QBQQ")
 _CONFLICTS = Struct(">BB")
 _DIGEST = Struct(">QQ?")
 
@@ -314,13 +314,10 @@ def _decode_roster(data: bytes, at: int) -> tuple[Roster, int]:
     at += _U16.size
     records = []
     for _ in range(count):
-        incarnation, standing, closed = _RECORD.unpack_from(data, at)
+        incarnation, standing, *seqs = _RECORD.unpack_from(data, at)
         (name, address, replica, region), at = _decode_address(data, at + _RECORD.size)
-        records.append(
-            Member(
-                replica, name, address, region, incarnation, Standing(standing), closed
-            )
-        )
+        labels = (name, address, region, incarnation)
+        records.append(Member(replica, *labels, Standing(standing), *seqs))
     return Roster(records), at
 
 

@@ -72,6 +72,7 @@ def encode_member(member: Member) -> pb.Member:
         incarnation=member.incarnation,
         standing=member.standing,
         closed=0 if member.closed_above == NOT_CLOSED else member.closed_above + 1,
+        given_up=member.given_up,
     )
 
 
@@ -96,6 +97,7 @@ def decode_member(message: pb.Member) -> Member:
         message.incarnation,
         Standing(message.standing),
         message.closed - 1 if message.closed else NOT_CLOSED,
+        message.given_up,
     )
 
 

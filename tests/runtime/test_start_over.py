@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,17 @@ def test_process_that_dies_anywhere_goes_on(
     assert store.state().replica == FRESH
     assert held(store) == expected[Fate.KEPT]
     assert dict(store.rescued) == expected[Fate.RESCUED]
+    written = [e.version.dot for e in expected[Fate.RESCUED].values()]
+    kept = {e.version.dot for e in expected[Fate.KEPT].values()}
+    if written:
+        assert set(dots_of(store.state().clock)) == kept, "what is rescued is claimed"
+
+
+def dots_of(clock: VersionVector) -> Iterator[Dot]:
+    """Yield what *clock* covers."""
+    for replica, spans in clock.items():
+        for first, last in spans:
+            yield from (Dot(replica, seq) for seq in range(first, last + 1))
 
 
 async def _started_over(store: FragileStore) -> None:

@@ -50,6 +50,7 @@ members = st.builds(
     u64,
     st.sampled_from(Standing),
     st.integers(0, NOT_CLOSED),
+    u64,
 )
 states = st.builds(
     DurableState,

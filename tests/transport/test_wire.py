@@ -84,6 +84,7 @@ members = st.builds(
     numbers,
     st.sampled_from(Standing),
     st.integers(0, NOT_CLOSED),
+    numbers,
 )
 floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
 places = st.none() | keys.filter(lambda key: bool(key.namespace))

@@ -17,6 +17,10 @@ One may have it after all: the replica itself, if it was not dead.  When it come
 it starts over, and must not take such a claim for knowledge.  So the roster keeps up to
 where what is covered of the replica was there in truth (`Member.closed_above`).
 
+Of a replica whose store has started over, nobody may have the last writes any more:
+they are in a recovery file.  Sessions know them all the same, so the roster tells up to
+where they went (`Member.given_up`), and all up to there is covered, too.
+
 References:
     docs/decisions/0015-the-last-writes-of-the-dead.md
     Birman & Joseph, 1987.  Exploiting virtual synchrony: agreeing, at a change of
@@ -117,7 +121,7 @@ class Closing:
         gone = member.replica
         parts = (_part(w.clock.join(w.held), gone) for w in words.values())
         known = reduce(VersionVector.join, parts, _part(turn.clock.join(own), gone))
-        last = known.newest(gone)
+        last = max(known.newest(gone), member.given_up)
         covered = turn.clock.prefix(gone)
         if last <= covered or not all(
             turn.clock.includes(_part(w.clock, gone)) for w in words.values()

@@ -8,10 +8,15 @@ nothing that was forgotten can have ended it, because all of that is stamped bel
 floor.  The rest cannot be judged any more: it is *rescued*, for people to look at and
 to import again as new writes.
 
+What is rescued is here no more, so it is not claimed.  That only this store had it, the
+peer says, and cannot know: another one may have been told.  If so, it comes back like
+any write; up to where it went the roster tells (kvnode.core.node.closing).
+
 Reference:
     docs/decisions/0012-forgetting.md
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
 
@@ -51,15 +56,33 @@ def _is_claimed(dot: Dot, roster: Roster) -> bool:
     return record is not None and dot.seq > record.closed_above
 
 
+def giving_up(state: DurableState, dots: Iterable[Dot]) -> DurableState:
+    """
+    Return *state* with what its roster is to tell of writes that are given up.
+
+    Args:
+        state: That of a store that is marked to start over.
+        dots: Of entries that leave it, and that the peer may not have.
+    """
+    mark = state.start_over
+    assert mark is not None, "only a marked store starts over"
+    had = state.clock
+    for replica, seq in dots:
+        had = had.with_range(replica, seq, seq)
+    had = had.minus(mark.covered)
+    records = (r._replace(given_up=had.newest(r.replica)) for r in state.roster)
+    return replace(state, roster=state.roster.join(records))
+
+
 def begun_again(
     state: DurableState, fresh: ReplicaId, kept: VersionVector = EMPTY
 ) -> DurableState:
     """
     Return the state to go on with when all entries have met their fate.
 
-    What only this store had written is claimed further: it is here, or was rescued.
-    So is what it had taken in and keeps.  All else comes by bootstrap, or from whoever
-    wrote it: what was taken in and rescued is here no more, and its writer may have it.
+    What is kept is claimed further.  So is all that this store had written, unless
+    some was given up: it is here no more, nor is what it had superseded, and another
+    peer may have that (I1).  All else comes by bootstrap, or from whoever has it.
 
     Args:
         state: That of the old store; it is marked to start over.
@@ -70,13 +93,15 @@ def begun_again(
     assert mark is not None, "only a marked store starts over"
     roster = state.roster
     written = VersionVector({state.replica: state.clock.spans(state.replica)})
+    claimed = written.minus(mark.covered).join(kept)
     former = roster.get(state.replica)
     if former is not None:
+        claimed = kept if former.given_up else claimed
         roster = roster.join((former._replace(standing=Standing.REMOVED),))
     return replace(
         state,
         replica=fresh,
-        clock=written.minus(mark.covered).join(kept),
+        clock=claimed,
         pending=EMPTY,
         seq=0,
         hlc=max(state.hlc, mark.floor.hlc),

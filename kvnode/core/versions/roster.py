@@ -29,7 +29,7 @@ MEMBERS_MAX = 4096
 NOT_CLOSED = (1 << 63) - 1
 """Above every seq: all that is covered of the replica is somewhere."""
 
-_ROW = Struct(">QQBQ")
+_ROW = Struct(">QQBQQ")
 
 
 class Standing(IntEnum):
@@ -47,7 +47,8 @@ class Member(NamedTuple):
     `name`, `address` (host:port, empty if it only dials) and `region` are labels
     of incarnation *incarnation*; the identity is `replica` alone.  Of one that is
     gone, writes after `closed_above` may be covered though they are lost
-    (kvnode.core.node.closing).
+    (kvnode.core.node.closing).  Writes up to `given_up` some store has had, put
+    aside and not kept (kvnode.core.replication.start_over): sessions may know them.
     """
 
     replica: ReplicaId
@@ -57,12 +58,15 @@ class Member(NamedTuple):
     incarnation: int = 0
     standing: Standing = Standing.MEMBER
     closed_above: int = NOT_CLOSED
+    given_up: int = 0
 
     def join(self, other: "Member") -> "Member":
         """Return the record that counts of two of one replica."""
         assert self.replica == other.replica, "records of one replica are joined"
-        closed_above = min(self.closed_above, other.closed_above)
-        return max(self, other, key=_precedence)._replace(closed_above=closed_above)
+        return max(self, other, key=_precedence)._replace(
+            closed_above=min(self.closed_above, other.closed_above),
+            given_up=max(self.given_up, other.given_up),
+        )
 
 
 def _precedence(member: Member) -> tuple[int, int, str, str, str]:
@@ -139,8 +143,8 @@ class Roster:
         if self._digest is None:
             total = blake2b(digest_size=8)
             for m in self:
-                row = _ROW.pack(m.replica, m.incarnation, m.standing, m.closed_above)
-                total.update(row)
+                labelled = (m.replica, m.incarnation, m.standing)
+                total.update(_ROW.pack(*labelled, m.closed_above, m.given_up))
             self._digest = int.from_bytes(total.digest())
         return self._digest
 

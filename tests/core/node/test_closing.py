@@ -16,7 +16,7 @@ from kvnode.core.replication.messages import (
     Report,
     wire_entry,
 )
-from kvnode.core.versions.roster import NOT_CLOSED
+from kvnode.core.versions.roster import NOT_CLOSED, Standing
 from kvnode.core.versions.version import Entry
 from kvnode.types import Dot, Millis, ReplicaId
 from tests.core.node.bench import Bench, address, sent
@@ -120,6 +120,22 @@ def test_what_another_member_holds_is_taken_first() -> None:
 
     assert cluster.clock == VersionVector.of({C: 4})
     assert cluster.entry(OTHER) is not None
+
+
+def test_writes_that_only_a_recovery_file_has_are_covered_too() -> None:
+    """Sessions that have seen them would be refused for ever."""
+    cluster = Cluster()
+    cluster.told(register(Dot(C, 1)))
+    record = cluster.store.state().roster.get(C)
+    assert record is not None
+    over = record._replace(standing=Standing.REMOVED, given_up=3)
+    cluster.hear(B, Report(EMPTY, cluster.now, roster=1, members=(over,)))
+    assert cluster.clock == VersionVector.of({C: 1})
+
+    cluster.b_says()
+
+    assert cluster.clock == VersionVector.of({C: 3})
+    assert cluster.closed_above(C) == 1, "the rest is nowhere among members"
 
 
 def test_what_a_member_covers_is_waited_for() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.replication.start_over import Fate, begun_again, fate
+from kvnode.core.replication.start_over import Fate, begun_again, fate, giving_up
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Member, Roster, Standing
 from kvnode.core.versions.store_view import DurableState, Filling, StartOver
@@ -89,6 +89,26 @@ def test_store_goes_on_as_another_replica_that_is_to_be_filled() -> None:
     assert former is not None
     assert former.standing is Standing.REMOVED
     assert state.roster.counts(B)
+
+
+def test_rescued_writes_are_not_claimed() -> None:
+    """I1: another peer may have been told one of them, and will tell it again."""
+    kept = VersionVector.of({}).with_range(A, 8, 8)
+
+    state = begun_again(giving_up(STATE, [Dot(A, 9)]), ReplicaId(77), kept)
+
+    assert state.clock == kept, "nor what a rescued entry had superseded"
+
+
+def test_roster_tells_how_far_the_writes_went_that_are_given_up() -> None:
+    """Sessions may have seen them: they must not wait for ever."""
+    state = giving_up(STATE, [Dot(B, 4), Dot(C, 7)])
+
+    told = {m.replica: m.given_up for m in state.roster}
+    assert told == {A: 9, B: 0}, "of A it covers more, of B the peer; C is no member"
+    ended = begun_again(state, ReplicaId(77)).roster.get(A)
+    assert ended is not None
+    assert (ended.standing, ended.given_up) == (Standing.REMOVED, 9)
 
 
 def test_clock_is_raised_to_the_floor() -> None:
