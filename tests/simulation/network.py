@@ -9,11 +9,13 @@ give the same run, byte for byte.
 from collections import deque
 from itertools import combinations, count
 
+from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.events import Message, Received, Reply, Tick
 from kvnode.core.node.node import TurnResult
 from kvnode.core.replication.messages import DeltaPage, Push
 from kvnode.core.versions.floor import forgets
 from kvnode.core.versions.record import WIRE, decode
+from kvnode.core.versions.roster import NOT_CLOSED
 from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
@@ -103,6 +105,15 @@ class Network:
             raise ViolationError(message)
         self._stopped.append(site)
 
+    def told(self, site: Site, message: str) -> None:
+        """Nothing is damaged here, but the last writes of the dead may be lost."""
+        if self._lossy and any(
+            member.closed_above != NOT_CLOSED for member in site.store.state().roster
+        ):
+            return  # what is covered without being here must be lost: I1 tells
+        message = f"told: {site.name} tells of what there is not: {message}"
+        raise ViolationError(message)
+
     def disconnected(self, site: Site, peer: ReplicaId, reason: str) -> None:
         """Correct nodes have no reason to blame each other."""
         if reason.endswith("has been removed"):
@@ -190,7 +201,10 @@ class Network:
         self._restored = site
         self._stop(site)
         before, copy = site.replica, self._copies.get(site.name)
-        self.oracle.may_lose(before, copy.state().seq if copy else 0)
+        kept = copy.state().clock if copy else EMPTY
+        for other in self.sites:
+            kept = kept if other is site else kept.join(other.clock)
+        self.oracle.may_lose(before, kept)
         replica = self.new_replica()
         store = copy.copied(replica) if copy else MemoryStore(replica)
         site.crash(store)
@@ -231,6 +245,11 @@ class Network:
                 self.tick(one)
             self._settle((other.name, site.name) if late else None)
 
+    @property
+    def _lossy(self) -> bool:
+        """Tell whether a site may have lost what nobody else has."""
+        return self.durability is Durability.RELAXED or self._restored is not None
+
     # -- the end -------------------------------------------------------------
 
     def heal(self) -> None:
@@ -248,9 +267,8 @@ class Network:
             message = f"end: no rest after {HEALING_ROUNDS_MAX} rounds; {self!r}"
             raise ViolationError(message)
         views = {site.name: site.store.snapshot() for site in self.sites}
-        kept = self.durability is Durability.FSYNC and self._restored is None
         opened = {name: view.__enter__() for name, view in views.items()}
-        self.oracle.check_end(opened, all_kept=kept)
+        self.oracle.check_end(opened, all_kept=not self._lossy)
         for view in views.values():
             view.__exit__(None, None, None)
 
@@ -281,8 +299,7 @@ class Network:
                 if any(forgets(state.floor, e.version) for _, e in held_by(view)):
                     return False
         # What a node lost for good, and others saw a part of, is waited for in vain.
-        lossy = self.durability is Durability.RELAXED or self._restored is not None
-        return lossy or not any(
+        return self._lossy or not any(
             site.pending
             or site.node.uncovered_batches
             or any(p.outbox.size_bytes for p in site.node.peers.values())
