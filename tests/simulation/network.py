@@ -62,6 +62,7 @@ class Network:
         self._queues: dict[tuple[str, str], deque[Message]] = {}
         self._copies: dict[str, MemoryStore] = {}
         self._restored: Site | None = None
+        self._half_filled = False  # the copy that was restored
         self._stopped: list[Site] = []
         for a, b in combinations(self.sites, 2):
             self.connect(a, b)
@@ -103,7 +104,24 @@ class Network:
         if site is not self._restored and self.durability is Durability.FSYNC:
             message = f"G2b: {site.name} starts over: {reason}"
             raise ViolationError(message)
+        if self._was_filled_in_vain(site):
+            message = f"D10: {site.name} was filled in vain: {reason}"
+            raise ViolationError(message)
         self._stopped.append(site)
+
+    def _was_filled_in_vain(self, site: Site) -> bool:
+        """
+        Tell whether more was forgotten than the donors of *site* covered.
+
+        It is a member meanwhile, and no donor is ever removed.  But who was half
+        filled when the copy was made is not, until it is restored.
+        """
+        state = site.store.state()
+        if state.filling is None or self.durability is not Durability.FSYNC:
+            return False
+        claimed = state.clock.join(state.filling.covers or EMPTY)
+        passed = not claimed.includes(state.filling.floor.vector)
+        return passed and not self._half_filled
 
     def told(self, site: Site, message: str) -> None:
         """Nothing is damaged here, but the last writes of the dead may be lost."""
@@ -206,6 +224,7 @@ class Network:
             kept = kept if other is site else kept.join(other.clock)
         self.oracle.may_lose(before, kept)
         replica = self.new_replica()
+        self._half_filled = copy is not None and copy.state().filling is not None
         store = copy.copied(replica) if copy else MemoryStore(replica)
         site.crash(store)
         other = next(other for other in self.sites if other is not site)
@@ -219,6 +238,7 @@ class Network:
             with stopped.store.snapshot() as view:
                 self.oracle.starts_over(view, mark)
             self._stop(stopped)
+            self._half_filled = False
             stopped.restart()
         self.check(site)
 
@@ -231,11 +251,14 @@ class Network:
         """Let *site* notice that time has passed."""
         site.inbox.append(Tick())
 
-    def rest(self, site: Site, other: Site, rounds: int, *, late: bool) -> None:
+    def rest(
+        self, site: Site, other: Site, rounds: int, *, late: bool, slow: bool = False
+    ) -> None:
         """
         Let all be connected and hear each other for *rounds* rounds.
 
-        With *late*, all but what *other* sends *site*, which is still under way.
+        With *late*, all but what *other* sends *site*, which is still under way; with
+        *slow*, all but the pages of deltas for *site*, which nobody hurries to send.
         """
         for a, b in combinations(self.sites, 2):
             self.connect(a, b)
@@ -243,7 +266,7 @@ class Network:
             self.now = Millis(self.now + FORGET_INTERVAL)
             for one in self.sites:
                 self.tick(one)
-            self._settle((other.name, site.name) if late else None)
+            self._settle((other, site) if late else None, site if slow else None)
 
     @property
     def _lossy(self) -> bool:
@@ -272,16 +295,22 @@ class Network:
         for view in views.values():
             view.__exit__(None, None, None)
 
-    def _settle(self, late: tuple[str, str] | None = None) -> None:
-        """Deliver everything but what *late* has, in turns of all that has come."""
+    def _settle(
+        self, late: tuple[Site, Site] | None = None, slow: Site | None = None
+    ) -> None:
+        """
+        Deliver everything, in turns of all that has come.
+
+        But for what the first of *late* sends the second, and deltas for *slow*.
+        """
         moved = True
         while moved:
             moved = False
             for site in self.sites:
                 for other in self.sites:
-                    while site.serve_page(other.replica):
+                    while other is not slow and site.serve_page(other.replica):
                         moved = True
-                    while (other.name, site.name) != late and self.deliver(other, site):
+                    while (other, site) != late and self.deliver(other, site):
                         moved = True
                 if site.busy:
                     self.turn(site)
