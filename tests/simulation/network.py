@@ -7,9 +7,10 @@ give the same run, byte for byte.
 """
 
 from collections import deque
+from functools import reduce
 from itertools import combinations, count
 
-from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.events import Message, Received, Reply, Tick
 from kvnode.core.node.node import TurnResult
 from kvnode.core.replication.messages import DeltaPage, Push
@@ -192,6 +193,13 @@ class Network:
         """Stop a site as power loss does, and start it again a little later."""
         self._stop(site)
         site.crash()
+        if self.durability is Durability.RELAXED:
+            self._may_have_lost()
+
+    def _may_have_lost(self) -> None:
+        """A site has not what it had: what no other covers may be nowhere."""
+        clocks = (site.clock for site in self.sites)
+        self.oracle.may_lose(reduce(VersionVector.join, clocks))
 
     def _stop(self, site: Site) -> None:
         self.now = Millis(self.now + 1)
@@ -219,14 +227,11 @@ class Network:
         self._restored = site
         self._stop(site)
         before, copy = site.replica, self._copies.get(site.name)
-        kept = copy.state().clock if copy else EMPTY
-        for other in self.sites:
-            kept = kept if other is site else kept.join(other.clock)
-        self.oracle.may_lose(before, kept)
         replica = self.new_replica()
         self._half_filled = copy is not None and copy.state().filling is not None
         store = copy.copied(replica) if copy else MemoryStore(replica)
         site.crash(store)
+        self._may_have_lost()
         other = next(other for other in self.sites if other is not site)
         other.remove(before)
 

@@ -132,10 +132,9 @@ class Oracle:
         if known is None or not self._ended(key, entry.version, self._floor):
             knowledge[key] = merge_entries(known, entry).entry
 
-    def may_lose(self, replica: ReplicaId, kept: VersionVector) -> None:
-        """Note that what *replica* wrote may be lost, but for what is in *kept*."""
-        written = VersionVector({replica: self.durable.spans(replica)})
-        self._lost = self._lost.join(written.minus(kept))
+    def may_lose(self, kept: VersionVector) -> None:
+        """Note that what is written so far may be lost, but for what *kept* covers."""
+        self._lost = self._lost.join(self.durable.minus(kept))
 
     def starts_over(self, view: StoreView, mark: StartOver) -> None:
         """Note what a site may lose that starts over: what nobody else covers."""
@@ -154,9 +153,18 @@ class Oracle:
         )
 
     def _ended(self, key: EntryKey, version: Version, floor: Floor) -> bool:
-        """Tell whether something that *floor* forgets has ended *version*."""
+        """Tell whether something that *floor* forgets may have ended *version*."""
         return any(
             forgets(floor, other) and outranks(other, version)
+            for other in self._mortals.get(key, ())
+        )
+
+    def _surely_ended(self, key: EntryKey, version: Version, floor: Floor) -> bool:
+        """Tell whether it has: a deletion that may be lost is known to nobody then."""
+        return any(
+            forgets(floor, other)
+            and outranks(other, version)
+            and not self._lost.covers(other.dot)
             for other in self._mortals.get(key, ())
         )
 
@@ -184,7 +192,7 @@ class Oracle:
                 message = f"I2: {name} covers {dot} without all of {seen}"
                 raise ViolationError(message)
         for key, entry in held.items():
-            if self._ended(key, entry.version, state.floor):
+            if self._surely_ended(key, entry.version, state.floor):
                 message = f"G2b: {name} holds {entry} of {key.key!r}, which was ended"
                 raise ViolationError(message)
         self._check_rows(name, view, held)
