@@ -7,13 +7,16 @@ give the same run, byte for byte.
 """
 
 from collections import deque
+from functools import reduce
 from itertools import combinations, count
 
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.events import Message, Received, Reply, Tick
 from kvnode.core.node.node import TurnResult
 from kvnode.core.replication.messages import DeltaPage, Push
 from kvnode.core.versions.floor import forgets
 from kvnode.core.versions.record import WIRE, decode
+from kvnode.core.versions.roster import NOT_CLOSED
 from kvnode.storage.durability import Durability
 from kvnode.storage.memory_store import MemoryStore
 from kvnode.types import Millis, ReplicaId
@@ -60,6 +63,7 @@ class Network:
         self._queues: dict[tuple[str, str], deque[Message]] = {}
         self._copies: dict[str, MemoryStore] = {}
         self._restored: Site | None = None
+        self._half_filled = False  # the copy that was restored
         self._stopped: list[Site] = []
         for a, b in combinations(self.sites, 2):
             self.connect(a, b)
@@ -101,7 +105,33 @@ class Network:
         if site is not self._restored and self.durability is Durability.FSYNC:
             message = f"G2b: {site.name} starts over: {reason}"
             raise ViolationError(message)
+        if self._was_filled_in_vain(site):
+            message = f"D10: {site.name} was filled in vain: {reason}"
+            raise ViolationError(message)
         self._stopped.append(site)
+
+    def _was_filled_in_vain(self, site: Site) -> bool:
+        """
+        Tell whether more was forgotten than the donors of *site* covered.
+
+        It is a member meanwhile, and no donor is ever removed.  But who was half
+        filled when the copy was made is not, until it is restored.
+        """
+        state = site.store.state()
+        if state.filling is None or self.durability is not Durability.FSYNC:
+            return False
+        claimed = state.clock.join(state.filling.covers or EMPTY)
+        passed = not claimed.includes(state.filling.floor.vector)
+        return passed and not self._half_filled
+
+    def told(self, site: Site, message: str) -> None:
+        """Nothing is damaged here, but the last writes of the dead may be lost."""
+        if self._lossy and any(
+            member.closed_above != NOT_CLOSED for member in site.store.state().roster
+        ):
+            return  # what is covered without being here must be lost: I1 tells
+        message = f"told: {site.name} tells of what there is not: {message}"
+        raise ViolationError(message)
 
     def disconnected(self, site: Site, peer: ReplicaId, reason: str) -> None:
         """Correct nodes have no reason to blame each other."""
@@ -163,6 +193,13 @@ class Network:
         """Stop a site as power loss does, and start it again a little later."""
         self._stop(site)
         site.crash()
+        if self.durability is Durability.RELAXED:
+            self._may_have_lost()
+
+    def _may_have_lost(self) -> None:
+        """A site has not what it had: what no other covers may be nowhere."""
+        clocks = (site.clock for site in self.sites)
+        self.oracle.may_lose(reduce(VersionVector.join, clocks))
 
     def _stop(self, site: Site) -> None:
         self.now = Millis(self.now + 1)
@@ -190,10 +227,11 @@ class Network:
         self._restored = site
         self._stop(site)
         before, copy = site.replica, self._copies.get(site.name)
-        self.oracle.may_lose(before, copy.state().seq if copy else 0)
         replica = self.new_replica()
+        self._half_filled = copy is not None and copy.state().filling is not None
         store = copy.copied(replica) if copy else MemoryStore(replica)
         site.crash(store)
+        self._may_have_lost()
         other = next(other for other in self.sites if other is not site)
         other.remove(before)
 
@@ -205,6 +243,7 @@ class Network:
             with stopped.store.snapshot() as view:
                 self.oracle.starts_over(view, mark)
             self._stop(stopped)
+            self._half_filled = False
             stopped.restart()
         self.check(site)
 
@@ -217,11 +256,14 @@ class Network:
         """Let *site* notice that time has passed."""
         site.inbox.append(Tick())
 
-    def rest(self, site: Site, other: Site, rounds: int, *, late: bool) -> None:
+    def rest(
+        self, site: Site, other: Site, rounds: int, *, late: bool, slow: bool = False
+    ) -> None:
         """
         Let all be connected and hear each other for *rounds* rounds.
 
-        With *late*, all but what *other* sends *site*, which is still under way.
+        With *late*, all but what *other* sends *site*, which is still under way; with
+        *slow*, all but the pages of deltas for *site*, which nobody hurries to send.
         """
         for a, b in combinations(self.sites, 2):
             self.connect(a, b)
@@ -229,7 +271,12 @@ class Network:
             self.now = Millis(self.now + FORGET_INTERVAL)
             for one in self.sites:
                 self.tick(one)
-            self._settle((other.name, site.name) if late else None)
+            self._settle((other, site) if late else None, site if slow else None)
+
+    @property
+    def _lossy(self) -> bool:
+        """Tell whether a site may have lost what nobody else has."""
+        return self.durability is Durability.RELAXED or self._restored is not None
 
     # -- the end -------------------------------------------------------------
 
@@ -248,22 +295,27 @@ class Network:
             message = f"end: no rest after {HEALING_ROUNDS_MAX} rounds; {self!r}"
             raise ViolationError(message)
         views = {site.name: site.store.snapshot() for site in self.sites}
-        kept = self.durability is Durability.FSYNC and self._restored is None
         opened = {name: view.__enter__() for name, view in views.items()}
-        self.oracle.check_end(opened, all_kept=kept)
+        self.oracle.check_end(opened, all_kept=not self._lossy)
         for view in views.values():
             view.__exit__(None, None, None)
 
-    def _settle(self, late: tuple[str, str] | None = None) -> None:
-        """Deliver everything but what *late* has, in turns of all that has come."""
+    def _settle(
+        self, late: tuple[Site, Site] | None = None, slow: Site | None = None
+    ) -> None:
+        """
+        Deliver everything, in turns of all that has come.
+
+        But for what the first of *late* sends the second, and deltas for *slow*.
+        """
         moved = True
         while moved:
             moved = False
             for site in self.sites:
                 for other in self.sites:
-                    while site.serve_page(other.replica):
+                    while other is not slow and site.serve_page(other.replica):
                         moved = True
-                    while (other.name, site.name) != late and self.deliver(other, site):
+                    while (other, site) != late and self.deliver(other, site):
                         moved = True
                 if site.busy:
                     self.turn(site)
@@ -281,8 +333,7 @@ class Network:
                 if any(forgets(state.floor, e.version) for _, e in held_by(view)):
                     return False
         # What a node lost for good, and others saw a part of, is waited for in vain.
-        lossy = self.durability is Durability.RELAXED or self._restored is not None
-        return lossy or not any(
+        return self._lossy or not any(
             site.pending
             or site.node.uncovered_batches
             or any(p.outbox.size_bytes for p in site.node.peers.values())

@@ -26,7 +26,13 @@ from typing import NamedTuple
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
-from kvnode.core.versions.store_view import Commit, Mortal, StartOver, StoreView
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    Mortal,
+    StartOver,
+    StoreView,
+)
 from kvnode.core.versions.version import Entry, Version, outranks
 from kvnode.types import Dot, EntryKey, HlcTimestamp, ReplicaId
 from tests.strategies import content, merge_entries
@@ -66,6 +72,8 @@ class Oracle:
         self._floors: dict[ReplicaId, Floor] = {}
         self._mortals: dict[EntryKey, list[Version]] = {}
         self._lost: VersionVector = EMPTY  # what may be on no disk any more
+        self._included: dict[tuple[str, Dot], Entry] = {}  # by what a node held
+        self._judged: dict[str, tuple[DurableState, int]] = {}
 
     # -- what is heard -------------------------------------------------------
 
@@ -124,11 +132,9 @@ class Oracle:
         if known is None or not self._ended(key, entry.version, self._floor):
             knowledge[key] = merge_entries(known, entry).entry
 
-    def may_lose(self, replica: ReplicaId, kept: int) -> None:
-        """Note that what *replica* wrote after its first *kept* writes may be lost."""
-        newest = self.durable.newest(replica)
-        if newest > kept:
-            self._lost = self._lost.with_range(replica, kept + 1, newest)
+    def may_lose(self, kept: VersionVector) -> None:
+        """Note that what is written so far may be lost, but for what *kept* covers."""
+        self._lost = self._lost.join(self.durable.minus(kept))
 
     def starts_over(self, view: StoreView, mark: StartOver) -> None:
         """Note what a site may lose that starts over: what nobody else covers."""
@@ -147,9 +153,18 @@ class Oracle:
         )
 
     def _ended(self, key: EntryKey, version: Version, floor: Floor) -> bool:
-        """Tell whether something that *floor* forgets has ended *version*."""
+        """Tell whether something that *floor* forgets may have ended *version*."""
         return any(
             forgets(floor, other) and outranks(other, version)
+            for other in self._mortals.get(key, ())
+        )
+
+    def _surely_ended(self, key: EntryKey, version: Version, floor: Floor) -> bool:
+        """Tell whether it has: a deletion that may be lost is known to nobody then."""
+        return any(
+            forgets(floor, other)
+            and outranks(other, version)
+            and not self._lost.covers(other.dot)
             for other in self._mortals.get(key, ())
         )
 
@@ -159,26 +174,41 @@ class Oracle:
         """Judge a node by its store: I1, I2 and the index."""
         state = view.state()
         clock = state.clock
+        before, count = self._judged.get(name, (None, 0))
+        if before is state and count == len(self.writes):
+            return  # nothing was committed: what is forgotten or lost excuses only more
+        self._judged[name] = state, len(self.writes)
         if not clock.includes(state.floor.vector):
             message = f"G2: {name} forgets {state.floor} and covers {clock}"
             raise ViolationError(message)
+        held = dict(held_by(view))
         for dot, (key, entry, seen) in self.writes.items():
             if not clock.covers(dot) or state.filling is not None:
                 continue  # what is being filled serves nobody
-            if not includes(view.entry(key), entry) and not self._gone(key, entry):
+            if not self._holds(name, held.get(key), dot) and not self._gone(key, entry):
                 message = f"I1: {name} covers {dot} of {key.key!r} and lacks it"
                 raise ViolationError(message)
             if not all(clock.covers(d) or self._lost.covers(d) for d in seen):
                 message = f"I2: {name} covers {dot} without all of {seen}"
                 raise ViolationError(message)
-        for key, entry in held_by(view):
-            if self._ended(key, entry.version, state.floor):
+        for key, entry in held.items():
+            if self._surely_ended(key, entry.version, state.floor):
                 message = f"G2b: {name} holds {entry} of {key.key!r}, which was ended"
                 raise ViolationError(message)
-        self._check_rows(name, view)
+        self._check_rows(name, view, held)
+
+    def _holds(self, name: str, held: Entry | None, dot: Dot) -> bool:
+        """Tell whether *held* includes a write; merge only if it is another by now."""
+        if held is not None and self._included.get((name, dot)) is held:
+            return True
+        if not includes(held, self.writes[dot].entry):
+            return False
+        assert held is not None, "nothing includes nothing"
+        self._included[name, dot] = held
+        return True
 
     @staticmethod
-    def _check_rows(name: str, view: StoreView) -> None:
+    def _check_rows(name: str, view: StoreView, held: Knowledge) -> None:
         """Judge by which rows entries are found."""
         rows = sorted(
             row
@@ -186,14 +216,14 @@ class Oracle:
             for row in view.index(replica, 1, None)
         )
         due = sorted(
-            (dot, key) for key, e in held_by(view) for dot in e.version.index_dots
+            (dot, key) for key, e in held.items() for dot in e.version.index_dots
         )
         if rows != due:
             message = f"index: {name} has rows {rows} for entries at {due}"
             raise ViolationError(message)
         mortals = [
             Mortal(until, entry.version.dot, key)
-            for key, entry in held_by(view)
+            for key, entry in held.items()
             if (until := mortal_from(entry.version)) is not None
         ]
         if list(view.mortals(HlcTimestamp(2**63 - 1))) != sorted(mortals):

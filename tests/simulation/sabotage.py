@@ -4,7 +4,14 @@ Nodes broken on purpose: each breaks one rule, as a programmer might.
 A harness that does not notice them proves nothing by its silence.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractContextManager
 from typing import NamedTuple, ParamSpec, Self, TypeVar
 
@@ -13,7 +20,6 @@ import pytest
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node import bootstrap, forgetting, incoming, pushes, replicator, writes
-from kvnode.core.node import turn as turn_module
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication import catch_up, coverage, delta, fetch, outbox
 from kvnode.core.replication.messages import Push, wire_entry
@@ -25,7 +31,19 @@ from kvnode.core.versions.version import ORIGIN, Entry
 from kvnode.storage.memory_store import MemorySnapshot, MemoryStore
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 from tests.simulation.practice import GOOD_PRACTICE, Practice, Source
-from tests.simulation.schedule import FORGETFUL, PAGE_BY_PAGE, RESTORING
+from tests.simulation.scenarios import (
+    WRITTEN_AFTER_A_SET_BACK,
+    WRITTEN_BEFORE_A_COPY_HEARS,
+)
+from tests.simulation.schedule import (
+    FILLED,
+    FORGETFUL,
+    LATE,
+    PAGE_BY_PAGE,
+    RESTORING,
+    Step,
+    schedule_of,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -252,7 +270,13 @@ def _floor_of_those_connected(patch: pytest.MonkeyPatch) -> Practice:
 
 
 def _floor_adopted_without_what_is_under_way(patch: pytest.MonkeyPatch) -> Practice:
-    """G1: what a report covered or held may come yet."""
+    """
+    G1: what a report covered or held may come yet.
+
+    Each of two rules keeps out what comes late (decision 12), so that one must be
+    broken for the other to matter here; tests.core.node.test_forgetting has each.
+    """
+    _everything_may_be_merged(patch)
     advance = forgetting.Forgetting.advance
 
     def hasty(own_half: forgetting.Forgetting, turn: Turn) -> None:
@@ -272,7 +296,12 @@ def _everything_may_be_merged(patch: pytest.MonkeyPatch) -> Practice:
 
 
 def _covered_entries_merged_again(patch: pytest.MonkeyPatch) -> Practice:
-    """What is covered may have been ended by what is forgotten."""
+    """
+    What is covered may have been ended by what is forgotten.
+
+    As above: a fresh write from before the floor is not taken either.
+    """
+    _everything_may_be_merged(patch)
     merge_fresh = incoming.Incoming._merge_fresh
     merge_page = incoming.Incoming._merge_page
     take_pulled = incoming.Incoming._take_pulled
@@ -291,12 +320,6 @@ def _covered_entries_merged_again(patch: pytest.MonkeyPatch) -> Practice:
     patch.setattr(incoming.Incoming, "_merge_fresh", forgetful(merge_fresh))
     patch.setattr(incoming.Incoming, "_merge_page", forgetful(merge_page))
     patch.setattr(incoming.Incoming, "_take_pulled", forgetful(take_pulled))
-    return GOOD_PRACTICE
-
-
-def _page_held_against_what_its_sender_forgot(patch: pytest.MonkeyPatch) -> Practice:
-    """G2: the sender has merged with the deletion whatever it sends."""
-    patch.setattr(turn_module, "forgets", lambda *_: False)
     return GOOD_PRACTICE
 
 
@@ -348,45 +371,80 @@ def _who_is_filled_is_no_member(patch: pytest.MonkeyPatch) -> Practice:
 
 
 class Sabotage(NamedTuple):
-    """How to break a node, and by which rules it may be noticed."""
+    """
+    How to break a node, and by which rules it may be noticed.
+
+    Schedules are tried from *seed* on, which found it once: when the core has changed,
+    another one may have to.
+    """
 
     apply: Callable[[pytest.MonkeyPatch], Practice]
     noticed_by: tuple[str, ...]
-    seed: int = 0  # where to begin: one that found it once
-    weights: Mapping[str, int] | None = None  # of the schedules; None = any
+    seed: int = 0
+    weights: Mapping[str, int] | None = None  # None = each seed has its own
+    size: int = 200  # steps of a schedule
+    seeds: int = 500  # tried at most: half a minute
+    scenario: Sequence[Step] = ()  # tried instead of any seed
+
+    def schedules(self) -> Iterator[tuple[int, Sequence[Step]]]:
+        """Yield what is to be tried, by seed."""
+        if self.scenario:
+            yield self.seed, self.scenario
+            return
+        for seed in range(self.seed, self.seed + self.seeds):
+            yield seed, schedule_of(seed, self.size, self.weights)
+
+
+def _among_late(
+    apply: Callable[[pytest.MonkeyPatch], Practice], seed: int, *noticed_by: str
+) -> Sabotage:
+    """Return a sabotage that shows in few steps, each of which takes long."""
+    return Sabotage(apply, noticed_by, seed, LATE, size=60, seeds=60)
+
+
+def _among_restored(
+    apply: Callable[[pytest.MonkeyPatch], Practice],
+    seed: int,
+    weights: Mapping[str, int],
+    *noticed_by: str,
+) -> Sabotage:
+    """Return a sabotage that shows when a site is what it was, or nothing."""
+    return Sabotage(apply, noticed_by, seed, weights, seeds=100)
 
 
 SABOTAGES = {
     sabotage.apply.__name__.strip("_"): sabotage
     for sabotage in (
-        Sabotage(_delta_of_many_snapshots, ("I1",), weights=PAGE_BY_PAGE),
+        Sabotage(_delta_of_many_snapshots, ("I1",), 6, PAGE_BY_PAGE),
         Sabotage(_clock_joined_with_the_first_page, ("I1", "I2")),
-        Sabotage(_batch_covered_without_its_dependencies, ("I2",)),
+        Sabotage(_batch_covered_without_its_dependencies, ("I2",), 4),
         Sabotage(_index_rows_never_deleted, ("index",)),
         Sabotage(_entry_sent_only_at_its_newest_dot, ("I1",)),
         Sabotage(_stamp_below_what_it_overwrites, ("I1", "R4", "S1"), 150),
         Sabotage(_effects_before_the_commit, ("W2",)),
-        Sabotage(_any_pull_of_the_key_will_do, ("I1",), 535),
+        Sabotage(_any_pull_of_the_key_will_do, ("I1",), 684),
         Sabotage(_values_never_pulled, ("I1",)),
-        Sabotage(_silent_pulls_not_repeated, ("end",), 229),
-        Sabotage(_overtaken_pushes_stay_in_flight, ("end",)),
-        Sabotage(_push_cut_by_newest_seq, ("I1",), 333),
-        Sabotage(_dependencies_lost_with_a_superseded_write, ("I1", "I2", "S1")),
-        Sabotage(_token_without_what_a_write_showed, ("S1",), 334),
-        Sabotage(_floor_of_some_members, ("G2", "I1"), weights=FORGETFUL),
-        Sabotage(_floor_of_those_connected, ("G2", "I1"), weights=FORGETFUL),
-        Sabotage(_floor_adopted_without_what_is_under_way, ("G2b",), weights=FORGETFUL),
-        Sabotage(_everything_may_be_merged, ("G2b",), weights=FORGETFUL),
-        Sabotage(_covered_entries_merged_again, ("G2b",), weights=FORGETFUL),
+        Sabotage(_silent_pulls_not_repeated, ("end",), 265),
+        Sabotage(_overtaken_pushes_stay_in_flight, ("end",), 1),
+        Sabotage(_push_cut_by_newest_seq, ("I1",), 680),
+        Sabotage(_dependencies_lost_with_a_superseded_write, ("I1", "I2", "S1"), 4),
+        Sabotage(_token_without_what_a_write_showed, ("S1",), 454),
+        _among_late(_floor_of_some_members, 0, "G2", "I1"),
+        Sabotage(_floor_of_those_connected, ("G2", "I1"), 1, FORGETFUL, seeds=100),
+        _among_late(_floor_adopted_without_what_is_under_way, 7, "G2b"),
         Sabotage(
-            _page_held_against_what_its_sender_forgot, ("end",), weights=FORGETFUL
+            _everything_may_be_merged, ("G2b",), scenario=WRITTEN_BEFORE_A_COPY_HEARS
         ),
-        Sabotage(_counter_started_below_what_was_forgotten, ("I1",), weights=FORGETFUL),
-        Sabotage(_clock_left_below_the_floor, ("G2",), weights=FORGETFUL),
-        Sabotage(_delta_from_before_the_floor, ("G2",), weights=RESTORING),
+        _among_late(_covered_entries_merged_again, 8, "G2b"),
+        # It is ranked below the deletion, which ends it where that is still held.
+        _among_late(_counter_started_below_what_was_forgotten, 0, "G2b", "I1"),
         Sabotage(
-            _bootstrap_claims_what_the_last_sender_covers, ("I1",), weights=RESTORING
+            _clock_left_below_the_floor, ("G2b",), scenario=WRITTEN_AFTER_A_SET_BACK
         ),
-        Sabotage(_who_is_filled_is_no_member, ("end",), weights=RESTORING),
+        _among_restored(_delta_from_before_the_floor, 11, RESTORING, "G2"),
+        _among_restored(
+            _bootstrap_claims_what_the_last_sender_covers, 10, RESTORING, "I1"
+        ),
+        _among_restored(_who_is_filled_is_no_member, 28, FILLED, "D10"),
     )
 }

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kvnode.types import Millis
 from tests.simulation.network import Network
 from tests.simulation.site import Fate, Site
-from tests.simulation.workload import Picks, list_all, read, write
+from tests.simulation.workload import Picks, delete_last, list_all, read, write
 
 WEIGHTS = {
     "idle": 1,
@@ -60,8 +60,25 @@ FORGETFUL = {
     "quiet": 5,
 }
 """A mix in which members often agree, and something is under way meanwhile."""
+LATE = {"write": 10, "delete": 6, "deliver": 1, "turn": 2, "late": 6}
+"""A mix in which members agree again and again while one direction stands still."""
+SET_BACK = {"write": 12, "delete": 6, "quiet": 6, "skew": 5, "deliver": 4}
+"""A mix in which members agree, and their wall clocks jump."""
 RESTORING = FORGETFUL | {"copy": 3, "restore": 2}
-"""As before, and a site is now and then what it was, or nothing."""
+"""As `FORGETFUL`, and a site is now and then what it was, or nothing."""
+FILLED = {
+    "write": 10,
+    "delete": 4,
+    "deliver": 10,
+    "page": 8,
+    "connect": 6,
+    "drop": 3,
+    "tick": 5,
+    "restore": 1,
+    "late": 3,
+    "quiet": 1,
+}
+"""A mix in which one site is filled, slowly, while the others agree."""
 
 NAMES = tuple(name for name, weight in WEIGHTS.items() for _ in range(weight))
 PICK_MAX = 2**24
@@ -146,6 +163,11 @@ def _pause(network: Network, _: Site, picks: Picks) -> None:
     network.now = Millis(network.now + PAUSES[picks.below(len(PAUSES))])
 
 
+def _delete(network: Network, site: Site, picks: Picks) -> None:
+    delete_last(network, site, picks)
+    network.turn(site)
+
+
 def _crash(network: Network, site: Site, picks: Picks) -> None:
     fates = (Fate.CRASH_BEFORE_COMMIT, Fate.CRASH_AFTER_COMMIT)
     if site.busy:
@@ -173,6 +195,10 @@ def _rest(network: Network, site: Site, other: Site, picks: Picks) -> None:
     network.rest(site, other, 1 + picks.below(4), late=picks.below(2) == 0)
 
 
+def _late(network: Network, site: Site, other: Site, picks: Picks) -> None:
+    network.rest(site, other, 6, late=True, slow=picks.below(2) == 0)
+
+
 _AT_ONE_SITE: dict[str, Callable[[Network, Site, Picks], None]] = {
     "read": read,
     "list": list_all,
@@ -182,6 +208,7 @@ _AT_ONE_SITE: dict[str, Callable[[Network, Site, Picks], None]] = {
     "pause": _pause,
     "crash": _crash,
     "skew": _skew,
+    "delete": _delete,
     "sync": lambda _, site, __: site.sync(),
     "copy": lambda network, site, _: network.copy(site),
     "restore": lambda network, site, _: network.restore(site),
@@ -193,6 +220,7 @@ _BETWEEN_TWO: dict[str, Callable[[Network, Site, Site, Picks], None]] = {
     "drop": lambda network, site, other, _: network.drop(site, other),
     "connect": lambda network, site, other, _: network.connect(site, other),
     "quiet": _rest,
+    "late": _late,
 }
 
 

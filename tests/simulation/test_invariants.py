@@ -9,7 +9,7 @@ about twenty seconds, 100,000 an hour.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -17,8 +17,17 @@ from hypothesis import given, settings
 from kvnode.storage.durability import Durability
 from tests.simulation.network import Network
 from tests.simulation.oracle import ViolationError
+from tests.simulation.scenarios import (
+    WRITTEN_AFTER_A_SET_BACK,
+    WRITTEN_BEFORE_A_COPY_HEARS,
+)
 from tests.simulation.schedule import (
+    FILLED,
+    FORGETFUL,
+    LATE,
     PAGE_BY_PAGE,
+    RESTORING,
+    SET_BACK,
     Step,
     perform,
     schedule_of,
@@ -34,11 +43,16 @@ def run(schedule: Sequence[Step], durability: Durability = Durability.FSYNC) -> 
     perform(Network(durability=durability), schedule)
 
 
-def run_seeds(seeds: range, durability: Durability, *, mixed: bool = True) -> None:
+def run_seeds(
+    seeds: range,
+    durability: Durability = Durability.FSYNC,
+    weights: Mapping[str, int] | None = None,
+    *,
+    size: int = 200,
+) -> None:
     """Perform the schedules of *seeds*; cut down and show the first that fails."""
-    weights = None if mixed else PAGE_BY_PAGE
     for seed in seeds:
-        schedule = schedule_of(seed, 200, weights)
+        schedule = schedule_of(seed, size, weights)
         try:
             run(schedule, durability)
         except ViolationError as error:
@@ -64,17 +78,55 @@ def test_any_schedule_keeps_the_rules_and_converges(schedule: list[Step]) -> Non
 
 def test_schedules_of_seeds_keep_the_rules_and_converge() -> None:
     """Longer schedules, each with a mix of its own."""
-    run_seeds(range(EXAMPLES), Durability.FSYNC)
+    run_seeds(range(EXAMPLES))
 
 
 def test_steps_between_the_pages_of_deltas_keep_the_rules() -> None:
     """Deltas that take long, while everything changes at their source."""
-    run_seeds(range(EXAMPLES // 4), Durability.FSYNC, mixed=False)
+    run_seeds(range(EXAMPLES // 4), weights=PAGE_BY_PAGE)
 
 
 def test_losing_the_unsynced_tail_keeps_the_rules() -> None:
     """In relaxed mode a crash loses commits, and the node becomes another one."""
     run_seeds(range(EXAMPLES // 3), Durability.RELAXED)
+
+
+def test_members_that_forget_keep_the_rules() -> None:
+    """Floors rise again and again, while something is under way (G1, G2)."""
+    run_seeds(range(EXAMPLES // 10), weights=FORGETFUL)
+
+
+def test_what_comes_late_brings_nothing_back() -> None:
+    """One direction of a link stands still while all agree to forget (G2b)."""
+    run_seeds(range(EXAMPLES // 16), weights=LATE, size=60)
+
+
+def test_wall_clocks_that_jump_bring_nothing_back() -> None:
+    """What is written after forgetting is above it, whatever the wall clock says."""
+    run_seeds(range(EXAMPLES // 16), weights=SET_BACK, size=100)
+
+
+def test_losing_the_unsynced_tail_of_members_that_forget_keeps_the_rules() -> None:
+    """Whoever has lost that it covers a deletion is another one, which starts over."""
+    run_seeds(range(EXAMPLES // 16), Durability.RELAXED, FORGETFUL)
+
+
+def test_site_that_is_what_it_was_keeps_the_rules() -> None:
+    """A copy from before the floor starts over, an empty site is filled (G2b, D10)."""
+    run_seeds(range(EXAMPLES // 8), weights=RESTORING)
+
+
+def test_site_that_is_filled_slowly_keeps_the_rules() -> None:
+    """Members forget, and links break, while a site is filled from several (D10)."""
+    run_seeds(range(EXAMPLES // 16), weights=FILLED)
+
+
+@pytest.mark.parametrize(
+    "scenario", [WRITTEN_AFTER_A_SET_BACK, WRITTEN_BEFORE_A_COPY_HEARS]
+)
+def test_rare_course_of_events_keeps_the_rules(scenario: Sequence[Step]) -> None:
+    """Each shows what breaks if a certain rule is (tests.simulation.sabotage)."""
+    run(scenario)
 
 
 def test_same_schedule_gives_the_same_run() -> None:

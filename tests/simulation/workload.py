@@ -85,6 +85,14 @@ def write(network: Network, site: Site, picks: Picks, number: int) -> None:
     client.write(site, network.write_number(client), commands, replicas)
 
 
+def delete_last(network: Network, site: Site, picks: Picks) -> None:
+    """Queue that a client deletes at *site* what was written last, by anybody."""
+    client = network.clients[picks.below(len(network.clients))]
+    last = next(reversed(network.oracle.writes.values()), None)
+    if last is not None and client.may_use(site):
+        client.write(site, network.write_number(client), (Delete(last.key),))
+
+
 def _command(
     client: Client, picks: Picks, number: int, now: Millis, *, only_puts: bool
 ) -> Command:

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.fingerprint import fingerprint
+from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.store_view import (
     Commit,
     ConflictRecord,
@@ -13,10 +15,11 @@ from kvnode.core.versions.store_view import (
     StoreView,
     Write,
 )
+from kvnode.core.versions.version import Entry, Kind, Version
 from kvnode.limits import CONFLICT_AGE_MILLIS_MAX
 from kvnode.storage.memory_store import MemoryStore
-from kvnode.types import Dot, Millis
-from tests.core.replication.entries import A, B, C, at, register
+from kvnode.types import Dot, HlcTimestamp, Millis
+from tests.core.replication.entries import A, B, C, at, counter, register
 from tests.simulation.site import run
 
 KEY = at(b"k")
@@ -118,6 +121,105 @@ def test_digest_goes_from_what_is_stored_to_what_is_staged(view: StoreView) -> N
     assert turn.state().digest == before.changed(
         fingerprint(KEY, register(Dot(B, 3), hlc=103)) - fingerprint(KEY, STORED)
     )
+
+
+# -- forgetting (G2) ---------------------------------------------------------------
+
+
+def test_dropped_entry_leaves_neither_a_row_nor_a_trace_in_the_digest(
+    view: StoreView,
+) -> None:
+    """Nodes of equal clock and floor hold the same, and digests tell (D9)."""
+    turn = turn_on(view)
+    turn.digest = view.state().digest.changed(fingerprint(KEY, STORED))
+
+    turn.drop(KEY, STORED)
+
+    assert turn.entry(KEY) is None
+    assert turn.state().digest == view.state().digest
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    assert commit.writes == (Write(KEY, None, STORED.version),)
+
+
+def test_entry_that_is_dropped_as_it_comes_leaves_nothing_of_the_one_before(
+    view: StoreView,
+) -> None:
+    """The rows to delete are the stored version's: the newer one never had any."""
+    turn, newer = turn_on(view), register(Dot(B, 2), hlc=101)
+    turn.merge(KEY, newer)
+
+    turn.drop(KEY, newer)
+
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    assert commit.writes == (Write(KEY, None, STORED.version),)
+
+
+def test_key_that_is_written_where_it_was_dropped_replaces_what_was_stored(
+    view: StoreView,
+) -> None:
+    """In one turn: the store has not heard of the drop."""
+    turn, newer = turn_on(view), register(Dot(C, 1), hlc=300)
+    turn.drop(KEY, STORED)
+
+    turn.merge(KEY, newer)
+
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    assert commit.writes == (Write(KEY, newer, STORED.version),)
+
+
+DELETION = Entry(Version(Kind.TOMBSTONE, HlcTimestamp(200), Dot(B, 2)))
+COVERED = VersionVector.of({B: 2})
+
+
+@pytest.mark.parametrize(
+    ("floor", "held"),
+    [
+        (Floor(COVERED, HlcTimestamp(201)), False),
+        (Floor(COVERED, HlcTimestamp(200)), True),
+        (Floor(VersionVector.of({B: 1}), HlcTimestamp(201)), True),
+    ],
+)
+def test_what_comes_is_held_against_a_deletion_that_its_sender_has_not_forgotten(
+    view: StoreView, floor: Floor, *, held: bool
+) -> None:
+    """What the sender has forgotten, it has merged with whatever it sends."""
+    turn, started = turn_on(view), counter(Dot(C, 1))
+    turn.merge(KEY, DELETION)
+
+    turn.merge(KEY, started, above=floor)
+
+    assert turn.entry(KEY) == (DELETION if held else started)
+
+
+def test_deletion_is_no_conflict_with_what_its_sender_has_judged(
+    view: StoreView,
+) -> None:
+    """R4 tells of what was lost: a deletion that everybody has forgotten is not."""
+    turn, floor = turn_on(view), Floor(COVERED, HlcTimestamp(201))
+    turn.merge(
+        KEY, DELETION._replace(version=DELETION.version._replace(others=(Dot(B, 1),)))
+    )
+
+    turn.merge(KEY, register(Dot(C, 1), hlc=300), above=floor)
+
+    commit = turn.commit(turn.state())
+    assert commit is not None
+    assert not commit.conflicts
+
+
+def test_same_deletion_from_a_sender_that_forgets_it_changes_nothing(
+    view: StoreView,
+) -> None:
+    """It adopts its floor before it drops what is below."""
+    turn, floor = turn_on(view), Floor(COVERED, HlcTimestamp(201))
+    turn.merge(KEY, DELETION)
+
+    turn.merge(KEY, DELETION, above=floor)
+
+    assert turn.entry(KEY) == DELETION
 
 
 def test_repair_settles_two_values_of_one_stamp_and_logs_the_loser(

@@ -10,11 +10,18 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication import delta
 from kvnode.core.replication.delta import delta_pages, lacking_entries
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest
-from kvnode.core.versions.store_view import Commit, DurableState, StoreView, Write
+from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.store_view import (
+    Commit,
+    DurableState,
+    Filling,
+    StoreView,
+    Write,
+)
 from kvnode.core.versions.version import Entry
 from kvnode.errors import DamagedRecordError
 from kvnode.storage.memory_store import MemoryStore
-from kvnode.types import Dot, EntryKey
+from kvnode.types import Dot, EntryKey, HlcTimestamp, Namespace
 from tests.core.replication.entries import A, B, C, at, counter, register
 from tests.simulation.site import run
 from tests.strategies import version_vectors
@@ -195,3 +202,97 @@ def test_delta_for_a_peer_that_has_the_damaged_record_is_whole() -> None:
 
     assert not met
     assert pages[-1].snapshot_clock == VersionVector.of({A: 5})
+
+
+# -- bootstraps and refusals (D10, G2b) --------------------------------------------
+
+FLOOR = Floor(VersionVector.of({A: 2}), HlcTimestamp(9))
+
+
+def store_at(state: DurableState, count: int = 5) -> MemoryStore:
+    """Return a store in *state* that holds so many entries."""
+    store = store_of(register(Dot(A, n)) for n in range(1, count + 1))
+    run(store.apply(Commit(state, ())))
+    return store
+
+
+def whole(after: EntryKey | None = None) -> DeltaRequest:
+    """Return a request for everything behind *after*; its clock does not matter."""
+    return DeltaRequest(7, VersionVector.of({A: 3}), whole=True, after=after)
+
+
+@given(count=st.integers(0, 8), page_bytes=st.integers(1, 200))
+def test_whole_delta_tells_with_each_page_up_to_where_all_is_here(
+    count: int, page_bytes: int
+) -> None:
+    """D10: from any page on another sender can go on, and nothing is left out."""
+    with store_of(register(Dot(A, n)) for n in range(1, count + 1)).snapshot() as view:
+        pages = list(delta_pages(view, whole(), page_bytes=page_bytes, expected=count))
+        for page in pages:
+            rest = [*delta_pages(view, whole(page.until), page_bytes=page_bytes)]
+            sent = [e.key for p in pages[: page.number + 1] for e in p.entries]
+            left = [e.key for p in rest for e in p.entries]
+            assert sent + left == [at(b"%04d" % n) for n in range(count)]
+
+    assert {page.expected for page in pages} == {count}
+    assert [page.until for page in pages] == [
+        page.entries[-1].key if page.entries else None for page in pages
+    ]
+
+
+def test_whole_delta_goes_on_in_the_namespace_where_it_stopped() -> None:
+    """The keys before are here, in that namespace and in those before it."""
+    keys = [EntryKey(Namespace(n), key) for n in "abc" for key in (b"x", b"y")]
+    store = MemoryStore(A)
+    writes = tuple(
+        Write(key, register(Dot(A, n)), None) for n, key in enumerate(keys, 1)
+    )
+    run(store.apply(Commit(DurableState(A, CLOCK), writes)))
+
+    with store.snapshot() as view:
+        for n, key in enumerate(keys, 1):
+            [page] = delta_pages(view, whole(key), page_bytes=10**6)
+            assert [entry.key for entry in page.entries] == keys[n:]
+
+
+def test_peer_that_lacks_what_is_forgotten_here_is_refused_and_told_why() -> None:
+    """G2b: a delta cannot bring what is not here any more, so it must start over."""
+    store = store_at(DurableState(A, CLOCK, seq=20, floor=FLOOR))
+    with store.snapshot() as view:
+        [page] = pages_of(view, VersionVector.of({A: 1, B: 9}), 100)
+
+    assert page.last
+    assert page.refused
+    assert page.before_floor
+    assert not page.entries
+    assert (page.snapshot_clock, page.floor) == (CLOCK, FLOOR)
+
+
+@pytest.mark.parametrize("request_of_all", [True, False])
+def test_peer_that_wants_everything_or_covers_the_floor_is_served(
+    *, request_of_all: bool
+) -> None:
+    """Every page names the floor, which tells what is held against what is there."""
+    store = store_at(DurableState(A, CLOCK, seq=20, floor=FLOOR))
+    covered = EMPTY if request_of_all else FLOOR.vector
+    request = DeltaRequest(7, covered, whole=request_of_all)
+    with store.snapshot() as view:
+        pages = list(delta_pages(view, request, page_bytes=1))
+
+    assert sum(len(page.entries) for page in pages) == (5 if request_of_all else 3)
+    assert not any(page.refused or page.before_floor for page in pages)
+    assert {page.floor for page in pages} == {FLOOR}
+
+
+@pytest.mark.parametrize("request_of_all", [True, False])
+def test_node_that_is_being_filled_serves_nobody(*, request_of_all: bool) -> None:
+    """D10: what it holds is no state that ever was; nobody starts over for it."""
+    store = store_at(DurableState(A, CLOCK, floor=FLOOR, filling=Filling()))
+    request = DeltaRequest(7, EMPTY, whole=request_of_all)
+    with store.snapshot() as view:
+        [page] = delta_pages(view, request, page_bytes=1)
+
+    assert page.refused
+    assert page.last
+    assert not page.before_floor
+    assert not page.entries
