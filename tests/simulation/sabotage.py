@@ -20,6 +20,7 @@ import pytest
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node import bootstrap, forgetting, incoming, pushes, replicator, writes
+from kvnode.core.node.members import Members
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication import catch_up, coverage, delta, fetch, outbox
 from kvnode.core.replication.messages import Push, wire_entry
@@ -345,7 +346,7 @@ def _clock_left_below_the_floor(patch: pytest.MonkeyPatch) -> Practice:
 def _delta_from_before_the_floor(patch: pytest.MonkeyPatch) -> Practice:
     """G2b: neither asked for what it cannot tell, nor refused what it must miss."""
     patch.setattr(delta, "_refusal", lambda *_: "")
-    patch.setattr(replicator.Replicator, "_start_over", lambda *_: None)
+    patch.setattr(Members, "start_over", lambda *_: None)
     return GOOD_PRACTICE
 
 
@@ -366,7 +367,7 @@ def _bootstrap_claims_what_the_last_sender_covers(
 
 def _who_is_filled_is_no_member(patch: pytest.MonkeyPatch) -> Practice:
     """D10: what it does not have yet is forgotten meanwhile."""
-    patch.setattr(replicator.Replicator, "_admit", lambda *_: None)
+    patch.setattr(Members, "admit", lambda *_: None)
     return GOOD_PRACTICE
 
 

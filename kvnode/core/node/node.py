@@ -109,7 +109,7 @@ class Node:
         A floor's timestamp is below the times of all reports that it was worked out
         from, and every member's is among them.
         """
-        return from_millis(self._replicator.reported_at)
+        return from_millis(self._replicator.comparing.reported_at)
 
     @property
     def uncovered_batches(self) -> int:

@@ -10,8 +10,6 @@ References:
     Petersen et al., 1997.  Flexible update propagation (Bayou).
 """
 
-from bisect import bisect
-from collections.abc import Iterable
 from typing import NamedTuple, assert_never
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
@@ -19,9 +17,9 @@ from kvnode.core.dissemination.messages import Absent, Announce, Graft, Prune
 from kvnode.core.membership.events import Rng
 from kvnode.core.membership.messages import Ack, Health, Nack, Ping, PingRequest
 from kvnode.core.node.acknowledgements import Acknowledgements
-from kvnode.core.node.address_book import learn, learn_members
 from kvnode.core.node.closing import Closing
-from kvnode.core.node.departure import farewell, has_left, leave, only_here
+from kvnode.core.node.comparing import Comparing, Hearers
+from kvnode.core.node.departure import farewell, only_here
 from kvnode.core.node.digest_watch import DigestWatch
 from kvnode.core.node.events import (
     Damaged,
@@ -37,21 +35,19 @@ from kvnode.core.node.events import (
     RepairArrived,
     RepairSaid,
     Scanned,
-    Send,
     ServeDelta,
     StaleConflicts,
-    StartOver,
     Tick,
 )
-from kvnode.core.node.forgetting import Forgetting, Word
+from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.health import HealthWatch
 from kvnode.core.node.incoming import Incoming
+from kvnode.core.node.members import Links, Members
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.pushes import pushes
 from kvnode.core.node.spreading import Spreading
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
-from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     DeltaPage,
@@ -69,21 +65,10 @@ from kvnode.core.replication.messages import (
     Report,
 )
 from kvnode.core.replication.outbox import Outbox
-from kvnode.core.versions import store_view
-from kvnode.core.versions.floor import Floor
-from kvnode.core.versions.roster import Member, Roster, Standing
+from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import Filling, PeerAddress
 from kvnode.errors import CorruptRecordError, PeerProtocolError
 from kvnode.types import Millis, ReplicaId
-
-COMPARED_WITH_ALL_MAX = 32
-"""
-Peers compared with every interval: in a larger cluster, with one (D8).
-
-More would cost a node over 32 small messages a second each way, and as many reports
-while there are writes.  With one, each peer is heard of once in as many intervals as
-there are peers, so staleness (S3) and forgetting (G1) advance as slowly.
-"""
 
 GRAFTED_FIRST = 10
 """
@@ -142,16 +127,6 @@ class Replicator:
             healthy=lambda member: self.health.health(member) is not Health.DEAD,
             rtt=lambda member: self.health.fence.rtt(member),  # noqa: PLW0108 -- it is made below
         )
-        self.digests = DigestWatch(own, repairs=settings.repair_automatically)
-        self.incoming = Incoming(
-            self.peers,
-            clock_ahead_max=settings.clock_ahead_max,
-            retry_after=settings.report_interval,
-            region=settings.own.region,
-            report_to=self._report_to,
-            spreading=self.spreading,
-        )
-        self._closing = Closing()
         self.health = HealthWatch(
             own,
             self.peers,
@@ -160,13 +135,41 @@ class Replicator:
             rng=rng,
             on_change=self.spreading.changed,
         )
+        digests = DigestWatch(own, repairs=settings.repair_automatically)
+        self.digests = digests
+        self.comparing = Comparing(
+            own,
+            self.peers,
+            Hearers(
+                self.forgetting,
+                digests,
+                self.staleness,
+                self.health,
+                acknowledgements,
+            ),
+            held=self._held,
+            waiting=lambda: bool(self.incoming.batches),
+        )
+        self.incoming = Incoming(
+            self.peers,
+            clock_ahead_max=settings.clock_ahead_max,
+            retry_after=settings.report_interval,
+            region=settings.own.region,
+            report_to=self.comparing.report_to,
+            spreading=self.spreading,
+        )
+        self.members = Members(
+            own,
+            settings.own,
+            self.peers,
+            self.forgetting,
+            Links(self.comparing.report_to, self._peer_down, digests.forget),
+        )
+        self._closing = Closing()
         self._own = own
         self._settings = settings
         self._acknowledgements = acknowledgements
-        self.reported_at = Millis(0)  # to peers that are told of floors
-        self._caught_up = False  # with any member, since this node started
         self._report_due = Millis(0)
-        self._compared = 0
         self._ticked_at = Millis(0)
 
     def finish(self, turn: Turn) -> None:
@@ -212,8 +215,8 @@ class Replicator:
         match event:
             case PeersConfigured(peers):
                 turn.effects.extend(Dial(p) for p in turn.peers if p.address)
-                self._join_roster(turn)
-                self._learn(peers, turn, first_hand=True)
+                self.members.join_roster(turn)
+                self.members.learn(peers, turn, first_hand=True)
             case PeerUp():
                 self._peer_up(event, turn)
             case PeerDown(peer):
@@ -241,9 +244,9 @@ class Replicator:
         """Take in who is gone for good."""
         match event:
             case RemoveMember(replica):
-                self._remove(replica, turn)
+                self.members.remove(replica, turn)
             case LeaveCluster():
-                self._leave(turn)
+                self.members.leave(self.only_here(turn.clock, turn.roster), turn)
             case _:
                 assert_never(event)
 
@@ -266,33 +269,6 @@ class Replicator:
 
     # -- who is there (M1 to M3) ----------------------------------------------
 
-    def _join_roster(self, turn: Turn) -> None:
-        """
-        Be in the roster, by the labels of now.
-
-        A store of the version before has no roster: whom it knew are members, the
-        absent ones too, or what they have missed would be forgotten without them.
-        """
-        own = self._settings.own
-        if not len(turn.roster):
-            turn.roster = turn.roster.join(
-                Member(peer.replica, peer.name, peer.address, peer.region)
-                for peer in turn.peers
-                if peer.replica
-            )
-        mine = turn.roster.get(self._own)
-        if mine is None:
-            mine = Member(self._own, own.name, own.address, own.region)
-        elif (mine.name, mine.address, mine.region) != (
-            own.name,
-            own.address,
-            own.region,
-        ):
-            mine = Member(
-                self._own, own.name, own.address, own.region, mine.incarnation + 1
-            )
-        turn.roster = turn.roster.join((mine,))
-
     def _peer_up(self, event: PeerUp, turn: Turn) -> None:
         replica = event.peer.replica
         self._peer_down(replica)
@@ -304,16 +280,16 @@ class Replicator:
         peer.has_forgotten(event.floor)  # before it may be started over for
         self.peers[replica] = peer
         self.spreading.changed()
-        self._join_roster(turn)
-        self._learn((event.peer,), turn, first_hand=True)
-        self._learn(event.known, turn)
+        self.members.join_roster(turn)
+        self.members.learn((event.peer,), turn, first_hand=True)
+        self.members.learn(event.known, turn)
         name, address, _, region = event.peer
         itself = Member(replica, name, address, region)
-        self._learn_members(replica, (itself, *event.members), turn)
+        self.members.learn_members(replica, (itself, *event.members), turn)
         fresh = turn.clock == EMPTY and not turn.seq and not self.incoming.batches
         if fresh and event.clock and peer.speaks_digests:
             turn.filling = turn.filling or Filling()
-        self._heard_floor(replica, event.floor, turn)
+        self.members.heard_floor(replica, event.floor, turn)
         self.health.peer_up(replica, turn)
         if replica in self.peers and not turn.clock.includes(event.clock):
             if turn.filling is not None:
@@ -328,70 +304,10 @@ class Replicator:
         self._closing.drop_of(replica)
         self.health.peer_down()
 
-    def _learn(
-        self, peers: tuple[PeerAddress, ...], turn: Turn, *, first_hand: bool = False
-    ) -> None:
-        learn(peers, turn, own_name=self._settings.own.name, first_hand=first_hand)
-
-    def _learn_members(
-        self, source: ReplicaId, members: tuple[Member, ...], turn: Turn
-    ) -> None:
-        """Take in what *source* knows of members; let go of those that are gone."""
-        if not self.peers[source].clock.includes(turn.floor.vector):
-            # It has missed what is forgotten here, and must start over, as another
-            # replica: this one is not going to be a member.
-            members = tuple(m for m in members if m.replica != source)
-        before = turn.roster
-        learn_members(members, turn, own_name=self._settings.own.name)
-        if turn.roster is before:
-            return
-        for replica in [r for r in self.peers if turn.roster.gone(r)]:
-            self.digests.forget(replica)
-            self._peer_down(replica)
-            turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
-        removed = turn.roster.gone(self._own) and not before.gone(self._own)
-        if removed and source in self.peers:
-            peer = self.peers[source]
-            self._start_over(peer, turn, "this replica was removed from the cluster")
-
-    def _admit(self, replica: ReplicaId, turn: Turn) -> None:
-        """
-        Let *replica*, which is about to be filled from here, be a member (D10).
-
-        Nothing may be forgotten that it does not have yet, or it would have to begin
-        again when it has all.  All that can be forgotten without its word was covered
-        here, and will be in what it is filled with.
-        """
-        name, address, _, region = self.peers[replica].address
-        itself = Member(replica, name, address, region)
-        learn_members((itself,), turn, own_name=self._settings.own.name)
-
-    def _remove(self, replica: ReplicaId, turn: Turn) -> None:
-        record = turn.roster.get(replica)
-        if record is None or replica == self._own:
-            return
-        removed = record._replace(standing=Standing.REMOVED)
-        before = turn.roster
-        learn_members((removed,), turn, own_name=self._settings.own.name)
-        if turn.roster is before:
-            return
-        self.digests.forget(replica)
-        if replica in self.peers:
-            self._report_to(replica, turn)  # so that it hears of it
-            self._peer_down(replica)
-            turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
-        for peer in self.peers:
-            self._report_to(peer, turn)
-
     def only_here(self, clock: VersionVector, roster: Roster) -> VersionVector:
         """Return what this node, which covers *clock*, has and no other member has."""
         mine = clock.join(self.incoming.held())
         return only_here(mine, self.peers, self.forgetting, roster)
-
-    def _leave(self, turn: Turn) -> None:
-        if leave(self._own, self.only_here(turn.clock, turn.roster), turn):
-            for peer in self.peers:
-                self._report_to(peer, turn)
 
     # -- messages -------------------------------------------------------------
 
@@ -404,7 +320,7 @@ class Replicator:
             case Report():
                 self._receive_report(peer, message, turn)
             case Digest():
-                self._receive_digest(peer, message, turn)
+                self.comparing.take(peer, message, turn)
             case Ping() | PingRequest() | Ack() | Nack():
                 self.health.received(peer, message, turn)
             case Announce() | Graft() | Prune() | Absent():
@@ -418,13 +334,13 @@ class Replicator:
         match message:
             case DeltaRequest():
                 if message.whole:
-                    self._admit(peer, turn)
+                    self.members.admit(peer, turn)
                 turn.effects.append(ServeDelta(peer, message))
             case DeltaPage():
                 incoming.page(peer, message, turn)
                 if message.before_floor and peer in self.peers:
                     self.peers[peer].clock = message.snapshot_clock
-                    self._heard_floor(peer, message.floor, turn)
+                    self.members.heard_floor(peer, message.floor, turn)
             case DeltaAcknowledgement(session, number, abandoned):
                 turn.effects.append(PaceDelta(peer, session, number, abandoned))
             case FetchRequest():
@@ -448,144 +364,23 @@ class Replicator:
     ) -> None:
         ours = message.origin == self._own
         if self.peers[peer].outbox.acknowledge(message, ours=ours):
-            self._report_to(peer, turn)  # it can see now what it has missed
+            self.comparing.report_to(peer, turn)  # it can see now what it has missed
         turn.effects.extend(self._acknowledgements.heard(self.peers))
-
-    # -- anti-entropy (D8) ----------------------------------------------------
 
     def _receive_report(self, replica: ReplicaId, report: Report, turn: Turn) -> None:
         peer = self.peers[replica]
         peer.clock, peer.roster = report.clock, report.roster
         peer.has_forgotten(report.floor)  # before it may be started over for
-        self._learn(report.known, turn)
-        self._learn_members(replica, report.members, turn)
+        self.members.learn(report.known, turn)
+        self.members.learn_members(replica, report.members, turn)
         if replica not in self.peers or turn.start_over is not None:
             return
-        self._heard_clock(replica, report.sent_at, turn)
-        word = Word(report.clock, report.held, report.roster, report.sent_at)
-        self.forgetting.heard(replica, word)
-        self._heard_floor(replica, report.floor, turn)
-
-    def _receive_digest(self, replica: ReplicaId, digest: Digest, turn: Turn) -> None:
-        held = self._held(turn)
-        if digest.view != view_digest(
-            turn.clock, held, turn.roster.digest(), turn.floor
-        ):
-            self._report_to(replica, turn)
-            return
-        peer = self.peers[replica]
-        peer.clock, peer.roster = turn.clock, turn.roster.digest()
-        self._heard_clock(replica, digest.sent_at, turn)
-        word = Word(turn.clock, held, peer.roster, digest.sent_at)
-        self.forgetting.heard(replica, word)
-        name, own = peer.address.name, self._digest_word(turn, digest.view)
-        if self.digests.compare(replica, name, digest.store, own, turn):
-            self.forgetting.abort()  # something may be left that healing brought back
-
-    def _digest_word(self, turn: Turn, view: int) -> int:
-        """Return the digest of all entries, if it counts (D9)."""
-        return self.digests.word(
-            turn,
-            view,
-            waiting=bool(self.incoming.batches),
-            settled=self.forgetting.settled or not turn.floor,
-        )
-
-    def _heard_clock(self, replica: ReplicaId, sent_at: Millis, turn: Turn) -> None:
-        """Take in that the peer's clock, as noted, was so at its *sent_at*."""
-        peer = self.peers[replica]
-        if peer.outbox.covered(peer.clock):
-            self._report_to(replica, turn)
-        sent = self.health.sent_at(replica, sent_at)
-        if sent is not None:
-            self.staleness.heard(replica, peer.clock.newest(replica), sent)
-        if turn.clock.includes(peer.clock):
-            peer.lacking_since = None
-            self._caught_up = True
-        elif peer.lacking_since is None:
-            peer.lacking_since = turn.now
-        turn.effects.extend(self._acknowledgements.heard(self.peers))
-
-    def _report_to(self, replica: ReplicaId, turn: Turn) -> None:
-        peer = self.peers[replica]
-        if not peer.speaks_digests:
-            report = Report(turn.clock, turn.now, turn.peers)
-        else:
-            roster = turn.roster
-            report = Report(
-                turn.clock,
-                turn.now,
-                held=self._held(turn),
-                roster=roster.digest(),
-                members=tuple(roster) if peer.roster != roster.digest() else (),
-                floor=turn.floor,
-            )
-        turn.effects.append(Send(replica, report))
+        self.comparing.reported(replica, report, turn)
+        self.members.heard_floor(replica, report.floor, turn)
 
     def _held(self, turn: Turn) -> VersionVector:
         """Return what is merged here, and not covered, as far as others must know."""
         return self.incoming.held().join(self._closing.held(turn))
-
-    def _compare(self, turn: Turn) -> None:
-        """Tell peers what is here: in a fingerprint, if they know them."""
-        held = self._held(turn)
-        view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
-        digest = Digest(view, self._digest_word(turn, view), turn.now)
-        for replica in self._compared_with():
-            if self.peers[replica].speaks_digests:
-                self.reported_at = turn.now if self._caught_up else Millis(0)
-                turn.effects.append(Send(replica, digest))
-            else:
-                self._report_to(replica, turn)
-
-    def _compared_with(self) -> Iterable[ReplicaId]:
-        """Return all peers, or the next one in turn where there are many."""
-        if len(self.peers) <= COMPARED_WITH_ALL_MAX or self._acknowledgements:
-            return tuple(self.peers)  # or a write waits to hear how many have it (S4)
-        others = sorted(self.peers)
-        self._compared += 1
-        # From this node's own place on: all begin with another one.
-        return (others[(bisect(others, self._own) + self._compared) % len(others)],)
-
-    # -- the floor (G1, G2, G2b) ----------------------------------------------
-
-    def _heard_floor(self, replica: ReplicaId, floor: Floor, turn: Turn) -> None:
-        """Take in what a peer has forgotten: follow it, or start over."""
-        peer = self.peers.get(replica)
-        if peer is None or not floor or not peer.has_forgotten(floor):
-            return
-        if turn.filling is not None:
-            return
-        if not turn.clock.includes(floor.vector):
-            if not peer.clock.includes(turn.floor.vector):
-                self._keep_apart(replica, turn)
-                return
-            self._start_over(
-                peer, turn, f"{peer.address.name} has forgotten what is not here yet"
-            )
-            return
-        self.forgetting.heard_floor(floor, peer.clock, turn)
-
-    def _keep_apart(self, replica: ReplicaId, turn: Turn) -> None:
-        """
-        End the connection to a peer of another cluster.
-
-        Each of both has forgotten what the other has never had.  If each started over
-        for the other, both would wait to be filled, and most of what they hold would
-        be in recovery files.
-        """
-        name = self.peers[replica].address.name
-        self._peer_down(replica)
-        reason = (
-            f"{name} and this node have been members of different clusters, which have"
-            " both forgotten deletions: wipe one of them, and it will be filled"
-        )
-        turn.effects.append(Disconnect(replica, reason))
-
-    def _start_over(self, peer: Peer, turn: Turn, reason: str) -> None:
-        if turn.start_over is None and not has_left(self._own, turn.roster):
-            turn.start_over = store_view.StartOver(peer.clock, peer.floor)
-            turn.effects.append(StartOver(reason))
 
     # -- time -----------------------------------------------------------------
 
@@ -612,7 +407,7 @@ class Replicator:
         members = [r for r in self.peers if turn.roster.counts(r)]
         if now >= self._report_due:
             self._report_due = Millis(now + self._settings.report_interval)
-            self._compare(turn)
+            self.comparing.compare(turn)
             if min((self._own, *members)) == self._own:
                 self._close(turn)
         self.forgetting.propose(turn, self._own, self._held(turn), members)

@@ -17,7 +17,7 @@ from kvnode.core.dissemination.messages import (
 from kvnode.core.dissemination.overlay import DIRECT_MEMBERS_MAX
 from kvnode.core.membership.messages import Ack, Ping
 from kvnode.core.membership.settings import PROBE_INTERVAL
-from kvnode.core.node import replicator
+from kvnode.core.node import comparing
 from kvnode.core.node.commands import Put, Replicas
 from kvnode.core.node.events import (
     Effect,
@@ -428,7 +428,7 @@ def test_write_for_each_region_is_answered_when_the_entries_have_it() -> None:
 
 @pytest.fixture(name="few_compared")
 def _few_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replicator, "COMPARED_WITH_ALL_MAX", len(ALL) - 1)
+    monkeypatch.setattr(comparing, "COMPARED_WITH_ALL_MAX", len(ALL) - 1)
 
 
 def test_all_peers_are_compared_with_every_interval() -> None:
