@@ -1,4 +1,10 @@
-"""For all tests: none fails because the machine was busy."""
+"""
+For all tests: none fails because the machine was busy.
+
+Tests that go through thousands of schedules, histories or merges are marked
+`no_cover`: tracing makes them almost three times slower, and small tests reach the same
+lines.
+"""
 
 from hypothesis import settings
 

@@ -18,6 +18,8 @@ from jepsen_like.verdict import Judgement, Verdict
 from jepsen_like.workloads.workload import Extent
 from tests.jepsen_like.broken_nodes import BROKEN, Broken
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 SEEDS_MAX = 200
 NODES = ("n1", "n2", "n3")
 SIMULATED = sorted(NEMESES.keys() - {"rolling-upgrade"})

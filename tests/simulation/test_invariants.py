@@ -35,6 +35,8 @@ from tests.simulation.schedule import (
     shrunk,
 )
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 EXAMPLES = int(os.environ.get("KVNODE_SIMULATION_EXAMPLES", "240"))
 
 

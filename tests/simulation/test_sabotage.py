@@ -10,6 +10,8 @@ from tests.simulation.practice import Practice
 from tests.simulation.sabotage import SABOTAGES, Sabotage
 from tests.simulation.schedule import perform
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 
 def notice(sabotage: Sabotage, practice: Practice) -> tuple[int, str]:
     """Return the first seed that fails, and how."""

@@ -5,6 +5,8 @@ import pytest
 from cluster.scale.figures import Figures, figures
 from cluster.scale.simulation import Scenario, Simulation
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 PROMISED_MS = 155.0
 """Everywhere, without loss: 11 ms more than the farthest flight."""
 

@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from cluster.scale.suspicions import VARIANTS, command, false_suspicions
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 NODES, SECONDS = 24, 60
 SEEDS = (1, 2, 3)
 

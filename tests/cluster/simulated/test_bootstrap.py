@@ -8,6 +8,8 @@ from cluster.simulated.cluster import SimulatedCluster
 from kvnode.errors import UnavailableError
 from tests.cluster.simulated.forgetting import fill, forgetful, held, read, rested
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 KEYS = tuple(f"key-{n:03}" for n in range(150))
 
 

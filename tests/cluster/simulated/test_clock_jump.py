@@ -14,6 +14,8 @@ from kvnode.errors import UnavailableError
 from kvnode.types import DEFAULT_NAMESPACE, EntryKey, Millis
 from tests.cluster.simulated.scenario import rest
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 HOUR = 3_600_000
 LIMIT = 500
 """The default of clock_offset_max_ms."""

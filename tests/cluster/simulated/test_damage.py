@@ -22,6 +22,8 @@ from kvnode.errors import KvError, UnavailableError
 from kvnode.types import EntryKey
 from tests.cluster.simulated.scenario import NODES, rest
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
 
 KEYS = tuple(f"key-{n}" for n in range(4))

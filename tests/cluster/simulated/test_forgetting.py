@@ -17,6 +17,8 @@ from tests.cluster.simulated.forgetting import (
 )
 from tests.jepsen_like import broken_forgetting
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 DAY_SECONDS = 86_400
 
 

@@ -3,11 +3,15 @@
 import asyncio
 from collections import deque
 
+import pytest
+
 from cluster.simulated.cluster import SimulatedCluster
 from cluster.simulated.running import run
 from kvnode.core.membership.messages import Health
 from kvnode.core.node.health import MemberStatus
 from tests.cluster.simulated.scenario import rest
+
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
 
 DETECTED_WITHIN = 40.0
 """Seconds: the longest suspicion in a cluster of three, and a few rounds."""

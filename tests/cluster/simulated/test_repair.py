@@ -19,6 +19,8 @@ from kvnode.errors import KvError
 from kvnode.types import DEFAULT_NAMESPACE, Dot, EntryKey, HlcTimestamp, ReplicaId
 from tests.cluster.simulated.scenario import FAULTS, NODES, rest, scenario
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
 
 SETTINGS = {

@@ -20,6 +20,8 @@ from kvnode.errors import KvError
 from kvnode.types import ReplicaId
 from tests.cluster.simulated.scenario import rest, scenario
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 EXAMPLES = int(os.environ.get("HARNESS_EXAMPLES", "1"))
 WAN_MS = 40.0
 LINES_KEPT = 100_000

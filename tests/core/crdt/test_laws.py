@@ -17,6 +17,8 @@ from kvnode.core.versions.version import Kind
 from kvnode.errors import CorruptRecordError
 from tests import strategies
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 CRDTS: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.COUNTER: strategies.pn_counters(),
     Kind.SET: strategies.observed_remove_sets(),

@@ -11,6 +11,8 @@ from kvnode.core.membership.messages import Health
 from kvnode.core.membership.settings import SwimSettings
 from kvnode.types import ReplicaId
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 SETTINGS = SwimSettings()
 SHORTEST_MS = 4000 + 1300  # of 20 members: 4 * log10(20) s
 LONGEST_MS = 6 * SHORTEST_MS

@@ -20,6 +20,8 @@ from kvnode.types import Dot, HlcTimestamp, ReplicaId
 from tests import strategies
 from tests.strategies import History, Op, merge_entries
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 A, B, C = ReplicaId(1), ReplicaId(2), ReplicaId(3)
 
 SEARCH = settings(

@@ -7,6 +7,8 @@ from jepsen_like.runner.exploring import Sweep, explore_seed
 from jepsen_like.verdict import Verdict
 from jepsen_like.workloads.workload import Extent
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 
 @pytest.mark.parametrize(
     ("workload", "seed"),

@@ -37,6 +37,8 @@ from tests.jepsen_like.checkers.elle.stores import (
     run,
 )
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 SERIAL_LEVELS: tuple[tuple[str, Before], ...] = (
     ("serializable", at_will),
     ("strong-session-serializable", by_client),

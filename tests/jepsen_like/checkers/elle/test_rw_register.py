@@ -35,6 +35,8 @@ from tests.jepsen_like.checkers.elle.stores import (
     run,
 )
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 NOTHING = VersionAssumptions()
 WRITES_FOLLOW_READS = VersionAssumptions(writes_follow_reads=True)
 SEQUENTIAL = VersionAssumptions(writes_follow_reads=True, sequential_keys=True)

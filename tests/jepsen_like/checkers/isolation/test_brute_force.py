@@ -11,6 +11,8 @@ from tests.jepsen_like.checkers.isolation.brute_force import satisfied
 from tests.jepsen_like.checkers.isolation.histories import by_chance
 from tests.jepsen_like.examples import examples
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_verdicts_are_those_of_trying_everything(level: str) -> None:

@@ -13,6 +13,8 @@ from jepsen_like.verdict import Verdict
 from tests.jepsen_like.checkers.isolation.histories import by_chance, of_operations
 from tests.jepsen_like.examples import examples
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 EXTENT = Extent(operations=120, sessions=6, keys=5, length_max=4, replicas=3)
 LONGER = EXTENT._replace(operations=600, pull_every=1)
 KEYS = {Flaw.LATE: 20, Flaw.TORN: 8, Flaw.MIXED: 8}

@@ -14,6 +14,8 @@ from tests.jepsen_like.checkers.linearizable.histories import (
 from tests.jepsen_like.checkers.linearizable.twin import STEPS, is_linearizable
 from tests.jepsen_like.examples import examples
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 HISTORIES_EACH = 2_200
 UNIQUE_HISTORIES = 4_000
 

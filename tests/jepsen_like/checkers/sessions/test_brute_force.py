@@ -15,6 +15,8 @@ from tests.jepsen_like.checkers.sessions.brute_force import (
 from tests.jepsen_like.checkers.sessions.histories import Shown, by_chance
 from tests.jepsen_like.examples import examples
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 
 def verdicts(shown: Shown) -> dict[str, Verdict]:
     """What the checker says of each guarantee."""

@@ -27,6 +27,8 @@ from tests.jepsen_like.checkers.sessions.histories import (
 )
 from tests.jepsen_like.examples import examples
 
+pytestmark = pytest.mark.no_cover  # see tests/conftest.py
+
 EXTENT = Extent(operations=300, sessions=6, keys=12, replicas=3, pull_every=1)
 
 
