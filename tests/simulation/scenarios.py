@@ -100,3 +100,15 @@ WRITTEN_BEFORE_A_COPY_HEARS = [
     _deliver(C, NEXT),
 ]
 """A replica that is no member yet writes upon what a forgotten deletion had ended."""
+
+STARTED_ANEW_BEFORE_ALL_HAVE_FORGOTTEN = [
+    # A's deletion is concurrent with what C has added, and ends it.
+    _add(C, client=0),
+    _delete(A, client=1),
+    # B and C forget it.  A does not: what C added has not come there.
+    Step("late", A, pick(NEXT_BUT_ONE, (0, 2))),
+    # B, which has nothing, starts the counter anew: A hears of that first.
+    _add(B, client=2),
+    Step("late", A, pick(NEXT_BUT_ONE, (0, 2))),
+]
+"""What a forgotten deletion had ended comes late to where it is not forgotten."""

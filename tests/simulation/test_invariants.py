@@ -19,6 +19,7 @@ from kvnode.storage.durability import Durability
 from tests.simulation.network import Network
 from tests.simulation.oracle import ViolationError
 from tests.simulation.scenarios import (
+    STARTED_ANEW_BEFORE_ALL_HAVE_FORGOTTEN,
     WRITTEN_AFTER_A_SET_BACK,
     WRITTEN_BEFORE_A_COPY_HEARS,
 )
@@ -125,10 +126,15 @@ def test_site_that_is_filled_slowly_keeps_the_rules() -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario", [WRITTEN_AFTER_A_SET_BACK, WRITTEN_BEFORE_A_COPY_HEARS]
+    "scenario",
+    [
+        WRITTEN_AFTER_A_SET_BACK,
+        WRITTEN_BEFORE_A_COPY_HEARS,
+        STARTED_ANEW_BEFORE_ALL_HAVE_FORGOTTEN,
+    ],
 )
 def test_rare_course_of_events_keeps_the_rules(scenario: Sequence[Step]) -> None:
-    """Each shows what breaks if a certain rule is (tests.simulation.sabotage)."""
+    """Each has shown what breaks if a certain rule does."""
     run(scenario)
 
 

@@ -43,7 +43,7 @@ from kvnode.core.versions.floor import GROUND, Floor, may_merge
 from kvnode.core.versions.merge import includes
 from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.store_view import Filling
-from kvnode.core.versions.version import Entry, Version
+from kvnode.core.versions.version import CRDT_KINDS, Entry, Version
 from kvnode.errors import DamagedRecordError, PeerProtocolError
 from kvnode.types import ZERO_HLC, Dot, EntryKey, Millis, ReplicaId
 
@@ -214,16 +214,19 @@ class Incoming:
                 continue
             if turn.pending and turn.pending.covers_all(dots):
                 return None
-            if turn.floor and not self._may_merge(wire.key, entry, turn):
+            if not self._may_merge(wire.key, entry, turn):
                 return None
             self._take_in(peer, wire, entry, turn, missing, GROUND)
         return missing, tuple(sorted(dependencies))
 
-    def _may_merge(self, key: EntryKey, entry: Entry, turn: Turn) -> bool:
-        try:
-            stored = turn.entry(key)
-        except DamagedRecordError:
-            return False
+    @staticmethod
+    def _may_merge(key: EntryKey, entry: Entry, turn: Turn) -> bool:
+        stored = None
+        if entry.version.kind in CRDT_KINDS:  # of all others their stamp tells
+            try:
+                stored = turn.entry(key)
+            except DamagedRecordError:
+                return not turn.floor
         return may_merge(turn.floor, stored, entry.version)
 
     def _take_in(  # noqa: PLR0913, PLR0917 -- one entry, and all it is to be held against

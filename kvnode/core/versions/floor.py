@@ -109,19 +109,29 @@ def may_merge(floor: Floor, stored: Entry | None, version: Version) -> bool:
             cover the floor.
 
     Returns:
-        False: it may have been ended by something that is forgotten.  A delta brings
-        it, or what has superseded it, from a node that can tell.
+        False: it may have been ended by something that is forgotten, or replace what
+        must end something that is on its way still.  A delta brings it, or what has
+        superseded it, from a node that can tell.
     """
-    if begun(version) >= floor.hlc:
-        return True
-    return version.kind in CRDT_KINDS and _is_known(stored, version)
-
-
-def _is_known(stored: Entry | None, version: Version) -> bool:
-    """Tell whether the CRDT is the stored one, or is superseded by what is stored."""
-    if stored is None:
-        return False
+    if version.kind not in CRDT_KINDS or stored is None:
+        return begun(version) >= floor.hlc
     mine = stored.version
     if mine.kind in CRDT_KINDS and starts_on_nothing(mine):
-        return mine.kind is version.kind and mine.base == version.base
-    return mine.rank >= version.rank
+        return _may_join(floor, mine, version)
+    if mine.rank >= version.rank:
+        return True  # it changes nothing
+    if starts_on_nothing(version) and version.base.hlc > floor.hlc:
+        # Where it was started, what is here was forgotten: when all that it ends had
+        # come.  Here some may come yet, and would be taken for one CRDT with this.
+        return False
+    return begun(version) >= floor.hlc
+
+
+def _may_join(floor: Floor, mine: Version, version: Version) -> bool:
+    """Tell whether a CRDT may meet *mine*, which was started on nothing."""
+    if mine.base == version.base and mine.kind is version.kind:
+        return True
+    if not starts_on_nothing(version) and mine.rank >= version.rank:
+        return True  # it changes nothing
+    # What was forgotten when this one was started may have ended it.
+    return begun(version) >= max(floor.hlc, mine.base.hlc)

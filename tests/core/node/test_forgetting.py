@@ -31,7 +31,7 @@ from kvnode.runtime.staged_view import StagedView
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 from tests.core.node.bench import START, Bench, address, member, sent
-from tests.core.replication.entries import A, B, C, at, register
+from tests.core.replication.entries import A, B, C, at, counter, register
 from tests.simulation.site import run
 
 KEY = at(b"k")
@@ -440,6 +440,48 @@ def test_write_from_before_the_floor_is_left_to_a_delta(pair: Bench) -> None:
     pair.hear(B, page)
 
     assert pair.entry(KEY) == old
+
+
+ENDED = counter(Dot(C, 1))
+STARTED_ANEW = Entry(
+    counter(Dot(B, 2)).version._replace(
+        hlc=HlcTimestamp(160), base=Stamp(HlcTimestamp(150), ReplicaId(0))
+    ),
+    counter(Dot(B, 2)).value,
+)
+"""A counter of a node that has forgotten the deletion which had ended the other."""
+
+
+def test_counter_started_anew_is_no_one_with_what_a_deletion_here_must_end(
+    pair: Bench,
+) -> None:
+    """It does not take the deletion's place before what that must end has come."""
+    deletion = tombstone(Dot(B, 1), 100)
+    pair.hear(B, push_of(deletion))
+
+    pair.hear(B, push_of(STARTED_ANEW))
+    assert pair.entry(KEY) == deletion
+    pair.hear(B, push_of(ENDED))
+    assert pair.entry(KEY) == deletion
+
+    [(_, request)] = sent(pair.tick(200), DeltaRequest)
+    assert isinstance(request, DeltaRequest)
+    covered = VersionVector.of({B: 2, C: 1})
+    entries = (wire_entry(KEY, STARTED_ANEW),)
+    pair.hear(B, DeltaPage(request.session, 0, covered, entries, last=True))
+    pair.hear(B, push_of(ENDED))
+
+    assert pair.entry(KEY) == STARTED_ANEW
+
+
+def test_what_was_ended_is_not_joined_with_what_was_started_anew(pair: Bench) -> None:
+    """Whoever started it had forgotten the deletion; this node has not heard of it."""
+    pair.hear(B, push_of(STARTED_ANEW))
+
+    pair.hear(B, push_of(ENDED))
+
+    assert pair.entry(KEY) == STARTED_ANEW
+    assert sent(pair.tick(200), DeltaRequest)
 
 
 def test_delta_from_before_the_floor_is_not_taken(pair: Bench) -> None:

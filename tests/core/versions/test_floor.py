@@ -1,5 +1,6 @@
 """Floors: what they forget, and what may still be merged above them."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,6 +168,42 @@ def test_contribution_to_a_counter_from_before_a_deletion_may_not() -> None:
     late = Version(Kind.COUNTER, HlcTimestamp(61), Dot(REPLICAS[1], 1))
 
     assert not may_merge(ABOVE, here, late)
+
+
+@pytest.mark.parametrize("kind", [Kind.COUNTER, Kind.SET])
+def test_contribution_from_before_may_not_be_merged_where_nothing_is_forgotten_yet(
+    kind: Kind,
+) -> None:
+    """What was forgotten where the stored one was started may have ended this one."""
+    here = Entry(
+        Version(Kind.COUNTER, HlcTimestamp(160), Dot(A, 1), base=origin_of(ABOVE))
+    )
+    late = Version(kind, HlcTimestamp(61), Dot(REPLICAS[1], 1))
+
+    assert not may_merge(GROUND, here, late)
+
+
+def test_counter_started_anew_waits_where_the_deletion_has_not_been_forgotten() -> None:
+    """The deletion must end first what is on its way, and would be joined with it."""
+    anew = Version(Kind.COUNTER, HlcTimestamp(102), Dot(A, 9), base=origin_of(ABOVE))
+
+    assert not may_merge(GROUND, Entry(tombstone(100)), anew)
+    assert may_merge(ABOVE, Entry(tombstone(100)), anew)
+    assert may_merge(GROUND, None, anew)
+
+
+def test_counter_that_loses_may_be_merged_wherever_it_comes_from() -> None:
+    """It changes nothing, and is covered."""
+    upon = Version(
+        Kind.COUNTER,
+        HlcTimestamp(61),
+        Dot(REPLICAS[1], 1),
+        base=Stamp(HlcTimestamp(60), A),
+    )
+    here = Version(Kind.COUNTER, HlcTimestamp(160), Dot(A, 1), base=origin_of(ABOVE))
+
+    assert may_merge(ABOVE, Entry(here), upon)
+    assert may_merge(ABOVE, Entry(tombstone(100)), upon)
 
 
 def test_counter_started_above_a_floor_outranks_all_that_it_forgets() -> None:
