@@ -126,12 +126,21 @@ class Network:
 
     def told(self, site: Site, message: str) -> None:
         """Nothing is damaged here, but the last writes of the dead may be lost."""
-        if self._lossy and any(
-            member.closed_above != NOT_CLOSED for member in site.store.state().roster
-        ):
-            return  # what is covered without being here must be lost: I1 tells
-        message = f"told: {site.name} tells of what there is not: {message}"
-        raise ViolationError(message)
+        roster = site.store.state().roster
+        closed = [m for m in roster.gone_for_good if m.closed_above != NOT_CLOSED]
+        if not self._lossy or not closed:
+            message = f"told: {site.name} tells of what there is not: {message}"
+            raise ViolationError(message)
+        # A copy that is no member has no say: what it has is rescued when it comes.
+        said = [
+            s.clock for s in self.sites if s is not site and roster.counts(s.replica)
+        ]
+        for gone in closed:
+            last = site.clock.newest(gone.replica)
+            if last > gone.closed_above:
+                claimed = EMPTY.with_range(gone.replica, gone.closed_above + 1, last)
+                claimed = claimed.minus(reduce(VersionVector.join, said, EMPTY))
+                self.oracle.given_up(claimed)
 
     def disconnected(self, site: Site, peer: ReplicaId, reason: str) -> None:
         """Correct nodes have no reason to blame each other."""

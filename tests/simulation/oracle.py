@@ -136,6 +136,10 @@ class Oracle:
         """Note that what is written so far may be lost, but for what *kept* covers."""
         self._lost = self._lost.join(self.durable.minus(kept))
 
+    def given_up(self, claimed: VersionVector) -> None:
+        """Note what all members cover by agreement, of which some is nowhere."""
+        self._lost = self._lost.join(claimed)
+
     def starts_over(self, view: StoreView, mark: StartOver) -> None:
         """Note what a site may lose that starts over: what nobody else covers."""
         for _, entry in held_by(view):

@@ -31,8 +31,9 @@ def _write(at: int, client: int, key: int, *rest: tuple[int, int]) -> Step:
     return Step("write", at, pick(*chosen))
 
 
-def _put(at: int, client: int) -> Step:
-    return _write(at, client, KEYS.index(REGISTERS[0]), (0, 3), (0, 5), (1, 4), (2, 8))
+def _put(at: int, client: int, register: int = 0) -> Step:
+    key = KEYS.index(REGISTERS[register])
+    return _write(at, client, key, (0, 3), (0, 5), (1, 4), (2, 8))
 
 
 def _add(at: int, client: int) -> Step:
@@ -112,3 +113,29 @@ STARTED_ANEW_BEFORE_ALL_HAVE_FORGOTTEN = [
     Step("late", A, pick(NEXT_BUT_ONE, (0, 2))),
 ]
 """What a forgotten deletion had ended comes late to where it is not forgotten."""
+
+_B_AND_C_TALK = [
+    Step("pause", A, pick(NEXT, (2, 6))),
+    Step("tick", B, 0),
+    Step("tick", C, 0),
+    *[_deliver(C, NEXT_BUT_ONE), _deliver(B, NEXT)] * 3,
+]
+COPY_HAS_WHAT_WAS_GIVEN_UP = [
+    _agree(),
+    _put(A, client=2, register=2),
+    _agree(),
+    # B hears of A's third write, and not of the second: the link had broken.
+    _put(A, client=0),
+    Step("drop", A, pick(NEXT)),
+    Step("connect", A, pick(NEXT)),
+    Step("turn", B, 0),
+    _put(A, client=1, register=1),
+    _deliver(B, NEXT_BUT_ONE),
+    # A is another replica on a copy that has all three.  B and C remove the former one
+    # and give up its second write, before the copy is heard of.
+    Step("copy", A, 0),
+    Step("restore", A, 0),
+    Step("turn", B, 0),
+    *_B_AND_C_TALK * 6,
+]
+"""What is covered by agreement is in a copy of its writer's store (decision 15)."""

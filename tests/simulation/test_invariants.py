@@ -19,6 +19,7 @@ from kvnode.storage.durability import Durability
 from tests.simulation.network import Network
 from tests.simulation.oracle import ViolationError
 from tests.simulation.scenarios import (
+    COPY_HAS_WHAT_WAS_GIVEN_UP,
     STARTED_ANEW_BEFORE_ALL_HAVE_FORGOTTEN,
     WRITTEN_AFTER_A_SET_BACK,
     WRITTEN_BEFORE_A_COPY_HEARS,
@@ -131,6 +132,7 @@ def test_site_that_is_filled_slowly_keeps_the_rules() -> None:
         WRITTEN_AFTER_A_SET_BACK,
         WRITTEN_BEFORE_A_COPY_HEARS,
         STARTED_ANEW_BEFORE_ALL_HAVE_FORGOTTEN,
+        COPY_HAS_WHAT_WAS_GIVEN_UP,
     ],
 )
 def test_rare_course_of_events_keeps_the_rules(scenario: Sequence[Step]) -> None:

@@ -13,9 +13,10 @@ cover all of it: what it lacks exists nowhere, and to claim it harms nobody.  Th
 then get the rest, and the claim, with a delta.  The member that works out floors does
 this, too (kvnode.core.node.forgetting).
 
-One may have it after all: the replica itself, if it was not dead.  When it comes back
-it starts over, and must not take such a claim for knowledge.  So the roster keeps up to
-where what is covered of the replica was there in truth (`Member.closed_above`).
+One may have it after all: the replica itself, if it was not dead, or a copy of its
+store, which is another replica.  When it comes back it starts over, and must not take
+such a claim for knowledge.  So the roster keeps up to where what is covered of the
+replica was there in truth (`Member.closed_above`).
 
 Of a replica whose store has started over, nobody may have the last writes any more:
 they are in a recovery file.  Sessions know them all the same, so the roster tells up to
@@ -35,7 +36,7 @@ from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.events import Tell
 from kvnode.core.node.forgetting import Word
 from kvnode.core.node.turn import Turn
-from kvnode.core.versions.roster import Member
+from kvnode.core.versions.roster import Member, Roster
 from kvnode.errors import DamagedRecordError
 from kvnode.types import Dot, EntryKey, ReplicaId
 
@@ -147,6 +148,20 @@ def uncovered(turn: Turn, replica: ReplicaId) -> Iterator[tuple[Dot, EntryKey]]:
     """Yield the index rows of *replica* that this node does not cover, ascending."""
     for first, last in turn.clock.lacking(replica):
         yield from turn.index(replica, first, last)
+
+
+def has_what_was_closed(turn: Turn, before: Roster) -> bool:
+    """
+    Tell whether this store covers in truth what the others only claim to have.
+
+    They would never ask for it.  Whoever has agreed to the closing knew before that the
+    replica is gone; a copy of its store hears of both at once.
+    """
+    return any(
+        turn.clock.newest(member.replica) > member.closed_above
+        and not before.gone(member.replica)
+        for member in turn.roster.gone_for_good
+    )
 
 
 def _part(clock: VersionVector, replica: ReplicaId) -> VersionVector:

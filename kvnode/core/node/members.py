@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node.address_book import learn, learn_members
+from kvnode.core.node.closing import has_what_was_closed
 from kvnode.core.node.departure import farewell, has_left, leave
 from kvnode.core.node.events import Disconnect, StartOver
 from kvnode.core.node.forgetting import Forgetting
@@ -116,10 +117,14 @@ class Members:
             self._links.forget(replica)
             self._links.drop(replica)
             turn.effects.append(Disconnect(replica, farewell(replica, turn.roster)))
-        removed = turn.roster.gone(self._own) and not before.gone(self._own)
-        if removed and source in self._peers:
-            peer = self._peers[source]
+        if source not in self._peers:
+            return
+        peer = self._peers[source]
+        if turn.roster.gone(self._own) and not before.gone(self._own):
             self.start_over(peer, turn, "this replica was removed from the cluster")
+        elif has_what_was_closed(turn, before):
+            reason = "this store has writes that all members have given up for lost"
+            self.start_over(peer, turn, reason)
 
     def admit(self, replica: ReplicaId, turn: Turn) -> None:
         """

@@ -1,11 +1,14 @@
 """What is left of a dead replica's writes is covered once all have been asked."""
 
+import pytest
+
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.events import (
     Effect,
     PeersConfigured,
     PeerUp,
     RemoveMember,
+    StartOver,
     Tell,
     Tick,
 )
@@ -19,7 +22,7 @@ from kvnode.core.replication.messages import (
 from kvnode.core.versions.roster import NOT_CLOSED, Standing
 from kvnode.core.versions.version import Entry
 from kvnode.types import Dot, Millis, ReplicaId
-from tests.core.node.bench import Bench, address, sent
+from tests.core.node.bench import Bench, address, member, sent
 from tests.core.replication.entries import B, C, at, register
 
 KEY, OTHER = at(b"k"), at(b"other")
@@ -182,3 +185,36 @@ def test_removed_replica_is_let_go_and_not_met_again() -> None:
 
     assert C not in cluster.node.peers
     assert cluster.store.state().roster.gone(C)
+
+
+def _hears_of_a_closing(*, covered: int, knew: bool = False) -> list[Effect]:
+    """Let a node that covers so many writes of C hear that B gave up all but one."""
+    bench = Bench()
+    bench.turn(PeersConfigured(()))
+    bench.meet(B)
+    bench.meet(C)
+    for seq in range(1, covered + 1):
+        entry = register(Dot(C, seq))
+        bench.hear(C, Push(C, seq, seq, (wire_entry(KEY, entry),)))
+    removed = member(C)._replace(standing=Standing.REMOVED)
+    if knew:
+        bench.hear(B, Report(EMPTY, bench.now, members=(removed,)))
+    closed = removed._replace(closed_above=1)
+    return bench.hear(B, Report(EMPTY, bench.now, members=(closed,)))
+
+
+def test_who_has_what_all_others_have_given_up_starts_over() -> None:
+    """They claim to have it, would never ask for it, and hold something else for it."""
+    [effect] = [e for e in _hears_of_a_closing(covered=3) if isinstance(e, StartOver)]
+
+    assert "given up" in effect.reason
+
+
+@pytest.mark.parametrize(("covered", "knew"), [(1, False), (0, False), (3, True)])
+def test_closing_is_no_news_to_who_has_no_more_or_has_agreed_to_it(
+    *, covered: int, knew: bool
+) -> None:
+    """A delta may bring the claim before a report brings the closing."""
+    effects = _hears_of_a_closing(covered=covered, knew=knew)
+
+    assert not any(isinstance(effect, StartOver) for effect in effects)
