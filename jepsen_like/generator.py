@@ -9,7 +9,7 @@ damaged records).  If that is all that was left of an acknowledged write, its lo
 nobody's mistake, and a run would prove nothing.  So the plan is *quiet* before
 each of them: all other faults have ended, nobody asks for anything, and what was
 acknowledged has time to reach other nodes.  What was planned for the quiet time
-comes right after it.
+comes right after it, and lasts as long as it was to last.
 
 Where schedules of several nemeses meet, faults that make no sense are left out: a
 plan holds only what can come to be.
@@ -118,11 +118,7 @@ def quieted(steps: Sequence[Step], quiet_ms: int) -> tuple[Step, ...]:
     if not harms:
         return tuple(steps)
     quiets = [(harm.at - quiet_ms, harm.at) for harm in harms]
-    others = [
-        _moved(step, quiets) if _disturbs(step) else step
-        for step in steps
-        if not _takes_away(step)
-    ]
+    others = [_moved(step, quiets) for step in steps if not _takes_away(step)]
     ordered = sorted([*others, *harms], key=lambda step: step.at)
     return _with_endings(ordered, [begin for begin, _ in quiets])
 
@@ -131,12 +127,6 @@ def _takes_away(step: Step) -> bool:
     return isinstance(step, Strike) and isinstance(
         step.fault, Wipe | RestoreBackup | RemoveMember | FlipBits
     )
-
-
-def _disturbs(step: Step) -> bool:
-    if isinstance(step, Strike):
-        return not is_ending(step.fault) and not isinstance(step.fault, TakeBackup)
-    return True
 
 
 def _apart(harms: Sequence[Step], quiet_ms: int) -> list[Step]:
@@ -150,10 +140,18 @@ def _apart(harms: Sequence[Step], quiet_ms: int) -> list[Step]:
 
 
 def _moved(step: Step, quiets: Sequence[tuple[int, int]]) -> Step:
+    """Return *step* where it breaks no quiet."""
+    if isinstance(step, Strike) and isinstance(step.fault, TakeBackup):
+        return step  # it disturbs nobody
     at = step.at
     for begin, end in quiets:
         if begin <= at <= end:
-            at = end + 1
+            # What began before has an ending at *begin*; this one is of a fault that
+            # is moved, too, and must not come before it.
+            late = (
+                at - begin if isinstance(step, Strike) and is_ending(step.fault) else 0
+            )
+            at = end + 1 + late
     return _at(step, at)
 
 

@@ -6,7 +6,7 @@ What runs is kvnode's own assembly: core, driver, deltas, peer pool and data API
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cluster.simulated.chance import Chance
 from cluster.simulated.disk import Disk
@@ -53,7 +53,8 @@ class _Incarnation:
     One process: from its start to its end.
 
     `ready` and `ended` are for those outside: whoever waits for a task of a
-    process that is killed waits for ever.
+    process that is killed waits for ever.  `clients` are connections of the node
+    as it is: when it begins anew in the same process, its server ends them.
     """
 
     owner: Owner
@@ -63,6 +64,7 @@ class _Incarnation:
     assembly: Assembly | None = None
     background: "tuple[asyncio.Task[None], ...]" = ()
     stopping: "asyncio.Task[None] | None" = None
+    clients: dict[End, None] = field(default_factory=dict)
 
 
 class SimulatedNode:
@@ -158,6 +160,8 @@ class SimulatedNode:
             assert now.assembly is not None, "it has been running"
             await now.assembly.pool.close()
             await end_turns(now.assembly, list(now.background))
+            for client in tuple(now.clients):
+                client.close("the node begins anew")
             now.assembly = None
             self._network.end_listening(now.host)
         if now.stopping is not None:
@@ -185,9 +189,15 @@ class SimulatedNode:
         def accept_peer(end: End) -> None:
             loop.spawn(now.owner, take_peer(network, node.pool, end), "peer")
 
+        async def serve_client(end: End) -> None:
+            now.clients[end] = None
+            try:
+                await take_client(node, end, self.complain)
+            finally:
+                del now.clients[end]
+
         def accept_client(end: End) -> None:
-            client = take_client(node, end, self.complain)
-            loop.spawn(now.owner, client, "client")
+            loop.spawn(now.owner, serve_client(end), "client")
 
         listen(now.host, peer_address(self.name), accept_peer)
         listen(now.host, client_address(self.name), accept_client)

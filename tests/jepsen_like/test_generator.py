@@ -78,6 +78,19 @@ def test_all_is_well_and_silent_before_data_is_taken_away(
             last_busy = step.at
 
 
+@given(seed=seeds, names=chosen)
+@settings(max_examples=examples(100), deadline=None)
+def test_whatever_begins_ends(seed: int, names: list[str]) -> None:
+    """Also what was planned for the quiet before data is taken away, and is moved."""
+    wrong: list[Condition] = []
+
+    for step in _plan(seed, [*names, "pause", "wipe"]).steps:
+        if isinstance(step, Strike):
+            wrong = list(after(wrong, step.fault))
+
+    assert wrong == []
+
+
 def test_nemesis_leaves_operations_as_they_were() -> None:
     """Streams of chance are apart: one more nemesis changes no operation."""
     assert _asked(_plan(7, ["kill"])) == _asked(_plan(7, ["kill", "partition"]))

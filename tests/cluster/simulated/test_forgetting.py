@@ -141,6 +141,30 @@ def test_node_that_is_down_for_days_holds_up_forgetting_and_catches_up() -> None
     forgetful(main)
 
 
+def test_client_of_a_node_that_starts_over_is_served_by_what_it_becomes() -> None:
+    """It begins anew in the same process, whose server has ended all connections."""
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", ["key"])
+        await rested(cluster)
+        await cluster.take_backup("c")
+        await cluster.client("client", "a").delete("key")
+        await rested(cluster)
+        await cut_off(cluster, "c")
+        await cluster.restore_backup("c")
+        early = cluster.client("early", "c")
+        with pytest.raises(UnavailableError):
+            await early.get("key", deadline=0.5)
+
+        await cluster.heal()
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert await early.get("key") is None
+
+    forgetful(main)
+
+
 def test_removed_node_that_comes_back_starts_over_by_itself() -> None:
     """G3: it writes at once, nobody takes it for what it was, and it serves again."""
 
