@@ -83,7 +83,13 @@ states = st.builds(
 logs = st.lists(
     st.builds(
         ConflictRecord,
-        loser=st.builds(register, st.integers(1, 2**48 - 1), st.binary(max_size=20)),
+        loser=st.builds(
+            register,
+            st.integers(1, 2**48 - 1),
+            st.binary(max_size=20),
+            replica=replicas.filter(bool),
+            hlc=st.integers(0, 2**63 - 1),
+        ),
         winner=st.builds(Dot, replicas.filter(bool), st.integers(0, 2**48 - 1)),
         noticed_at=st.builds(Millis, st.integers(0, 2**48)),
     ),

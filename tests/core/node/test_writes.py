@@ -19,7 +19,7 @@ from kvnode.core.node.commands import (
 )
 from kvnode.core.replication.messages import Push, wire_entry
 from kvnode.core.versions.session import Session
-from kvnode.core.versions.version import Kind
+from kvnode.core.versions.version import NEVER, Kind
 from kvnode.types import Dot, HlcTimestamp, Millis
 from tests.core.node.bench import START, Bench
 from tests.core.replication.entries import A, B, at, register
@@ -60,12 +60,14 @@ def test_stamp_is_above_the_clock_the_stored_and_the_session(
 
 
 commands = st.one_of(
-    st.builds(Put, st.just(KEY), st.binary(max_size=3), if_absent=st.booleans()),
     st.builds(
         Put,
         st.just(KEY),
         st.binary(max_size=3),
-        if_dot=st.builds(Dot, st.just(A), st.integers(1, 9)),
+        st.just(""),
+        st.just(NEVER),
+        st.booleans(),
+        st.none() | st.builds(Dot, st.just(A), st.integers(1, 9)),
     ),
     st.just(Delete(KEY)),
     st.just(AddToCounter(KEY, 1)),
