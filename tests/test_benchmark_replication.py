@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.scale.arithmetic import compared_with
 from tests.benchmarks.__main__ import REPLICATION_SECTIONS, parse_options
 from tests.benchmarks.costs.clocks import ClockCosts
-from tests.benchmarks.costs.resting import Rest
+from tests.benchmarks.costs.resting import PEER_COUNTS, Rest
 from tests.benchmarks.costs.section import costs_of
 from tests.benchmarks.costs.writing import Pushing, WriteCosts
 from tests.benchmarks.fact import Fact, ratios
@@ -153,43 +154,34 @@ def test_ratio_is_of_spans_of_the_same_thing() -> None:
 
 
 def test_costs_are_found_again_in_figures_made_of_them() -> None:
-    """Reports and clocks are taken off and put back, so nothing counts twice."""
+    """Links, comparisons and probes are told apart by numbers of peers."""
     rests = [
         Rest(
             peers=n,
-            micros=5_000 + 500 * n + 7 * n * n,
+            micros=5_000 + 50 * n + 400 * compared_with(n) + 300 * min(1, n),
             memory_bytes=30_000_000 + 250_000 * n + 200 * n * (n + 1),
-            received_bytes=100 * n + 60 * n * n,
+            received_bytes=3 * n + 100 * compared_with(n) + 80 * min(1, n),
         )
-        for n in (0, 10, 50, 100)
+        for n in PEER_COUNTS
     ]
     writes = WriteCosts(5000, 150, 40, 175, 6000, 300)
     pushing = [Pushing(n, 100 + 10 * n, 5000) for n in (0, 4, 8)]
 
-    costs = costs_of(writes, pushing, rests, ClockCosts(200, 15, 11, 67, 3))
+    costs = costs_of(writes, pushing, rests, ClockCosts(200, 15, 3))
 
     assert costs.write_micros == pytest.approx(100)
     assert costs.push_micros == pytest.approx(10)
     assert costs.receive_micros == 40
     assert costs.idle_micros == pytest.approx(5_000)
-    assert costs.peer_micros == pytest.approx(500)
-    assert costs.report_member_micros == pytest.approx(7)
+    assert costs.link_micros == pytest.approx(50)
+    assert costs.digest_micros == pytest.approx(400)
+    assert costs.probe_micros == pytest.approx(300)
+    assert costs.entry_micros == 3
     assert costs.node_bytes == pytest.approx(30e6)
     assert costs.peer_bytes == pytest.approx(250e3)
-    assert costs.report_bytes == pytest.approx(100)
-    assert costs.report_member_bytes == pytest.approx(60)
-
-
-def test_bytes_that_nobody_counted_are_those_of_the_messages() -> None:
-    """On systems without counters the arithmetic goes on from the code's sizes."""
-    rests = [Rest(n, 5_000.0, 30_000_000, None) for n in (0, 10, 50)]
-    writes = WriteCosts(5000, 150, 40, None, 6000, None)
-
-    costs = costs_of(
-        writes, [Pushing(0, 100, 5000)], rests, ClockCosts(200, 15, 11, 67, 3)
-    )
-
-    assert (costs.report_bytes, costs.report_member_bytes) == (11, 67)
+    assert costs.link_bytes == pytest.approx(3)
+    assert costs.digest_bytes == pytest.approx(100)
+    assert costs.probe_bytes == pytest.approx(80)
 
 
 @pytest.mark.skipif(not is_counting(), reason=f"{sys.platform} tells no counters")

@@ -4,8 +4,6 @@ from cluster.scale.arithmetic import (
     Bounds,
     Break,
     Load,
-    Manner,
-    Way,
     breaks,
     load_at,
 )
@@ -18,8 +16,6 @@ __all__ = [
     "Break",
     "Costs",
     "Load",
-    "Manner",
-    "Way",
     "breaks",
     "fit",
     "load_at",

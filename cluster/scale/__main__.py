@@ -5,9 +5,8 @@ Work out what measured costs come to in clusters of many sizes.
     python -m cluster.scale costs.json
     python -m cluster.scale costs.json --set probe_micros=210 --set link_micros=9
 
-Prints a table of Markdown for nodes that are all connected, and one for nodes that
-have few links.  `--set` gives a cost that the file does not have, or another value
-for one that it has, in the unit of its name.
+Prints a table of Markdown, and what breaks first.  `--set` gives another value for a
+cost, in the unit of its name.
 """
 
 import json
@@ -32,7 +31,11 @@ def read_costs(file: Path) -> Costs:
     if not isinstance(content, dict) or not content.get("costs"):
         msg = f"{file} has no costs: measure them with --only costs"
         raise ValueError(msg)
-    return Costs(**content["costs"])
+    try:
+        return Costs(**content["costs"])
+    except TypeError as error:
+        msg = f"{file} has costs of another version ({error}): measure them again"
+        raise ValueError(msg) from error
 
 
 def _setting(text: str) -> tuple[str, float]:

@@ -1,8 +1,7 @@
 """
 What was measured of one node, as the arithmetic for many nodes needs it.
 
-`python -m tests.benchmarks --only costs` measures all of it; `docs/scale.md` says
-how.  What no layer does yet is None, and so is whatever would follow from it.
+`python -m tests.benchmarks --only costs` measures all of it; `docs/scale.md` says how.
 """
 
 from dataclasses import dataclass, fields
@@ -19,21 +18,20 @@ class Costs:
             acknowledgement included.
         receive_micros: CPU for a write that a peer pushes here.
         idle_micros: CPU each second of a node without peers.
-        peer_micros: More of it for each connected peer.
-        report_member_micros: More of it for each peer and each member that the
-            reports to and from it name.
+        link_micros: More of it for each connected peer.
+        digest_micros: More of it for each peer that digests are compared with, both
+            ways.
+        probe_micros: More of it for probing one member, and answering one.
+        entry_micros: CPU to write one replica's entry of a clock into a report, and to
+            read one.
         push_bytes: Of one write, as a peer receives it.
-        report_bytes: Each second, of a peer's report that names nobody.
-        report_member_bytes: More of it for each member named.
+        link_bytes: Received each second of a connected peer.
+        digest_bytes: More of it of each that digests are compared with (D8).
+        probe_bytes: More of it by probes.
         node_bytes: Memory of a node without peers and entries.
         peer_bytes: More of it for each connected peer.
         clock_entry_bytes: Memory of one replica's entry in a clock.
         clock_entry_wire_bytes: The same on the wire.
-        round_micros: CPU each second of comparing digests with one random peer,
-            both sides' part; None before it is measured.
-        round_bytes: Of the same, as one side receives it (D8).
-        probe_micros: CPU each second of probing one member and being probed.
-        link_micros: CPU each second of a connected peer that is not reported to.
 
     Raises:
         ValueError: A cost is negative.
@@ -43,23 +41,22 @@ class Costs:
     push_micros: float
     receive_micros: float
     idle_micros: float
-    peer_micros: float
-    report_member_micros: float
+    link_micros: float
+    digest_micros: float
+    probe_micros: float
+    entry_micros: float
     push_bytes: float
-    report_bytes: float
-    report_member_bytes: float
+    link_bytes: float
+    digest_bytes: float
+    probe_bytes: float
     node_bytes: float
     peer_bytes: float
     clock_entry_bytes: float
     clock_entry_wire_bytes: float
-    round_micros: float | None = None
-    round_bytes: float | None = None
-    probe_micros: float | None = None
-    link_micros: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and value < 0:
+            if value < 0:
                 msg = f"{field.name} is {value}: a cost is not negative"
                 raise ValueError(msg)

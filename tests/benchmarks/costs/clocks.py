@@ -15,7 +15,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.replication.messages import Report
 from kvnode.transport.wire import decode_message, encode_message
 from kvnode.types import Millis, ReplicaId
-from tests.benchmarks.costs.idle_peers import WRITES_EACH, members
+from tests.benchmarks.costs.idle_peers import WRITES_EACH
 from tests.benchmarks.dataset import SEED
 
 REPLICAS = 1000
@@ -25,13 +25,11 @@ NOW = Millis(1_700_000_000_000)
 
 @dataclass(frozen=True, slots=True)
 class ClockCosts:
-    """Of one entry, in a clock of a thousand; and of a report that names them all."""
+    """Of one entry, in a clock of a thousand."""
 
     memory_bytes: float
     wire_bytes: float
-    report_bytes: int  # without entries and members
-    report_member_bytes: float  # an entry of its clock, and a member it knows
-    report_member_micros: float  # to encode it once and decode it once
+    micros: float  # to encode it once and decode it once, in a report
 
 
 def clock_of(replicas: int) -> VersionVector:
@@ -44,9 +42,8 @@ def clock_of(replicas: int) -> VersionVector:
 def measure_clocks() -> ClockCosts:
     """Return what entries and members cost."""
     clock = clock_of(REPLICAS)
-    wire = len(encode_message(Report(clock, NOW)).SerializeToString())
     empty = len(encode_message(Report(VersionVector(), NOW)).SerializeToString())
-    report = Report(clock, NOW, members(REPLICAS))
+    report = Report(clock, NOW)
     full = encode_message(report).SerializeToString()
     read = decode_message(pb.PeerMessage.FromString(full))
     assert read == report, "a report is read as it was written"
@@ -57,10 +54,8 @@ def measure_clocks() -> ClockCosts:
     micros = (process_time_ns() - began) / 1000 / REPEATS / REPLICAS
     return ClockCosts(
         memory_bytes=_memory_bytes(REPLICAS) / REPLICAS,
-        wire_bytes=(wire - empty) / REPLICAS,
-        report_bytes=empty,
-        report_member_bytes=(len(full) - empty) / REPLICAS,
-        report_member_micros=micros,
+        wire_bytes=(len(full) - empty) / REPLICAS,
+        micros=micros,
     )
 
 

@@ -4,10 +4,11 @@ Many peers that have nothing to say, in one process, to burden one real node.
 `python -m tests.benchmarks.costs.idle_peers HOST:PORT CLUSTER COUNT`
 
 Each dials the node over a TCP connection and a stream of its own, and compares
-digests with it every second as a node does: with a clock in which all COUNT have
-written, and with all others as members it knows.  The one delta that the node then
-asks for is empty.  What the node pushes is acknowledged at once and forgotten.  To
-the node it is a cluster of COUNT + 1 in which nobody else writes; only that a peer
+digests with it as a node does: every second, or in turn where there are many peers,
+with a clock in which all COUNT have written, and with all others as members it knows.
+The one delta that the node then asks for is empty.  What the node pushes is
+acknowledged at once and forgotten.  Each probes the node in turn, and answers probes.
+To the node it is a cluster of COUNT + 1 in which nobody else writes; only that a peer
 has no address, so that nobody is dialed, and a long name instead.
 """
 
@@ -17,12 +18,15 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from random import Random
 
 import grpc
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.membership.messages import Ack, Health, Ping, Update
+from kvnode.core.node.comparing import COMPARED_WITH_ALL_MAX
 from kvnode.core.node.events import PeerDown, PeerUp, Received
 from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.replication.messages import (
@@ -88,6 +92,7 @@ class IdlePeer:
     def __init__(
         self, own: PeerAddress, everyone: tuple[PeerAddress, ...], cluster: str
     ) -> None:
+        self._own = own
         self._known = tuple(peer for peer in everyone if peer != own)
         self._clock = VersionVector.of({peer.replica: WRITES_EACH for peer in everyone})
         self._roster = Roster(
@@ -126,6 +131,9 @@ class IdlePeer:
             case Received(_, Report(members=members, floor=floor)):
                 self._roster = self._roster.join(members)
                 self._floor = floor
+            case Received(peer, Ping(number)):
+                alive = Update(self._own.replica, 0, Health.ALIVE)
+                self._pool.send(peer, Ack(number, _now(), (alive,)))
             case Received(peer, Push(origin, first, last, _)):
                 self._clock = self._clock.with_range(origin, first, last)
                 self._pool.send(peer, PushAcknowledgement(origin, first, last))
@@ -136,22 +144,30 @@ class IdlePeer:
         """Dial *address* after *delay_seconds* and report for ever."""
         await asyncio.sleep(delay_seconds)
         self._pool.dial(PeerAddress(name="", address=address))
-        while True:
+        others = len(self._known) + 1
+        rounds = others if others > COMPARED_WITH_ALL_MAX else 1
+        for number in count(Random(self._own.name).randrange(others)):
             await asyncio.sleep(REPORT_SECONDS)
-            now = Millis(time.time_ns() // 1_000_000)
             for peer in self._pool.connected():
-                self._pool.send(peer, Digest(self._view(), 0, now))
+                if number % rounds == 0:
+                    self._pool.send(peer, Digest(self._view(), 0, _now()))
+                if number % others == 0:
+                    self._pool.send(peer, Ping(number, peer))
 
     def _view(self) -> int:
         return view_digest(self._clock, EMPTY, self._roster.digest(), self._floor)
 
 
-async def _run(address: str, cluster: str, count: int) -> None:
-    everyone = members(count)
+def _now() -> Millis:
+    return Millis(time.time_ns() // 1_000_000)
+
+
+async def _run(address: str, cluster: str, peer_count: int) -> None:
+    everyone = members(peer_count)
     peers = [IdlePeer(own, everyone, cluster) for own in everyone]
     running = asyncio.gather(
         *(
-            peer.run(address, REPORT_SECONDS * number / count)
+            peer.run(address, REPORT_SECONDS * number / peer_count)
             for number, peer in enumerate(peers)
         )
     )

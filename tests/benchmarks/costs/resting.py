@@ -22,7 +22,9 @@ from tests.benchmarks.systems.local_nodes import (
 )
 from tests.benchmarks.systems.peer_bytes import PeerBytes, is_counting
 
-PEER_COUNTS = (0, 10, 50, 100)
+PEER_COUNTS = (0, 10, 30, 50, 100, 200)
+"""With up to 32 digests are compared every second, with more in turn."""
+
 CLUSTER_SIZES = (2, 4, 8)
 
 
@@ -37,7 +39,7 @@ class Rest:
 
 
 async def measure_burdened(directory: Path, *, seconds: float) -> list[Rest]:
-    """Return what one node takes with each of 0, 10, 50 and 100 idle peers."""
+    """Return what one node takes with each number of idle peers."""
     found = []
     async with local_nodes(directory, sites(1)) as cluster:
         for count in PEER_COUNTS:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.scale import Costs, fit
+from cluster.scale.arithmetic import compared_with
 from tests.benchmarks.costs.clocks import ClockCosts, measure_clocks
 from tests.benchmarks.costs.resting import Rest, measure_burdened, measure_clusters
 from tests.benchmarks.costs.writing import (
@@ -53,16 +54,15 @@ def costs_of(
     """
     Return the costs that the arithmetic needs.
 
-    What reports cost for each peer and member is at least what their encoding and
-    decoding take by themselves, so that is taken off before the rest is fitted,
-    and put back; likewise clocks in memory.  Bytes that nobody counted are those
-    of the messages, without gRPC's framing.
+    What a link, a comparison and a probe cost is told apart by least squares over
+    the numbers of peers.  Clocks in memory are taken off before the rest is fitted.
+    Bytes that nobody counted are 0.
     """
-    rows = [(1, rest.peers, rest.peers**2) for rest in resting]
-    surely = clocks.report_member_micros
-    idle, peer, member = fit(
-        rows, [rest.micros - surely * rest.peers**2 for rest in resting]
-    )
+    rows = [
+        (1, rest.peers, compared_with(rest.peers), min(1, rest.peers))
+        for rest in resting
+    ]
+    idle, link, digest, probe = fit(rows, [rest.micros for rest in resting])
     node_bytes, peer_bytes = fit(
         [row[:2] for row in rows],
         [
@@ -70,7 +70,7 @@ def costs_of(
             for rest in resting
         ],
     )
-    report, named = fit(
+    link_bytes, digest_bytes, probe_bytes = fit(
         [row[1:] for row in rows], [rest.received_bytes or 0.0 for rest in resting]
     )
     write, push = fit([(1, one.peers) for one in pushing], [o.micros for o in pushing])
@@ -79,11 +79,14 @@ def costs_of(
         push_micros=push,
         receive_micros=writes.receiver_micros,
         idle_micros=idle,
-        peer_micros=peer,
-        report_member_micros=surely + member,
+        link_micros=link,
+        digest_micros=digest,
+        probe_micros=probe,
+        entry_micros=clocks.micros,
         push_bytes=writes.received_bytes or 0.0,
-        report_bytes=report or clocks.report_bytes,
-        report_member_bytes=named or clocks.report_member_bytes,
+        link_bytes=link_bytes,
+        digest_bytes=digest_bytes,
+        probe_bytes=probe_bytes,
         node_bytes=node_bytes,
         peer_bytes=peer_bytes,
         clock_entry_bytes=clocks.memory_bytes,
@@ -123,12 +126,15 @@ def _derived(costs: Costs) -> list[Fact]:
     facts.add("CPU of a write, no peers", round(costs.write_micros, 1), "us")
     facts.add("CPU of a write, each peer", round(costs.push_micros, 2), "us")
     facts.add("CPU, no peers", round(costs.idle_micros), "us/s")
-    facts.add("CPU, each peer", round(costs.peer_micros, 1), "us/s")
-    facts.add("CPU, each peer x member", round(costs.report_member_micros, 2), "us/s")
+    facts.add("CPU, each link", round(costs.link_micros, 1), "us/s")
+    facts.add("CPU, each peer compared with", round(costs.digest_micros, 1), "us/s")
+    facts.add("CPU, probes", round(costs.probe_micros, 1), "us/s")
+    facts.add("CPU, each clock entry of a report", round(costs.entry_micros, 2), "us")
     facts.add("memory, no peers", round(costs.node_bytes / 2**20, 1), "MiB")
     facts.add("memory, each peer", round(costs.peer_bytes / 2**10, 1), "KiB")
     facts.add("memory, each clock entry", round(costs.clock_entry_bytes), "B")
     facts.add("wire, each clock entry", round(costs.clock_entry_wire_bytes, 1), "B")
-    facts.add("wire, each peer", round(costs.report_bytes), "B/s")
-    facts.add("wire, each peer x member", round(costs.report_member_bytes, 1), "B/s")
+    facts.add("wire, each link", round(costs.link_bytes, 1), "B/s")
+    facts.add("wire, each peer compared with", round(costs.digest_bytes, 1), "B/s")
+    facts.add("wire, probes", round(costs.probe_bytes, 1), "B/s")
     return facts.found

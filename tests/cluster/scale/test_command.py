@@ -1,16 +1,16 @@
 """The command that works out what measured costs come to."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from cluster.scale import Manner, Way, table
+from cluster.scale import table
 from cluster.scale.__main__ import main, read_costs
-from cluster.scale.table import BOUNDS, HEADINGS, LINKS, UNKNOWN
+from cluster.scale.table import BOUNDS, HEADINGS
 from kvnode.core.node.address_book import PEERS_MAX
-from tests.cluster.scale.test_arithmetic import EXAMPLE, MEASURED
+from tests.cluster.scale.test_arithmetic import EXAMPLE
 
 
 @pytest.fixture
@@ -22,38 +22,46 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_costs_are_read_as_they_were_written(results: Path) -> None:
-    """Those that are not measured stay so."""
+    """By their names."""
     assert read_costs(results) == EXAMPLE
 
 
-def test_table_has_every_size_and_says_what_it_does_not_know() -> None:
-    """A cell without a figure is never empty, and never a guess."""
-    lines = table(EXAMPLE, Way(Manner.FEW_LINKS, LINKS), sizes=(3, 1000)).splitlines()
+def test_table_has_every_size() -> None:
+    """And a cell for each heading."""
+    lines = table(EXAMPLE, sizes=(3, 1000)).splitlines()
 
     cells = [line.strip("| ").split(" | ") for line in lines]
     assert cells[0] == list(HEADINGS)
     assert [row[0] for row in cells[2:]] == ["3", "1,000"]
-    assert [row[1] for row in cells[2:]] == ["2", "5"]
-    assert all(row[2] == row[3] == row[6] == row[7] == UNKNOWN for row in cells[2:])
+    assert [row[1] for row in cells[2:]] == ["2", "999"]
     assert {len(row) for row in cells} == {len(HEADINGS)}
 
 
-def test_command_prints_both_ways_and_what_breaks(
+def test_command_prints_the_table_and_what_breaks(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the new layers' costs given by hand, nothing is unknown any more."""
+    """With a cost given by hand in the place of the file's."""
     assert main([str(results)]) == 0
-    partly = capsys.readouterr().out
-    measured = asdict(MEASURED)
-    added = ("round_micros", "round_bytes", "probe_micros", "link_micros")
-    settings = [f"--set={name}={measured[name]}" for name in added]
-    assert main([str(results), *settings]) == 0
-    wholly = capsys.readouterr().out
+    measured = capsys.readouterr().out
+    assert main([str(results), "--set=link_micros=5000"]) == 0
+    changed = capsys.readouterr().out
 
-    assert "connections from 1,026 nodes on" in partly
-    assert UNKNOWN in partly
-    assert UNKNOWN not in wholly
-    assert table(MEASURED, Way(Manner.FEW_LINKS, LINKS)) in wholly
+    assert table(EXAMPLE) in measured
+    assert "connections from 1,026 nodes on" in measured
+    assert table(replace(EXAMPLE, link_micros=5000)) in changed
+
+
+def test_costs_of_another_version_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They name what is not known any more."""
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps({"costs": asdict(EXAMPLE) | {"peer_micros": 5}}))
+
+    with pytest.raises(SystemExit):
+        main([str(file)])
+
+    assert "peer_micros" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
