@@ -5,7 +5,8 @@ All nemeses by name, and the one that mixes them.
 those that take away what a node alone may have known (`bit-flips`, `wipe`,
 `restore-backup`, `member-churn`): these need quiet before them, and mixing would
 never leave any; and `rolling-upgrade`, which takes a second version that most runs do
-not have.
+not have.  `mixed-real` mixes those that processes on a machine can suffer: their TCP
+repeats and reorders nothing, and the machine's disk is not theirs to fill or to slow.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +19,14 @@ from jepsen_like.nemesis.disturbances import DISTURBANCES
 from jepsen_like.nemesis.hostile import HOSTILE
 from jepsen_like.nemesis.identities import IDENTITIES
 from jepsen_like.nemesis.members import CHURN, RACES
-from jepsen_like.nemesis.nemesis import Nemesis, UnfitNemesisError
+from jepsen_like.nemesis.nemesis import Draw, Nemesis, UnfitNemesisError
 from jepsen_like.nemesis.partitions import PARTITIONS
 from jepsen_like.nemesis.processes import PROCESSES
 from jepsen_like.nemesis.versions import VERSIONS
 from jepsen_like.plan import Strike
 
 _NOT_MIXED = ("bit-flips",)
+_NOT_REAL = ("duplication", "reordering", "disorder", "disk-full", "disk-slow")
 _MIXED_AT_ONCE = 3
 
 _MIXABLE = tuple(
@@ -42,10 +44,15 @@ _MIXABLE = tuple(
 )
 
 
-def _mixed(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[Strike]:
-    fitting = [each for each in _MIXABLE if each.nodes_min <= len(nodes)]
-    for nemesis in random.sample(fitting, random.randint(2, _MIXED_AT_ONCE)):
-        yield from nemesis.strikes(random, nodes, duration_ms)
+def _mix_of(choice: Sequence[Nemesis]) -> Draw:
+    def mixed(
+        random: Random, nodes: Sequence[str], duration_ms: int
+    ) -> Iterator[Strike]:
+        fitting = [each for each in choice if each.nodes_min <= len(nodes)]
+        for nemesis in random.sample(fitting, random.randint(2, _MIXED_AT_ONCE)):
+            yield from nemesis.strikes(random, nodes, duration_ms)
+
+    return mixed
 
 
 def _none(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[Strike]:
@@ -68,7 +75,12 @@ NEMESES: Mapping[str, Nemesis] = MappingProxyType(
             *RACES,
             *HOSTILE,
             *VERSIONS,
-            Nemesis("mixed", "Do two or three of these at once.", _mixed),
+            Nemesis("mixed", "Do two or three of these at once.", _mix_of(_MIXABLE)),
+            Nemesis(
+                "mixed-real",
+                "The same, of those that processes on a machine can suffer.",
+                _mix_of([each for each in _MIXABLE if each.name not in _NOT_REAL]),
+            ),
         )
     }
 )
