@@ -21,6 +21,7 @@ from jepsen_like.cli.planning import (
     NemesisNames,
     NodeCount,
     OperationCount,
+    PreviousInstall,
     Seconds,
     StoreSettings,
     SystemName,
@@ -64,6 +65,7 @@ def explore(
     keys: KeyCount = 4,
     seconds: Seconds = 10.0,
     settings: StoreSettings = None,
+    previous_install: PreviousInstall = None,
     jobs: Annotated[
         int,
         typer.Option(
@@ -114,7 +116,8 @@ def explore(
         workers,
         keys,
         seconds,
-        settings=tuple(settings or ()),
+        previous_install,
+        tuple(settings or ()),
     )
     with complaints():
         sweep = wish.sweep()
@@ -273,18 +276,17 @@ def _kept(
         "steps_before": len(sweep.plan(explored.seed).steps),
         "runs": runs,
         "minimal": is_minimal,
-        "replay": replay_command(path, sweep.system),
+        "replay": replay_command(path, sweep.system, sweep.previous),
     }
 
 
 def _shrunk(sweep: "Sweep", seed: int) -> "Shrunk | None":
     """Return the plan of *seed* cut down, or None if it fails no more."""
-    from jepsen_like.runner.worlds import run_plan_on
     from jepsen_like.shrinking import DoesNotFailError, shrink
 
     with busy(f"cutting down seed {seed}"):
         try:
-            return shrink(sweep.plan(seed), run_plan_on(sweep.system))
+            return shrink(sweep.plan(seed), sweep.world())
         except DoesNotFailError:
             return None  # only where a run does not repeat itself
 

@@ -129,6 +129,7 @@ class Wish:
             Extent(self.operations, self.workers, self.keys, round(self.seconds * 1e3)),
             self.system,
             _settings_of(self.settings),
+            self.previous_install,
         )
         sweep.plan(0)  # so that what cannot be planned is refused before all work
         return sweep

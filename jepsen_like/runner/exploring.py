@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from jepsen_like import generator
 from jepsen_like.plan import Plan
 from jepsen_like.runner.judging import judge_run
-from jepsen_like.runner.run import described
+from jepsen_like.runner.run import RunPlan, described
 from jepsen_like.runner.worlds import run_plan_on
 from jepsen_like.shrinking import Symptom, symptom_of
 from jepsen_like.verdict import Judgement, Verdict, combined
@@ -38,6 +39,7 @@ class Sweep:
         extent: How much is asked for.
         system: Where they run; `jepsen_like.runner.worlds` says what there is.
         settings: Of the store, each a name and a value.
+        previous: Where a previous version is installed, for processes to begin with.
     """
 
     workload: str
@@ -46,6 +48,16 @@ class Sweep:
     extent: Extent
     system: str
     settings: tuple[tuple[str, str], ...] = ()
+    previous: Path | None = None
+
+    def world(self) -> RunPlan:
+        """
+        Return what runs its plans.
+
+        Raises:
+            UnknownWorldError: There is no such system, or it has no other version.
+        """
+        return run_plan_on(self.system, previous=self.previous)
 
     def plan(self, seed: int) -> Plan:
         """
@@ -85,7 +97,7 @@ def explore_seed(sweep: Sweep, seed: int) -> Explored:
     """Return what *seed* gives."""
     plan = sweep.plan(seed)
     try:
-        run = run_plan_on(sweep.system)(plan)
+        run = sweep.world()(plan)
         judgements = judge_run(run, plan)
     except Exception as error:  # noqa: BLE001 - one seed's mistake is its result
         return Explored(seed, Verdict.UNKNOWN, None, described(error), 0, 0)
@@ -128,7 +140,7 @@ def explore(
         ValueError: The sweep has no plans, or no system.
     """
     until = time.monotonic() + seconds_max
-    run_plan_on(sweep.system)  # so that what cannot work fails here, and at once
+    sweep.world()  # so that what cannot work fails here, and at once
     if jobs == 1:
         for seed in seeds:
             if time.monotonic() > until:

@@ -75,3 +75,13 @@ def test_no_seed_in_the_time_is_unknown(tmp_path: Path) -> None:
     )
 
     assert code == 3, output
+
+
+def test_system_without_another_version_is_refused_at_once(tmp_path: Path) -> None:
+    """Before any seed is begun; so is a simulation, which is one process."""
+    code, output = _explore(
+        "linearizable", tmp_path, "--previous-install", str(tmp_path)
+    )
+
+    assert code == 2, output
+    assert "has no previous version to begin with" in " ".join(output.split())
