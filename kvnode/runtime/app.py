@@ -47,6 +47,7 @@ from kvnode.runtime.assembly import (
 )
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.departure import Departures
+from kvnode.runtime.handover import hand_over
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
@@ -207,6 +208,8 @@ def _add_services(
 async def stop(node: RunningNode) -> None:
     """Stop *node*: what was accepted is finished, what was told stays true."""
     await node.health.enter_graceful_shutdown()
+    if not await hand_over(node.assembly.driver):
+        logger.warning("not all peers have acknowledged what was written here last")
     await node.assembly.pool.close()
     await node.server.stop(STOP_GRACE_SECONDS)
     await end_turns(node.assembly, node.background)

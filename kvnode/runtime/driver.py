@@ -192,6 +192,11 @@ class Driver(ReaderSide):
         """Queue what the operator wants, or housekeeping; there are few of them."""
         self._inbox.put(event, 1, 0)
 
+    @property
+    def unanswered(self) -> int:
+        """Return how many write requests were taken and are not answered yet."""
+        return len(self._replies)
+
     def refuse_writes(self, reason: str) -> None:
         """Take no client writes from now on and say why; empty = take them again."""
         self._refusing_writes = reason

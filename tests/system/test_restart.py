@@ -12,7 +12,7 @@ import pytest
 
 from kvnode.client import NodeStatus, Put
 from tests.system.history import Ended, History, ending
-from tests.system.nodes import Fleet, ServedNode, everything
+from tests.system.nodes import Fleet, ServedNode, connected, everything
 
 pytestmark = pytest.mark.system
 
@@ -142,3 +142,18 @@ async def test_settings_that_are_wrong_stop_the_start_with_the_reason(
 
     assert "durability" in node.log
     assert "Traceback" not in node.log
+
+
+async def test_write_is_elsewhere_when_its_node_has_stopped(fleet: Fleet) -> None:
+    """Whoever is told that it was stored may take the machine away."""
+    a, b = fleet.add_peers("a", "b", link_delay_ms=300)
+    await fleet.start([a, b])
+    await connected(a, b)
+    here, there = await fleet.client(a), await fleet.client(b)
+
+    await here.put("k", b"v")
+    await a.stop()
+
+    found = await there.get("k")
+    assert found is not None
+    assert found.value == b"v"
