@@ -34,7 +34,6 @@ HOST = "127.0.0.1"
 
 DRAWN_PORTS = (10_000, 32_000)
 """Below the range from which Linux takes ports for outgoing connections."""
-CLUSTER_NAME = "local"
 START_SECONDS = 60.0
 """A node starts in about a second; a big store on a busy machine takes longer."""
 STOP_SECONDS = 10.0
@@ -81,7 +80,9 @@ class ProcessCluster:
         home = StateDirectory(directory.resolve())
         if not home.exists:
             ports = free_ports(topology.names, first_port)
-            home.save(ClusterState(topology, ports, durability))
+            # A node left over from another cluster may dial one of these ports.
+            name = f"local-{secrets.token_hex(4)}"
+            home.save(ClusterState(topology, ports, durability, name=name))
             return cls(directory)
         state = home.load()
         if state.topology.sites != topology.sites:
@@ -95,6 +96,11 @@ class ProcessCluster:
     def topology(self) -> Topology:
         """The sites and the distances between them."""
         return self._state.topology
+
+    @property
+    def name(self) -> str:
+        """The cluster's name: no two that were ever made have the same."""
+        return self._state.name
 
     @property
     def cuts(self) -> frozenset[frozenset[str]]:
@@ -290,7 +296,7 @@ class ProcessCluster:
             {
                 "name": name,
                 "region": topology.site(name).region,
-                "cluster": CLUSTER_NAME,
+                "cluster": self.name,
                 "data_directory": str(self.data_directory(name)),
                 "listen": self.endpoint(name),
                 "peers": [

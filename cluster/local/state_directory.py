@@ -32,12 +32,22 @@ DEFAULT_DIRECTORY = Path(".kvnode-cluster")
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """A cluster as it should be; *cuts* are the pairs that cannot talk."""
+    """
+    A cluster as it should be.
+
+    Attributes:
+        topology: Its sites.
+        ports: Where each listens.
+        durability: `fsync` or `relaxed`.
+        cuts: The pairs that cannot talk.
+        name: By which its nodes know each other; another cluster's are turned away.
+    """
 
     topology: Topology
     ports: Mapping[str, int]
     durability: str = "fsync"
     cuts: frozenset[frozenset[str]] = frozenset()
+    name: str = "local"
 
     def with_cuts(self, cuts: frozenset[frozenset[str]]) -> "ClusterState":
         """Return this state with exactly *cuts*."""
@@ -48,6 +58,7 @@ class ClusterState:
         return json.dumps(
             {
                 "format": FORMAT,
+                "name": self.name,
                 "durability": self.durability,
                 "sites": [
                     {
@@ -92,6 +103,7 @@ class ClusterState:
                 ports={site["name"]: int(site["port"]) for site in document["sites"]},
                 durability=str(document["durability"]),
                 cuts=frozenset(frozenset(cut) for cut in document["cuts"]),
+                name=str(document.get("name", "local")),  # earlier ones had that
             )
         except (KeyError, TypeError, TopologyError) as error:
             msg = f"not the description of a cluster: {error!r}"

@@ -37,7 +37,7 @@ from cluster.fault_proxy.proxy import HOST
 from cluster.local.installation import Installation
 from cluster.local.node_process import ProcessState
 from cluster.local.small_disk import SmallDisk
-from cluster.processes import CLUSTER_NAME, ProcessCluster
+from cluster.processes import ProcessCluster
 from cluster.topology import Site, Topology
 from jepsen_like.adapters import kvnode_hostile
 from jepsen_like.adapters.kvnode_client import KvnodeClient, Memory
@@ -423,7 +423,7 @@ class KvnodeProcesses:
                     if isinstance(fault, Flood)
                     else kvnode_hostile.garble
                 )
-                await send(address, CLUSTER_NAME, _claim(peer), fault.messages)
+                await send(address, self.cluster.name, _claim(peer), fault.messages)
             finally:
                 for link, conditions in zip(links, before, strict=True):
                     self.proxy.set(link, conditions)

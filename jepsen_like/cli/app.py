@@ -6,6 +6,7 @@ there are part of the program: the judge alone (`check`) can be shipped without
 what runs systems.
 """
 
+import signal
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
@@ -64,4 +65,7 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the program; the process ends with its exit code."""
+    # Ending by SIGTERM or with the terminal must end the nodes just as Ctrl-C does.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     app(prog_name="jepsen_like")

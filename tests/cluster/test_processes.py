@@ -60,7 +60,17 @@ def test_cluster_made_again_keeps_its_ports_and_takes_new_distances(
     second = ProcessCluster.create(tmp_path, THREE_CITIES.scaled(2))
 
     assert second.endpoint("tokyo") == first.endpoint("tokyo")
+    assert second.name == first.name
     assert second.topology.delay("tokyo", "virginia") == 150
+
+
+def test_no_two_clusters_have_the_same_name(tmp_path: Path) -> None:
+    """A node that is left over from one finds the other's ports, and is turned away."""
+    one, other = (
+        ProcessCluster.create(tmp_path / name, THREE_CITIES) for name in ("a", "b")
+    )
+
+    assert one.name != other.name
 
 
 def test_cluster_of_other_sites_is_refused(tmp_path: Path) -> None:

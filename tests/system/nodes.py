@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from zlib import crc32
 
 import psutil
 
@@ -42,7 +43,8 @@ class ServedNode:
             "name": name,
             "listen": self.endpoint,
             "data_directory": str(self.data_directory),
-            "cluster": "system-test",
+            # One left over from another test may dial this one's port.
+            "cluster": f"test-{crc32(str(home.parent).encode()):08x}",
             "fault_injection": True,
             **settings,
         }

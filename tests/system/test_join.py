@@ -220,7 +220,7 @@ async def test_node_of_another_cluster_is_turned_away(
         await client.put("strange", b"v")
 
     await logged("not 'other'", trio[0])
-    await logged("not 'system-test'", stranger)
+    await logged(f"not '{trio[0].settings['cluster']}'", stranger)
 
     async with trio[0].client() as client:
         assert await client.get("strange") is None

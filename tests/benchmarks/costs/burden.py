@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from cluster.processes import CLUSTER_NAME, ProcessCluster
+from cluster.processes import ProcessCluster
 from kvnode.client import Client
 from tests.benchmarks.systems.process import ServerProcess
 
@@ -26,7 +26,7 @@ async def burdened(
         return
     (name,) = cluster.topology.names
     command = [sys.executable, "-m", "tests.benchmarks.costs.idle_peers"]
-    command += [cluster.endpoint(name), CLUSTER_NAME, str(count)]
+    command += [cluster.endpoint(name), cluster.name, str(count)]
     peers = ServerProcess(command, log=directory / f"{count} peers.log")
     try:
         async with Client(cluster.endpoint(name)) as client:
