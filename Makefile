@@ -5,20 +5,34 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format proto bench compose-test clean
+COVER := --cov --cov-report=
+COVER_MORE := --cov --cov-append
+
+.PHONY: demo test check static unit system format proto bench compose-test clean
 
 demo: $(STAMP)
 	$(BIN)/kvnode demo
 
-test: check
+# All that `check` does but coverage, which takes as long again.
+test: $(STAMP)
+	$(MAKE) --jobs=2 static unit COVER=
+	$(MAKE) system COVER_MORE=
 
 check: $(STAMP)
+	$(MAKE) --jobs=2 static unit
+	$(MAKE) system
+
+static: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --cov --cov-report= --numprocesses auto --ignore tests/system
-	$(BIN)/pytest --cov --cov-append --numprocesses auto --dist loadfile tests/system
+
+unit: $(STAMP)
+	$(BIN)/pytest $(COVER) --numprocesses auto --ignore tests/system
+
+system: $(STAMP)
+	$(BIN)/pytest $(COVER_MORE) --numprocesses auto --dist loadfile tests/system
 
 format: $(STAMP)
 	$(BIN)/ruff format .
