@@ -6,6 +6,7 @@ few are traced, as later ones go the same ways; and tests that go through thousa
 schedules, histories or merges are marked `no_cover`: small tests reach the same lines.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -16,6 +17,8 @@ from coverage import Coverage
 from hypothesis import settings
 
 TRACED_EXAMPLES = 20
+
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else it reports all that ends
 
 settings.register_profile("kvnode", deadline=None)
 settings.load_profile("kvnode")
