@@ -10,7 +10,7 @@ from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.node import bootstrap
 from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.incoming import Incoming
-from kvnode.core.node.replicator import Replicator
+from kvnode.core.node.members import Members
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication import delta
 from kvnode.core.replication.messages import DeltaRequest
@@ -81,7 +81,7 @@ def old_backup_merged_as_it_is(patch: pytest.MonkeyPatch) -> None:
     """G2b: a store from before the floor goes on, and is asked for what it has."""
     _floor_not_looked_at(patch)
 
-    def never(self: Replicator, *_: object) -> None:
+    def never(self: Members, *_: object) -> None:
         del self
 
     refusal = delta._refusal
@@ -90,7 +90,7 @@ def old_backup_merged_as_it_is(patch: pytest.MonkeyPatch) -> None:
         reason = refusal(state, request)
         return "" if reason == delta._BEFORE_FLOOR else reason
 
-    patch.setattr(Replicator, "_start_over", never)
+    patch.setattr(Members, "start_over", never)
     patch.setattr(delta, "_refusal", careless)
 
 
