@@ -44,8 +44,9 @@ def command(
     narrator = Narrator(console)
     cluster: ProcessCluster | None = None
     directory = Path(tempfile.mkdtemp(prefix="kvnode-demo-"))
-    # Ending by SIGTERM or with the terminal must clear up just as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Ending by SIGTERM or with the terminal must clear up just as Ctrl-C does, which
+    # a shell lets its background jobs ignore.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         cities = load_cities()
