@@ -172,15 +172,16 @@ class ProcessCluster:
         usual = self.directory.data_directory(self.topology.site(name).name)
         return Path(str(self._overrides.get(name, {}).get("data_directory", usual)))
 
-    async def start(self, *names: str) -> None:
+    async def start(self, *names: str, patience_seconds: float = START_SECONDS) -> None:
         """
         Start those of the named nodes, or of all, that are down; wait for them.
 
         Running nodes take up the links' delays as they are now; paused ones stay
-        paused.
+        paused.  An empty node that joins others serves when it has all they hold
+        (D10), which takes minutes for millions of entries.
 
         Raises:
-            NodeStartError: A node ended or did not answer within a minute.
+            NodeStartError: A node ended, or did not serve within *patience_seconds*.
         """
         chosen = self._chosen(names)
         for name in chosen:
@@ -188,7 +189,7 @@ class ProcessCluster:
                 self._spawn(name)
         await asyncio.gather(
             *(
-                self._wait_ready(name)
+                self._wait_ready(name, patience_seconds)
                 for name in chosen
                 if self.state(name) is not ProcessState.PAUSED
             )
@@ -276,15 +277,15 @@ class ProcessCluster:
         )
         node_process.remember(process, self.directory.process_file(name))
 
-    async def _wait_ready(self, name: str) -> None:
+    async def _wait_ready(self, name: str, patience_seconds: float) -> None:
         endpoint = self.endpoint(name)
         if await wait_serving(
-            endpoint, lambda: self.process(name) is not None, START_SECONDS
+            endpoint, lambda: self.process(name) is not None, patience_seconds
         ):
             return
         died = self.process(name) is None
         msg = (
-            f"{name} {'ended while starting' if died else 'does not answer'}"
+            f"{name} {'ended while starting' if died else 'does not serve yet'}"
             f" ({endpoint}); the end of {self.directory.log_file(name)}:\n"
             f"{self.directory.log_tail(name) or '(empty)'}"
         )

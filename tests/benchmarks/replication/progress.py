@@ -57,7 +57,9 @@ async def follow(
         ServerError: It is not level within an hour.
     """
     began = perf_counter_ns()
-    starting = asyncio.create_task(cluster.start(name))
+    starting = asyncio.create_task(
+        cluster.start(name, patience_seconds=PROGRESS_SECONDS_MAX)
+    )
     counted = PeerBytes()
     counting = asyncio.create_task(_count(counted, cluster))
     try:
