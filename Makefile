@@ -14,9 +14,8 @@ demo: $(STAMP)
 	$(BIN)/kvnode demo
 
 # All that `check` does but coverage, which takes as long again.
-test: $(STAMP)
-	$(MAKE) --jobs=2 static unit COVER=
-	$(MAKE) system COVER_MORE=
+test:
+	$(MAKE) check COVER= COVER_MORE=
 
 check: $(STAMP)
 	$(MAKE) --jobs=2 static unit

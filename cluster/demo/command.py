@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import signal
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from cluster.demo.story import tell
 from cluster.errors import ClusterError
 from cluster.processes import ProcessCluster
 from cluster.topology import THREE_CITIES
+from kvnode.cli.interruption import end_as_by_ctrl_c, let_nothing_disturb
 from kvnode.errors import KvError
 
 INTERRUPTED = 130
@@ -44,10 +44,7 @@ def command(
     narrator = Narrator(console)
     cluster: ProcessCluster | None = None
     directory = Path(tempfile.mkdtemp(prefix="kvnode-demo-"))
-    # Ending by SIGTERM or with the terminal must clear up just as Ctrl-C does, which
-    # a shell lets its background jobs ignore.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    end_as_by_ctrl_c()
     try:
         cities = load_cities()
         topology = THREE_CITIES.scaled(0 if no_delay else distance)
@@ -78,8 +75,7 @@ def command(
 
 def _clear_up(cluster: ProcessCluster | None, directory: Path) -> None:
     """End the nodes and delete their files, undisturbed by another Ctrl-C."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    let_nothing_disturb()
     if cluster is not None:
         asyncio.run(cluster.kill())
     shutil.rmtree(directory, ignore_errors=True)

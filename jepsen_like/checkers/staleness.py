@@ -177,6 +177,24 @@ class _Register:
         return writers[0] if len(writers) == 1 and access.value is not None else None
 
 
+class _Slack(NamedTuple):
+    """By how much reads may pass their bounds, in ms; see `check`."""
+
+    usual: int
+    wrong_clock: int | None
+    wrong_from: int
+
+    def of(self, read: Operation) -> int | None:
+        """Return how much *read* may; None if its bound promises nothing."""
+        return self.wrong_clock if read.returned >= self.wrong_from else self.usual
+
+
+def _wrong_from(history: History) -> int:
+    """Return when a clock was first made wrong."""
+    began = (span.began for span in history.faults if "clock" in span.kind)
+    return min(began, default=FOREVER)
+
+
 def check(
     history: History,
     *,
@@ -198,9 +216,9 @@ def check(
         Figures: reads measured, stale ones, and in ms median, 99th percentile
         and maximum.  UNKNOWN if the history has no times.  Costs O(n log n).
     """
-    for slack in (slack_ms, wrong_clock_slack_ms):
-        if slack is not None and slack < 0:
-            msg = f"slack must be 0 ms or more, not {slack}"
+    for given in (slack_ms, wrong_clock_slack_ms):
+        if given is not None and given < 0:
+            msg = f"slack must be 0 ms or more, not {given}"
             raise ValueError(msg)
     if not history.header.timed:
         reason = "the history has no times, only an order"
@@ -209,31 +227,24 @@ def check(
     ages: list[int] = []
     witnesses: list[Witness] = []
     bounded = [read for read in history.operations if _bound(read) is not None]
-    wrong_from = min(
-        (span.began for span in history.faults if "clock" in span.kind),
-        default=FOREVER,
-    )
+    slack = _Slack(slack_ms, wrong_clock_slack_ms, _wrong_from(history))
     broken = 0
     for read, overwritten in _measured(history, order_of):
         ages.append(_age(read, overwritten.probably))
-        bound, certain = _bound(read), overwritten.certainly
-        if bound is None or certain is None or certain.node in forgetful:
+        bound, certain, more = _bound(read), overwritten.certainly, slack.of(read)
+        if bound is None or more is None or certain is None:
             continue
-        allowed = wrong_clock_slack_ms if read.returned >= wrong_from else slack_ms
-        if allowed is None:
+        if certain.node in forgetful:
             continue
         age = _age(read, certain)
-        if age > (bound + allowed) * NANOSECONDS_PER_MS:
+        if age > (bound + more) * NANOSECONDS_PER_MS:
             broken += 1
             if len(witnesses) < WITNESSES_MAX:
                 witnesses.append(_broken(read, certain, age, bound))
     figures = {
         **_figures(ages),
         "reads with a bound": len(bounded),
-        "bounds not judged": sum(
-            wrong_clock_slack_ms is None and read.returned >= wrong_from
-            for read in bounded
-        ),
+        "bounds not judged": sum(slack.of(read) is None for read in bounded),
         "bounds broken": broken,
     }
     if witnesses:

@@ -6,7 +6,6 @@ there are part of the program: the judge alone (`check`) can be shipped without
 what runs systems.
 """
 
-import signal
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from jepsen_like.cli.exit_codes import EXIT_CODES_TOLD
+from kvnode.cli.interruption import end_as_by_ctrl_c
 
 COMMANDS: Final = ("check", "run", "replay", "explore", "bench")
 """Modules beside this one, in the order in which help shows them."""
@@ -65,7 +65,5 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the program; the process ends with its exit code."""
-    # Ending by SIGTERM or with the terminal must end the nodes just as Ctrl-C does.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    end_as_by_ctrl_c()  # so that no node is left behind
     app(prog_name="jepsen_like")

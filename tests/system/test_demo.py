@@ -1,45 +1,18 @@
 """`kvnode demo` as people run it: all of it, and broken off."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.system.programs import nodes_under, start
+
 pytestmark = pytest.mark.system
-
-DEMO = [sys.executable, "-m", "kvnode", "demo"]
-
-
-def start_demo(scratch: Path) -> subprocess.Popen[str]:
-    """Start the demonstration with its temporary files under *scratch*."""
-    return subprocess.Popen(
-        DEMO,
-        env={**os.environ, "TMPDIR": str(scratch)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def nodes_under(scratch: Path) -> list[int]:
-    """Return the processes whose settings are under *scratch*."""
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline"])
-        if any(
-            part.startswith(f"--config={scratch}")
-            for part in process.info["cmdline"] or ()
-        )
-    ]
 
 
 def test_every_claim_of_the_demonstration_holds(tmp_path: Path) -> None:
     """The whole story, with its distances; it leaves nothing behind."""
-    with start_demo(tmp_path) as demo:
+    with start("kvnode", "demo", scratch=tmp_path) as demo:
         output, _ = demo.communicate(timeout=180)
 
     assert demo.returncode == 0, output
@@ -53,7 +26,7 @@ def test_demonstration_that_is_interrupted_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     """However it is told to end, it ends its nodes first."""
-    with start_demo(tmp_path) as demo:
+    with start("kvnode", "demo", scratch=tmp_path) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
             if "health checks" in line:

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from kvnode.client import MemberStatus, NodeStatus, Standing
+from tests.system import programs
 from tests.system.nodes import (
     Fleet,
     ServedNode,
@@ -23,20 +22,13 @@ from tests.system.nodes import (
 pytestmark = pytest.mark.system
 
 PATIENCE_SECONDS = 30.0
-RUN_SECONDS = 60.0
 
 
 async def _run(node: ServedNode, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `kvnode` with *arguments* against *node*."""
-    environment = {**os.environ, "KVNODE_ENDPOINTS": node.endpoint, "COLUMNS": "200"}
+    environment = {"KVNODE_ENDPOINTS": node.endpoint, "COLUMNS": "200"}
     return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "kvnode", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=RUN_SECONDS,
-        check=False,
+        programs.run, "kvnode", *arguments, environment=environment
     )
 
 

@@ -7,7 +7,6 @@ index are right, and nothing but a comparison of contents shows that it is wrong
 
 import asyncio
 import subprocess
-import sys
 
 import pytest
 
@@ -16,6 +15,7 @@ from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.types import DEFAULT_NAMESPACE, EntryKey, ReplicaId
+from tests.system import programs
 from tests.system.nodes import (
     Fleet,
     ServedNode,
@@ -89,17 +89,6 @@ async def agreed(*nodes: ServedNode) -> None:
             await asyncio.sleep(0.1)
 
 
-def kvnode(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the program to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "kvnode", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 async def test_tampered_store_is_found_told_of_and_mended(fleet: Fleet) -> None:
     """By itself: a scan, two comparisons, a repair; and all keys are right again."""
     nodes = await filled(fleet, scan_interval_ms=2000, repair_automatically=True)
@@ -114,7 +103,9 @@ async def test_tampered_store_is_found_told_of_and_mended(fleet: Fleet) -> None:
     await logged("hold the same again", nodes[2])
     await agreed(*nodes)
     assert all([await everything(node) == right for node in nodes])
-    told = await asyncio.to_thread(kvnode, "-e", nodes[2].endpoint, "digest")
+    told = await asyncio.to_thread(
+        programs.run, "kvnode", "-e", nodes[2].endpoint, "digest"
+    )
     assert told.returncode == 0, told.stderr
     assert "same: 3 nodes hold the same entries" in told.stderr
 
@@ -129,7 +120,7 @@ async def test_operator_finds_and_mends_a_tampered_store(fleet: Fleet) -> None:
     await connected(*nodes)
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return kvnode("-e", nodes[0].endpoint, *arguments)
+        return programs.run("kvnode", "-e", nodes[0].endpoint, *arguments)
 
     scanned = await asyncio.to_thread(run, "digest", "--scan", "--all", "a", "b", "c")
     repaired = await asyncio.to_thread(run, "repair", "a", "--with", "c")

@@ -1,31 +1,19 @@
 """The command line repeats a run byte for byte, in any process."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-COMMAND = (
-    sys.executable,
-    "-c",
-    "from jepsen_like.cli.app import main; main()",
-)
+from tests.system.programs import run
 
 
 def command(*arguments: str, hash_seed: str = "0") -> dict[str, Any]:
     """Run `jepsen_like` in a process of its own; return its line of JSON."""
-    done = subprocess.run(
-        (*COMMAND, *arguments, "--json"),
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
+    environment = {"PYTHONHASHSEED": hash_seed}
+    done = run("jepsen_like", *arguments, "--json", environment=environment)
+    assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
 

@@ -86,8 +86,7 @@ class Comparing:
 
     def compare(self, turn: Turn) -> None:
         """Tell peers what is here: in a fingerprint, if they know them."""
-        held = self._held(turn)
-        view = view_digest(turn.clock, held, turn.roster.digest(), turn.floor)
+        view = _view(turn, self._held(turn))
         digest = Digest(view, self._digest_word(turn, view), turn.now)
         for replica in self._compared_with():
             if self._peers[replica].speaks_digests:
@@ -133,9 +132,7 @@ class Comparing:
     def take(self, replica: ReplicaId, digest: Digest, turn: Turn) -> None:
         """Take in a peer's digest; report to it if it knows something else."""
         held = self._held(turn)
-        if digest.view != view_digest(
-            turn.clock, held, turn.roster.digest(), turn.floor
-        ):
+        if digest.view != _view(turn, held):
             self.report_to(replica, turn)
             return
         peer = self._peers[replica]
@@ -171,3 +168,8 @@ class Comparing:
         elif peer.lacking_since is None:
             peer.lacking_since = turn.now
         turn.effects.extend(self._hearers.acknowledgements.heard(self._peers))
+
+
+def _view(turn: Turn, held: VersionVector) -> int:
+    """Return what a digest stands for, in a fingerprint."""
+    return view_digest(turn.clock, held, turn.roster.digest(), turn.floor)

@@ -23,10 +23,10 @@ from random import Random
 
 import grpc
 
+from cluster.scale.arithmetic import compared_with
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.membership.messages import Ack, Health, Ping, Update
-from kvnode.core.node.comparing import COMPARED_WITH_ALL_MAX
 from kvnode.core.node.events import PeerDown, PeerUp, Received
 from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.replication.messages import (
@@ -145,7 +145,7 @@ class IdlePeer:
         await asyncio.sleep(delay_seconds)
         self._pool.dial(PeerAddress(name="", address=address))
         others = len(self._known) + 1
-        rounds = others if others > COMPARED_WITH_ALL_MAX else 1
+        rounds = others // compared_with(others)
         for number in count(Random(self._own.name).randrange(others)):
             await asyncio.sleep(REPORT_SECONDS)
             for peer in self._pool.connected():
