@@ -87,21 +87,7 @@ def spawn(command: Sequence[str], log_file: Path) -> NodeProcess:
         ],
         setsid=True,
     )
-    process = psutil.Process(pid)
-    # A moment passes before the kernel shows the new program's command line,
-    # by which `find` would miss the process.
-    deadline = monotonic() + _COMMAND_LINE_SECONDS
-    while not _command_line(process) and monotonic() < deadline:
-        sleep(0.001)
-    return NodeProcess(pid, process.create_time())
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    """Return the process's command line; that of one that has ended is a word."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return ["ended"]
+    return NodeProcess(pid, psutil.Process(pid).create_time())
 
 
 def remember(process: NodeProcess, process_file: Path) -> None:
@@ -124,10 +110,26 @@ def find(process_file: Path, config_file: Path) -> psutil.Process | None:
             with suppress(ChildProcessError):
                 os.waitpid(noted.pid, os.WNOHANG)
             return None
-        ours = any(str(config_file) in part for part in process.cmdline())
+        ours = any(str(config_file) in part for part in _command_line(process))
     except (OSError, ValueError, TypeError, psutil.Error):
         return None  # no note, an unreadable one, or the process has gone
     return process if ours else None
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """
+    Return the command line of *process*; for a moment the kernel shows none.
+
+    That is when a program takes another's place: ours after it was started, and the
+    node's after a launcher such as `env`.
+
+    Raises:
+        psutil.Error: It has gone.
+    """
+    deadline = monotonic() + _COMMAND_LINE_SECONDS
+    while not (words := process.cmdline()) and monotonic() < deadline:
+        sleep(0.001)
+    return words
 
 
 def observe(process: psutil.Process | None) -> ProcessState:

@@ -50,6 +50,18 @@ def test_process_with_another_command_is_not_ours(
     assert node_process.find(process_file, tmp_path / "other.toml") is None
 
 
+def test_process_that_just_becomes_another_program_is_ours_still(
+    process_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel shows no command line for a moment; a launcher takes two."""
+    argument, myself = own_argument(), psutil.Process()
+    node_process.remember(NodeProcess(os.getpid(), myself.create_time()), process_file)
+    shown = iter([[], [], myself.cmdline()])
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: next(shown))
+
+    assert node_process.find(process_file, argument) == myself
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"pid": 0}', "null"])
 def test_damaged_note_means_that_no_process_is_known(
     process_file: Path, text: str
