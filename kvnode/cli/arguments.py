@@ -95,6 +95,20 @@ def duration_seconds(text: str) -> float:
     return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
+def duration_option(text: str, name: str) -> float:
+    """
+    Return the seconds that the option *name* stands for.
+
+    Raises:
+        typer.BadParameter: See `duration_seconds`; it names the option.
+    """
+    try:
+        return duration_seconds(text)
+    except typer.BadParameter as error:
+        error.param_hint = name
+        raise
+
+
 def metadata_json(text: str | None) -> "JsonValue":
     """
     Return the value that JSON *text* stands for; None gives None.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from kvnode.cli.arguments import KeyForm, duration_seconds, endpoint_list
+from kvnode.cli.arguments import KeyForm, duration_option, endpoint_list
 from kvnode.cli.failures import MAY_HAVE_HAPPENED, reported
 from kvnode.types import DEFAULT_NAMESPACE
 
@@ -130,11 +130,7 @@ class Setup:
         except typer.BadParameter as error:
             error.param_hint = "--endpoint"
             raise
-        try:
-            deadline = duration_seconds(self.deadline)
-        except typer.BadParameter as error:
-            error.param_hint = "--deadline"
-            raise
+        deadline = duration_option(self.deadline, "--deadline")
         return Target(endpoints, self.namespace, deadline)
 
 

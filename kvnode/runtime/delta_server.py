@@ -3,6 +3,9 @@ Serving deltas: one snapshot each, a few pages ahead of the peer.
 
 An open snapshot keeps old pages of the store from reuse, so sessions are few,
 they end when the peer goes quiet, and the peer asks again (rules D1, D10).
+
+A peer that was away for long can wait a little longer, and clients cannot.  So while
+the node is busy with others, a delta takes a quarter of its time at most (rule D7).
 """
 
 import asyncio
@@ -37,6 +40,9 @@ PATIENCE_SECONDS = PATIENCE / 1000 + 1
 
 PAUSE_SECONDS_MAX = 5.0
 """Half of what a peer waits for a page before it asks another (SILENCE_MAX)."""
+
+PAUSE_FACTOR = 3.0
+"""Pauses of a busy node, against what the page before took: a quarter of the time."""
 
 OnDamaged = Callable[[EntryKey], None]
 
@@ -159,15 +165,23 @@ class DeltaServer:
     async def _send_pages(
         self, peer: ReplicaId, serving: _Serving, rate: TokenBucket | None
     ) -> None:
+        now = asyncio.get_running_loop().time
         try:
+            began = now()
             for page in serving.pages:
                 self._transport.send(peer, page)
-                # One page at a time between other things that the loop must do.
-                await asyncio.sleep(0 if rate is None else _pause_after(page, rate))
+                sent = now()
+                await asyncio.sleep(0)  # whatever else there is to do comes first
+                pause = _deference(sent - began, now() - sent)
+                if rate is not None:
+                    pause = max(pause, _pause_after(page, rate))
+                if pause:
+                    await asyncio.sleep(pause)
                 while page.number - serving.acknowledged >= WINDOW_PAGES:
                     serving.paced.clear()
                     async with asyncio.timeout(QUIET_SECONDS_MAX):
                         await serving.paced.wait()
+                began = now()
         except TimeoutError:
             logger.info("delta %d: the peer went quiet", serving.session)
         except CorruptRecordError:
@@ -176,6 +190,18 @@ class DeltaServer:
             self._note_damaged(serving.damaged)
             if self._serving.get(peer) is serving:
                 self.end(peer)
+
+
+def _deference(took: float, waited: float) -> float:
+    """
+    Return how many seconds to leave to others after a page.
+
+    Args:
+        took: How long making the page kept the loop.
+        waited: How long the loop then was busy with all else, the sending too.  If
+            that was longer than the page took, others want the time.
+    """
+    return min(PAUSE_FACTOR * took, PAUSE_SECONDS_MAX) if waited > took else 0.0
 
 
 def _pause_after(page: DeltaPage, rate: TokenBucket) -> float:

@@ -56,6 +56,7 @@ from kvnode.core.node.events import (
     Tick,
 )
 from kvnode.core.node.node import Node, TurnResult
+from kvnode.core.replication.messages import DeltaPage, Push
 from kvnode.core.replication.repair_outcome import RepairOutcome
 from kvnode.core.versions.session import NEW_SESSION, Session
 from kvnode.core.versions.store_view import (
@@ -82,6 +83,8 @@ from kvnode.types import EntryKey, Millis
 
 logger = logging.getLogger(__name__)
 
+SMALL_MESSAGE_BYTES = 1024
+"""What a message without entries or values holds, about."""
 
 DAMAGED_WAITING_MAX = 1000
 """Damaged keys that may wait to be looked at; the others are met again."""
@@ -163,17 +166,20 @@ class Driver(ReaderSide):
         Connections do not wait: an end that came late would be taken for the
         end of the connection after it.
         """
-        size = 0
+        operations, size, is_page = 1, 0, False
         match event:
             case Received(message=message):
                 await self._inbox.room()
-                size = getattr(message, "size_bytes", 256 * 1024)
+                size = getattr(message, "size_bytes", SMALL_MESSAGE_BYTES)
+                is_page = isinstance(message, DeltaPage)
+                if isinstance(message, Push | DeltaPage):
+                    operations = max(1, len(message.entries))
             case PeerDown(peer):
                 self._deltas.end(peer)
                 self._repairs.end(peer)
             case PeerUp():
                 pass
-        self._inbox.put(event, 1, size)
+        self._inbox.put(event, operations, size, is_maintenance=is_page)
 
     def join(self, patience: Millis) -> None:
         """

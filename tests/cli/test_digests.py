@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from kvnode.cli.commands import digests
 from kvnode.cli.commands.digests import Verdict, judged
 from kvnode.client import ClockEntry, DigestStatus, NodeStatus
 from kvnode.errors import DeadlineError
@@ -102,11 +103,48 @@ def test_nodes_that_cannot_be_compared_end_the_command_with_3(
     """Nothing is known then: neither that they agree nor that they do not."""
     members.statuses["c:1"] = lima
 
-    result = run("-e", "a:1", "digest")
+    result = run("-e", "a:1", "digest", "--wait", "0")
 
     assert result.exit_code == 3
     assert "not comparable yet" in result.stderr
     assert reason in " ".join(result.stderr.split())
+
+
+def test_digest_asks_again_while_writes_are_on_their_way(
+    run: Run, members: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes are not asked in one instant, and forget a moment after each other."""
+    members.statuses["c:1"] = a_node("lima", OTHER, view="bb" * 8)
+    asked: list[float] = []
+
+    async def slept(seconds: float) -> None:
+        asked.append(seconds)
+        members.statuses["c:1"] = a_node("lima")
+
+    monkeypatch.setattr(digests, "sleep", slept)
+
+    result = run("-e", "a:1", "digest")
+
+    assert result.exit_code == 0
+    assert asked == [digests.ASK_AGAIN_SECONDS]
+
+
+def test_difference_ends_the_asking_at_once(
+    run: Run, members: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes that have seen the same and differ will not agree by waiting."""
+    members.statuses["c:1"] = a_node("lima", OTHER)
+    monkeypatch.delattr(digests, "sleep")
+
+    assert run("-e", "a:1", "digest").exit_code == 1
+
+
+def test_span_of_waiting_that_is_none_is_refused(run: Run) -> None:
+    """Before anybody is asked; it names the option."""
+    result = run("-e", "a:1", "digest", "--wait", "soon")
+
+    assert result.exit_code == 2
+    assert "--wait" in result.stderr
 
 
 def test_difference_outweighs_a_node_that_cannot_be_compared() -> None:

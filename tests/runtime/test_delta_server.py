@@ -12,7 +12,7 @@ from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.runtime import delta_server
-from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer
+from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer, _deference
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import EntryKey, ReplicaId
 from tests.runtime.nodes import (
@@ -105,6 +105,35 @@ async def test_server_sends_all_of_one_snapshot(serving: Serving) -> None:
     }
     assert {page.snapshot_clock for page in pages} == {covering(ENTRIES).clock}
     assert serving.snapshots == 0
+
+
+@pytest.mark.parametrize(
+    ("took", "waited", "pause"),
+    [
+        (0.010, 0.002, 0.0),  # nobody else wants the time
+        (0.010, 0.010, 0.0),
+        (0.010, 0.011, 0.030),  # a quarter is its own
+        (0.0, 1.0, 0.0),
+        (9.0, 10.0, delta_server.PAUSE_SECONDS_MAX),  # or the peer would ask another
+    ],
+)
+def test_delta_gives_way_to_others(took: float, waited: float, pause: float) -> None:
+    """A peer that was away for long can wait; clients cannot (D7)."""
+    assert _deference(took, waited) == pytest.approx(pause)
+
+
+async def test_busy_node_leaves_time_between_pages(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as others keep the loop for longer than a page does."""
+    monkeypatch.setattr(delta_server, "_deference", lambda _took, _waited: 0.02)
+
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
+    await serving.settled()
+    assert len(serving.pages()) == 1
+    await asyncio.sleep(0.05)
+
+    assert len(serving.pages()) in {2, 3}
 
 
 async def test_server_refuses_more_sessions_than_it_may_have(serving: Serving) -> None:

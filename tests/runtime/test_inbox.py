@@ -14,7 +14,9 @@ from kvnode.core.node.commands import (
     UpdateSet,
     WriteRequest,
 )
-from kvnode.core.node.events import Tick
+from kvnode.core.node.events import Received, Tick
+from kvnode.core.replication.delta import PAGE_ENTRIES_MAX
+from kvnode.core.replication.messages import DeltaAcknowledgement
 from kvnode.errors import OverloadedError
 from kvnode.runtime.inbox import (
     TURN_BYTES_MAX,
@@ -22,7 +24,12 @@ from kvnode.runtime.inbox import (
     Inbox,
     command_bytes,
 )
-from tests.runtime.nodes import at
+from tests.runtime.nodes import PEER, at
+
+
+def _received(number: int) -> Received:
+    return Received(PEER, DeltaAcknowledgement(1, number))
+
 
 sizes = st.lists(
     st.tuples(st.integers(0, TURN_OPERATIONS_MAX + 5), st.integers(0, 2 * 10**7)),
@@ -66,11 +73,58 @@ async def test_request_beyond_a_bound_is_refused_with_the_numbers(
 ) -> None:
     """The message says how much waits and how much may."""
     inbox = Inbox(operations_max=10, bytes_max=100)
-    inbox.put(Tick(), 8, 90)
+    inbox.put(_numbered(1), 8, 90)
 
-    with pytest.raises(OverloadedError, match=r"8 operations of 90 bytes.*10 of 100"):
+    with pytest.raises(OverloadedError, match=r"8 operations .* 10 .* 90 bytes of 100"):
         inbox.check_room(operations, size)
     inbox.check_room(2, 10)
+
+
+async def test_peers_do_not_use_up_the_room_of_clients() -> None:
+    """A flood of pushes is held back by its bytes, and refuses nobody."""
+    inbox = Inbox(operations_max=10, bytes_max=100)
+    inbox.put(_received(1), 500, 50)
+
+    inbox.check_room(10, 50)
+
+    await inbox.take()
+    inbox.check_room(10, 100)
+
+
+async def test_turn_takes_one_page_of_a_delta_behind_all_else() -> None:
+    """Who writes to a node that catches up waits for one page, not for all (D7)."""
+    inbox = Inbox(operations_max=10, bytes_max=10**6)
+    for number in range(3):
+        inbox.put(_received(number), PAGE_ENTRIES_MAX, 9, is_maintenance=True)
+    inbox.put(_numbered(1), 1, 1)
+
+    turns = [await inbox.take() for _ in range(3)]
+
+    assert turns == [
+        [_numbered(1), _received(0)],
+        [_received(1)],
+        [_received(2)],
+    ]
+    assert not inbox
+
+
+async def test_small_pages_share_a_turn() -> None:
+    """Each turn is a sync of the disk."""
+    inbox = Inbox(operations_max=10, bytes_max=10**6)
+    for number in range(4):
+        inbox.put(_received(number), PAGE_ENTRIES_MAX // 3, 9, is_maintenance=True)
+
+    assert [len(await inbox.take()) for _ in range(2)] == [3, 1]
+
+
+async def test_page_comes_in_its_turn_however_much_else_there_is() -> None:
+    """A node under load comes up to date all the same."""
+    inbox = Inbox(operations_max=10**6, bytes_max=10**6)
+    inbox.put(_received(0), PAGE_ENTRIES_MAX, 9, is_maintenance=True)
+    for number in range(TURN_OPERATIONS_MAX + 1):
+        inbox.put(_numbered(number), 1, 1)
+
+    assert _received(0) in await inbox.take()
 
 
 async def test_events_get_in_although_the_inbox_is_full() -> None:

@@ -1,13 +1,16 @@
 """`kvnode digest` and `repair`: whether nodes hold the same, and what to do if not."""
 
+from asyncio import sleep
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import combinations
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from kvnode.cli.arguments import duration_option
 from kvnode.cli.asking import Answered, answer_json, ask_all, end
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import DEFAULT_DEADLINE, Call, client_command
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 REPAIR_SECONDS: Final = 3600.0
 """How long a repair is waited for, unless --deadline says otherwise."""
+
+ASK_AGAIN_SECONDS: Final = 0.25
+"""From one comparison to the next: a write is everywhere sooner, as a rule."""
 
 _GOES_ON = "The repair goes on at the node, and does no harm if it is begun again."
 
@@ -72,13 +78,19 @@ async def digest(
         bool,
         typer.Option("--all", metavar="", help="Of all namespaces; with --scan."),
     ] = False,
+    wait: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="While they cannot be compared; then it says why."
+        ),
+    ] = "10s",
 ) -> None:
     """
     Say whether nodes hold the same entries.
 
     Compares the digests that nodes keep of all they hold, which costs next to nothing.
-    Of nodes that have seen the same writes they must be equal.  With --scan the nodes
-    read every entry instead.
+    Of nodes that have seen the same writes they must be equal; while writes are on
+    their way it asks again.  With --scan the nodes read every entry instead.
 
     Exit code 1: they differ.  3: they cannot be compared now, or a node did not answer.
 
@@ -89,13 +101,12 @@ async def digest(
     if everything and not scan:
         msg = "--all is of --scan: without it, digests are of all namespaces anyway"
         raise InvalidArgumentError(msg)
+    patience = duration_option(wait, "--wait")
     endpoints = await _endpoints(call, nodes or [])
     if scan:
         await _scan(call, endpoints, None if everything else call.target.namespace)
         return
-    answers = await ask_all(call, endpoints, lambda client: client.status())
-    told = [each.answer for each in answers if each.answer is not None]
-    finding = judged(told)
+    answers, told, finding = await _compare(call, endpoints, patience)
     if call.json:
         found = {
             "verdict": finding.verdict.value,
@@ -179,6 +190,24 @@ async def _endpoints(call: Call, nodes: Sequence[str]) -> tuple[str, ...]:
         msg = f"{unknown[0]!r} is no node of {status.cluster}; there are {names}"
         raise InvalidArgumentError(msg)
     return tuple(known.get(each, each) for each in nodes)
+
+
+async def _compare(
+    call: Call, endpoints: Sequence[str], patience: float
+) -> tuple[list[Answered["NodeStatus"]], list["NodeStatus"], Finding]:
+    """Ask until nodes can be compared, one is silent, or patience is at an end."""
+    deadline = monotonic() + patience
+    while True:
+        answers = await ask_all(call, endpoints, lambda client: client.status())
+        told = [each.answer for each in answers if each.answer is not None]
+        finding = judged(told)
+        if (
+            finding.verdict is not Verdict.NOT_COMPARABLE
+            or len(told) < max(len(answers), 2)
+            or monotonic() >= deadline
+        ):
+            return answers, told, finding
+        await sleep(ASK_AGAIN_SECONDS)
 
 
 def judged(nodes: "Sequence[NodeStatus]") -> Finding:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kvnode.cli.arguments import duration_seconds
+from kvnode.cli.arguments import duration_option
 from kvnode.cli.asking import Answered, answer_json, ask_all, end
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import Call, client_command, client_group
@@ -213,11 +213,7 @@ async def leave(
     Example:
       kvnode -e 10.0.0.2:7400 leave
     """
-    try:
-        patience = duration_seconds(wait)
-    except typer.BadParameter as error:
-        error.param_hint = "--wait"
-        raise
+    patience = duration_option(wait, "--wait")
     endpoint, *others = call.target.endpoints
     if others:
         msg = "name one node alone: the one that is to leave"
@@ -271,11 +267,7 @@ async def lag(
     Example, for monitoring:
       kvnode -e 10.0.0.2:7400 lag --max 30s
     """
-    try:
-        most = None if limit is None else duration_seconds(limit)
-    except typer.BadParameter as error:
-        error.param_hint = "--max"
-        raise
+    most = None if limit is None else duration_option(limit, "--max")
     answers = await ask_all(call, call.target.endpoints, lambda client: client.lag())
     late = list(_late(answers, most))
     if call.json:

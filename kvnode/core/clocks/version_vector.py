@@ -90,15 +90,19 @@ class VersionVector:
 
     def covers(self, dot: Dot) -> bool:
         """Tell whether *dot* itself is covered."""
-        spans = self._spans.get(dot.replica)
-        if spans is None:
-            return False
-        seq = dot.seq
-        return any(first <= seq <= last for first, last in spans)
+        replica, seq = dot
+        # A loop, where `any` would take twice as long: each entry that comes asks.
+        for first, last in self._spans.get(replica, ()):  # noqa: SIM110
+            if first <= seq <= last:
+                return True
+        return False
 
     def covers_all(self, dots: Iterable[Dot]) -> bool:
         """Tell whether each of *dots* is covered."""
-        return all(self.covers(dot) for dot in dots)
+        for dot in dots:  # noqa: SIM110 -- as above
+            if not self.covers(dot):
+                return False
+        return True
 
     def newest(self, replica: ReplicaId) -> int:
         """Return the largest covered seq of *replica*, 0 if none."""

@@ -184,7 +184,7 @@ class Incoming:
             turn.now,
             missing,
         )
-        self.batches.add(batch)
+        self.batches.add(batch, turn.clock)
         if missing:
             self._spreading.incomplete(push, peer, turn)
             return
@@ -294,6 +294,7 @@ class Incoming:
         whole = turn.filling is not None and known.speaks_digests
         after = turn.filling.after if turn.filling and whole else None
         self._catch_ups[peer] = CatchUp(peer, self._sessions, turn.now, whole)
+        self.batches.close(turn.now)
         request = DeltaRequest(self._sessions, turn.clock, whole, after)
         turn.effects.append(Send(peer, request))
         return True

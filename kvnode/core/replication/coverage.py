@@ -5,8 +5,14 @@ Entries of a push are merged as they come.  The node *covers* the batch, and so
 claims it to peers and sessions, once it covers all that the batch depends on and
 the origin's earlier writes (rule D4, invariant I2).  Batches that wait are kept
 here, in memory and bounded: what is dropped comes back with a delta.
+
+While a node catches up, pushes wait by the thousand for what a delta has yet to
+bring.  So a batch that follows upon one that waits, and waits for nothing else, is
+joined to it; and a turn looks at those alone that its clock has reached.
 """
 
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
@@ -35,25 +41,71 @@ class WaitingBatches:
     """The batches that wait to be covered, by origin and first seq."""
 
     def __init__(self) -> None:
-        self._batches: dict[tuple[ReplicaId, int], WaitingBatch] = {}
+        self._rows: dict[ReplicaId, list[WaitingBatch]] = {}  # ascending, none empty
+        self._closed_at = Millis(0)
 
     def __len__(self) -> int:
-        """Return how many batches wait."""
-        return len(self._batches)
+        """Return how many batches wait; those joined count as one."""
+        return sum(map(len, self._rows.values()))
 
-    def add(self, batch: WaitingBatch) -> None:
-        """Keep *batch*; beyond the bound it is dropped and a delta brings it."""
-        if len(self._batches) < WAITING_BATCHES_MAX:
-            self._batches[batch.origin, batch.first] = batch
+    def __iter__(self) -> Iterator[WaitingBatch]:
+        """Yield them, by no order that means anything."""
+        for row in self._rows.values():
+            yield from row
+
+    def add(self, batch: WaitingBatch, clock: VersionVector) -> None:
+        """
+        Keep *batch*; beyond the bound it is dropped and a delta brings it.
+
+        Args:
+            batch: What has come, once or again.
+            clock: What is covered: what a batch depends on there is not waited for.
+        """
+        row = self._rows.get(batch.origin, [])
+        place = bisect_right(row, batch.first, key=_first)
+        before = row[place - 1] if place else None
+        if before is not None and before.last >= batch.first:
+            if before.first == batch.first and before.last <= batch.last:
+                row[place - 1] = batch
+        elif before is not None and self._continues(before, batch, clock):
+            before.last = batch.last
+        elif len(self) < WAITING_BATCHES_MAX:
+            row.insert(place, batch)
+            self._rows[batch.origin] = row
+
+    def _continues(
+        self, before: WaitingBatch, batch: WaitingBatch, clock: VersionVector
+    ) -> bool:
+        """Tell whether *batch* waits for nothing but *before*."""
+        return (
+            before.last + 1 == batch.first
+            and before.sender == batch.sender
+            and before.since > self._closed_at
+            and not before.missing
+            and not batch.missing
+            and all(
+                clock.covers(dot)
+                or (dot.replica == batch.origin and before.first <= dot.seq)
+                for dot in batch.dependencies
+            )
+        )
+
+    def close(self, now: Millis) -> None:
+        """Join nothing to what came until *now*: see `drop_older`."""
+        self._closed_at = now
 
     def get(self, origin: ReplicaId, first: int) -> WaitingBatch | None:
-        """Return the batch of *origin* that begins with seq *first*, if it waits."""
-        return self._batches.get((origin, first))
+        """Return the batch of *origin* that has seq *first*, if it waits."""
+        row = self._rows.get(origin, [])
+        place = bisect_right(row, first, key=_first)
+        if place and first <= row[place - 1].last:
+            return row[place - 1]
+        return None
 
     def held(self) -> VersionVector:
         """Return what the batches hold together."""
         held = EMPTY
-        for batch in self._batches.values():
+        for batch in self:
             held = held.with_range(batch.origin, batch.first, batch.last)
         return held
 
@@ -67,7 +119,7 @@ class WaitingBatches:
         may have begun before, or have been another peer's.
         """
         complete = []
-        for batch in self._batches.values():
+        for batch in self:
             if key in batch.missing and is_here(batch.missing[key], stored, clock):
                 del batch.missing[key]
                 if not batch.missing:
@@ -78,59 +130,81 @@ class WaitingBatches:
         """Return who announced a value of *key* that batches still wait for."""
         return [
             (batch.sender, batch.missing[key].dot)
-            for batch in self._batches.values()
+            for batch in self
             if key in batch.missing
         ]
 
     def advance(self, clock: VersionVector) -> VersionVector:
         """Return *clock* with every batch that can be covered; forget those."""
-        moved = bool(self._batches)
+        moved = bool(self._rows)
         while moved:
-            moved = False
-            for place, batch in sorted(self._batches.items()):
-                if clock.covers(Dot(batch.origin, batch.last)):
-                    del self._batches[place]
-                elif _coverable(batch, clock):
-                    clock = clock.with_range(batch.origin, batch.first, batch.last)
-                    del self._batches[place]
-                    moved = True
+            before = clock
+            for origin, row in sorted(self._rows.items()):
+                clock = _advance(row, clock)
+                if not row:
+                    del self._rows[origin]
+            moved = clock is not before
         return clock
 
     def stuck_senders(self, oldest: Millis) -> set[ReplicaId]:
         """Return who sent batches that have waited since before *oldest*."""
-        return {b.sender for b in self._batches.values() if b.since <= oldest}
+        return {batch.sender for batch in self if batch.since <= oldest}
 
     def clock_stepped_back(self, now: Millis) -> None:
         """Let no batch have waited since a moment that is still to come."""
-        for batch in self._batches.values():
+        self._closed_at = min(self._closed_at, now)
+        for batch in self:
             batch.since = min(batch.since, now)
 
     def drop_waiting(self, sender: ReplicaId, key: EntryKey) -> None:
         """Forget what waits for a value of *key* that *sender* does not have."""
-        self._batches = {
-            place: b
-            for place, b in self._batches.items()
-            if b.sender != sender or key not in b.missing
-        }
+        self._keep(lambda batch: batch.sender != sender or key not in batch.missing)
 
     def drop_older(self, sender: ReplicaId, asked_at: Millis) -> None:
         """Forget what *sender* pushed before a delta of its was asked for."""
-        self._batches = {
-            place: b
-            for place, b in self._batches.items()
-            if b.sender != sender or b.since > asked_at
-        }
+        self._keep(lambda batch: batch.sender != sender or batch.since > asked_at)
 
     def drop_of(self, sender: ReplicaId) -> None:
         """Forget what *sender* sent: its connection is gone."""
-        self._batches = {
-            place: b for place, b in self._batches.items() if b.sender != sender
-        }
+        self._keep(lambda batch: batch.sender != sender)
+
+    def _keep(self, is_kept: Callable[[WaitingBatch], bool]) -> None:
+        for origin, row in list(self._rows.items()):
+            row[:] = filter(is_kept, row)
+            if not row:
+                del self._rows[origin]
+
+
+def _first(batch: WaitingBatch) -> int:
+    return batch.first
+
+
+def _advance(row: list[WaitingBatch], clock: VersionVector) -> VersionVector:
+    """Return *clock* with what can be covered of one origin; leave the others."""
+    origin = row[0].origin
+    reached, waiting = 0, []
+    for batch in row:
+        if batch.first > clock.newest(origin) + 1:
+            break
+        reached += 1
+        if clock.covers(Dot(origin, batch.last)):
+            continue
+        if _coverable(batch, clock):
+            clock = clock.with_range(origin, batch.first, batch.last)
+        else:
+            waiting.append(batch)
+    row[:reached] = waiting
+    return clock
 
 
 def _coverable(batch: WaitingBatch, clock: VersionVector) -> bool:
     return (
         not batch.missing
-        and (batch.first == 1 or clock.covers(Dot(batch.origin, batch.first - 1)))
+        and (
+            batch.first == 1
+            or clock.covers(Dot(batch.origin, batch.first - 1))
+            # Of batches that were joined, a delta may have brought the first.
+            or clock.covers(Dot(batch.origin, batch.first))
+        )
         and clock.covers_all(batch.dependencies)
     )

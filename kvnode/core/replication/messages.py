@@ -148,6 +148,11 @@ class DeltaPage(NamedTuple):
     until: EntryKey | None = None
     expected: int = 0
 
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the message is."""
+        return 128 + sum(entry.size_bytes for entry in self.entries)
+
 
 class DeltaAcknowledgement(NamedTuple):
     """The pages of *session* up to *number* are durable, or it is given up."""
@@ -174,6 +179,11 @@ class FetchChunk(NamedTuple):
     offset: int
     total: int
     data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Return about how large the message is."""
+        return len(self.data) + 32
 
 
 class RepairBegin(NamedTuple):

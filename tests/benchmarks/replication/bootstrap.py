@@ -65,7 +65,7 @@ async def measure_bootstrap(
         await _load(writer, key_count)
         dataset = draw("steady/read", steady.READ_KEYS)
         await writer.batch([Put(*one) for one in dataset.pairs()])
-        writes = steady.writes(writer, dataset, per_second=PUTS_PER_SECOND)
+        writes = steady.puts(writer, dataset, per_second=PUTS_PER_SECOND)
         reads = steady.reads(reader, dataset)
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(writes.run())

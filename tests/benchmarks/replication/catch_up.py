@@ -1,10 +1,10 @@
 """
 A node that was down for a while: how soon it is level, and who feels it.
 
-Three nodes.  One is written to at an even rate all the time, one is read from,
-and the third is killed and started again.  Every write has a key of its own, which
-is the worst case: of a key that was written often, the node gets the last version
-only, since the live entries are the log.
+Three nodes.  One is written to at an even rate all the time, in small batches, one is
+read from, and the third is killed and started again.  Every write has a key of its
+own, which is the worst case: of a key that was written often, the node gets the last
+version only, since the live entries are the log.
 
 The clients of the other two are asked how they fared before, during the outage
 and while the third caught up.  In the end all three hold the same.
@@ -52,7 +52,7 @@ async def measure_catch_up(
             dataset = draw("steady/read", steady.READ_KEYS)
             await writer.batch([Put(*pair) for pair in dataset.pairs()])
             await converge(cluster, cluster.topology.names)
-            writes = steady.writes(writer, dataset, per_second=load.per_second)
+            writes = steady.batches(writer, dataset, writes_per_second=load.per_second)
             reads = steady.reads(reader, dataset)
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(writes.run())
@@ -73,7 +73,8 @@ async def measure_catch_up(
                 reads.stop()
         seconds = await converge(cluster, cluster.topology.names)
     facts.add("down for", down_seconds, "s")
-    facts.add("writes answered", round(writing.result().per_second), "/s")
+    written_per_second = writing.result().per_second * steady.BATCH_WRITES
+    facts.add("writes answered", round(written_per_second), "/s")
     add_progress(facts, progress)
     facts.add(f"CPU of {written} meanwhile", round(used / progress.seconds, 2), "cores")
     facts.add(f"CPU of {down} from its start", round(own, 1), "s")
@@ -83,7 +84,9 @@ async def measure_catch_up(
         Spell("while it was down", killed, progress.began),
         Spell("while it caught up", progress.began, progress.level),
     ]
-    add_spells(facts, f"put at {written}", writing.result(), spells)
+    add_spells(
+        facts, f"{steady.BATCH_WRITES} puts at {written}", writing.result(), spells
+    )
     add_spells(facts, f"get at {read}", reading.result(), spells)
     return facts.found
 

@@ -10,7 +10,7 @@ from kvnode.client import Client
 from kvnode.errors import KvError
 from kvnode.types import ReplicaId
 from tests.benchmarks.measurement import NANOS_PER_SECOND
-from tests.benchmarks.systems.local_nodes import pid_of
+from tests.benchmarks.systems.local_nodes import load_client, pid_of
 from tests.benchmarks.systems.peer_bytes import PeerBytes, is_counting
 from tests.benchmarks.systems.process import ServerError
 
@@ -69,8 +69,8 @@ async def follow(
             await asyncio.sleep(SERVING_POLL_SECONDS)
         serving = perf_counter_ns()
         async with (
-            Client(cluster.endpoint(name)) as late,
-            Client(cluster.endpoint(source)) as ahead,
+            load_client(cluster, name) as late,
+            load_client(cluster, source) as ahead,
         ):
             replica = (await ahead.status()).replica
             first = await covered(late, replica)

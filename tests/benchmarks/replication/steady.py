@@ -8,11 +8,14 @@ their operations belongs to the spell in which it was due.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kvnode.client import Client
+from kvnode.client import Client, Put
 from tests.benchmarks.dataset import Dataset
 from tests.benchmarks.fact import Facts
 from tests.benchmarks.measurement import WrongAnswerError
 from tests.benchmarks.pacing import OpenLoop, Paced
+
+BATCH_WRITES = 10
+"""So that three nodes and their clients leave the cores of one machine some room."""
 
 READS_PER_SECOND = 500
 READ_KEYS = 1000
@@ -28,14 +31,30 @@ class Spell:
     until: int
 
 
-def writes(client: Client, dataset: Dataset, *, per_second: int) -> OpenLoop:
+def puts(client: Client, dataset: Dataset, *, per_second: int) -> OpenLoop:
     """Return a loop that puts values of *dataset* under ever new keys."""
 
     async def put(number: int) -> None:
-        value = dataset.values[number % len(dataset.values)]
-        await client.put(f"steady/written/{number:012}", value)
+        await client.put(*_pair(dataset, number))
 
     return OpenLoop(put, per_second=per_second)
+
+
+def batches(client: Client, dataset: Dataset, *, writes_per_second: int) -> OpenLoop:
+    """Return a loop of batches, each of BATCH_WRITES such puts."""
+
+    async def write(number: int) -> None:
+        first = number * BATCH_WRITES
+        await client.batch(
+            [Put(*_pair(dataset, n)) for n in range(first, first + BATCH_WRITES)]
+        )
+
+    return OpenLoop(write, per_second=max(1, writes_per_second // BATCH_WRITES))
+
+
+def _pair(dataset: Dataset, number: int) -> tuple[str, bytes]:
+    value = dataset.values[number % len(dataset.values)]
+    return f"steady/written/{number:012}", value
 
 
 def reads(client: Client, dataset: Dataset) -> OpenLoop:

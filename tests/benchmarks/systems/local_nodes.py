@@ -115,7 +115,7 @@ async def converge(cluster: ProcessCluster, names: Sequence[str]) -> float:
     """
     async with AsyncExitStack() as open_clients:
         clients = [
-            await open_clients.enter_async_context(Client(cluster.endpoint(name)))
+            await open_clients.enter_async_context(load_client(cluster, name))
             for name in names
         ]
         began = monotonic()

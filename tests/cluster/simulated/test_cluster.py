@@ -309,9 +309,9 @@ def test_judge_sees_coverage_that_comes_too_early(
     """A batch that is covered before what it depends on (I2)."""
 
     def at_once(self: WaitingBatches, clock: VersionVector) -> VersionVector:
-        for batch in tuple(self._batches.values()):
+        for batch in self:
             clock = clock.with_range(batch.origin, batch.first, batch.last)
-        self._batches.clear()
+        self._rows.clear()
         return clock
 
     monkeypatch.setattr(WaitingBatches, "advance", at_once)
