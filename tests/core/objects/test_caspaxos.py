@@ -1,0 +1,251 @@
+"""CASPaxos: the values that are acknowledged are one unbroken line."""
+
+from collections.abc import Iterator
+from itertools import pairwise, product
+from typing import NamedTuple, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvnode.core.objects.caspaxos import (
+    NO_BALLOT,
+    NOTHING,
+    Accept,
+    Accepted,
+    Answer,
+    Attempt,
+    Ballot,
+    Changed,
+    Outbid,
+    Prepare,
+    Promise,
+    Refusal,
+    Request,
+    Stored,
+    VoterState,
+    ballot_above,
+    is_majority,
+    vote,
+)
+from kvnode.types import ReplicaId
+
+VOTERS = tuple(map(ReplicaId, (1, 2, 3)))
+P, Q = ReplicaId(8), ReplicaId(9)
+FIRST = Ballot(1, P)
+
+
+class Append:
+    """A change that can be told from all others: it adds a letter."""
+
+    def __init__(self, letter: bytes) -> None:
+        self.letter = letter
+
+    def __call__(self, value: bytes) -> bytes:
+        """Return *value* with the letter."""
+        return value + self.letter
+
+
+class World(NamedTuple):
+    """
+    Voters, attempts, and the answers that are on their way.
+
+    What an attempt asks may arrive at any voter at any time, again and again, or
+    never.  Refusals are left out: they end attempts, and safety does not need them.
+    """
+
+    voters: tuple[VoterState, ...]
+    attempts: tuple[Attempt, ...]
+    answered: frozenset[tuple[int, int, Answer]]  # voter, attempt
+
+
+def begin(ballots: tuple[Ballot, ...], voters: int) -> World:
+    """Return a world in which nothing has arrived yet."""
+    members = frozenset(VOTERS[:voters])
+    attempts = tuple(
+        Attempt.begin(ballot, members, Append(bytes([65 + number])))
+        for number, ballot in enumerate(ballots)
+    )
+    return World((VoterState(),) * voters, attempts, frozenset())
+
+
+def next_worlds(world: World) -> Iterator[World]:
+    """Yield what one arrival can make of *world*."""
+    for number, which in product(range(len(world.voters)), range(len(world.attempts))):
+        ballot = world.attempts[which].request.ballot
+        for request in {Prepare(ballot), world.attempts[which].request}:
+            state, answer = vote(world.voters[number], request)
+            if state != world.voters[number]:
+                yield world._replace(
+                    voters=replaced(world.voters, number, state),
+                    answered=world.answered | {(number, which, answer)},
+                )
+    for place in world.answered:
+        number, which, answer = place
+        before = world.attempts[which]
+        after = before.received(VOTERS[number], answer)
+        yield world._replace(
+            attempts=replaced(world.attempts, which, after),
+            answered=world.answered - {place},
+        )
+
+
+ItemT = TypeVar("ItemT")
+
+
+def replaced(items: tuple[ItemT, ...], place: int, item: ItemT) -> tuple[ItemT, ...]:
+    """Return *items* with another one at *place*."""
+    return (*items[:place], item, *items[place + 1 :])
+
+
+def changes(world: World) -> list[Changed]:
+    """Return what was acknowledged."""
+    outcomes = (each.outcome for each in world.attempts)
+    return [each for each in outcomes if isinstance(each, Changed)]
+
+
+def explore(start: World) -> int:
+    """Look at every world that can come of *start*; return how many there are."""
+    seen, waiting = {start}, [start]
+    while waiting:
+        world = waiting.pop()
+        line = sorted(changes(world), key=lambda change: len(change.after))
+        assert len({each.before for each in line}) == len(line), "a change was lost"
+        for earlier, later in pairwise(line):
+            assert later.before.startswith(earlier.after), "another value was between"
+        for following in next_worlds(world):
+            if following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return len(seen)
+
+
+def test_two_attempts_at_three_voters_keep_one_line_in_every_order() -> None:
+    """All orders of arrival, losses and repetitions of all messages."""
+    explored = explore(begin((Ballot(1, P), Ballot(1, Q)), voters=3))
+
+    assert explored > 1000
+
+
+def test_two_attempts_at_two_voters_keep_one_line_in_every_order() -> None:
+    """With two voters both must answer."""
+    assert explore(begin((Ballot(2, P), Ballot(1, Q)), voters=2)) > 100
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Changed]:
+    """What five proposers, each trying again and again, are told in the end."""
+    changed: list[Changed] = []
+    voters = dict.fromkeys(VOTERS, VoterState())
+    flying: list[tuple[Attempt | None, ReplicaId, Request | Answer]] = []
+    trying: dict[ReplicaId, Attempt] = {}
+    letters = iter(range(1000))
+    highest = NO_BALLOT
+    choice = draw(st.randoms(use_true_random=False))
+    proposers = [ReplicaId(10 + n) for n in range(5)]
+    for _ in range(draw(st.integers(50, 150))):
+        if not flying or choice.random() < 0.1:
+            proposer = choice.choice(proposers)
+            ballot = ballot_above(highest, proposer)
+            highest = max(highest, ballot)
+            attempt = Attempt.begin(
+                ballot, frozenset(VOTERS), Append(b"%03d" % next(letters))
+            )
+            trying[proposer] = attempt
+            flying += [(None, voter, attempt.request) for voter in VOTERS]
+        place = choice.randrange(len(flying))
+        _, voter, message = flying[place]
+        if choice.random() < 0.8:
+            del flying[place]  # else it comes again
+        if choice.random() < 0.1:
+            continue  # lost
+        if isinstance(message, Prepare | Accept):
+            voters[voter], answer = vote(voters[voter], message)
+            flying.append((None, voter, answer))
+            continue
+        proposer = message.ballot.proposer
+        before = trying[proposer]
+        after = trying[proposer] = before.received(voter, message)
+        if after.request != before.request:
+            flying += [(None, each, after.request) for each in VOTERS]
+        if isinstance(after.outcome, Changed) and before.outcome is None:
+            changed.append(after.outcome)
+    return changed
+
+
+@given(runs())
+def test_each_acknowledged_change_sees_all_before_it(changed: list[Changed]) -> None:
+    """In the order in which they were acknowledged: the register is linearizable."""
+    for earlier, later in pairwise(changed):
+        assert later.before.startswith(earlier.after)
+
+
+@pytest.mark.parametrize("request_", [Prepare(FIRST), Accept(FIRST, b"new")])
+def test_voter_refuses_what_is_below_its_promise(request_: Request) -> None:
+    """It says what it has promised, so that the next try can be above."""
+    state = VoterState(Ballot(2, Q), Accepted(FIRST, b"old"))
+
+    assert vote(state, request_) == (state, Refusal(FIRST, Ballot(2, Q)))
+
+
+def test_voter_answers_twice_what_comes_twice() -> None:
+    """Networks repeat messages."""
+    once, promise = vote(VoterState(), Prepare(FIRST))
+    assert (
+        vote(once, Prepare(FIRST)) == (once, promise) == (once, Promise(FIRST, NOTHING))
+    )
+
+    stored, answer = vote(once, Accept(FIRST, b"v"))
+    assert (
+        vote(stored, Accept(FIRST, b"v")) == (stored, answer) == (stored, Stored(FIRST))
+    )
+
+
+def test_acceptance_is_a_promise_too() -> None:
+    """A voter may miss the request for its promise and be asked to accept."""
+    state, _ = vote(VoterState(), Accept(Ballot(3, P), b"v"))
+
+    assert vote(state, Prepare(Ballot(2, Q)))[1] == Refusal(Ballot(2, Q), Ballot(3, P))
+
+
+def test_attempt_that_is_outbid_says_whether_it_may_have_happened() -> None:
+    """Before it asked for acceptance nothing can have; after that it can."""
+    begun = Attempt.begin(FIRST, frozenset(VOTERS), Append(b"A"))
+    refusal = Refusal(FIRST, Ballot(2, Q))
+
+    assert begun.received(VOTERS[0], refusal).outcome == Outbid(
+        Ballot(2, Q), may_have_happened=False
+    )
+
+    for voter in VOTERS[:2]:
+        begun = begun.received(voter, Promise(FIRST, NOTHING))
+    assert begun.request == Accept(FIRST, b"A")
+    assert begun.received(VOTERS[0], refusal).outcome == Outbid(
+        Ballot(2, Q), may_have_happened=True
+    )
+
+
+def test_attempt_builds_on_the_newest_value_that_was_accepted() -> None:
+    """By ballot, not by the order in which voters answer."""
+    attempt = Attempt.begin(Ballot(9, P), frozenset(VOTERS), Append(b"+"))
+    old, new = Accepted(Ballot(2, Q), b"zz"), Accepted(Ballot(3, P), b"a")
+
+    for voter, accepted in zip(VOTERS, (new, old), strict=False):
+        attempt = attempt.received(voter, Promise(Ballot(9, P), accepted))
+
+    assert attempt.request == Accept(Ballot(9, P), b"a+")
+
+
+def test_attempt_takes_no_notice_of_strangers_and_of_other_ballots() -> None:
+    """A voter that was replaced may go on answering."""
+    attempt = Attempt.begin(FIRST, frozenset(VOTERS), Append(b"A"))
+
+    assert attempt.received(P, Promise(FIRST, NOTHING)) == attempt
+    assert attempt.received(VOTERS[0], Promise(Ballot(1, Q), NOTHING)) == attempt
+    assert attempt.received(VOTERS[0], Stored(FIRST)) == attempt
+
+
+@given(of=st.integers(1, 9), some=st.integers(0, 9))
+def test_two_majorities_have_a_member_in_common(of: int, some: int) -> None:
+    """And of what is no majority there can be two apart."""
+    assert is_majority(min(some, of), of) is (2 * min(some, of) > of)
