@@ -1,0 +1,136 @@
+"""What happens to a replica of a shard, and what it wants done."""
+
+from typing import NamedTuple
+
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.messages import Message
+from kvnode.core.objects.quorum_log import LogEntry
+from kvnode.types import ReplicaId
+
+# -- events -------------------------------------------------------------------
+
+
+class Tick(NamedTuple):
+    """Time has passed."""
+
+
+class Suspected(NamedTuple):
+    """The leader is held dead: take over, without waiting for patience to end."""
+
+
+class Received(NamedTuple):
+    """A message; what a replica sends to itself comes like any other."""
+
+    sender: ReplicaId
+    message: Message
+
+
+class Propose(NamedTuple):
+    """Append *data*, one entry each; only while this replica leads (`leads`)."""
+
+    data: tuple[bytes, ...]
+
+
+class Confirm(NamedTuple):
+    """Find out whether this replica leads, from now on; see `Confirmed`."""
+
+    token: int
+
+
+class AuthoritySaid(NamedTuple):
+    """What the authority holds, None if nothing: it was asked, or has been changed."""
+
+    configuration: Configuration | None
+
+
+class AuthorityFailed(NamedTuple):
+    """It did not answer: what it was asked for may have happened."""
+
+
+class Reconfigure(NamedTuple):
+    """Move the shard to *replicas*, this leader among them."""
+
+    replicas: tuple[ReplicaId, ...]
+
+
+Event = (
+    Tick
+    | Suspected
+    | Received
+    | Propose
+    | Confirm
+    | AuthoritySaid
+    | AuthorityFailed
+    | Reconfigure
+)
+
+# -- effects ------------------------------------------------------------------
+
+
+class Send(NamedTuple):
+    """Send *message*; it may be lost."""
+
+    receiver: ReplicaId
+    message: Message
+
+
+class AskAuthority(NamedTuple):
+    """Find out what the authority holds."""
+
+
+class Swap(NamedTuple):
+    """Let the authority hold *desired* if it holds *expected*; then `AuthoritySaid`."""
+
+    expected: Configuration
+    desired: Configuration
+
+
+class Opened(NamedTuple):
+    """This replica leads *epoch*, and its log up to *number* is all there ever was."""
+
+    epoch: int
+    number: int
+
+
+class Closed(NamedTuple):
+    """It does not lead *epoch* any more: what was not answered may have happened."""
+
+    epoch: int
+
+
+class Committed(NamedTuple):
+    """Entries up to *number* are committed, and stay for ever."""
+
+    number: int
+
+
+class Confirmed(NamedTuple):
+    """This replica led when *tokens* were asked about, and had all there was."""
+
+    tokens: tuple[int, ...]
+
+
+Effect = Send | AskAuthority | Swap | Opened | Closed | Committed | Confirmed
+
+
+class Persist(NamedTuple):
+    """
+    What must be durable before the effects of a turn.
+
+    Attributes:
+        promised: Nothing of earlier epochs is taken in any more.
+        first: From this number on the log is replaced; 0 = the log stays.
+        entries: What is in it from there on.
+    """
+
+    promised: int
+    first: int
+    entries: tuple[LogEntry, ...]
+
+
+class TurnResult(NamedTuple):
+    """What a turn makes durable, and what is done before and after that."""
+
+    persist: Persist | None
+    at_once: tuple[Effect, ...]
+    effects: tuple[Effect, ...]

@@ -1,0 +1,325 @@
+"""
+Leading: entries go to all replicas, and count once a majority has them.
+
+What a majority holds is committed only if it is of the leader's own epoch; what came
+before is committed by being followed.  So a leader begins with an entry of its own,
+and serves nobody before that is committed.
+
+Every message has a round, and who answers confirms that no later epoch was promised
+when it came.  A read that began before a round was sent may be answered once a
+majority has confirmed the round; many reads share one.  With a lease, who confirms a
+round also promises not to be sealed for a while: until then no round is needed.
+
+A leader that is confirmed by no majority for as long as others are patient stops by
+itself.
+
+References:
+    Ongaro & Ousterhout, 2014.  In search of an understandable consensus algorithm,
+        sections 5.3, 5.4.2 and 8.
+    Gray & Cheriton, 1989.  Leases: an efficient fault-tolerant mechanism for
+        distributed file cache consistency.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import Committed, Confirmed, Opened, Swap
+from kvnode.core.objects.messages import (
+    APPEND_BYTES_MAX,
+    Append,
+    Appended,
+    Mismatch,
+)
+from kvnode.core.objects.quorum_log import LogEntry, Position
+from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.shard_turn import ShardTurn
+from kvnode.types import Millis, ReplicaId
+
+WINDOW_ENTRIES = 4096
+"""Sent to a replica and not acknowledged: bounds what one that is slow can cost."""
+
+ROUNDS_MAX = 4096
+"""Rounds whose time is remembered; older ones confirm nothing any more."""
+
+
+class _Follower:
+    """What a leader knows of one replica."""
+
+    __slots__ = (
+        "awaits",
+        "heard_at",
+        "is_probed",
+        "is_silent",
+        "matched",
+        "next",
+        "round",
+        "sent_at",
+        "went_back_at",
+    )
+
+    def __init__(self, following: int, now: Millis) -> None:
+        self.next = following  # the entry to be sent next
+        self.matched = 0  # up to here its log is ours, durably
+        self.round = 0  # the newest that it has confirmed
+        self.heard_at = now
+        self.sent_at = now
+        self.is_silent = False  # nothing but heartbeats until it is heard
+        self.went_back_at = 0  # what was sent until this round comes again
+        self.is_probed = False  # one message at a time, until one fits
+        self.awaits = False  # that one is under way
+
+
+class Leadership:
+    """
+    One epoch of one leader.
+
+    Attributes:
+        configuration: The authority's.
+        committed: Up to which number all is.
+        is_open: The first entry is committed, and the shard has arrived.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        own: ReplicaId,
+        settings: ShardSettings,
+        committed: int,
+        turn: ShardTurn,
+    ) -> None:
+        """Append the first entry."""
+        self.configuration = configuration
+        self.committed = committed
+        self.is_open = False
+        self._own = own
+        self._settings = settings
+        self._followers = {
+            replica: _Follower(turn.log.last.number + 1, turn.now)
+            for replica in configuration.replicas
+        }
+        self._round = 0
+        self._sent: deque[tuple[int, Millis]] = deque(maxlen=ROUNDS_MAX)
+        self._confirmed_at = turn.now
+        self._asking: deque[tuple[int, int]] = deque()  # round, token
+        self._moving_to: tuple[ReplicaId, ...] = ()
+        self.propose((b"",), turn)
+        self._first = turn.log.last.number
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch that is led."""
+        return self.configuration.epoch
+
+    @property
+    def uncommitted(self) -> int:
+        """Return how many entries wait for a majority."""
+        return self._followers[self._own].next - 1 - self.committed
+
+    def has_lease(self, now: Millis) -> bool:
+        """Tell whether a reply may leave at *now* without another round."""
+        held = self._settings.lease_held
+        return self.is_open and held > 0 and now - self._confirmed_at < held
+
+    def is_stale(self, now: Millis) -> bool:
+        """Tell whether others may have taken over long ago."""
+        return now - self._confirmed_at >= self._settings.patience
+
+    # -- what is asked for -----------------------------------------------------
+
+    def propose(self, data: Sequence[bytes], turn: ShardTurn) -> None:
+        """Append an entry for each of *data*."""
+        turn.append(turn.log.last, [LogEntry(self.epoch, each) for each in data])
+
+    def confirm(self, token: int) -> None:
+        """Confirm with the next round that this replica leads."""
+        self._asking.append((self._round + 1, token))
+
+    def move(self, replicas: Sequence[ReplicaId], turn: ShardTurn) -> None:
+        """Let other replicas learn the log, then move the shard to *replicas*."""
+        assert self._own in replicas, "who moves a shard stays its leader"
+        self._moving_to = tuple(sorted(replicas))
+        for replica in self._moving_to:
+            self._followers.setdefault(
+                replica, _Follower(turn.log.last.number + 1, turn.now)
+            )
+
+    def says(self, configuration: Configuration, turn: ShardTurn) -> bool:
+        """
+        Take in what the authority holds; tell whether this epoch goes on.
+
+        A configuration in which this replica leads a later epoch is the end of this
+        one, too: it takes over from itself.
+        """
+        if configuration.epoch > self.epoch:
+            return False
+        if configuration == self.configuration.arrived:
+            self.configuration = configuration
+            self._open(turn)
+        return True
+
+    def is_moved_by(self, configuration: Configuration) -> bool:
+        """Tell whether that is what this leader has asked for."""
+        return bool(self._moving_to) and configuration == self._moved()
+
+    # -- answers ---------------------------------------------------------------
+
+    def appended(self, sender: ReplicaId, answer: Appended, turn: ShardTurn) -> None:
+        """Take in that a replica has our log up to a number."""
+        follower = self._heard(sender, answer.round, turn)
+        if follower is None:
+            return
+        follower.is_probed = follower.awaits = False
+        follower.matched = max(follower.matched, answer.number)
+        follower.next = max(follower.next, follower.matched + 1)
+        self._commit(turn)
+
+    def mismatch(self, sender: ReplicaId, answer: Mismatch, turn: ShardTurn) -> None:
+        """Go back to where a replica's log may be the same as ours."""
+        follower = self._heard(sender, answer.round, turn)
+        if follower is not None and answer.round > follower.went_back_at:
+            # Of all that was under way, each message is answered like this one.
+            follower.went_back_at = self._round
+            follower.is_probed, follower.awaits = True, False
+            common = turn.log.common(answer.common)
+            follower.next = max(follower.matched, common.number) + 1
+
+    def _heard(
+        self, sender: ReplicaId, round_: int, turn: ShardTurn
+    ) -> _Follower | None:
+        follower = self._followers.get(sender)
+        if follower is not None:
+            follower.heard_at = turn.now
+            follower.is_silent = False
+            follower.round = max(follower.round, round_)
+            self._count_rounds(turn)
+        return follower
+
+    def _count_rounds(self, turn: ShardTurn) -> None:
+        confirmed = self._majority_of(
+            self._round if replica == self._own else self._followers[replica].round
+            for replica in self.configuration.replicas
+        )
+        while self._sent and self._sent[0][0] <= confirmed:
+            self._confirmed_at = self._sent.popleft()[1]
+        if not self.is_open:
+            return
+        tokens = []
+        while self._asking and self._asking[0][0] <= confirmed:
+            tokens.append(self._asking.popleft()[1])
+        if tokens:
+            turn.at_once.append(Confirmed(tuple(tokens)))
+
+    def _majority_of(self, numbers: Iterable[int]) -> int:
+        """Return the largest number that a majority has reached."""
+        return sorted(numbers, reverse=True)[len(self.configuration.replicas) // 2]
+
+    def _commit(self, turn: ShardTurn) -> None:
+        held = self._majority_of(
+            self._followers[replica].matched for replica in self.configuration.replicas
+        )
+        if held <= self.committed or turn.log.epoch_at(held) != self.epoch:
+            return
+        self.committed = held
+        turn.at_once.append(Committed(held))
+        self._open(turn)
+
+    def _open(self, turn: ShardTurn) -> None:
+        """Serve, once the first entry is committed and the shard has arrived."""
+        if self.is_open or self.committed < self._first:
+            return
+        if self.configuration.former:
+            turn.at_once.append(Swap(self.configuration, self.configuration.arrived))
+            return
+        self.is_open = True
+        turn.at_once.append(Opened(self.epoch, self.committed))
+        self._count_rounds(turn)
+
+    # -- sending ---------------------------------------------------------------
+
+    def tick(self, turn: ShardTurn) -> None:
+        """Send again what was not acknowledged, and go on with a move."""
+        for replica, follower in self._followers.items():
+            silence = turn.now - follower.heard_at
+            if replica != self._own and silence > 2 * self._settings.heartbeat:
+                follower.is_silent = True
+                follower.next = follower.matched + 1
+        if not self.is_open:
+            self._open(turn)
+        elif self._moving_to and self._have_learned(turn):
+            turn.at_once.append(Swap(self.configuration, self._moved()))
+
+    def _moved(self) -> Configuration:
+        return self.configuration.moved_to(self._moving_to, self._own)
+
+    def _have_learned(self, turn: ShardTurn) -> bool:
+        """Tell whether those the shard moves to are close behind."""
+        return all(
+            turn.log.last.number - self._followers[replica].matched < WINDOW_ENTRIES
+            and self._followers[replica].matched >= self._first
+            for replica in self._moving_to
+        )
+
+    def send(self, turn: ShardTurn) -> None:
+        """Send what there is to send; called once, at the end of a turn."""
+        if self._followers[self._own].next <= turn.log.last.number:
+            self._followers[self._own].next = turn.log.last.number + 1
+            number = turn.log.last.number
+            turn.answer(self._own, Appended(self.epoch, self._round, number))
+        asked = bool(self._asking) and self._asking[-1][0] > self._round
+        due = [
+            replica
+            for replica, follower in self._followers.items()
+            if replica != self._own
+            and (
+                asked
+                or turn.now - follower.sent_at >= self._settings.heartbeat
+                or self._may_send(follower, turn)
+            )
+        ]
+        is_alone = len(self.configuration.replicas) == 1
+        if not due and not is_alone:
+            return
+        self._round += 1
+        self._sent.append((self._round, turn.now))
+        for replica in due:
+            self._send_to(replica, self._followers[replica], turn)
+        if is_alone:
+            self._count_rounds(turn)
+
+    @staticmethod
+    def _may_send(follower: _Follower, turn: ShardTurn) -> bool:
+        return (
+            not follower.is_silent
+            and not follower.awaits
+            and follower.next <= turn.log.last.number
+            and follower.next - 1 - follower.matched < WINDOW_ENTRIES
+        )
+
+    def _send_to(
+        self, replica: ReplicaId, follower: _Follower, turn: ShardTurn
+    ) -> None:
+        """Send one message at least, and all others that there is room for."""
+        while True:
+            previous = follower.next - 1
+            entries: tuple[LogEntry, ...] = ()
+            if self._may_send(follower, turn):
+                entries = turn.log.after(
+                    previous,
+                    entries_max=self._settings.entries_max,
+                    bytes_max=APPEND_BYTES_MAX,
+                )
+            message = Append(
+                self.epoch,
+                self._round,
+                Position(turn.log.epoch_at(previous), previous),
+                entries,
+                self.committed,
+                self._settings.lease,
+            )
+            turn.tell(replica, message)
+            follower.next += len(entries)
+            follower.awaits = follower.is_probed and bool(entries)
+            follower.sent_at = turn.now
+            if not self._may_send(follower, turn):
+                return

@@ -1,0 +1,402 @@
+"""
+A replica of a shard: a function of (state, events, now).
+
+    following   takes in what a leader sends
+    asking      has not heard one for long: what does the authority hold?
+    claiming    wants to be the leader of the next epoch
+    taking over has that epoch (kvnode.core.objects.takeover)
+    leading     (kvnode.core.objects.leadership)
+
+Whatever it does itself, it answers others: it promises, takes in entries, and lets
+itself be sealed.  What it says to itself goes the same way as what it says to others,
+so its own disk counts when it is durable, like anybody's.
+
+A replica that has lost its memory has lost its identity with it, and is a stranger to
+its shard until the shard moves to it.
+
+Suspicion starts a takeover and decides nothing: the authority does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import (
+    AskAuthority,
+    AuthorityFailed,
+    AuthoritySaid,
+    Closed,
+    Committed,
+    Confirm,
+    Event,
+    Propose,
+    Received,
+    Reconfigure,
+    Suspected,
+    Swap,
+    Tick,
+    TurnResult,
+)
+from kvnode.core.objects.leadership import Leadership
+from kvnode.core.objects.messages import (
+    APPEND_BYTES_MAX,
+    Append,
+    Appended,
+    Leased,
+    Message,
+    Mismatch,
+    Pull,
+    Pulled,
+    Refused,
+    Request,
+    Seal,
+    Sealed,
+)
+from kvnode.core.objects.quorum_log import LogEntry, Position, QuorumLog
+from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.shard_turn import ShardTurn
+from kvnode.core.objects.takeover import Takeover
+from kvnode.errors import PeerProtocolError
+from kvnode.types import Millis, ReplicaId
+
+Uniform = Callable[[int, int], int]
+"""Draws a whole number between two, both included."""
+
+
+@dataclass(slots=True)
+class Following:
+    """Waits for a leader until *until*."""
+
+    until: Millis
+
+
+@dataclass(slots=True)
+class Asking:
+    """Waits until *until* for what the authority holds."""
+
+    until: Millis
+
+
+@dataclass(slots=True)
+class Claiming:
+    """Waits until *until* for the authority to hold *desired*."""
+
+    desired: Configuration
+    until: Millis
+
+
+Role = Following | Asking | Claiming | Takeover | Leadership
+
+
+class ShardReplica:
+    """
+    One replica of one shard.
+
+    Attributes:
+        log: Its log.
+        promised: It takes in nothing of earlier epochs.
+        committed: Up to which entry it knows all to be committed.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each named at the call
+        self,
+        own: ReplicaId,
+        settings: ShardSettings,
+        *,
+        uniform: Uniform,
+        now: Millis,
+        log: QuorumLog | None = None,
+        promised: int = 0,
+    ) -> None:
+        """
+        Start with what was durable.
+
+        Args:
+            own: Its identity, made with its disk.
+            settings: The same at all replicas.
+            uniform: Draws how patient it is.
+            now: The steady time; >= that of all steps before, if there were any.
+            log: What is on its disk.
+            promised: And what it has promised.
+        """
+        self.log = log or QuorumLog()
+        self.promised = promised
+        self.committed = self.log.base.number
+        self._own = own
+        self._settings = settings
+        self._uniform = uniform
+        self._known = promised  # the newest epoch of which it has heard
+        # Before it stopped it may have promised a leader not to be sealed.
+        self._leased_until = Millis(now + settings.lease)
+        self._role: Role = Following(self._patience(now))
+
+    @property
+    def leadership(self) -> Leadership | None:
+        """Return the epoch that it leads, if it does, open or not."""
+        return self._role if isinstance(self._role, Leadership) else None
+
+    def step(self, events: Iterable[Event], now: Millis) -> TurnResult:
+        """Take in *events*; return what becomes durable, and what is to be done."""
+        turn = ShardTurn(now, self.log, self.promised)
+        for event in events:
+            self._take(event, turn)
+        leading = self.leadership
+        if leading is not None and leading.is_stale(now):
+            self._step_down(turn)
+        elif leading is not None:
+            leading.send(turn)
+            self.committed = leading.committed
+        self.promised = turn.promised
+        return turn.result()
+
+    def _take(self, event: Event, turn: ShardTurn) -> None:
+        match event:
+            case Tick():
+                self._tick(turn)
+            case Suspected():
+                if isinstance(self._role, Following):
+                    self._ask(turn)
+            case Received(sender, message):
+                self._receive(sender, message, turn)
+            case AuthoritySaid(configuration):
+                self._authority_said(configuration, turn)
+            case AuthorityFailed():
+                if isinstance(self._role, Asking | Claiming):
+                    self._follow(turn)
+            case Propose() | Confirm() | Reconfigure():
+                self._take_of_leader(event, turn)
+            case _:
+                assert_never(event)
+
+    def _take_of_leader(
+        self, event: Propose | Confirm | Reconfigure, turn: ShardTurn
+    ) -> None:
+        leading = self.leadership
+        assert leading is not None, "only a leader is asked"
+        match event:
+            case Propose(data):
+                leading.propose(data, turn)
+            case Confirm(token):
+                leading.confirm(token)
+            case Reconfigure(replicas):
+                leading.move(replicas, turn)
+            case _:
+                assert_never(event)
+
+    def _patience(self, now: Millis) -> Millis:
+        drawn = self._uniform(0, self._settings.patience_spread)
+        return Millis(now + self._settings.patience + drawn)
+
+    # -- time, and the authority ------------------------------------------------
+
+    def _tick(self, turn: ShardTurn) -> None:
+        match self._role:
+            case Following(until) | Asking(until) | Claiming(_, until):
+                if turn.now >= until:
+                    self._ask(turn)
+            case Takeover() | Leadership():
+                self._role.tick(turn)
+            case _:
+                assert_never(self._role)
+
+    def _ask(self, turn: ShardTurn) -> None:
+        self._role = Asking(self._patience(turn.now))
+        turn.at_once.append(AskAuthority())
+
+    def _authority_said(
+        self, configuration: Configuration | None, turn: ShardTurn
+    ) -> None:
+        if configuration is None:
+            return  # the shard is not there yet
+        role = self._role
+        if isinstance(role, Leadership):
+            if role.is_moved_by(configuration):
+                self._step_down(turn)
+                self._take_over(configuration, turn)
+            elif not role.says(configuration, turn):
+                self._step_down(turn)
+        elif isinstance(role, Claiming) and configuration == role.desired:
+            self._take_over(configuration, turn)
+        elif isinstance(role, Takeover) and configuration.epoch > role.epoch:
+            self._follow(turn)
+        elif isinstance(role, Asking | Claiming):
+            self._claim(configuration, turn)
+
+    def _claim(self, configuration: Configuration, turn: ShardTurn) -> None:
+        """Try to lead the next epoch, unless another has only just begun to."""
+        news = configuration.epoch > self._known and configuration.leader != self._own
+        self._known = max(self._known, configuration.epoch)
+        if news or self._own not in configuration.replicas:
+            self._follow(turn)
+            return
+        desired = configuration.taken_over_by(self._own)
+        self._role = Claiming(desired, self._patience(turn.now))
+        turn.at_once.append(Swap(configuration, desired))
+
+    def _take_over(self, configuration: Configuration, turn: ShardTurn) -> None:
+        self._known = max(self._known, configuration.epoch)
+        self._role = Takeover(configuration, self._own, self._settings, turn)
+
+    def _lead(self, configuration: Configuration, turn: ShardTurn) -> None:
+        self._role = Leadership(
+            configuration, self._own, self._settings, self.committed, turn
+        )
+
+    def _follow(self, turn: ShardTurn) -> None:
+        self._role = Following(self._patience(turn.now))
+
+    def _step_down(self, turn: ShardTurn) -> None:
+        """Stop leading: nothing that this replica answered may leave any more."""
+        leading = self.leadership
+        assert leading is not None, "only a leader steps down"
+        self.committed = leading.committed
+        turn.at_once.append(Closed(leading.epoch))
+        self._follow(turn)
+
+    @property
+    def _epoch(self) -> int | None:
+        """Return the epoch that this replica leads or takes over in, if any."""
+        role = self._role
+        return role.epoch if isinstance(role, Takeover | Leadership) else None
+
+    def _give_way(self, epoch: int, turn: ShardTurn) -> None:
+        """Follow whoever leads *epoch*, if it is later than what this replica does."""
+        self._known = max(self._known, epoch)
+        if self._epoch is None or epoch <= self._epoch:
+            return
+        if self.leadership is not None:
+            self._step_down(turn)
+        else:
+            self._follow(turn)
+
+    # -- messages ---------------------------------------------------------------
+
+    def _receive(self, sender: ReplicaId, message: Message, turn: ShardTurn) -> None:
+        match message:
+            case Append() | Seal() | Pull():
+                self._receive_request(sender, message, turn)
+            case Refused(_, promised):
+                self._give_way(promised, turn)
+            case Leased():
+                pass  # it is asked again
+            case Sealed() | Pulled():
+                self._receive_of_takeover(sender, message, turn)
+            case Appended() | Mismatch():
+                self._receive_of_leadership(sender, message, turn)
+            case _:
+                assert_never(message)
+
+    def _receive_request(
+        self, sender: ReplicaId, message: Request, turn: ShardTurn
+    ) -> None:
+        """Refuse what is of an earlier epoch than was promised."""
+        if message.epoch < turn.promised:
+            turn.answer(sender, Refused(message.epoch, turn.promised))
+            return
+        role = self._role
+        is_mine = (
+            isinstance(role, Takeover | Leadership) and role.epoch == message.epoch
+        )
+        if is_mine and sender != self._own:
+            msg = f"epoch {message.epoch} is led from here"
+            raise PeerProtocolError(msg)
+        match message:
+            case Append():
+                self._take_entries(sender, message, turn)
+            case Seal():
+                self._be_sealed(sender, message, turn)
+            case Pull():
+                self._serve(sender, message, turn)
+            case _:
+                assert_never(message)
+
+    def _receive_of_leadership(
+        self, sender: ReplicaId, message: Appended | Mismatch, turn: ShardTurn
+    ) -> None:
+        leading = self.leadership
+        if leading is None or message.epoch != leading.epoch:
+            return
+        if isinstance(message, Appended):
+            leading.appended(sender, message, turn)
+        else:
+            leading.mismatch(sender, message, turn)
+
+    def _receive_of_takeover(
+        self, sender: ReplicaId, message: Sealed | Pulled, turn: ShardTurn
+    ) -> None:
+        role = self._role
+        if not isinstance(role, Takeover) or message.epoch != role.epoch:
+            return
+        if isinstance(message, Sealed):
+            is_ready = role.sealed(sender, message, turn)
+        else:
+            is_ready = role.pulled(sender, message, turn)
+        if is_ready:
+            self._lead(role.configuration, turn)
+
+    def _take_entries(
+        self, sender: ReplicaId, message: Append, turn: ShardTurn
+    ) -> None:
+        """Take in what a leader sends, and hold still for as long as it asks."""
+        self._give_way(message.epoch, turn)
+        turn.promise(message.epoch)
+        if isinstance(self._role, Following | Asking | Claiming):
+            self._follow(turn)
+        self._leased_until = max(self._leased_until, Millis(turn.now + message.lease))
+        previous, entries = _beyond(self.log.base, message.previous, message.entries)
+        if not self.log.has(previous):
+            common = self.log.common(previous)
+            turn.answer(sender, Mismatch(message.epoch, message.round, common))
+            return
+        turn.append(previous, entries)
+        number = previous.number + len(entries)
+        turn.answer(sender, Appended(message.epoch, message.round, number))
+        committed = min(message.committed, number)
+        if committed > self.committed:
+            self.committed = committed
+            turn.effects.append(Committed(committed))
+
+    def _be_sealed(self, sender: ReplicaId, message: Seal, turn: ShardTurn) -> None:
+        """Promise an epoch, unless a leader holds a lease."""
+        if (
+            message.epoch > turn.promised
+            and turn.now < self._leased_until
+            and self.leadership is None
+        ):
+            remaining = Millis(self._leased_until - turn.now)
+            turn.answer(sender, Leased(message.epoch, remaining))
+            return
+        self._give_way(message.epoch, turn)
+        turn.promise(message.epoch)
+        if sender != self._own and isinstance(self._role, Following | Asking):
+            self._follow(turn)  # it has the epoch: leave it the time
+        turn.answer(sender, Sealed(message.epoch, self.log.last))
+
+    def _serve(self, sender: ReplicaId, message: Pull, turn: ShardTurn) -> None:
+        """Send what comes behind a position to who takes over."""
+        if message.epoch != turn.promised:
+            return  # it has not sealed this replica
+        common = self.log.common(message.position)
+        entries: Sequence[LogEntry] = ()
+        if common == message.position:
+            entries = self.log.after(
+                common.number,
+                entries_max=self._settings.entries_max,
+                bytes_max=APPEND_BYTES_MAX,
+            )
+        turn.answer(
+            sender, Pulled(message.epoch, common, tuple(entries), self.log.last)
+        )
+
+
+def _beyond(
+    base: Position, previous: Position, entries: tuple[LogEntry, ...]
+) -> tuple[Position, tuple[LogEntry, ...]]:
+    """Leave out what is in the snapshot: it was committed, so it is the same."""
+    surplus = base.number - previous.number
+    if surplus <= 0:
+        return previous, entries
+    if surplus > len(entries):
+        return base, ()
+    return base, entries[surplus:]

@@ -1,0 +1,65 @@
+"""What one turn of a replica has staged."""
+
+from collections.abc import Sequence
+
+from kvnode.core.objects.events import Effect, Persist, Send, TurnResult
+from kvnode.core.objects.messages import Message
+from kvnode.core.objects.quorum_log import LogEntry, Position, QuorumLog
+from kvnode.types import Millis, ReplicaId
+
+_ALL = 1 << 62
+
+
+class ShardTurn:
+    """
+    The turn under way.
+
+    Attributes:
+        now: The steady time.
+        log: The replica's; changed through `append` alone.
+        promised: Nothing of earlier epochs is taken in.
+        at_once: Done whether or not the turn is durable.
+        effects: Done once it is.
+    """
+
+    __slots__ = ("_before", "_first", "at_once", "effects", "log", "now", "promised")
+
+    def __init__(self, now: Millis, log: QuorumLog, promised: int) -> None:
+        self.now = now
+        self.log = log
+        self.promised = promised
+        self.at_once: list[Effect] = []
+        self.effects: list[Effect] = []
+        self._before = promised
+        self._first = 0
+
+    def promise(self, epoch: int) -> None:
+        """Take in nothing below *epoch* any more."""
+        assert epoch >= self.promised, "a promise is never taken back"
+        self.promised = epoch
+
+    def append(self, previous: Position, entries: Sequence[LogEntry]) -> None:
+        """Take in entries behind *previous*, which is here."""
+        first = self.log.append(previous, entries)
+        if first is not None:
+            self._first = min(self._first or first, first)
+
+    def answer(self, receiver: ReplicaId, message: Message) -> None:
+        """Send *message* when the turn is durable."""
+        self.effects.append(Send(receiver, message))
+
+    def tell(self, receiver: ReplicaId, message: Message) -> None:
+        """Send *message* at once: it claims nothing of this replica's disk."""
+        self.at_once.append(Send(receiver, message))
+
+    def result(self) -> TurnResult:
+        """Return what is to be made durable, and done."""
+        persist = None
+        if self._first or self.promised != self._before:
+            entries: tuple[LogEntry, ...] = ()
+            if self._first:
+                entries = self.log.after(
+                    self._first - 1, entries_max=_ALL, bytes_max=_ALL
+                )
+            persist = Persist(self.promised, self._first, entries)
+        return TurnResult(persist, tuple(self.at_once), tuple(self.effects))

@@ -1,0 +1,209 @@
+"""A shard keeps what it acknowledged, and its reads see it, whatever happens."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import (
+    AskAuthority,
+    AuthorityFailed,
+    AuthoritySaid,
+    Received,
+    Reconfigure,
+    Send,
+    Swap,
+    Tick,
+)
+from kvnode.core.objects.messages import Append, Leased, Refused, Seal, Sealed
+from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
+from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.shard_replica import ShardReplica
+from kvnode.errors import PeerProtocolError
+from kvnode.types import Millis, ReplicaId
+from tests.core.objects.shard_scenarios import (
+    answers_come_late,
+    figure_8,
+    leased_answers_come_late,
+    led,
+    mover_crashes,
+    power_fails,
+    promise_meets_the_leader_before,
+)
+from tests.core.objects.shard_world import World, ended, judged
+
+A, B, C = map(ReplicaId, (1, 2, 3))
+SETTINGS = ShardSettings()
+HELD = Configuration(1, A, (A, B, C))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("replicas", [3, 5])
+def test_shard_survives_trouble(seed: int, replicas: int) -> None:
+    """Nothing acknowledged is lost, no read is stale, and it goes on in the end."""
+    assert judged(World(seed, replicas=replicas)) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        answers_come_late,
+        leased_answers_come_late,
+        power_fails,
+        promise_meets_the_leader_before,
+        figure_8,
+        mover_crashes,
+    ],
+    ids=lambda scenario: scenario.__name__,
+)
+def test_shard_survives_what_chance_hardly_finds(
+    scenario: Callable[[int], list[str]], seed: int
+) -> None:
+    """Each is where a broken variant fails (tests/simulation)."""
+    assert scenario(seed) == []
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 5, 7])
+def test_shard_of_any_size_is_led_and_answers(replicas: int) -> None:
+    """One replica alone is its own majority; of two, both are needed."""
+    world = World(1, replicas=replicas)
+    led(world)
+    world.read()
+    world.run(200)
+
+    assert world.reads == 1
+    assert ended(world) == []
+
+
+def test_shard_moves_to_other_machines_and_goes_on() -> None:
+    """The leader stays, the others are new, and have everything."""
+    world = World(2)
+    leader, others = led(world)
+    fresh = [world.add_host(), world.add_host()]
+    for own in fresh:
+        world.start(own)
+
+    world.step(leader, Reconfigure((leader, *fresh)))
+    world.run(3000)
+    for own in others:
+        world.crash(own)
+
+    assert world.held.replicas == (leader, *fresh)
+    assert not world.held.former
+    assert ended(world) == []
+
+
+def test_leader_that_is_alone_gives_up_by_itself() -> None:
+    """It fails what waits, instead of keeping callers waiting for ever."""
+    world = World(3, settings=ShardSettings(lease=Millis(0)))
+    leader, others = led(world)
+    world.cut = {(own, leader) for own in others}
+    world.run(SETTINGS.patience + 500)
+
+    assert leader not in [host.own for host in world.leaders]
+
+
+def replica(own: ReplicaId = B, *, promised: int = 0, now: int = 0) -> ShardReplica:
+    """Return a replica that is never more patient than it must be."""
+    return ShardReplica(
+        own, SETTINGS, uniform=lambda low, _: low, now=Millis(now), promised=promised
+    )
+
+
+def heartbeat(epoch: int, *entries: LogEntry) -> Append:
+    """Return what a leader sends to begin with."""
+    return Append(epoch, 1, ORIGIN, entries, 0, SETTINGS.lease)
+
+
+def test_replica_refuses_what_is_of_an_earlier_epoch() -> None:
+    """And says which it has promised, so that the other gives up."""
+    one = replica(promised=5)
+
+    for message in (heartbeat(4), Seal(4)):
+        result = one.step([Received(A, message)], Millis(9000))
+        assert result.effects == (Send(A, Refused(4, 5)),)
+        assert result.persist is None
+
+
+def test_replica_that_heard_a_leader_is_not_sealed_until_its_lease_ends() -> None:
+    """Seals of others wait; so a leader may answer without asking."""
+    one = replica()
+    one.step([Received(A, heartbeat(1))], Millis(5000))
+
+    early = one.step([Received(C, Seal(2))], Millis(5100))
+    late = one.step([Received(C, Seal(2))], Millis(5600))
+
+    assert early.effects == (Send(C, Leased(2, Millis(500))),)
+    assert late.effects == (Send(C, Sealed(2, ORIGIN)),)
+    assert late.persist is not None
+    assert late.persist.promised == 2
+
+
+def test_replica_that_has_just_started_may_have_promised_a_lease() -> None:
+    """It has forgotten to whom, so it waits as long as any lease lasts."""
+    one = replica(promised=1, now=1000)
+
+    early = one.step([Received(C, Seal(2))], Millis(1599))
+
+    assert early.effects == (Send(C, Leased(2, Millis(1))),)
+
+
+def test_replica_asks_the_authority_when_it_hears_nobody() -> None:
+    """And claims the next epoch only of what the authority says."""
+    one = replica()
+    assert one.step([Tick()], Millis(999)).at_once == ()
+
+    asked = one.step([Tick()], Millis(1000)).at_once
+    first = one.step([AuthoritySaid(HELD)], Millis(1010)).at_once
+    one.step([Tick()], Millis(2010))
+    claimed = one.step([AuthoritySaid(HELD)], Millis(2020)).at_once
+
+    assert asked == (AskAuthority(),)
+    assert first == ()  # the first it hears of that epoch: its leader may have begun
+    assert claimed == (Swap(HELD, Configuration(2, B, (A, B, C))),)
+
+
+def test_authority_that_does_not_answer_is_asked_again() -> None:
+    """A shard goes on as soon as the authority does."""
+    one = replica(promised=1)
+    one.step([Tick()], Millis(1000))
+    one.step([AuthorityFailed()], Millis(1500))
+
+    assert one.step([Tick()], Millis(2499)).at_once == ()
+    assert one.step([Tick()], Millis(2500)).at_once == (AskAuthority(),)
+
+
+def test_replica_that_is_none_of_the_shard_claims_nothing() -> None:
+    """The shard has moved away, or its disk is not the one that was named."""
+    one = replica(ReplicaId(9), promised=1)
+    one.step([Tick()], Millis(1000))
+
+    assert one.step([AuthoritySaid(HELD)], Millis(1010)).at_once == ()
+
+
+def test_entries_are_durable_before_they_are_acknowledged() -> None:
+    """The answer is among the effects of a turn that has something to make durable."""
+    one = replica()
+
+    result = one.step([Received(A, heartbeat(1, LogEntry(1, b"x")))], Millis(10))
+
+    assert result.at_once == ()
+    assert result.persist is not None
+    assert result.persist.first == 1
+    assert result.persist.entries == (LogEntry(1, b"x"),)
+    assert one.log.last == Position(1, 1)
+
+
+def test_second_leader_of_an_epoch_is_a_breach_of_protocol() -> None:
+    """The authority gives an epoch once."""
+    world = World(4)
+    leader, (other, _) = led(world)
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    assert leading.leadership is not None
+
+    with pytest.raises(PeerProtocolError, match="is led from here"):
+        leading.step(
+            [Received(other, heartbeat(leading.leadership.epoch))], Millis(10**9)
+        )
