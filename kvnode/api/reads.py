@@ -17,12 +17,12 @@ from kvnode.core.crdt.counter import PnCounter
 from kvnode.core.crdt.document import Document
 from kvnode.core.crdt.kinds import readable
 from kvnode.core.crdt.set import ObservedRemoveSet
-from kvnode.core.versions.conflict_log import fresh
+from kvnode.core.versions.conflict_log import shown
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.store_view import ConflictRecord, StoreView
 from kvnode.core.versions.version import CRDT_KINDS, Entry, Kind
-from kvnode.errors import WrongTypeError
+from kvnode.errors import DamagedRecordError, WrongTypeError
 from kvnode.types import DEFAULT_NAMESPACE, EntryKey, Millis, Namespace
 
 LIST_ROWS_MAX = 10_000
@@ -218,8 +218,7 @@ class Reader:
         reply.total_ever = at.view.state().conflicts_ever
         if request.key:
             place = checked_key(namespace, request.key)
-            log = fresh(at.view.conflicts(place), at.now)
-            reply.conflicts.extend(conflict_message(place, r) for r in log)
+            reply.conflicts.extend(_losers(place, at.view.conflicts(place), at))
             reply.complete = True
             return
         limit = checked_page_size(request.limit)
@@ -228,7 +227,7 @@ class Reader:
         keys, size, last = 0, 0, b""
         for key, log in at.view.scan_conflicts(namespace, start=start):
             place = EntryKey(namespace, key)
-            messages = [conflict_message(place, r) for r in fresh(log, at.now)]
+            messages = _losers(place, log, at)
             size += sum(len(m.value) for m in messages)
             if keys and (keys >= limit or size > LIST_BYTES_MAX):
                 reply.cursor = last
@@ -236,6 +235,17 @@ class Reader:
             keys, last = keys + 1, key
             reply.conflicts.extend(messages)
         reply.complete = True
+
+
+def _losers(
+    place: EntryKey, log: tuple[ConflictRecord, ...], at: Reading
+) -> list[pb.Conflict]:
+    """Return what is to be shown of a key's conflict log."""
+    try:
+        stored = at.view.entry(place)
+    except DamagedRecordError:
+        stored = None  # its log can be read all the same
+    return [conflict_message(place, each) for each in shown(log, stored, at.now)]
 
 
 def fill_counter(reply: pb.CounterReply, entry: Entry) -> None:

@@ -4,11 +4,12 @@ import pytest
 
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api import reads
+from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.limits import CONFLICT_AGE_MILLIS_MAX
 from kvnode.types import HlcTimestamp, Millis
 from tests.api.services import Api
-from tests.runtime.nodes import NOW, PEER, foreign
+from tests.runtime.nodes import NOW, PEER, at, foreign
 
 
 async def _ask(api: Api, request: pb.ConflictsRequest) -> pb.ConflictsReply:
@@ -42,6 +43,25 @@ async def test_loser_is_shown_with_who_wrote_it_and_who_won(api: Api) -> None:
     winner = await api.get(b"k")
     assert winner.value == b"mine"
     assert conflict.winner_version == winner.version
+
+
+async def test_write_that_the_key_holds_again_has_not_lost(api: Api) -> None:
+    """What it had lost to is gone with a store that started over (G2b)."""
+    await _conflict(api, b"k", 1)
+    with api.node.driver.snapshot() as view:
+        stored = view.entry(at(b"k"))
+    assert stored is not None
+    await api.node.store.apply(
+        Commit(
+            api.node.driver.committed_state,
+            (Write(at(b"k"), _losing(1, b"theirs"), stored.version),),
+        )
+    )
+
+    for request in (pb.ConflictsRequest(key=b"k"), pb.ConflictsRequest()):
+        reply = await _ask(api, request)
+        assert not reply.conflicts
+        assert reply.complete
 
 
 async def test_key_without_conflicts_has_an_empty_log(api: Api) -> None:
