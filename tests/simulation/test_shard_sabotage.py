@@ -8,7 +8,6 @@ from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import (
     Committed,
     Confirmed,
-    Opened,
     TurnResult,
 )
 from kvnode.core.objects.leadership import Leadership
@@ -74,8 +73,8 @@ def old_epochs_count(patch: pytest.MonkeyPatch) -> None:
         )
         if held > self.committed:
             self.committed = held
+            self.is_open = held >= self._first
             turn.at_once.append(Committed(held))
-            self._open(turn)
 
     patch.setattr(Leadership, "_commit", commit)
 
@@ -167,13 +166,14 @@ def moves_without_the_former(patch: pytest.MonkeyPatch) -> None:
 
 def serves_before_it_arrived(patch: pytest.MonkeyPatch) -> None:
     """The authority still sends who takes over to the former replicas."""
+    commit = Leadership._commit
 
-    def opened(self: Leadership, turn: ShardTurn) -> None:
-        if not self.is_open and self.committed >= self._first:
-            self.is_open = True
-            turn.at_once.append(Opened(self.epoch, self.committed))
+    def committed(self: Leadership, turn: ShardTurn) -> None:
+        before, self.configuration = self.configuration, self.configuration.arrived
+        commit(self, turn)
+        self.configuration = before
 
-    patch.setattr(Leadership, "_open", opened)
+    patch.setattr(Leadership, "_commit", committed)
 
 
 def trouble(seed: int) -> list[str]:
@@ -198,6 +198,14 @@ BROKEN: list[tuple[Break, Scenario]] = [
 ]
 
 
+def noticed(scenario: Scenario, seed: int) -> bool:
+    """Tell whether a seed shows that something is wrong."""
+    try:
+        return bool(scenario(seed))
+    except AssertionError:
+        return True  # the machine itself has noticed
+
+
 @pytest.mark.parametrize(
     ("broken", "scenario"), BROKEN, ids=[broken.__name__ for broken, _ in BROKEN]
 )
@@ -207,4 +215,4 @@ def test_broken_replica_is_noticed(
     """By an entry that changed or is lost, a read that missed one, or a standstill."""
     broken(monkeypatch)
 
-    assert any(scenario(seed) for seed in range(SEEDS))
+    assert any(noticed(scenario, seed) for seed in range(SEEDS))

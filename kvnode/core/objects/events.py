@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.messages import Message
-from kvnode.core.objects.quorum_log import LogEntry
+from kvnode.core.objects.quorum_log import LogEntry, Position
 from kvnode.types import ReplicaId
 
 # -- events -------------------------------------------------------------------
@@ -53,6 +53,26 @@ class Reconfigure(NamedTuple):
     replicas: tuple[ReplicaId, ...]
 
 
+class SnapshotTaken(NamedTuple):
+    """There is a durable snapshot of what entries up to *number* did."""
+
+    number: int
+
+
+class SnapshotArrived(NamedTuple):
+    """What the entries up to *base* did is here, durably: *sender* led *epoch*."""
+
+    sender: ReplicaId
+    epoch: int
+    base: Position
+
+
+class SnapshotEnded(NamedTuple):
+    """What `SendSnapshot` asked for has come to an end, however."""
+
+    receiver: ReplicaId
+
+
 Event = (
     Tick
     | Suspected
@@ -62,6 +82,9 @@ Event = (
     | AuthoritySaid
     | AuthorityFailed
     | Reconfigure
+    | SnapshotTaken
+    | SnapshotArrived
+    | SnapshotEnded
 )
 
 # -- effects ------------------------------------------------------------------
@@ -72,6 +95,13 @@ class Send(NamedTuple):
 
     receiver: ReplicaId
     message: Message
+
+
+class SendSnapshot(NamedTuple):
+    """Send what is before this log's first entry; then `SnapshotEnded`."""
+
+    receiver: ReplicaId
+    epoch: int
 
 
 class AskAuthority(NamedTuple):
@@ -110,7 +140,9 @@ class Confirmed(NamedTuple):
     tokens: tuple[int, ...]
 
 
-Effect = Send | AskAuthority | Swap | Opened | Closed | Committed | Confirmed
+Effect = (
+    Send | SendSnapshot | AskAuthority | Swap | Opened | Closed | Committed | Confirmed
+)
 
 
 class Persist(NamedTuple):
@@ -119,11 +151,14 @@ class Persist(NamedTuple):
 
     Attributes:
         promised: Nothing of earlier epochs is taken in any more.
+        base: The log begins behind it.  If that entry is not in the log as it was,
+            all that is in there goes.
         first: From this number on the log is replaced; 0 = the log stays.
         entries: What is in it from there on.
     """
 
     promised: int
+    base: Position
     first: int
     entries: tuple[LogEntry, ...]
 

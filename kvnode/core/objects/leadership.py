@@ -24,14 +24,20 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from kvnode.core.objects.configuration import Configuration
-from kvnode.core.objects.events import Committed, Confirmed, Opened, Swap
+from kvnode.core.objects.events import (
+    Committed,
+    Confirmed,
+    Opened,
+    SendSnapshot,
+    Swap,
+)
 from kvnode.core.objects.messages import (
     APPEND_BYTES_MAX,
     Append,
     Appended,
     Mismatch,
 )
-from kvnode.core.objects.quorum_log import LogEntry, Position
+from kvnode.core.objects.quorum_log import LogEntry, Position, needs_snapshot
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
 from kvnode.types import Millis, ReplicaId
@@ -51,6 +57,7 @@ class _Follower:
         "heard_at",
         "is_probed",
         "is_silent",
+        "lags",
         "matched",
         "next",
         "round",
@@ -68,6 +75,7 @@ class _Follower:
         self.went_back_at = 0  # what was sent until this round comes again
         self.is_probed = False  # one message at a time, until one fits
         self.awaits = False  # that one is under way
+        self.lags = False  # behind the snapshot, which is on its way to it
 
 
 class Leadership:
@@ -103,6 +111,7 @@ class Leadership:
         self._confirmed_at = turn.now
         self._asking: deque[tuple[int, int]] = deque()  # round, token
         self._moving_to: tuple[ReplicaId, ...] = ()
+        self._is_arriving = False
         self.propose((b"",), turn)
         self._first = turn.log.last.number
 
@@ -155,7 +164,7 @@ class Leadership:
             return False
         if configuration == self.configuration.arrived:
             self.configuration = configuration
-            self._open(turn)
+            self._commit(turn)
         return True
 
     def is_moved_by(self, configuration: Configuration) -> bool:
@@ -169,7 +178,7 @@ class Leadership:
         follower = self._heard(sender, answer.round, turn)
         if follower is None:
             return
-        follower.is_probed = follower.awaits = False
+        follower.is_probed = follower.awaits = follower.lags = False
         follower.matched = max(follower.matched, answer.number)
         follower.next = max(follower.next, follower.matched + 1)
         self._commit(turn)
@@ -183,6 +192,14 @@ class Leadership:
             follower.is_probed, follower.awaits = True, False
             common = turn.log.common(answer.common)
             follower.next = max(follower.matched, common.number) + 1
+            if not follower.lags and needs_snapshot(turn.log.base, answer.common):
+                follower.lags = True
+                turn.at_once.append(SendSnapshot(sender, self.epoch))
+
+    def snapshot_ended(self, receiver: ReplicaId) -> None:
+        """Send the snapshot again if the replica still needs it."""
+        if receiver in self._followers:
+            self._followers[receiver].lags = False
 
     def _heard(
         self, sender: ReplicaId, round_: int, turn: ShardTurn
@@ -220,20 +237,22 @@ class Leadership:
         )
         if held <= self.committed or turn.log.epoch_at(held) != self.epoch:
             return
+        if self.configuration.former:
+            # Who takes over now asks the former replicas, which may lack all this.
+            if not self._is_arriving:
+                self._is_arriving = True
+                self._arrive(turn)
+            return
         self.committed = held
         turn.at_once.append(Committed(held))
-        self._open(turn)
+        if not self.is_open and held >= self._first:
+            self.is_open = True
+            turn.at_once.append(Opened(self.epoch, held))
+            self._count_rounds(turn)
 
-    def _open(self, turn: ShardTurn) -> None:
-        """Serve, once the first entry is committed and the shard has arrived."""
-        if self.is_open or self.committed < self._first:
-            return
-        if self.configuration.former:
-            turn.at_once.append(Swap(self.configuration, self.configuration.arrived))
-            return
-        self.is_open = True
-        turn.at_once.append(Opened(self.epoch, self.committed))
-        self._count_rounds(turn)
+    def _arrive(self, turn: ShardTurn) -> None:
+        """Let the authority know that the new replicas have everything."""
+        turn.at_once.append(Swap(self.configuration, self.configuration.arrived))
 
     # -- sending ---------------------------------------------------------------
 
@@ -243,10 +262,10 @@ class Leadership:
             silence = turn.now - follower.heard_at
             if replica != self._own and silence > 2 * self._settings.heartbeat:
                 follower.is_silent = True
-                follower.next = follower.matched + 1
-        if not self.is_open:
-            self._open(turn)
-        elif self._moving_to and self._have_learned(turn):
+                follower.next = max(follower.matched, turn.log.base.number) + 1
+        if self._is_arriving and self.configuration.former:
+            self._arrive(turn)
+        elif self.is_open and self._moving_to and self._have_learned(turn):
             turn.at_once.append(Swap(self.configuration, self._moved()))
 
     def _moved(self) -> Configuration:
@@ -292,6 +311,7 @@ class Leadership:
         return (
             not follower.is_silent
             and not follower.awaits
+            and not follower.lags
             and follower.next <= turn.log.last.number
             and follower.next - 1 - follower.matched < WINDOW_ENTRIES
         )
@@ -301,7 +321,7 @@ class Leadership:
     ) -> None:
         """Send one message at least, and all others that there is room for."""
         while True:
-            previous = follower.next - 1
+            previous = max(follower.next - 1, turn.log.base.number)
             entries: tuple[LogEntry, ...] = ()
             if self._may_send(follower, turn):
                 entries = turn.log.after(
@@ -318,7 +338,7 @@ class Leadership:
                 self._settings.lease,
             )
             turn.tell(replica, message)
-            follower.next += len(entries)
+            follower.next = previous + 1 + len(entries)
             follower.awaits = follower.is_probed and bool(entries)
             follower.sent_at = turn.now
             if not self._may_send(follower, turn):

@@ -147,3 +147,10 @@ class QuorumLog:
         """Begin anew behind a snapshot that came from elsewhere."""
         self.base = base
         self._entries.clear()
+
+
+def needs_snapshot(base: Position, common: Position) -> bool:
+    """Tell whether a log lacks *base*, whose last entry in common may be *common*."""
+    return common != base and (
+        common.number <= base.number or common.epoch < base.epoch
+    )

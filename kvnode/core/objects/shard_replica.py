@@ -33,6 +33,10 @@ from kvnode.core.objects.events import (
     Propose,
     Received,
     Reconfigure,
+    SendSnapshot,
+    SnapshotArrived,
+    SnapshotEnded,
+    SnapshotTaken,
     Suspected,
     Swap,
     Tick,
@@ -53,7 +57,12 @@ from kvnode.core.objects.messages import (
     Seal,
     Sealed,
 )
-from kvnode.core.objects.quorum_log import LogEntry, Position, QuorumLog
+from kvnode.core.objects.quorum_log import (
+    LogEntry,
+    Position,
+    QuorumLog,
+    needs_snapshot,
+)
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
 from kvnode.core.objects.takeover import Takeover
@@ -126,6 +135,7 @@ class ShardReplica:
         self._own = own
         self._settings = settings
         self._uniform = uniform
+        self._snapshots_to: set[ReplicaId] = set()  # they take over, and lag
         self._known = promised  # the newest epoch of which it has heard
         # Before it stopped it may have promised a leader not to be sealed.
         self._leased_until = Millis(now + settings.lease)
@@ -166,6 +176,8 @@ class ShardReplica:
                     self._follow(turn)
             case Propose() | Confirm() | Reconfigure():
                 self._take_of_leader(event, turn)
+            case SnapshotTaken() | SnapshotArrived() | SnapshotEnded():
+                self._take_of_snapshot(event, turn)
             case _:
                 assert_never(event)
 
@@ -183,6 +195,44 @@ class ShardReplica:
                 leading.move(replicas, turn)
             case _:
                 assert_never(event)
+
+    def _take_of_snapshot(
+        self, event: SnapshotTaken | SnapshotArrived | SnapshotEnded, turn: ShardTurn
+    ) -> None:
+        match event:
+            case SnapshotTaken(number):
+                if number > self.log.base.number:
+                    assert number <= self.committed, "what is in it stays for ever"
+                    turn.forget(number)
+            case SnapshotArrived(sender, epoch, base):
+                self._take_snapshot(sender, epoch, base, turn)
+            case SnapshotEnded(receiver):
+                if self.leadership is not None:
+                    self.leadership.snapshot_ended(receiver)
+                self._snapshots_to.discard(receiver)
+            case _:
+                assert_never(event)
+
+    def _take_snapshot(
+        self, sender: ReplicaId, epoch: int, base: Position, turn: ShardTurn
+    ) -> None:
+        """Begin anew behind a snapshot, unless what it says is here."""
+        if epoch < turn.promised:
+            turn.answer(sender, Refused(epoch, turn.promised))
+            return
+        self._give_way(epoch, turn)
+        turn.promise(epoch)
+        if self.log.has(base):
+            turn.forget(base.number)
+        elif base.number > self.committed:
+            turn.restart(base)
+        if base.number > self.committed:
+            self.committed = base.number
+            turn.effects.append(Committed(base.number))
+        if isinstance(self._role, Takeover):
+            self._role.snapshot_arrived(sender, turn)
+        else:
+            turn.answer(sender, Appended(epoch, 0, self.log.base.number))
 
     def _patience(self, now: Millis) -> Millis:
         drawn = self._uniform(0, self._settings.patience_spread)
@@ -378,6 +428,11 @@ class ShardReplica:
         if message.epoch != turn.promised:
             return  # it has not sealed this replica
         common = self.log.common(message.position)
+        if needs_snapshot(self.log.base, message.position):
+            if sender not in self._snapshots_to:
+                self._snapshots_to.add(sender)
+                turn.effects.append(SendSnapshot(sender, message.epoch))
+            return
         entries: Sequence[LogEntry] = ()
         if common == message.position:
             entries = self.log.after(

@@ -22,7 +22,16 @@ class ShardTurn:
         effects: Done once it is.
     """
 
-    __slots__ = ("_before", "_first", "at_once", "effects", "log", "now", "promised")
+    __slots__ = (
+        "_base",
+        "_before",
+        "_first",
+        "at_once",
+        "effects",
+        "log",
+        "now",
+        "promised",
+    )
 
     def __init__(self, now: Millis, log: QuorumLog, promised: int) -> None:
         self.now = now
@@ -31,6 +40,7 @@ class ShardTurn:
         self.at_once: list[Effect] = []
         self.effects: list[Effect] = []
         self._before = promised
+        self._base = log.base
         self._first = 0
 
     def promise(self, epoch: int) -> None:
@@ -44,6 +54,16 @@ class ShardTurn:
         if first is not None:
             self._first = min(self._first or first, first)
 
+    def forget(self, until: int) -> None:
+        """Let a snapshot take the place of entries up to number *until*."""
+        self.log.forget(until)
+        self._first = max(self._first, until + 1) if self._first else 0
+
+    def restart(self, base: Position) -> None:
+        """Begin anew behind a snapshot that came from elsewhere."""
+        self.log.restart(base)
+        self._first = 0
+
     def answer(self, receiver: ReplicaId, message: Message) -> None:
         """Send *message* when the turn is durable."""
         self.effects.append(Send(receiver, message))
@@ -55,11 +75,11 @@ class ShardTurn:
     def result(self) -> TurnResult:
         """Return what is to be made durable, and done."""
         persist = None
-        if self._first or self.promised != self._before:
+        if self._first or self.promised != self._before or self.log.base != self._base:
             entries: tuple[LogEntry, ...] = ()
             if self._first:
                 entries = self.log.after(
                     self._first - 1, entries_max=_ALL, bytes_max=_ALL
                 )
-            persist = Persist(self.promised, self._first, entries)
+            persist = Persist(self.promised, self.log.base, self._first, entries)
         return TurnResult(persist, tuple(self.at_once), tuple(self.effects))

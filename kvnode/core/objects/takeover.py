@@ -83,6 +83,12 @@ class Takeover:
         turn.tell(sender, Pull(self.epoch, asked))
         return False
 
+    def snapshot_arrived(self, sender: ReplicaId, turn: ShardTurn) -> None:
+        """Go on from a snapshot that the holder of the log has sent."""
+        if sender == self._source:
+            self._heard_at = turn.now
+            turn.tell(sender, Pull(self.epoch, turn.log.last))
+
     def tick(self, turn: ShardTurn) -> None:
         """Seal again who has not answered, or all if the log's holder is silent."""
         if self._source is None:

@@ -31,6 +31,10 @@ from kvnode.core.objects.events import (
     Received,
     Reconfigure,
     Send,
+    SendSnapshot,
+    SnapshotArrived,
+    SnapshotEnded,
+    SnapshotTaken,
     Suspected,
     Swap,
     Tick,
@@ -49,14 +53,26 @@ class Disk:
     """What is durable of one replica."""
 
     promised: int = 0
-    entries: list[LogEntry] = field(default_factory=list)
+    log: QuorumLog = field(default_factory=QuorumLog)
 
     def write(self, persist: Persist) -> None:
         """Make a turn durable."""
         self.promised = persist.promised
+        entries = self.entries
         if persist.first:
-            del self.entries[persist.first - 1 :]
-            self.entries.extend(persist.entries)
+            kept = persist.first - 1 - self.log.base.number
+            entries = [*entries[: max(0, kept)], *persist.entries]
+        surplus = persist.base.number - self.log.base.number
+        if persist.base != self.log.base:
+            here = self.log.has(persist.base)
+            entries = entries[surplus:] if here else list(persist.entries)
+        self.log = QuorumLog(persist.base, entries)
+
+    @property
+    def entries(self) -> list[LogEntry]:
+        """Return what is behind the snapshot."""
+        base = self.log.base.number
+        return list(self.log.after(base, entries_max=1 << 60, bytes_max=1 << 60))
 
 
 @dataclass(slots=True)
@@ -110,6 +126,7 @@ class World:
         self.acknowledged_until = 0
         self.reads = 0
         self.leased_reads = 0
+        self.snapshots = 0
         self.opened: list[int] = []
         self.violations: list[str] = []
         self._arrivals: dict[tuple[ReplicaId, ReplicaId], int] = {}
@@ -142,7 +159,7 @@ class World:
             self.settings,
             uniform=self.random.randint,
             now=host.steady(self.now),
-            log=QuorumLog(entries=host.disk.entries),
+            log=QuorumLog(host.disk.log.base, host.disk.entries),
             promised=host.disk.promised,
         )
         self._tick(own, host.life)
@@ -235,6 +252,8 @@ class World:
         match effect:
             case Send(receiver, message):
                 self._send(host.own, receiver, message)
+            case SendSnapshot(receiver, epoch):
+                self._send_snapshot(host, receiver, epoch)
             case AskAuthority():
                 self._authority(host, None)
             case Swap():
@@ -275,6 +294,26 @@ class World:
         sender, receiver = link
         if link not in self.cut:
             self.step(receiver, Received(sender, message))
+
+    def _send_snapshot(self, host: Host, receiver: ReplicaId, epoch: int) -> None:
+        """Bring what is before the log to another machine, or fail to."""
+        base, life, link = host.disk.log.base, host.life, (host.own, receiver)
+        arrived = SnapshotArrived(host.own, epoch, base)
+
+        def end() -> None:
+            if link not in self.cut and self.random.random() >= self.lossy:
+                self.snapshots += 1
+                self.step(receiver, arrived)
+            if host.life == life:
+                self.step(host.own, SnapshotEnded(receiver))
+
+        self.at(self.random.choice((5, 100, 500)), end)
+
+    def compact(self) -> None:
+        """Let one machine make a snapshot of what it knows to be committed."""
+        host = self.random.choice(list(self.hosts.values()))
+        if host.replica is not None:
+            self.step(host.own, SnapshotTaken(host.replica.committed))
 
     def _authority(self, host: Host, swap: Swap | None) -> None:
         life = host.life
@@ -362,7 +401,8 @@ class World:
         assert host.replica is not None
         log = host.replica.log
         entries = log.after(log.base.number, entries_max=1 << 60, bytes_max=1 << 60)
-        held = dict(enumerate((entry.data for entry in entries), log.base.number + 1))
+        held = {n: self.committed[n].data for n in range(1, log.base.number + 1)}
+        held |= dict(enumerate((entry.data for entry in entries), log.base.number + 1))
         return [n for n, data in self.acknowledged.items() if held.get(n) != data]
 
 
@@ -386,6 +426,8 @@ def _ask(world: World) -> None:
         world.write()
     elif chance < 0.8:
         world.read()
+    elif chance < 0.85:
+        world.compact()
     elif chance < 0.95:
         world.step(random.choice(list(world.hosts)), Suspected())
     elif world.leaders:
@@ -449,6 +491,7 @@ def change_sides(world: World) -> None:
     random = world.random
     leader = random.choice(world.leaders).own
     others = [own for own in world.held.replicas if own != leader]
+    others = [own for own in others if own not in world.lost_disks]
     if len(others) < 2:
         return
     rival, turncoat = random.sample(others, 2)
