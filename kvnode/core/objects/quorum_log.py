@@ -67,6 +67,11 @@ class QuorumLog:
             return self.base
         return Position(self._entries[-1].epoch, self.base.number + len(self._entries))
 
+    @property
+    def entries(self) -> tuple[LogEntry, ...]:
+        """Return all that is behind the snapshot."""
+        return tuple(self._entries)
+
     def epoch_at(self, number: int) -> int:
         """Return the epoch of an entry; *number* is in base.number..last.number."""
         if number == self.base.number:

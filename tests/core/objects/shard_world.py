@@ -43,36 +43,10 @@ from kvnode.core.objects.messages import Message
 from kvnode.core.objects.quorum_log import LogEntry, QuorumLog
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import ShardReplica
+from kvnode.storage.shards.port import StoredShard, written
 from kvnode.types import Millis, ReplicaId
 
 TICK = 50
-
-
-@dataclass(slots=True)
-class Disk:
-    """What is durable of one replica."""
-
-    promised: int = 0
-    log: QuorumLog = field(default_factory=QuorumLog)
-
-    def write(self, persist: Persist) -> None:
-        """Make a turn durable."""
-        self.promised = persist.promised
-        entries = self.entries
-        if persist.first:
-            kept = persist.first - 1 - self.log.base.number
-            entries = [*entries[: max(0, kept)], *persist.entries]
-        surplus = persist.base.number - self.log.base.number
-        if persist.base != self.log.base:
-            here = self.log.has(persist.base)
-            entries = entries[surplus:] if here else list(persist.entries)
-        self.log = QuorumLog(persist.base, entries)
-
-    @property
-    def entries(self) -> list[LogEntry]:
-        """Return what is behind the snapshot."""
-        base = self.log.base.number
-        return list(self.log.after(base, entries_max=1 << 60, bytes_max=1 << 60))
 
 
 @dataclass(slots=True)
@@ -82,7 +56,7 @@ class Host:
     own: ReplicaId
     rate: float
     offset: int
-    disk: Disk = field(default_factory=Disk)
+    disk: StoredShard = field(default_factory=lambda: StoredShard(0, QuorumLog()))
     replica: ShardReplica | None = None
     paused_until: int = 0
     life: int = 0
@@ -159,7 +133,7 @@ class World:
             self.settings,
             uniform=self.random.randint,
             now=host.steady(self.now),
-            log=QuorumLog(host.disk.log.base, host.disk.entries),
+            log=QuorumLog(host.disk.log.base, host.disk.log.entries),
             promised=host.disk.promised,
         )
         self._tick(own, host.life)
@@ -170,7 +144,7 @@ class World:
         kept = 0 if tears else self.random.randint(0, len(host.writing))
         for persist, _ in host.writing[:kept]:
             if persist is not None:
-                host.disk.write(persist)
+                host.disk = written(host.disk, persist)
         host.writing.clear()
         host.proposed.clear()
         host.reading.clear()
@@ -244,7 +218,7 @@ class World:
             return
         persist, effects = host.writing.pop(0)  # turns become durable in order
         if persist is not None:
-            host.disk.write(persist)
+            host.disk = written(host.disk, persist)
         for effect in effects:
             self._perform(host, effect)
 
