@@ -24,7 +24,7 @@ References:
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Self
@@ -53,6 +53,7 @@ from kvnode.storage.disk.layout import (
 from kvnode.storage.disk.room import default_reserve, measure, translated
 from kvnode.storage.disk.running_copy import RunningCopy
 from kvnode.storage.disk.snapshot import LmdbSnapshot
+from kvnode.storage.disk.writing import finished
 from kvnode.storage.durability import Durability
 from kvnode.storage.rescue import rescue_to
 from kvnode.types import EntryKey, ReplicaId
@@ -208,7 +209,7 @@ class LmdbStore:
             OSError: The disk failed; nothing is known, so the node must stop.
         """
         # Not on the writer's thread, where a commit would wait for it.
-        await _finish(self._syncer.submit(self._sync))
+        await finished(self._syncer.submit(self._sync))
 
     async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
         """Put *entries* aside in a recovery file; return its path."""
@@ -270,7 +271,7 @@ class LmdbStore:
         )
         if batch.row_count <= STAND_STILL_ROWS_MAX:
             staged.wait()
-        await _finish(writing)
+        await finished(writing)
 
     def _write(
         self, batch: Batch, state: DurableState, *, settle: bool, staged: Event
@@ -304,13 +305,3 @@ class LmdbStore:
     def _find_head(self, head: bytes) -> bytes | None:
         with self._environment.begin() as txn:
             return txn.get(head, None, self._databases.heads)
-
-
-async def _finish(future: "Future[None]") -> None:
-    """Wait for the writer thread to the end, even if the caller is cancelled."""
-    waiting = asyncio.wrap_future(future)
-    try:
-        await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        await asyncio.wait([waiting])
-        raise

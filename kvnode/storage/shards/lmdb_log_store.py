@@ -14,7 +14,6 @@ to open the store, and whoever runs it deletes it: then it is a stranger to its 
 and they move to it like to a new machine.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +28,7 @@ from kvnode.errors import CorruptRecordError, RejectedError
 from kvnode.storage.disk.directory_lock import DirectoryLock
 from kvnode.storage.disk.layout import as_os_error, open_environment
 from kvnode.storage.disk.room import translated
+from kvnode.storage.disk.writing import finished
 from kvnode.storage.meta_codec import seal, unseal
 from kvnode.storage.shards.port import StoredShard
 from kvnode.types import ReplicaId
@@ -136,12 +136,7 @@ class LmdbLogStore:
         """Make turns durable in one transaction; see the port."""
         assert not self._is_writing, "turns must not overlap"
         self._is_writing = True
-        waiting = asyncio.wrap_future(self._writer.submit(self._write, dict(turns)))
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            await asyncio.wait([waiting])
-            raise
+        await finished(self._writer.submit(self._write, dict(turns)))
 
     def close(self) -> None:
         """Release the files, after what is being written."""
