@@ -1,6 +1,6 @@
 """Replicas of a shard with one thing wrong: the judge of `ShardWorld` notices each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -55,13 +55,13 @@ def no_adoption(patch: pytest.MonkeyPatch) -> None:
 
 def open_at_once(patch: pytest.MonkeyPatch) -> None:
     """It serves before an entry of its own epoch is committed."""
-    propose = Leadership.propose
+    append = Leadership.append
 
-    def proposed(self: Leadership, data: Sequence[bytes], turn: ShardTurn) -> None:
-        propose(self, data, turn)
+    def appended(self: Leadership, data: bytes, turn: ShardTurn) -> None:
+        append(self, data, turn)
         self.is_open = True
 
-    patch.setattr(Leadership, "propose", proposed)
+    patch.setattr(Leadership, "append", appended)
 
 
 def old_epochs_count(patch: pytest.MonkeyPatch) -> None:

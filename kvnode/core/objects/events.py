@@ -26,13 +26,14 @@ class Received(NamedTuple):
 
 
 class Propose(NamedTuple):
-    """Append *data*, one entry each; only while this replica leads (`leads`)."""
+    """Append an entry, if this replica leads; then `Proposed`, or `Declined`."""
 
-    data: tuple[bytes, ...]
+    token: int
+    data: bytes
 
 
 class Confirm(NamedTuple):
-    """Find out whether this replica leads, from now on; see `Confirmed`."""
+    """Find out whether this replica leads; then `Confirmed`, `Declined` or `Closed`."""
 
     token: int
 
@@ -128,6 +129,19 @@ class Closed(NamedTuple):
     epoch: int
 
 
+class Proposed(NamedTuple):
+    """What *token* proposed is entry *number* of the epoch that is led."""
+
+    token: int
+    number: int
+
+
+class Declined(NamedTuple):
+    """This replica does not lead: nothing came of *token*."""
+
+    token: int
+
+
 class Committed(NamedTuple):
     """Entries up to *number* are committed, and stay for ever."""
 
@@ -141,7 +155,16 @@ class Confirmed(NamedTuple):
 
 
 Effect = (
-    Send | SendSnapshot | AskAuthority | Swap | Opened | Closed | Committed | Confirmed
+    Send
+    | SendSnapshot
+    | AskAuthority
+    | Swap
+    | Opened
+    | Closed
+    | Proposed
+    | Declined
+    | Committed
+    | Confirmed
 )
 
 

@@ -112,7 +112,7 @@ class Leadership:
         self._asking: deque[tuple[int, int]] = deque()  # round, token
         self._moving_to: tuple[ReplicaId, ...] = ()
         self._is_arriving = False
-        self.propose((b"",), turn)
+        self.append(b"", turn)
         self._first = turn.log.last.number
 
     @property
@@ -136,9 +136,9 @@ class Leadership:
 
     # -- what is asked for -----------------------------------------------------
 
-    def propose(self, data: Sequence[bytes], turn: ShardTurn) -> None:
-        """Append an entry for each of *data*."""
-        turn.append(turn.log.last, [LogEntry(self.epoch, each) for each in data])
+    def append(self, data: bytes, turn: ShardTurn) -> None:
+        """Append an entry."""
+        turn.append(turn.log.last, (LogEntry(self.epoch, data),))
 
     def confirm(self, token: int) -> None:
         """Confirm with the next round that this replica leads."""

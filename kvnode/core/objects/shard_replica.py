@@ -29,8 +29,10 @@ from kvnode.core.objects.events import (
     Closed,
     Committed,
     Confirm,
+    Declined,
     Event,
     Propose,
+    Proposed,
     Received,
     Reconfigure,
     SendSnapshot,
@@ -185,16 +187,16 @@ class ShardReplica:
         self, event: Propose | Confirm | Reconfigure, turn: ShardTurn
     ) -> None:
         leading = self.leadership
-        assert leading is not None, "only a leader is asked"
-        match event:
-            case Propose(data):
-                leading.propose(data, turn)
-            case Confirm(token):
-                leading.confirm(token)
-            case Reconfigure(replicas):
-                leading.move(replicas, turn)
-            case _:
-                assert_never(event)
+        if isinstance(event, Reconfigure):
+            if leading is not None:
+                leading.move(event.replicas, turn)
+        elif leading is None or not leading.is_open:
+            turn.at_once.append(Declined(event.token))
+        elif isinstance(event, Propose):
+            leading.append(event.data, turn)
+            turn.at_once.append(Proposed(event.token, turn.log.last.number))
+        else:
+            leading.confirm(event.token)
 
     def _take_of_snapshot(
         self, event: SnapshotTaken | SnapshotArrived | SnapshotEnded, turn: ShardTurn

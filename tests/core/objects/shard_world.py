@@ -23,11 +23,13 @@ from kvnode.core.objects.events import (
     Committed,
     Confirm,
     Confirmed,
+    Declined,
     Effect,
     Event,
     Opened,
     Persist,
     Propose,
+    Proposed,
     Received,
     Reconfigure,
     Send,
@@ -63,7 +65,8 @@ class Host:
     writing: list[tuple[Persist | None, tuple[Effect, ...]]] = field(
         default_factory=list
     )
-    proposed: dict[int, bytes] = field(default_factory=dict)
+    wishes: dict[int, bytes] = field(default_factory=dict)  # by token
+    proposed: dict[int, bytes] = field(default_factory=dict)  # by number
     reading: dict[int, int] = field(default_factory=dict)  # token, acknowledged then
 
     def steady(self, now: int) -> Millis:
@@ -222,7 +225,7 @@ class World:
         for effect in effects:
             self._perform(host, effect)
 
-    def _perform(self, host: Host, effect: Effect) -> None:
+    def _perform(self, host: Host, effect: Effect) -> None:  # noqa: C901 -- one line each
         match effect:
             case Send(receiver, message):
                 self._send(host.own, receiver, message)
@@ -232,6 +235,12 @@ class World:
                 self._authority(host, None)
             case Swap():
                 self._authority(host, effect)
+            case Proposed(token, number):
+                if token in host.wishes:
+                    host.proposed[number] = host.wishes.pop(token)
+            case Declined(token):
+                host.wishes.pop(token, None)
+                host.reading.pop(token, None)
             case Committed(number):
                 self._committed(host, number)
             case Confirmed(tokens):
@@ -313,11 +322,9 @@ class World:
         if not hosts:
             return
         host = self.random.choice(hosts)
-        assert host.replica is not None
-        assert host.replica.leadership is not None
-        data = b"%d" % self._number
-        host.proposed[host.replica.log.last.number + 1] = data
-        self.step(host.own, Propose((data,)))
+        self._number += 1
+        host.wishes[self._number] = b"%d" % self._number
+        self.step(host.own, Propose(self._number, host.wishes[self._number]))
 
     def read(self, at: ReplicaId | None = None) -> None:
         """Read through *at*, or one of those that lead."""
