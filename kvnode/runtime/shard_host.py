@@ -281,7 +281,7 @@ class ShardHost:
             for effect in result.effects:
                 self._perform(name, effect)
 
-    def _perform(self, shard: str, effect: Effect) -> None:  # noqa: C901 -- one line each
+    def _perform(self, shard: str, effect: Effect) -> None:  # noqa: C901, PLR0912 -- one line each
         here = self._shards[shard]
         match effect:
             case Send(receiver, message):
