@@ -16,6 +16,7 @@ from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.session import Session
 from kvnode.core.versions.version import Kind
 from kvnode.limits import SESSION_AHEAD_MILLIS_MAX
+from kvnode.runtime import inbox
 from kvnode.types import Dot, HlcTimestamp, Millis
 from tests.api.services import Api, own_dot, peer_dot
 from tests.runtime.nodes import NOW, PEER, THIRD, foreign, until
@@ -122,8 +123,15 @@ async def test_write_upon_an_uncovered_contribution_brings_its_cause(api: Api) -
     assert seen == (own_dot(2), peer_dot(7), OTHER_DOT)
 
 
-async def test_contribution_that_came_after_the_request_counts(api: Api) -> None:
-    """What is pending is asked when the reply is made, not when the request came."""
+async def test_contribution_that_came_after_the_request_counts(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What is pending is asked when the reply is made, not when the request came.
+
+    A page waits behind what clients ask in its own turn, and not in the next.
+    """
+    monkeypatch.setattr(inbox, "TURN_OPERATIONS_MAX", 1)
     snapshot = VersionVector.of({PEER: 7, THIRD: 9})
     entry = foreign(5, PnCounter().add(PEER, 40).encode())
     entry = entry._replace(version=entry.version._replace(kind=Kind.COUNTER))
@@ -132,6 +140,7 @@ async def test_contribution_that_came_after_the_request_counts(api: Api) -> None
     for _ in range(2):  # one turn on its way to disk, and one staged upon it
         api.ask(pb.PutRequest(key=b"other"))
         await api.node.settled()
+    api.ask(pb.PutRequest(key=b"other"))  # the turn of the page
     await api.node.receive(api.first_page(b"n", entry, snapshot))
     adding = api.ask(pb.CounterRequest(key=b"n", delta=2))
     assert api.node.driver.pending() == VersionVector()
