@@ -71,8 +71,8 @@ def old_epochs_count(patch: pytest.MonkeyPatch) -> None:
         held = self._majority_of(
             self._followers[r].matched for r in self.configuration.replicas
         )
-        if held > self.committed:
-            self.committed = held
+        if held > turn.committed:
+            turn.committed = held
             self.is_open = held >= self._first
             turn.at_once.append(Committed(held))
 

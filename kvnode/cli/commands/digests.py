@@ -106,7 +106,7 @@ async def digest(
     if scan:
         await _scan(call, endpoints, None if everything else call.target.namespace)
         return
-    answers, told, finding = await _compare(call, endpoints, patience)
+    answers, finding = await _compare(call, endpoints, patience)
     if call.json:
         found = {
             "verdict": finding.verdict.value,
@@ -115,7 +115,7 @@ async def digest(
         }
         print_json({"nodes": [answer_json(each) for each in answers], **found})
     else:
-        _show(told, finding)
+        _show(_told(answers), finding)
     end(answers)
     if finding.verdict is Verdict.DIFFER:
         raise typer.Exit(ExitCode.NOT_FOUND)
@@ -194,20 +194,24 @@ async def _endpoints(call: Call, nodes: Sequence[str]) -> tuple[str, ...]:
 
 async def _compare(
     call: Call, endpoints: Sequence[str], patience: float
-) -> tuple[list[Answered["NodeStatus"]], list["NodeStatus"], Finding]:
+) -> tuple[list[Answered["NodeStatus"]], Finding]:
     """Ask until nodes can be compared, one is silent, or patience is at an end."""
     deadline = monotonic() + patience
     while True:
         answers = await ask_all(call, endpoints, lambda client: client.status())
-        told = [each.answer for each in answers if each.answer is not None]
+        told = _told(answers)
         finding = judged(told)
         if (
             finding.verdict is not Verdict.NOT_COMPARABLE
             or len(told) < max(len(answers), 2)
             or monotonic() >= deadline
         ):
-            return answers, told, finding
+            return answers, finding
         await sleep(ASK_AGAIN_SECONDS)
+
+
+def _told(answers: Sequence[Answered["NodeStatus"]]) -> list["NodeStatus"]:
+    return [each.answer for each in answers if each.answer is not None]
 
 
 def judged(nodes: "Sequence[NodeStatus]") -> Finding:

@@ -55,10 +55,6 @@ class Configuration:
         """Tell whether nobody can commit in an earlier epoch once *some* are sealed."""
         return has_majority(some, self.electorate)
 
-    def is_held_by(self, some: Collection[ReplicaId]) -> bool:
-        """Tell whether what *some* have is committed in this epoch."""
-        return has_majority(some, self.replicas)
-
     def taken_over_by(self, replica: ReplicaId) -> "Configuration":
         """Return the next epoch, led by another of the replicas, or the same again."""
         return replace(self, epoch=self.epoch + 1, leader=replica)

@@ -84,7 +84,6 @@ class Leadership:
 
     Attributes:
         configuration: The authority's.
-        committed: Up to which number all is.
         is_open: The first entry is committed, and the shard has arrived.
     """
 
@@ -93,12 +92,10 @@ class Leadership:
         configuration: Configuration,
         own: ReplicaId,
         settings: ShardSettings,
-        committed: int,
         turn: ShardTurn,
     ) -> None:
         """Append the first entry."""
         self.configuration = configuration
-        self.committed = committed
         self.is_open = False
         self._own = own
         self._settings = settings
@@ -119,11 +116,6 @@ class Leadership:
     def epoch(self) -> int:
         """Return the epoch that is led."""
         return self.configuration.epoch
-
-    @property
-    def uncommitted(self) -> int:
-        """Return how many entries wait for a majority."""
-        return self._followers[self._own].next - 1 - self.committed
 
     def has_lease(self, now: Millis) -> bool:
         """Tell whether a reply may leave at *now* without another round."""
@@ -235,7 +227,7 @@ class Leadership:
         held = self._majority_of(
             self._followers[replica].matched for replica in self.configuration.replicas
         )
-        if held <= self.committed or turn.log.epoch_at(held) != self.epoch:
+        if held <= turn.committed or turn.log.epoch_at(held) != self.epoch:
             return
         if self.configuration.former:
             # Who takes over now asks the former replicas, which may lack all this.
@@ -243,7 +235,7 @@ class Leadership:
                 self._is_arriving = True
                 self._arrive(turn)
             return
-        self.committed = held
+        turn.committed = held
         turn.at_once.append(Committed(held))
         if not self.is_open and held >= self._first:
             self.is_open = True
@@ -334,7 +326,7 @@ class Leadership:
                 self._round,
                 Position(turn.log.epoch_at(previous), previous),
                 entries,
-                self.committed,
+                turn.committed,
                 self._settings.lease,
             )
             turn.tell(replica, message)

@@ -72,6 +72,11 @@ class QuorumLog:
         """Return all that is behind the snapshot."""
         return tuple(self._entries)
 
+    def since(self, number: int) -> tuple[LogEntry, ...]:
+        """Return the entries from *number* on, which is > base.number."""
+        assert number > self.base.number, "what is in the snapshot is no entry"
+        return tuple(self._entries[number - self.base.number - 1 :])
+
     def epoch_at(self, number: int) -> int:
         """Return the epoch of an entry; *number* is in base.number..last.number."""
         if number == self.base.number:

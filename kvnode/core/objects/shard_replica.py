@@ -17,7 +17,7 @@ its shard until the shard moves to it.
 Suspicion starts a takeover and decides nothing: the authority does.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -150,7 +150,9 @@ class ShardReplica:
 
     def step(self, events: Iterable[Event], now: Millis) -> TurnResult:
         """Take in *events*; return what becomes durable, and what is to be done."""
-        turn = ShardTurn(now, self.log, self.promised)
+        turn = ShardTurn(
+            now, self.log, promised=self.promised, committed=self.committed
+        )
         for event in events:
             self._take(event, turn)
         leading = self.leadership
@@ -158,8 +160,7 @@ class ShardReplica:
             self._step_down(turn)
         elif leading is not None:
             leading.send(turn)
-            self.committed = leading.committed
-        self.promised = turn.promised
+        self.promised, self.committed = turn.promised, turn.committed
         return turn.result()
 
     def _take(self, event: Event, turn: ShardTurn) -> None:
@@ -204,7 +205,7 @@ class ShardReplica:
         match event:
             case SnapshotTaken(number):
                 if number > self.log.base.number:
-                    assert number <= self.committed, "what is in it stays for ever"
+                    assert number <= turn.committed, "what is in it stays for ever"
                     turn.forget(number)
             case SnapshotArrived(sender, epoch, base):
                 self._take_snapshot(sender, epoch, base, turn)
@@ -226,11 +227,9 @@ class ShardReplica:
         turn.promise(epoch)
         if self.log.has(base):
             turn.forget(base.number)
-        elif base.number > self.committed:
+        elif base.number > turn.committed:
             turn.restart(base)
-        if base.number > self.committed:
-            self.committed = base.number
-            turn.effects.append(Committed(base.number))
+        self._commit(base.number, turn)
         if isinstance(self._role, Takeover):
             self._role.snapshot_arrived(sender, turn)
         else:
@@ -291,9 +290,7 @@ class ShardReplica:
         self._role = Takeover(configuration, self._own, self._settings, turn)
 
     def _lead(self, configuration: Configuration, turn: ShardTurn) -> None:
-        self._role = Leadership(
-            configuration, self._own, self._settings, self.committed, turn
-        )
+        self._role = Leadership(configuration, self._own, self._settings, turn)
 
     def _follow(self, turn: ShardTurn) -> None:
         self._role = Following(self._patience(turn.now))
@@ -302,7 +299,6 @@ class ShardReplica:
         """Stop leading: nothing that this replica answered may leave any more."""
         leading = self.leadership
         assert leading is not None, "only a leader steps down"
-        self.committed = leading.committed
         turn.at_once.append(Closed(leading.epoch))
         self._follow(turn)
 
@@ -346,11 +342,7 @@ class ShardReplica:
         if message.epoch < turn.promised:
             turn.answer(sender, Refused(message.epoch, turn.promised))
             return
-        role = self._role
-        is_mine = (
-            isinstance(role, Takeover | Leadership) and role.epoch == message.epoch
-        )
-        if is_mine and sender != self._own:
+        if message.epoch == self._epoch and sender != self._own:
             msg = f"epoch {message.epoch} is led from here"
             raise PeerProtocolError(msg)
         match message:
@@ -404,10 +396,14 @@ class ShardReplica:
         turn.append(previous, entries)
         number = previous.number + len(entries)
         turn.answer(sender, Appended(message.epoch, message.round, number))
-        committed = min(message.committed, number)
-        if committed > self.committed:
-            self.committed = committed
-            turn.effects.append(Committed(committed))
+        self._commit(min(message.committed, number), turn)
+
+    @staticmethod
+    def _commit(number: int, turn: ShardTurn) -> None:
+        """Note what somebody else says to be committed, once it is durable here."""
+        if number > turn.committed:
+            turn.committed = number
+            turn.effects.append(Committed(number))
 
     def _be_sealed(self, sender: ReplicaId, message: Seal, turn: ShardTurn) -> None:
         """Promise an epoch, unless a leader holds a lease."""
@@ -429,22 +425,20 @@ class ShardReplica:
         """Send what comes behind a position to who takes over."""
         if message.epoch != turn.promised:
             return  # it has not sealed this replica
-        common = self.log.common(message.position)
         if needs_snapshot(self.log.base, message.position):
             if sender not in self._snapshots_to:
                 self._snapshots_to.add(sender)
                 turn.effects.append(SendSnapshot(sender, message.epoch))
             return
-        entries: Sequence[LogEntry] = ()
+        common = self.log.common(message.position)
+        entries: tuple[LogEntry, ...] = ()
         if common == message.position:
             entries = self.log.after(
                 common.number,
                 entries_max=self._settings.entries_max,
                 bytes_max=APPEND_BYTES_MAX,
             )
-        turn.answer(
-            sender, Pulled(message.epoch, common, tuple(entries), self.log.last)
-        )
+        turn.answer(sender, Pulled(message.epoch, common, entries, self.log.last))
 
 
 def _beyond(

@@ -7,8 +7,6 @@ from kvnode.core.objects.messages import Message
 from kvnode.core.objects.quorum_log import LogEntry, Position, QuorumLog
 from kvnode.types import Millis, ReplicaId
 
-_ALL = 1 << 62
-
 
 class ShardTurn:
     """
@@ -16,8 +14,9 @@ class ShardTurn:
 
     Attributes:
         now: The steady time.
-        log: The replica's; changed through `append` alone.
+        log: The replica's; changed through the turn's methods alone.
         promised: Nothing of earlier epochs is taken in.
+        committed: Up to which entry all are known to be committed.
         at_once: Done whether or not the turn is durable.
         effects: Done once it is.
     """
@@ -27,16 +26,20 @@ class ShardTurn:
         "_before",
         "_first",
         "at_once",
+        "committed",
         "effects",
         "log",
         "now",
         "promised",
     )
 
-    def __init__(self, now: Millis, log: QuorumLog, promised: int) -> None:
+    def __init__(
+        self, now: Millis, log: QuorumLog, *, promised: int, committed: int
+    ) -> None:
         self.now = now
         self.log = log
         self.promised = promised
+        self.committed = committed
         self.at_once: list[Effect] = []
         self.effects: list[Effect] = []
         self._before = promised
@@ -76,10 +79,6 @@ class ShardTurn:
         """Return what is to be made durable, and done."""
         persist = None
         if self._first or self.promised != self._before or self.log.base != self._base:
-            entries: tuple[LogEntry, ...] = ()
-            if self._first:
-                entries = self.log.after(
-                    self._first - 1, entries_max=_ALL, bytes_max=_ALL
-                )
+            entries = self.log.since(self._first) if self._first else ()
             persist = Persist(self.promised, self.log.base, self._first, entries)
         return TurnResult(persist, tuple(self.at_once), tuple(self.effects))
