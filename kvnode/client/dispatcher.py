@@ -20,7 +20,12 @@ from kvnode.client.deadlines import Deadlines
 from kvnode.client.error_map import error_of, error_of_rpc
 from kvnode.client.gate import Gate
 from kvnode.client.pool import Pool
-from kvnode.client.retry import Decision, decide, pause_seconds
+from kvnode.client.retry import (
+    ATTEMPT_SECONDS_MIN,
+    Decision,
+    decide,
+    pause_seconds,
+)
 from kvnode.errors import (
     ConnectionLostError,
     InvalidArgumentError,
@@ -206,7 +211,7 @@ class Dispatcher:
         if decision is Decision.AFTER_PAUSE:
             chance = random.random()  # noqa: S311 - jitter is no secret
             pause = pause_seconds(attempts - endpoint_count + 1, chance)
-            if pause >= remaining:
+            if remaining - pause < ATTEMPT_SECONDS_MIN:
                 raise failure
             await asyncio.sleep(pause)
 

@@ -6,7 +6,7 @@ library never applies anything twice.  A read does no harm twice.
 
     failure                        read            write
     ------------------------------ --------------- ---------------
-    any, no time left              give up         give up
+    any, under 20 ms left          give up         give up
     RejectedError                  give up         give up
     DeadlineError                  give up         give up
     ConnectionLostError            again           give up
@@ -16,6 +16,9 @@ library never applies anything twice.  A read does no harm twice.
     NotCoveredError, the same      as above        as above
     other UnavailableError         again           again
     any other                      give up         give up
+
+An attempt that has hardly any time would turn the reason of the one before it, and
+the certainty that nothing happened, into a DeadlineError; so none is begun.
 
 A node that answers NotCoveredError has waited for nearly all of the time there was
 (S2); asking it again would only turn its reason into a DeadlineError.
@@ -38,6 +41,9 @@ from kvnode.errors import (
     StoreFullError,
     UnavailableError,
 )
+
+ATTEMPT_SECONDS_MIN = 0.02
+"""What an attempt needs at least; less is no more than a busy machine's hiccup."""
 
 PAUSE_SECONDS_FIRST = 0.02  # ten round trips within a site
 PAUSE_SECONDS_MAX = 1.0  # a node that restarts is noticed this late at worst
@@ -74,7 +80,7 @@ def decide(
     assert endpoint_count >= 1, "a client has an endpoint"
     untried = attempts < endpoint_count
     match failure:
-        case _ if remaining <= 0:
+        case _ if remaining < ATTEMPT_SECONDS_MIN:
             return Decision.GIVE_UP
         case StoreFullError() | NotCoveredError() if not untried:
             return Decision.GIVE_UP

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.client.retry import PAUSE_SECONDS_MAX, Decision, decide, pause_seconds
+from kvnode.client.retry import (
+    ATTEMPT_SECONDS_MIN,
+    PAUSE_SECONDS_MAX,
+    Decision,
+    decide,
+    pause_seconds,
+)
 from kvnode.errors import (
     ConnectionLostError,
     DeadlineError,
@@ -86,9 +92,15 @@ def test_decision_with_all_endpoints_tried_is_the_tables(
     writes=st.booleans(),
     attempts=st.integers(1, 5),
     endpoint_count=st.integers(1, 5),
+    remaining=st.floats(-1, ATTEMPT_SECONDS_MIN, exclude_max=True),
 )
 def test_nothing_is_repeated_without_time(
-    failure: KvError, *, writes: bool, attempts: int, endpoint_count: int
+    failure: KvError,
+    *,
+    writes: bool,
+    attempts: int,
+    endpoint_count: int,
+    remaining: float,
 ) -> None:
     """The deadline covers retries, whatever the failure."""
     decision = decide(
@@ -96,7 +108,7 @@ def test_nothing_is_repeated_without_time(
         writes=writes,
         attempts=attempts,
         endpoint_count=endpoint_count,
-        remaining=0,
+        remaining=remaining,
     )
 
     assert decision is GIVE_UP

@@ -9,7 +9,7 @@ import pytest
 from jepsen_like.adapters.kvnode_processes import KvnodeProcesses
 from jepsen_like.nemesis.faults import Kill, SetClock, Start
 from kvnode.client import Client
-from kvnode.errors import UnavailableError
+from kvnode.errors import DeadlineError, UnavailableError
 from tests.system.kvnode_systems import converged, running, soon_reads
 from tests.system.nodes import Fleet, ServedNode, logged
 from tests.system.nodes import converged as nodes_converged
@@ -96,7 +96,7 @@ async def test_restarted_node_is_wrong_again_until_recovery(
 
 
 async def _until_writes(client: Client, key: str, *, refused: bool) -> None:
-    """Write *key* until that is refused, or taken."""
+    """Write *key* until that is refused, or taken; no reply in time is neither."""
     async with asyncio.timeout(FENCED_SECONDS):
         while True:
             try:
@@ -104,6 +104,8 @@ async def _until_writes(client: Client, key: str, *, refused: bool) -> None:
             except UnavailableError:
                 if refused:
                     return
+            except DeadlineError:
+                pass
             else:
                 if not refused:
                     return
