@@ -29,7 +29,7 @@ async def take_client(node: Assembly, end: End, complain: Complain) -> None:
     """
     Serve a connection that a client has dialed, to its end.
 
-    Tells *complain* if it is answered from a store that is being filled (D10).
+    Tells *complain* if an operation is answered while the store is being filled (D10).
     """
     # One set an operation: their order is that of the dict, the same every time.
     waiting: dict[int, Waiting] = {}
@@ -62,9 +62,8 @@ def _begin(
         del waiting[number]
     tasks = waiting[operation.id] = Waiting()
 
-    is_filled = node.store.state().filling is not None
-
     def sink(result: pb.OperationResult) -> None:
+        is_filled = node.store.state().filling is not None
         if is_filled and result.WhichOneof("kind") != "error":
             complain("served", f"{node.config.name} answered while it was filled")
         if not end.broken:

@@ -136,6 +136,7 @@ class Operations:
         async def wait() -> None:
             try:
                 await self._until_ready(call.options, session, patience / 1000)
+                self._node.check_serving()  # it may have stopped meanwhile (D10)
                 with self._node.snapshot() as view:
                     at = self._reading(
                         view, session, want_session=want_session, stale=False

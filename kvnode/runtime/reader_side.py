@@ -181,7 +181,9 @@ class ReaderSide:
             return f"this node is stopping: {self.failed or 'asked to'}"
         if has_left(self.replica(), self.committed_state.roster):
             return "this node has left the cluster for good; ask another node"
-        filling = self.committed_state.filling
+        # From its staging on: whoever looks while that is on its way to disk may
+        # find the store as it is afterwards.
+        filling = self.committed_state.filling or self.node.state.filling
         if filling is None:
             joining = self._joining_until - self.now() > 0
             return _JOINING if joining else ""

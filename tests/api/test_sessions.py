@@ -338,6 +338,24 @@ async def test_bounded_read_waits_or_answers_stale(api: Api, deadline_ms: int) -
     assert not (await asyncio.wait_for(waiting, 5)).get.stale
 
 
+async def test_read_that_waited_is_not_answered_by_a_node_that_is_filled_by_then(
+    api: Api,
+) -> None:
+    """D10: it served when the read came, and all that the read waits for is here."""
+    await api.node.peer_up()
+    bounded = pb.Options(max_staleness_ms=2000, deadline_ms=60_000)
+    waiting = api.ask(pb.GetRequest(key=b"k", options=bounded))
+    await api.node.settled()
+    await api.node.receive(Report(VersionVector(), NOW))
+
+    await api.node.peer_up(VersionVector.of({PEER: 1}), protocol=2)
+
+    error = (await asyncio.wait_for(waiting, 5)).error
+    assert error.code == pb.ERROR_CODE_UNAVAILABLE
+    assert "being filled" in error.message
+    assert not error.may_have_happened
+
+
 # -- what every member covers is not named (S1) ------------------------------------
 
 

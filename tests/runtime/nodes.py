@@ -160,9 +160,9 @@ class RunningNode:
         assert isinstance(reply, Reply)
         return reply
 
-    async def peer_up(self, clock: VersionVector = EMPTY) -> None:
-        """Connect PEER, which covers *clock*."""
-        await self.driver.deliver(PeerUp(PEER_ADDRESS, clock, ()))
+    async def peer_up(self, clock: VersionVector = EMPTY, *, protocol: int = 1) -> None:
+        """Connect PEER, which covers *clock* and speaks *protocol*."""
+        await self.driver.deliver(PeerUp(PEER_ADDRESS, clock, (), protocol=protocol))
         await self.settled()
 
     async def peer_down(self) -> None:

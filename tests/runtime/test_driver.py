@@ -224,6 +224,27 @@ async def test_node_without_room_takes_deletes_and_says_so() -> None:
         await node.put(b"l")
 
 
+# -- being filled (D10) ----------------------------------------------------------
+
+
+async def test_node_serves_nobody_from_the_turn_on_that_begins_its_bootstrap() -> None:
+    """While that is on its way to disk, a snapshot may show what comes of it."""
+    async with running_node() as node:
+        node.driver.check_serving()
+        node.store.hold()
+        await node.peer_up(VersionVector.of({PEER: 1}), protocol=2)
+        await node.store.applying.wait()
+        assert node.driver.committed_state.filling is None
+
+        with pytest.raises(UnavailableError, match="is being filled"):
+            node.driver.check_serving()
+
+        node.store.gate.set()
+        await node.settled()
+        with pytest.raises(UnavailableError, match="is being filled"):
+            node.driver.check_serving()
+
+
 # -- a failed disk ---------------------------------------------------------------
 
 
