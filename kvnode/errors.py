@@ -9,7 +9,9 @@ Every exception kvnode raises on purpose.
     ├── UnavailableError         did not happen; the same request may pass later
     │   ├── NotCoveredError          the node lacks what the session has seen
     │   ├── OverloadedError          a bounded queue is full
-    │   └── StoreFullError           no room on this node's disk
+    │   ├── StoreFullError           no room on this node's disk
+    │   └── NotLeaderError           this node does not lead the object's shard
+    ├── ObjectRaisedError        a method of an object ran and raised
     ├── IndeterminateError       may have happened, may still happen
     │   ├── ReplicasTimeoutError     fewer than `needed` replicas have it yet
     │   ├── ConnectionLostError      the reply was lost with the connection
@@ -92,6 +94,30 @@ class OverloadedError(UnavailableError):
 
 class StoreFullError(UnavailableError):
     """The store has no room; nothing was written."""
+
+
+class NotLeaderError(UnavailableError):
+    """
+    This node does not lead the shard in which the object lives; nothing was done.
+
+    `leader` is the name of the node that may, empty if none is known.
+    """
+
+    def __init__(self, message: str, *, leader: str = "") -> None:
+        super().__init__(message)
+        self.leader = leader
+
+
+class ObjectRaisedError(KvError):
+    """
+    A method of an object ran and raised `type_name`; the message is the exception's.
+
+    What it had written before is kept, unless that was in a transaction.
+    """
+
+    def __init__(self, message: str, *, type_name: str) -> None:
+        super().__init__(message)
+        self.type_name = type_name
 
 
 class IndeterminateError(KvError):

@@ -1,0 +1,75 @@
+"""What the API asks of the objects that a node serves or finds."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from kvnode.object_values import Value
+from kvnode.objects.object_id import ObjectId
+
+
+class Call(NamedTuple):
+    """
+    A call of a method of an object.
+
+    Attributes:
+        target: Which object.
+        method: Which of its methods.
+        arguments: By place.
+        named: By name.
+        idempotency_key: Of two calls of an object with the same one, one happens, and
+            both get its result; empty = each call happens.
+    """
+
+    target: ObjectId
+    method: str
+    arguments: Sequence[Value] = ()
+    named: Mapping[str, Value] = {}
+    idempotency_key: str = ""
+
+
+class ShardStatus(NamedTuple):
+    """
+    What this node knows of a shard.
+
+    Attributes:
+        shard: Its name.
+        epoch: The newest of which it has heard, 0 if none.
+        is_led_here: Whether this node leads it.
+        committed: The last entry of the log that it knows to be committed.
+        applied: The last whose changes are in its state.
+        instances: Objects of it that are in memory.
+    """
+
+    shard: str
+    epoch: int
+    is_led_here: bool
+    committed: int
+    applied: int
+    instances: int
+
+
+class ObjectsPort(Protocol):
+    """The objects of a node."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes that are served, ascending."""
+
+    async def call(self, call: Call) -> Value:
+        """
+        Call a method; return its result once nothing can undo it.
+
+        A caller that is cancelled does not stop the method.
+
+        Raises:
+            InvalidArgumentError: There is no such class or method, or an argument
+                cannot be passed; nothing was done.
+            NotLeaderError: Another node leads the shard; nothing was done.
+            UnavailableError: Nobody does, just now; nothing was done.
+            OverloadedError: Too many calls wait; nothing was done.
+            IndeterminateError: The lead was lost meanwhile; it may have happened.
+            ObjectRaisedError: The method raised.
+        """
+
+    def status(self) -> tuple[ShardStatus, ...]:
+        """Return what is known of the shards, by name."""

@@ -1,0 +1,85 @@
+"""
+What an object stores and passes on, as bytes: CBOR (RFC 8949).
+
+    None, bool, int, float, str, bytes, list, dict, set, datetime with a time zone
+
+Tuples come back as lists.  What comes back is always a new value: changing it does
+not change what is stored.
+"""
+
+from datetime import datetime
+from typing import Final
+
+import cbor2
+
+from kvnode.errors import CorruptRecordError, InvalidArgumentError
+
+VALUE_BYTES_MAX: Final = 128 * 1024  # as in a Durable Object
+DEPTH_MAX: Final = 64  # deeper is a mistake, and a recursion that ends badly
+
+Value = object
+"""Any of the above."""
+
+
+def encode_value(
+    value: Value, subject: str, *, bytes_max: int = VALUE_BYTES_MAX
+) -> bytes:
+    """
+    Return *value* as bytes; the inverse of `decode_value`.
+
+    Args:
+        value: What to encode.
+        subject: What it is, for the error.
+        bytes_max: How long it may be.
+
+    Raises:
+        InvalidArgumentError: It is too large, or of a type that cannot be stored.
+    """
+    _check(value, subject, DEPTH_MAX)
+    data = cbor2.dumps(value)
+    if len(data) > bytes_max:
+        msg = f"{subject} takes {len(data)} bytes; at most {bytes_max} are allowed"
+        raise InvalidArgumentError(msg)
+    return data
+
+
+def decode_value(data: bytes) -> Value:
+    """
+    Return the value of *data*.
+
+    Raises:
+        CorruptRecordError: These are no such bytes.
+    """
+    try:
+        found: Value = cbor2.loads(data)
+    except (cbor2.CBORDecodeError, ValueError) as error:
+        msg = f"a stored value of {len(data)} bytes is damaged: {error}"
+        raise CorruptRecordError(msg) from error
+    return found
+
+
+def _check(value: Value, subject: str, depth: int) -> None:
+    """Refuse what would come back as something else, or not at all."""
+    if depth == 0:
+        msg = f"{subject} is nested more than {DEPTH_MAX} deep"
+        raise InvalidArgumentError(msg)
+    match value:
+        case None | bool() | int() | float() | str() | bytes():
+            pass
+        case datetime():
+            if value.tzinfo is None:
+                msg = f"{subject} holds a datetime without a time zone: give it one"
+                raise InvalidArgumentError(msg)
+        case list() | tuple() | set() | frozenset():
+            for each in value:
+                _check(each, subject, depth - 1)
+        case dict():
+            for key, each in value.items():
+                _check(key, subject, depth - 1)
+                _check(each, subject, depth - 1)
+        case _:
+            msg = (
+                f"{subject} holds a {type(value).__name__}; None, bool, int, float,"
+                " str, bytes, list, dict, set and datetime can be stored"
+            )
+            raise InvalidArgumentError(msg)

@@ -1,0 +1,1 @@
+"""The strongly consistent objects: what runs in them, and what runs them."""

@@ -1,0 +1,141 @@
+"""
+The input gate: what may enter an object, and when.
+
+An object is a single thread of events.  Whatever resumes a piece of its code is an
+event: a call that begins, and every return from an await.  Storage answers on the spot
+and awaits nothing, so no event enters while storage is asked; other awaits let events
+in.  Code that must not be interleaved at all runs in a *section*: until it ends, only
+what belongs to it is resumed.
+
+    call a   ──await fetch──┊             ┊──goes on──
+    call b                  ├── section ──┤
+    call c                  ┊             ┊──begins──
+
+A coroutine is gated by resuming it through the gate, whatever it awaits.  Tasks that an
+object starts by itself are not: `wait_until` of its context is the way to start some
+that are.
+
+References:
+    Varda, 2021.  Durable Objects: easy, fast, correct: choose three.  Cloudflare.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import ContextVar
+from types import coroutine
+from typing import Any, TypeVar
+
+from kvnode.errors import InvalidArgumentError
+
+T = TypeVar("T")
+
+
+class Section:
+    """Something that has the object to itself; may hold another one inside."""
+
+    __slots__ = ("parent",)
+
+    def __init__(self, parent: "Section | None") -> None:
+        self.parent = parent
+
+
+class InputGate:
+    """The input gate of one object."""
+
+    def __init__(self) -> None:
+        self._holder: Section | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._current: ContextVar[Section | None] = ContextVar("section", default=None)
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether something has the object to itself."""
+        return self._holder is not None
+
+    async def pass_through(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run *work* so that it begins, and goes on, only while it may."""
+        return await _gated(self, self._current.get(), work)
+
+    async def section(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """
+        Run *work* while nothing else of the object is resumed.
+
+        Sections wait for each other, in the order in which they came; one that is
+        begun within another belongs to it.
+
+        Raises:
+            InvalidArgumentError: It was begun by what has outlived its own section,
+                which would wait for itself.
+        """
+        parent = self._current.get()
+        while self._holder is not parent:
+            if parent is not None and not self._holds(parent):
+                msg = "the section in which this was started has ended"
+                raise InvalidArgumentError(msg)
+            await self._change()
+        section = Section(parent)
+        self._holder = section
+        token = self._current.set(section)
+        try:
+            task = asyncio.create_task(self.pass_through(work()))
+        finally:
+            self._current.reset(token)
+        # Not here, once it is done: whoever began it has to pass the gate for that.
+        task.add_done_callback(lambda _: self._end(section))
+        return await task
+
+    def _end(self, section: Section) -> None:
+        assert self._holder is section, "what is within a section ends before it"
+        self._holder = section.parent
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def may_pass(self, section: Section | None) -> bool:
+        """Tell whether what belongs to *section* may be resumed now."""
+        return self._holder is section
+
+    def _holds(self, section: Section) -> bool:
+        each = self._holder
+        while each is not None and each is not section:
+            each = each.parent
+        return each is section
+
+    async def _change(self) -> None:
+        """Wait until another has the object, or nobody."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+    def wait(self, section: Section | None) -> Generator[Any, None, None]:
+        """Yield until what belongs to *section* may be resumed."""
+        while not self.may_pass(section):
+            yield from self._change().__await__()
+
+
+@coroutine
+def _gated(
+    gate: InputGate, section: Section | None, work: Coroutine[Any, Any, T]
+) -> Generator[Any, Any, T]:
+    """Resume *work* for as long as it goes, each time through the gate."""
+    failure: BaseException | None = None
+    while True:
+        try:
+            yield from gate.wait(section)
+        except BaseException as error:  # noqa: BLE001 -- it is the work's to handle
+            failure = error
+        try:
+            awaited = work.send(None) if failure is None else work.throw(failure)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        failure = None
+        try:
+            yield awaited
+        except BaseException as error:  # noqa: BLE001 -- it is the work's to handle
+            failure = error

@@ -1,0 +1,76 @@
+"""
+What came of a call with an idempotency key: its result, or what it raised.
+
+    row   [until, result, type of what was raised, its message]
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
+
+from kvnode.errors import CorruptRecordError, ObjectRaisedError
+from kvnode.object_values import decode_value, encode_value
+from kvnode.types import Millis
+
+RESULT_BYTES_MAX: Final = 1024 * 1024
+MESSAGE_CHARS_MAX: Final = 4096
+
+
+class KeptResult(NamedTuple):
+    """
+    What is kept.
+
+    Attributes:
+        until: For how long, in ms since 1970.
+        result: Encoded.
+        raised: The type of what was raised; empty if nothing was.
+        message: What that said.
+    """
+
+    until: Millis
+    result: bytes = b""
+    raised: str = ""
+    message: str = ""
+
+    def again(self) -> bytes:
+        """
+        Return the result.
+
+        Raises:
+            ObjectRaisedError: If the call did.
+        """
+        if self.raised:
+            raise ObjectRaisedError(self.message, type_name=self.raised)
+        return self.result
+
+    def encode(self) -> bytes:
+        """Return the row; the inverse of `decode_kept`."""
+        subject, bytes_max = "a result that is kept", 2 * RESULT_BYTES_MAX
+        return encode_value([*self], subject, bytes_max=bytes_max)
+
+
+def decode_kept(row: bytes) -> KeptResult:
+    """
+    Return what a row keeps.
+
+    Raises:
+        CorruptRecordError: These are no such bytes.
+    """
+    match decode_value(row):
+        case [int(until), bytes(result), str(raised), str(message)]:
+            return KeptResult(Millis(until), result, raised, message)
+        case _:
+            msg = f"a kept result of {len(row)} bytes is damaged"
+            raise CorruptRecordError(msg)
+
+
+async def run_kept(
+    run: Callable[[], Coroutine[Any, Any, bytes]], until: Millis
+) -> KeptResult:
+    """Return what comes of *run*."""
+    try:
+        return KeptResult(until, await run())
+    except ObjectRaisedError as error:
+        raised, message = error.type_name, str(error)
+    except Exception as error:  # noqa: BLE001 -- the object's code may raise anything
+        raised, message = type(error).__name__, str(error)
+    return KeptResult(until, b"", raised, message[:MESSAGE_CHARS_MAX])

@@ -1,0 +1,139 @@
+"""
+The objects of a node: which class, which shard, and whether it is led here.
+
+It listens to the host of shards, which says when a shard opens and closes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from kvnode.errors import InvalidArgumentError, NotLeaderError
+from kvnode.object_values import Value
+from kvnode.objects.durable_object import DurableObject, Environment
+from kvnode.objects.object_id import ObjectId
+from kvnode.objects.running.instance import Instance
+from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.running.shard_objects import ShardObjects
+from kvnode.types import Millis
+
+SHARDS: Final = 16
+"""So many leaders can share the work, and so little is idle."""
+
+
+def shard_name(number: int) -> str:
+    """Return what shard *number* is called."""
+    return f"s{number:03}"
+
+
+class ObjectHost:
+    """Calls objects that live in shards led here."""
+
+    def __init__(
+        self,
+        classes: Mapping[str, type[DurableObject]],
+        *,
+        shards: int,
+        env: Callable[[Instance], Environment],
+        now: Callable[[], Millis],
+        chance: Callable[[], float],
+    ) -> None:
+        """
+        Serve *classes* by their names.
+
+        Args:
+            classes: What objects are made of.
+            shards: How many there are; the same at all nodes, for ever.
+            env: What is around an object.
+            now: Returns ms since 1970.
+            chance: Draws a number in [0, 1).
+        """
+        self._classes = dict(classes)
+        self._shards = shards
+        self._env = env
+        self._now = now
+        self._chance = chance
+        self._log: ShardLog | None = None
+        self._led: dict[str, ShardObjects] = {}
+
+    def attach(self, log: ShardLog) -> None:
+        """Use the shards of *log*, which tells this host of them."""
+        self._log = log
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes that are served, ascending."""
+        return tuple(sorted(self._classes))
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Return the names of all shards, ascending."""
+        return tuple(map(shard_name, range(self._shards)))
+
+    def shard_of(self, id_: ObjectId) -> str:
+        """Return where an object lives."""
+        return shard_name(id_.shard(self._shards))
+
+    def instances(self, shard: str) -> int:
+        """Return how many objects of a shard are in memory here."""
+        return len(self._led.get(shard, ()))
+
+    async def call(
+        self,
+        id_: ObjectId,
+        method: str,
+        arguments: Sequence[Value] = (),
+        named: Mapping[str, Value] | None = None,
+        idempotency_key: str = "",
+    ) -> Value:
+        """
+        Call an object that lives here; see kvnode.api.objects_port.ObjectsPort.call.
+
+        Raises:
+            InvalidArgumentError: There is no such class or method.
+            NotLeaderError: It does not live here, just now.
+            KvError: See the port.
+        """
+        if id_.class_name not in self._classes:
+            known = ", ".join(self.classes)
+            msg = f"no class {id_.class_name!r} is served here; there are {known}"
+            raise InvalidArgumentError(msg)
+        shard = self.shard_of(id_)
+        led = self._led.get(shard)
+        if led is None:
+            msg = f"this node does not lead shard {shard}"
+            raise NotLeaderError(msg)
+        instance = await led.instance(id_)
+        return await instance.call(
+            method, tuple(arguments), dict(named or {}), idempotency_key
+        )
+
+    # -- what the host of shards tells (kvnode.runtime.shard_host.ShardListener) ----
+
+    def opened(self, shard: str, epoch: int, number: int) -> None:
+        """This node leads *shard*, and its state is all there ever was."""
+        del epoch, number
+        assert self._log is not None, "the host of shards is attached"
+        self._led[shard] = ShardObjects(
+            shard,
+            self._log,
+            self._classes,
+            env=self._env,
+            now=self._now,
+            chance=self._chance,
+        )
+
+    def closed(self, shard: str, epoch: int) -> None:
+        """This node does not lead *shard* any more."""
+        del epoch
+        led = self._led.pop(shard, None)
+        if led is not None:
+            led.close()
+
+    def committed(self, shard: str, number: int) -> None:
+        """Do nothing: whoever proposed has been told."""
+
+    def applied(self, shard: str, number: int) -> None:
+        """The state of *shard* shows entries up to *number* from now on."""
+        led = self._led.get(shard)
+        if led is not None:
+            led.applied(number)

@@ -1,0 +1,1 @@
+"""What objects have stored, and what they have written since."""

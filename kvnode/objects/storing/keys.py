@@ -1,0 +1,63 @@
+"""
+Where things are in a shard's map (kvnode.core.objects.map_change).
+
+    01 body 01           what the object is called: see `Origin`
+    01 body 02           its alarm
+    01 body 03 key       the result of a call with that idempotency key
+    01 body 10 key       what it has stored under a key of its own
+    01 body 20 page      a page of its SQL database
+    02 due body          the same alarm, by when it is due
+
+So everything of one object is one range, and the alarms of a shard another.
+"""
+
+from enum import IntEnum
+from struct import Struct
+from typing import Final
+
+from kvnode.objects.object_id import BODY_BYTES
+from kvnode.types import Millis
+
+OBJECT_BYTES: Final = 1 + BODY_BYTES + 1
+ALARMS: Final = b"\x02"
+
+_DUE = Struct(">Q")
+
+
+class Kind(IntEnum):
+    """What of an object."""
+
+    ORIGIN = 0x01
+    ALARM = 0x02
+    RESULT = 0x03
+    STORED = 0x10
+    SQL_PAGE = 0x20
+
+
+def object_prefix(body: bytes, kind: Kind) -> bytes:
+    """Return what the keys of *kind* of an object begin with."""
+    assert len(body) == BODY_BYTES, "a body has its length"
+    return b"\x01" + body + bytes((kind,))
+
+
+def body_of(key: bytes) -> bytes:
+    """Return whose *key* is; the key of an object."""
+    assert key[:1] == b"\x01", "it is of an object"
+    return key[1 : 1 + BODY_BYTES]
+
+
+def due_key(due: Millis, body: bytes) -> bytes:
+    """Return where an alarm stands among those of its shard."""
+    return ALARMS + _DUE.pack(due) + body
+
+
+def parse_due_key(key: bytes) -> tuple[Millis, bytes]:
+    """Return when an alarm is due, and whose it is; the inverse of `due_key`."""
+    return Millis(_DUE.unpack_from(key, 1)[0]), key[1 + _DUE.size :]
+
+
+def end_of(prefix: bytes) -> bytes:
+    """Return the first key behind all that begin with *prefix*; not all of it is ff."""
+    kept = prefix.rstrip(b"\xff")
+    assert kept, "there is a key behind"
+    return kept[:-1] + bytes((kept[-1] + 1,))

@@ -1,0 +1,196 @@
+"""The storage of one object, as its code sees it."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from kvnode.core.objects.map_change import Change, ChangeKind
+from kvnode.errors import InvalidArgumentError
+from kvnode.objects.input_gate import InputGate
+from kvnode.objects.storing.alarm import Alarm, alarm_changes, decode_alarm
+from kvnode.objects.storing.committer import Committer
+from kvnode.objects.storing.keys import Kind, object_prefix
+from kvnode.objects.storing.overlay import Overlay
+from kvnode.objects.storing.stored_map import StoredMap
+from kvnode.types import Millis
+
+T = TypeVar("T")
+
+DUE_MILLIS_MAX: Final = 1 << 53
+"""So far that any language's number can say it."""
+
+
+class Transaction(StoredMap):
+    """
+    What a transaction sees: the object's keys, and what it has written itself.
+
+    Nothing of it is stored before it ends, and then all of it at once.
+    """
+
+    def __init__(self, overlay: Overlay, body: bytes) -> None:
+        super().__init__(overlay, body)
+        self.is_rolled_back = False
+
+    def rollback(self) -> None:
+        """Store nothing of what was and will be written here."""
+        self.is_rolled_back = True
+
+
+class ObjectStorage(StoredMap):
+    """
+    What one object has stored; private to it.
+
+    Writes are seen at once, and leave the object only when they are durable on a
+    majority: no reply, and no call of another object, goes out before (the output
+    gate).  Writes without an await of something else in between happen together or
+    not at all.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is named at the call
+        self,
+        overlay: Overlay,
+        body: bytes,
+        *,
+        committer: Committer,
+        gate: InputGate,
+        origin: bytes,
+        has_alarm_hook: bool,
+    ) -> None:
+        """
+        Store in *overlay*.
+
+        Args:
+            overlay: What is written and read.
+            body: Whose storage it is.
+            committer: Brings it into the log.
+            gate: The object's input gate.
+            origin: What its first write says of whose all this is.
+            has_alarm_hook: Whether there is code for an alarm to run.
+        """
+        super().__init__(overlay, body)
+        self.alarm_is_touched = False
+        self.alarm_is_running = False
+        self._committer = committer
+        self._gate = gate
+        self._origin = Change(ChangeKind.PUT, object_prefix(body, Kind.ORIGIN), origin)
+        self._has_origin = overlay.get(self._origin.key) is not None
+        self._has_alarm_hook = has_alarm_hook
+
+    async def transaction(
+        self, work: Callable[[Transaction], Coroutine[Any, Any, T]]
+    ) -> T:
+        """
+        Run *work* while nothing else of the object runs; store what it did at once.
+
+        If it raises, or calls `rollback`, nothing of it is stored.
+
+        Raises:
+            InvalidArgumentError: More was written than fits one entry of the log;
+                nothing was stored.
+        """
+
+        async def run() -> T:
+            overlay = Overlay(self._overlay)
+            transaction = Transaction(overlay, self._body)
+            result = await work(transaction)
+            if overlay.is_staging and not transaction.is_rolled_back:
+                self._committer.flush()  # what it comes with need not fit as well
+                self._stage(overlay.take()[1])
+            return result
+
+        return await self._gate.section(run)
+
+    async def delete_all(self) -> None:
+        """Delete all that the object has stored, and its alarm."""
+        self._stage(
+            [
+                Change(ChangeKind.DELETE_PREFIX, object_prefix(self._body, kind))
+                for kind in (Kind.STORED, Kind.SQL_PAGE)
+            ]
+        )
+        await self.delete_alarm()
+
+    async def sync(self) -> None:
+        """
+        Return once all that was written is durable on a majority.
+
+        Raises:
+            UnavailableError: It is not, and never will be.
+            IndeterminateError: Nobody knows.
+        """
+        await self._committer.settled(self._committer.count)
+
+    # -- the alarm ---------------------------------------------------------------
+
+    async def get_alarm(self) -> int | None:
+        """Return when the alarm is due, in ms since 1970; None while it runs."""
+        if self.alarm_is_running and not self.alarm_is_touched:
+            return None
+        alarm = self.alarm()
+        return None if alarm is None else alarm.due
+
+    async def set_alarm(self, when: datetime | int) -> None:
+        """
+        Let `alarm` of the object run at *when*; takes the place of one that is set.
+
+        Args:
+            when: With a time zone, or in ms since 1970; if that is past, at once.
+
+        Raises:
+            InvalidArgumentError: The class has no `alarm`, or *when* is no such time.
+        """
+        if not self._has_alarm_hook:
+            msg = "the class has no `async def alarm(self)` that could run"
+            raise InvalidArgumentError(msg)
+        self.change_alarm(Alarm(_millis(when)))
+        self.alarm_is_touched = True
+
+    async def delete_alarm(self) -> None:
+        """Let no alarm run; one that runs goes on, and is not tried again."""
+        self.change_alarm(None)
+        self.alarm_is_touched = True
+
+    def alarm(self) -> Alarm | None:
+        """Return the alarm that is set, also while it runs."""
+        row = self._overlay.get(object_prefix(self._body, Kind.ALARM))
+        return None if row is None else decode_alarm(row)
+
+    def change_alarm(self, after: Alarm | None) -> None:
+        """Set the alarm, or none."""
+        before = self.alarm()
+        if before != after:
+            self._stage(alarm_changes(self._body, before, after))
+
+    # -- what calls leave ---------------------------------------------------------
+
+    def stage(self, changes: Sequence[Change]) -> None:
+        """Take in what is not the object's own doing."""
+        self._stage(changes)
+
+    def _stage(self, changes: Sequence[Change]) -> None:
+        if not changes:
+            return
+        self._committer.check_room()
+        if not self._has_origin:
+            changes = [self._origin, *changes]
+        if not self._overlay.fits(changes):
+            self._committer.flush()
+        self._overlay.stage(changes)
+        self._has_origin = True
+        self._committer.wrote()
+
+
+def _millis(when: object) -> Millis:
+    if isinstance(when, datetime):
+        if when.tzinfo is None:
+            msg = f"{when} has no time zone: give it one, as in datetime.now(UTC)"
+            raise InvalidArgumentError(msg)
+        since = when.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        when = int(since.total_seconds() * 1000)
+    if not isinstance(when, int) or not 0 <= when <= DUE_MILLIS_MAX:
+        msg = (
+            f"an alarm at {when!r} is at no time: give a datetime, or the ms since"
+            f" 1970, 0 to {DUE_MILLIS_MAX}"
+        )
+        raise InvalidArgumentError(msg)
+    return Millis(when)

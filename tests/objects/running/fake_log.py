@@ -1,0 +1,105 @@
+"""A shard's log without replicas: what is proposed commits when a test says so."""
+
+import asyncio
+
+from kvnode.core.objects.map_change import ChangeKind, decode_changes
+from kvnode.errors import KvError, UnavailableError
+from kvnode.objects.running.object_host import ObjectHost
+from kvnode.objects.storing.overlay import Row
+
+
+class DictState:
+    """A map in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return a value."""
+        return self.rows.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False, limit: int
+    ) -> list[Row]:
+        """Return rows of a range."""
+        found = [
+            row
+            for row in sorted(self.rows.items(), reverse=reverse)
+            if start <= row[0] and (end is None or row[0] < end)
+        ]
+        return found[:limit]
+
+    def apply(self, data: bytes) -> None:
+        """Do what an entry says."""
+        for kind, key, value in decode_changes(data):
+            match kind:
+                case ChangeKind.PUT:
+                    self.rows[key] = value
+                case ChangeKind.DELETE:
+                    self.rows.pop(key, None)
+                case ChangeKind.DELETE_PREFIX:
+                    for each in [each for each in self.rows if each.startswith(key)]:
+                        del self.rows[each]
+
+
+class FakeLog:
+    """
+    See kvnode.objects.running.log_port.ShardLog; one shard.
+
+    Attributes:
+        commits: Open while entries commit at once.
+        applies: Whether they are applied at once, too.
+        entries: All that was proposed and taken.
+        refusal: What the next proposals get.
+        leased: Whether this node has a lease.
+        confirmed: How often it was asked to confirm.
+    """
+
+    def __init__(self, host: ObjectHost) -> None:
+        self.rows = DictState()
+        self.commits = asyncio.Event()
+        self.commits.set()
+        self.applies = True
+        self.entries: list[bytes] = []
+        self.refusal: KvError | None = None
+        self.loss: KvError | None = None
+        self.leased = True
+        self.confirmed = 0
+        self._host = host
+        self._applied = 0
+
+    async def propose(self, shard: str, data: bytes) -> int:
+        """Take an entry, and return once it is committed."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.entries.append(data)
+        number = len(self.entries)
+        await self.commits.wait()
+        if self.loss is not None:
+            raise self.loss
+        if self.applies:
+            self.apply(shard, number)
+        return number
+
+    def apply(self, shard: str, number: int) -> None:
+        """Apply entries up to *number*."""
+        for data in self.entries[self._applied : number]:
+            self.rows.apply(data)
+        self._applied = max(self._applied, number)
+        self._host.applied(shard, number)
+
+    async def confirm(self, shard: str) -> None:
+        """Confirm, unless the lead is lost."""
+        self.confirmed += 1
+        if self.loss is not None:
+            msg = f"this node does not lead {shard}"
+            raise UnavailableError(msg)
+
+    def has_lease(self, shard: str) -> bool:
+        """Tell whether there is a lease."""
+        return bool(shard) and self.leased
+
+    def state(self, shard: str) -> DictState:
+        """Return what was applied."""
+        assert shard, "some shard"
+        return self.rows
