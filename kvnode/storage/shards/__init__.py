@@ -1,1 +1,1 @@
-"""The logs of shards of objects on disk, and in memory for simulations."""
+"""The logs of shards, and what they have done, on disk and in memory."""

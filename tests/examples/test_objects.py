@@ -1,0 +1,99 @@
+"""The worked examples of objects do what they say."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from pycrdt import Doc, Text
+
+from examples.cart import Cart
+from examples.document import JOINED_EVERY, Document
+from examples.rate_limiter import RateLimiter
+from kvnode.errors import ObjectRaisedError
+from tests.objects.running.objects import NOW, Site, settled
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A host of the examples."""
+    made = Site({"Cart": Cart, "Document": Document, "RateLimiter": RateLimiter})
+    yield made
+    made.host.closed("s000", 9)
+    await settled()
+
+
+async def test_rate_limiter_lets_through_what_it_has(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten at once, and one a second afterwards."""
+    now = [1000.0]
+    monkeypatch.setattr("examples.rate_limiter.time.time", lambda: now[0])
+    takes = [site.call("RateLimiter u", "take") for _ in range(15)]
+    answers = [await take for take in takes]
+    assert sum(answer["allowed"] for answer in answers) == 10
+    assert answers[-1]["retry_after"] == pytest.approx(1.0)
+
+    now[0] += 2.5
+    again = [(await site.call("RateLimiter u", "take"))["allowed"] for _ in range(3)]
+    assert again == [True, True, False]
+    never = await site.call("RateLimiter u", "take", 11)
+    assert never == {"allowed": False, "remaining": 0.5, "retry_after": None}
+    now[0] -= 3600
+    assert not (await site.call("RateLimiter u", "take"))["allowed"]
+
+
+async def test_cart_is_ordered_once_and_empties_itself(site: Site) -> None:
+    """Whatever is lost on the way."""
+    await site.call("Cart v", "add", "apple", 2)
+    await site.call("Cart v", "add", "pear")
+    prices = {"apple": 30, "pear": 50}
+    orders = [
+        await site.call("Cart v", "check_out", prices, key="once") for _ in range(2)
+    ]
+    assert orders[0] == orders[1]
+    assert orders[0]["total"] == 110
+    assert await site.call("Cart v", "items") == {}
+    with pytest.raises(ObjectRaisedError, match="the cart is empty"):
+        await site.call("Cart v", "check_out", prices)
+    with pytest.raises(ObjectRaisedError, match="1 to 99"):
+        await site.call("Cart v", "add", "apple", 100)
+
+    await site.call("Cart v", "add", "plum")
+    site.reopen()
+    site.now += 10 * 365 * 24 * 3600 * 1000  # the alarm goes by the true time
+    async with asyncio.timeout(10):
+        while await site.call("Cart v", "items"):  # noqa: ASYNC110 -- no event tells
+            await asyncio.sleep(0.01)
+    assert site.now > NOW
+
+
+async def test_editors_of_a_document_agree(site: Site) -> None:
+    """Three of them, in any order, and one that comes late."""
+    rng = random.Random(7)
+    editors, seen = [Doc[Text]() for _ in range(3)], [0, 0, 0]
+    for n in range(2 * JOINED_EVERY + 30):
+        place = rng.randrange(3)
+        doc = editors[place]
+        if rng.random() < 0.5:
+            page = await site.call("Document d", "since", seen[place])
+            for update in page["updates"]:
+                doc.apply_update(update)
+            seen[place] = page["last"]
+        before = doc.get_state()
+        text = doc.get("text", type=Text)
+        text.insert(rng.randint(0, len(str(text))), str(n % 10))
+        assert await site.call("Document d", "update", doc.get_update(before)) == n + 1
+    whole = await site.call("Document d", "text")
+
+    assert len(whole) == 2 * JOINED_EVERY + 30
+    for place, doc in enumerate(editors):
+        while (page := await site.call("Document d", "since", seen[place]))["updates"]:
+            for update in page["updates"]:
+                doc.apply_update(update)
+            seen[place] = page["last"]
+        assert str(doc.get("text", type=Text)) == whole
+    late = await site.call("Document d", "since", 0)
+    assert len(late["updates"]) == 1
+    with pytest.raises(ObjectRaisedError, match="no Yjs update"):
+        await site.call("Document d", "update", b"x")
