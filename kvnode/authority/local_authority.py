@@ -7,15 +7,16 @@ So it holds what it held before a change or after it, whenever the power fails.
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Final
 
+from kvnode.completion import completed
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.configuration_codec import (
-    decode_configuration,
-    encode_configuration,
+    configuration_document,
+    configuration_of,
 )
+from kvnode.durable_file import publish
 from kvnode.errors import CorruptRecordError, IndeterminateError, RejectedError
 
 FORMAT: Final = 1
@@ -58,10 +59,7 @@ class LocalAuthority:
         """Write the file, and to the end: the next change must not overlap."""
         writing = asyncio.ensure_future(asyncio.to_thread(_write, self._path, after))
         try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            raise
+            await completed(writing)
         except OSError as error:
             msg = f"{self._path} cannot be written: {error}"
             raise IndeterminateError(msg) from error
@@ -78,8 +76,7 @@ def _read(path: Path) -> dict[str, Configuration]:
         return {}
     try:
         document = json.loads(data)
-        form, shards = document["format"], document["shards"]
-        texts = {str(name): json.dumps(held) for name, held in shards.items()}
+        form, shards = document["format"], dict(document["shards"].items())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{path} is no file of configurations of shards: {error!r}"
         raise CorruptRecordError(msg) from error
@@ -89,22 +86,12 @@ def _read(path: Path) -> dict[str, Configuration]:
             " that wrote it"
         )
         raise RejectedError(msg)
-    return {name: decode_configuration(text.encode()) for name, text in texts.items()}
+    return {name: configuration_of(held) for name, held in shards.items()}
 
 
 def _write(path: Path, held: dict[str, Configuration]) -> None:
-    shards = {
-        name: json.loads(encode_configuration(each)) for name, each in held.items()
-    }
+    shards = {name: configuration_document(each) for name, each in held.items()}
+    document = {"format": FORMAT, "shards": shards}
     beside = path.with_suffix(".new")
-    with beside.open("wb") as file:
-        document = {"format": FORMAT, "shards": shards}
-        file.write(json.dumps(document, indent=1).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    beside.write_bytes(json.dumps(document, indent=1).encode() + b"\n")
+    publish(beside, path)

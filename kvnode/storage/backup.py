@@ -33,8 +33,9 @@ import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedReader
 
 from kvnode.core.versions.store_view import DurableState
+from kvnode.durable_file import sync_directory
 from kvnode.errors import CorruptRecordError, RejectedError
-from kvnode.storage.disk.founding import adopt, sync_directory
+from kvnode.storage.disk.founding import adopt
 from kvnode.storage.disk.layout import DATA_NAME, MAP_BYTES
 from kvnode.storage.disk.running_copy import CHUNK_BYTES
 from kvnode.storage.lmdb_store import LmdbStore

@@ -48,8 +48,8 @@ from kvnode.storage.disk.layout import (
     Databases,
     as_os_error,
     open_databases,
-    open_environment,
 )
+from kvnode.storage.disk.opening import open_alone
 from kvnode.storage.disk.room import default_reserve, measure, translated
 from kvnode.storage.disk.running_copy import RunningCopy
 from kvnode.storage.disk.snapshot import LmdbSnapshot
@@ -97,6 +97,7 @@ class LmdbStore:
         random_replica: Callable[[], ReplicaId],
     ) -> None:
         """Take over an open environment; callers use `open`."""
+        environment.reader_check()
         self.directory = directory
         self.durability = durability
         self._lock = lock
@@ -152,31 +153,19 @@ class LmdbStore:
             OSError: The files cannot be opened.
         """
         directory = Path(path)
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = DirectoryLock(directory)
-        try:
-            environment = open_environment(
-                directory, map_bytes=map_bytes, synced=durability is Durability.FSYNC
-            )
-        except BaseException:
-            lock.release()
-            raise
-        try:
-            environment.reader_check()
-            return cls(
+        return open_alone(
+            directory,
+            lambda lock, environment: cls(
                 directory,
                 lock,
                 environment,
                 durability=durability,
                 reserve_bytes=reserve_bytes,
                 random_replica=random_replica,
-            )
-        except BaseException as error:
-            environment.close()
-            lock.release()
-            if isinstance(error, lmdb.Error):
-                raise translated(error, directory) from error
-            raise
+            ),
+            map_bytes=map_bytes,
+            synced=durability is Durability.FSYNC,
+        )
 
     def state(self) -> DurableState:
         """Return the state as it was last committed."""

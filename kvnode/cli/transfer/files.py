@@ -6,12 +6,12 @@ Blocking calls run in threads, as all file work in an event loop should.
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
+from kvnode import durable_file
 from kvnode.errors import RejectedError
 
 
@@ -108,15 +108,4 @@ async def truncate(path: Path, size_bytes: int) -> None:
 
 async def publish(partial: Path, file: Path) -> None:
     """Give *partial*, made durable, the name *file* in one step."""
-
-    def move() -> None:
-        with partial.open("rb") as source:
-            os.fsync(source.fileno())
-        partial.replace(file)
-        directory = os.open(file.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-    await asyncio.to_thread(move)
+    await asyncio.to_thread(durable_file.publish, partial, file)

@@ -19,16 +19,28 @@ EPOCH_END: Final = 1 << 53
 
 _REPLICA_END: Final = 1 << 64
 
+_SHOWN: Final = 200
+"""Characters of what is damaged that an error names: enough to tell what it is."""
+
+
+Document = dict[str, int | str | list[str]]
+"""A configuration as an object of JSON."""
+
 
 def encode_configuration(configuration: Configuration) -> bytes:
     """Return *configuration* as bytes; equal ones give equal bytes."""
-    document = {
+    document = configuration_document(configuration)
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def configuration_document(configuration: Configuration) -> Document:
+    """Return *configuration* as a document, to be part of another."""
+    return {
         "epoch": configuration.epoch,
         "leader": _hex(configuration.leader),
         "replicas": [_hex(each) for each in configuration.replicas],
         "former": [_hex(each) for each in configuration.former],
     }
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def decode_configuration(data: bytes) -> Configuration:
@@ -40,12 +52,30 @@ def decode_configuration(data: bytes) -> Configuration:
     """
     try:
         document = json.loads(data)
+    except ValueError as error:
+        msg = f"{data[:_SHOWN]!r} is no configuration of a shard: {error!r}"
+        raise CorruptRecordError(msg) from error
+    return configuration_of(document)
+
+
+def configuration_of(document: object) -> Configuration:
+    """
+    Return the configuration that a document stands for.
+
+    Raises:
+        CorruptRecordError: It is no such document, or what it says cannot be.
+    """
+    shown = repr(document)[:_SHOWN]
+    try:
+        if not isinstance(document, dict):
+            msg = "it is no object"
+            raise TypeError(msg)  # noqa: TRY301 -- an end like others
         epoch = document["epoch"]
         leader = _replica(document["leader"])
         replicas = tuple(map(_replica, document["replicas"]))
         former = tuple(map(_replica, document["former"]))
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"{data[:200]!r} is no configuration of a shard: {error!r}"
+        msg = f"{shown} is no configuration of a shard: {error!r}"
         raise CorruptRecordError(msg) from error
     if not (
         isinstance(epoch, int)
@@ -56,7 +86,7 @@ def decode_configuration(data: bytes) -> Configuration:
         and len(former) <= REPLICAS_MAX
         and leader in replicas
     ):
-        msg = f"{data[:200]!r} is no configuration that a shard can have"
+        msg = f"{shown} is no configuration that a shard can have"
         raise CorruptRecordError(msg)
     return Configuration(epoch, leader, replicas, former)
 

@@ -148,6 +148,13 @@ class Committed(NamedTuple):
     number: int
 
 
+class Distrusted(NamedTuple):
+    """A message of *sender* was dropped: no correct peer sends it."""
+
+    sender: ReplicaId
+    reason: str
+
+
 class Confirmed(NamedTuple):
     """This replica led when *tokens* were asked about, and had all there was."""
 
@@ -165,6 +172,7 @@ Effect = (
     | Declined
     | Committed
     | Confirmed
+    | Distrusted
 )
 
 

@@ -40,6 +40,7 @@ from kvnode.core.objects.messages import (
 from kvnode.core.objects.quorum_log import LogEntry, Position, needs_snapshot
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
+from kvnode.errors import PeerProtocolError
 from kvnode.types import Millis, ReplicaId
 
 WINDOW_ENTRIES = 4096
@@ -166,7 +167,15 @@ class Leadership:
     # -- answers ---------------------------------------------------------------
 
     def appended(self, sender: ReplicaId, answer: Appended, turn: ShardTurn) -> None:
-        """Take in that a replica has our log up to a number."""
+        """
+        Take in that a replica has our log up to a number.
+
+        Raises:
+            PeerProtocolError: The log does not go that far.
+        """
+        if answer.number > turn.log.last.number:
+            msg = f"entry {answer.number} was never sent in epoch {self.epoch}"
+            raise PeerProtocolError(msg)
         follower = self._heard(sender, answer.round, turn)
         if follower is None:
             return

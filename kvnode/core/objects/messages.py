@@ -5,7 +5,7 @@ A leader speaks in its epoch, and so does who takes over; whoever has promised a
 one refuses both with it.  Every message may be lost, come twice, or come late.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kvnode.core.objects.quorum_log import LogEntry, Position
 from kvnode.types import Millis
@@ -105,3 +105,54 @@ Request = Append | Seal | Pull
 
 Answer = Appended | Mismatch | Sealed | Leased | Refused | Pulled
 Message = Request | Answer
+
+# -- snapshots, which pass between hosts (kvnode.runtime.shards) -----------------
+
+SNAPSHOT_PAGE_BYTES_MAX: Final = 256 * 1024
+"""Of the rows in one page; it may be larger by one row.  As of other messages."""
+
+NO_MORE_PAGES: Final = (1 << 32) - 1
+"""A number of `PagesTaken`: whatever else there is, none of it is needed."""
+
+
+class SnapshotPage(NamedTuple):
+    """
+    A part of what the entries up to *base* did.
+
+    Attributes:
+        epoch: As of `SendSnapshot`.
+        picture: Drawn anew by who sends: pages of two pictures must not be mixed.
+        number: From 1, without gaps.
+        base: The last entry whose changes are in the picture; on every page.
+        rows: Keys and their values, ascending; none in the last page, and only there.
+    """
+
+    epoch: int
+    picture: int
+    number: int
+    base: Position
+    rows: tuple[tuple[bytes, bytes], ...]
+
+
+class PagesTaken(NamedTuple):
+    """
+    Pages of *picture* up to *number* are here; after the last one, durably in place.
+
+    None are (0) if the picture is not known: who has taken some has ended, or forgotten
+    them in a crash.
+    """
+
+    epoch: int
+    picture: int
+    number: int
+
+
+class SnapshotWanted(NamedTuple):
+    """Who leads *epoch*, send me the state: mine is lost, though my log is not."""
+
+    epoch: int
+
+
+SnapshotMessage = SnapshotPage | PagesTaken | SnapshotWanted
+PeerMessage = Message | SnapshotMessage
+"""All that passes between two nodes for a shard."""

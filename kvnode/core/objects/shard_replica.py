@@ -30,6 +30,7 @@ from kvnode.core.objects.events import (
     Committed,
     Confirm,
     Declined,
+    Distrusted,
     Event,
     Propose,
     Proposed,
@@ -154,7 +155,12 @@ class ShardReplica:
             now, self.log, promised=self.promised, committed=self.committed
         )
         for event in events:
-            self._take(event, turn)
+            try:
+                self._take(event, turn)
+            except PeerProtocolError as error:
+                # It is raised before the message has changed anything.
+                assert isinstance(event, Received), "peers send messages"
+                turn.at_once.append(Distrusted(event.sender, str(error)))
         leading = self.leadership
         if leading is not None and leading.is_stale(now):
             self._step_down(turn)

@@ -7,7 +7,6 @@ tell the node to go on as a new replica (docs/decisions/0002).
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import lmdb
 
 from kvnode.core.versions.store_view import DurableState
+from kvnode.durable_file import sync_directory
 from kvnode.errors import CorruptRecordError
 from kvnode.storage.disk.layout import (
     DATA_NAME,
@@ -68,14 +68,14 @@ def read_or_found(
         return committed
     rows = {HOME_ROW: home, FORMAT_ROW: format_row()}
     if committed is None:
-        rows |= state_rows(DurableState(_draw(random_replica)))
+        rows |= state_rows(DurableState(draw_replica(random_replica)))
     else:
         logger.warning(
             "%s was copied or moved: it goes on as a new replica, since two with one"
             " identity would lose writes",
             directory,
         )
-        state = replace(committed.state, replica=_draw(random_replica), seq=0)
+        state = replace(committed.state, replica=draw_replica(random_replica), seq=0)
         rows |= state_rows(state)
     put_meta(environment, databases, rows)
     sync_directory(directory)
@@ -138,7 +138,7 @@ def adopt(
         if committed is None:
             msg = f"{directory} holds no store"
             raise CorruptRecordError(msg)
-        state = replace(committed.state, replica=_draw(random_replica), seq=0)
+        state = replace(committed.state, replica=draw_replica(random_replica), seq=0)
         with environment.begin(databases.meta, write=True) as txn:
             for row in state_rows(state):
                 txn.put(*row)
@@ -151,17 +151,9 @@ def adopt(
     return state
 
 
-def _draw(random_replica: Callable[[], ReplicaId]) -> ReplicaId:
+def draw_replica(random_replica: Callable[[], ReplicaId]) -> ReplicaId:
+    """Return a new identity, which is never that of nobody."""
     replica = ReplicaId(0)
     while replica == 0:  # 0 stands for nobody
         replica = random_replica()
     return replica
-
-
-def sync_directory(directory: Path) -> None:
-    """Make new file names in *directory* durable."""
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -3,12 +3,9 @@
 import asyncio
 from concurrent.futures import Future
 
+from kvnode.completion import completed
+
 
 async def finished(future: "Future[None]") -> None:
     """Wait for the writer thread to the end, even if the caller is cancelled."""
-    waiting = asyncio.wrap_future(future)
-    try:
-        await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        await asyncio.wait([waiting])
-        raise
+    await completed(asyncio.wrap_future(future))

@@ -22,10 +22,12 @@ class MemoryLogStore:
 
     def load(self) -> dict[str, StoredShard]:
         """Return all shards by name."""
-        return {
-            name: StoredShard(promised, QuorumLog(log.base, log.entries))
-            for name, (promised, log) in self._shards.items()
-        }
+        return {name: _copy(stored) for name, stored in self._shards.items()}
+
+    def load_shard(self, name: str) -> StoredShard | None:
+        """Return one shard, None if there is nothing of it."""
+        stored = self._shards.get(name)
+        return None if stored is None else _copy(stored)
 
     async def persist(self, turns: Mapping[str, Persist]) -> None:
         """Make turns durable."""
@@ -34,3 +36,9 @@ class MemoryLogStore:
 
     def close(self) -> None:
         """Do nothing: what is here stays."""
+
+
+def _copy(stored: StoredShard) -> StoredShard:
+    """Return the same with a log of its own."""
+    log = stored.log
+    return StoredShard(stored.promised, QuorumLog(log.base, log.entries))

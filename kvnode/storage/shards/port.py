@@ -36,6 +36,14 @@ class ShardLogStore(Protocol):
             CorruptRecordError: A record is damaged.
         """
 
+    def load_shard(self, name: str) -> StoredShard | None:
+        """
+        Return one shard, None if nothing is durable of it; blocks.
+
+        Raises:
+            CorruptRecordError: A record is damaged.
+        """
+
     async def persist(self, turns: Mapping[str, Persist]) -> None:
         """
         Make turns of several shards durable together, one each; then return.

@@ -58,6 +58,19 @@ def lead_and_stop(world: World, own: ReplicaId) -> None:
     world.cut = set()
 
 
+def depose_unheard(
+    world: World, leader: ReplicaId, rival: ReplicaId, *, attempts: int
+) -> list[str]:
+    """Let *rival* take over from a leader that nobody hears, and ask both."""
+    world.cut = {(leader, own) for own in world.held.replicas if own != leader}
+    for _ in range(attempts):
+        take_over(world, rival, millis=20)
+        world.write(rival)
+        world.read(leader)
+    heal(world)
+    return ended(world)
+
+
 def answers_come_late(seed: int) -> list[str]:
     """A leader is deposed while what confirmed it before is on its way to it."""
     settings = ShardSettings(
@@ -67,13 +80,7 @@ def answers_come_late(seed: int) -> list[str]:
     leader, (rival, third) = led(world)
     world.slow = {(rival, leader): 800, (third, leader): 800}
     world.run(world.random.randrange(1000))
-    world.cut = {(leader, rival), (leader, third)}
-    for _ in range(30):
-        take_over(world, rival, millis=20)
-        world.write(rival)
-        world.read(leader)
-    heal(world)
-    return ended(world)
+    return depose_unheard(world, leader, rival, attempts=30)
 
 
 def leased_answers_come_late(seed: int) -> list[str]:
@@ -83,13 +90,7 @@ def leased_answers_come_late(seed: int) -> list[str]:
     leader, (rival, third) = led(world)
     world.slow = {(rival, leader): 600, (third, leader): 600}
     world.run(200)
-    world.cut = {(leader, rival), (leader, third)}
-    for _ in range(70):
-        take_over(world, rival, millis=20)
-        world.write(rival)
-        world.read(leader)
-    heal(world)
-    return ended(world)
+    return depose_unheard(world, leader, rival, attempts=70)
 
 
 def power_fails(seed: int) -> list[str]:

@@ -24,6 +24,7 @@ from kvnode.core.objects.events import (
     Confirm,
     Confirmed,
     Declined,
+    Distrusted,
     Effect,
     Event,
     Opened,
@@ -225,7 +226,7 @@ class World:
         for effect in effects:
             self._perform(host, effect)
 
-    def _perform(self, host: Host, effect: Effect) -> None:  # noqa: C901 -- one line each
+    def _perform(self, host: Host, effect: Effect) -> None:  # noqa: C901, PLR0912 -- one line each
         match effect:
             case Send(receiver, message):
                 self._send(host.own, receiver, message)
@@ -252,6 +253,8 @@ class World:
             case Closed():
                 host.proposed.clear()
                 host.reading.clear()
+            case Distrusted(sender, reason):
+                self.violations.append(f"{self.now}: {host.own} of {sender}: {reason}")
 
     def _send(self, sender: ReplicaId, receiver: ReplicaId, message: Message) -> None:
         if sender == receiver:
@@ -348,9 +351,8 @@ class World:
         assert host.replica is not None
         log = host.replica.log
         first = log.base.number
-        for place, entry in enumerate(
-            log.after(first, entries_max=number - first, bytes_max=1 << 60), first + 1
-        ):
+        entries = log.entries[: max(0, number - first)]
+        for place, entry in enumerate(entries, first + 1):
             known = self.committed.setdefault(place, entry)
             if known != entry:
                 self.violations.append(
@@ -379,9 +381,9 @@ class World:
         (host,) = self.leaders
         assert host.replica is not None
         log = host.replica.log
-        entries = log.after(log.base.number, entries_max=1 << 60, bytes_max=1 << 60)
-        held = {n: self.committed[n].data for n in range(1, log.base.number + 1)}
-        held |= dict(enumerate((entry.data for entry in entries), log.base.number + 1))
+        behind = log.base.number + 1
+        held = {n: self.committed[n].data for n in range(1, behind)}
+        held |= dict(enumerate((entry.data for entry in log.entries), behind))
         return [n for n, data in self.acknowledged.items() if held.get(n) != data]
 
 

@@ -9,17 +9,18 @@ from kvnode.core.objects.events import (
     AskAuthority,
     AuthorityFailed,
     AuthoritySaid,
+    Distrusted,
+    Propose,
     Received,
     Reconfigure,
     Send,
     Swap,
     Tick,
 )
-from kvnode.core.objects.messages import Append, Leased, Refused, Seal, Sealed
+from kvnode.core.objects.messages import Append, Appended, Leased, Refused, Seal, Sealed
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import ShardReplica
-from kvnode.errors import PeerProtocolError
 from kvnode.types import Millis, ReplicaId
 from tests.core.objects.shard_scenarios import (
     answers_come_late,
@@ -203,7 +204,31 @@ def test_second_leader_of_an_epoch_is_a_breach_of_protocol() -> None:
     assert leading is not None
     assert leading.leadership is not None
 
-    with pytest.raises(PeerProtocolError, match="is led from here"):
-        leading.step(
-            [Received(other, heartbeat(leading.leadership.epoch))], Millis(10**9)
-        )
+    rival = Received(other, heartbeat(leading.leadership.epoch))
+    (dropped,) = leading.step([rival], Millis(world.now)).at_once[:1]
+
+    assert isinstance(dropped, Distrusted)
+    assert dropped.sender == other
+    assert "is led from here" in dropped.reason
+
+
+def test_message_of_a_bad_peer_is_dropped_alone() -> None:
+    """What came with it in the turn happens."""
+    world = World(4)
+    leader, (other, _) = led(world)
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    assert leading.leadership is not None
+    last = leading.log.last
+    too_far = Appended(leading.leadership.epoch, 1, last.number + 9)
+
+    turn = leading.step(
+        [Propose(1, b"before"), Received(other, too_far), Propose(2, b"behind")],
+        Millis(world.now),
+    )
+
+    assert turn.persist is not None
+    assert [entry.data for entry in turn.persist.entries] == [b"before", b"behind"]
+    assert Distrusted(
+        other, f"entry {last.number + 9} was never sent in epoch {last.epoch}"
+    ) in list(turn.at_once)

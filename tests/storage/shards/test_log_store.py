@@ -1,6 +1,7 @@
 """What both stores of shards' logs promise, and what the one on disk does besides."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +72,16 @@ def stores(request: pytest.FixtureRequest, disk: DiskStores) -> Stores:
     return lambda: memory
 
 
+@pytest.fixture
+def copied(disk: DiskStores, tmp_path: Path) -> Path:
+    """A copy of a store that has promised something."""
+    persist(disk(), a=Persist(3, ORIGIN, 1, entries(3, "x")))
+    disk.close()
+    copy = tmp_path / "copy"
+    shutil.copytree(disk.directory, copy)
+    return copy
+
+
 def entries(epoch: int, *texts: str) -> tuple[LogEntry, ...]:
     """Return entries of one epoch."""
     return tuple(LogEntry(epoch, text.encode()) for text in texts)
@@ -134,6 +145,18 @@ def test_snapshot_of_another_log_takes_the_place_of_all(stores: Stores) -> None:
     persist(store, a=Persist(3, Position(2, 2), 3, entries(3, "n")))
 
     assert held(stores(), "a") == (3, Position(2, 2), entries(3, "n"))
+
+
+def test_one_shard_is_read_as_all_are(stores: Stores) -> None:
+    """And one of which nothing is durable is none."""
+    store = stores()
+    persist(store, a=Persist(2, ORIGIN, 1, entries(2, "x")))
+
+    stored = store.load_shard("a")
+
+    assert stored is not None
+    assert (stored.promised, stored.log.entries) == (2, entries(2, "x"))
+    assert store.load_shard("b") is None
 
 
 @st.composite
@@ -216,6 +239,32 @@ def test_store_of_a_later_version_is_refused(disk: DiskStores) -> None:
 
     with pytest.raises(RejectedError, match="have format 9"):
         disk()
+
+
+def test_copy_does_not_go_on_as_the_original(copied: Path) -> None:
+    """It has forgotten what the original promised since."""
+    with pytest.raises(RejectedError, match="were copied, or come out of a backup"):
+        LmdbLogStore.open(copied, random_replica=lambda: OWN)
+
+
+def test_refused_copy_keeps_what_it_has(copied: Path) -> None:
+    """It may be all that is left; and who vouches for it needs to do so once."""
+    with pytest.raises(RejectedError):
+        LmdbLogStore.open(copied, random_replica=lambda: OWN)
+
+    LmdbLogStore.open(copied, random_replica=lambda: OWN, is_moved=True).close()
+
+    store = LmdbLogStore.open(copied, random_replica=lambda: OWN)
+    assert held(store, "a") == (3, ORIGIN, entries(3, "x"))
+    store.close()
+
+
+def test_identity_is_not_that_of_nobody(tmp_path: Path) -> None:
+    """Chance may draw a zero."""
+    drawn = iter((ReplicaId(0), OWN))
+    store = LmdbLogStore.open(tmp_path, random_replica=lambda: next(drawn))
+    assert store.replica == OWN
+    store.close()
 
 
 def test_turn_that_finds_no_room_has_not_happened(tmp_path: Path) -> None:

@@ -1,0 +1,19 @@
+"""Waiting for what must not be left half way."""
+
+import asyncio
+from typing import TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+async def completed(work: "asyncio.Future[ResultT]") -> ResultT:
+    """
+    Wait for *work* to its end, even if the caller is cancelled, and return its result.
+
+    Who is cancelled learns of it once the work has ended, and not of what came of it.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise

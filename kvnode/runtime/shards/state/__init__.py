@@ -1,0 +1,1 @@
+"""The applied states of the shards on one node, and their ways to other nodes."""
