@@ -44,6 +44,7 @@ from kvnode.setting_types import (
     Name,
     NameOrNothing,
     NamespaceName,
+    ObjectClass,
     SizeOrAutomatic,
     count,
     millis,
@@ -59,6 +60,7 @@ CLIENT_VARIABLES: Final = frozenset(
 
 _PEERS_MAX: Final = 256  # as many as a write may depend on (limits.DEPENDENCIES_MAX)
 _NAMESPACES_MAX: Final = 1_000  # a node lists them all in one status reply
+_CLASSES_MAX: Final = 1_000  # more is a mistake in a list
 _SHOWN_CHARS_MAX: Final = 120
 _WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - never bound here
 
@@ -201,6 +203,19 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         Field(max_length=_NAMESPACES_MAX, description="Made at start if missing."),
     ] = (DEFAULT_NAMESPACE,)
 
+    objects: Annotated[
+        tuple[ObjectClass, ...],
+        COMMA_SEPARATED,
+        Field(
+            max_length=_CLASSES_MAX,
+            description="Classes of objects to serve, module:Class, or Storage.",
+        ),
+    ] = ()
+    objects_moved: bool = Field(
+        default=False,
+        description="The data directory was moved, and its original is gone for good.",
+    )
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Check what no field can know alone."""
@@ -214,6 +229,7 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
             ("peers", tuple(peer.address for peer in self.peers)),
             ("seeds", self.seeds),
             ("namespaces", self.namespaces),
+            ("objects", self.objects),
         ):
             for value in {value for value in values if values.count(value) > 1}:
                 yield field, f"{value!r} is there more than once"
@@ -222,6 +238,12 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         if self.disk_reserve_bytes and self.disk_reserve_bytes >= self.map_bytes:
             complaint = f"must be less than map_bytes, which is {self.map_bytes}"
             yield "disk_reserve_bytes", complaint
+        if self.objects and (self.peers or self.seeds):
+            complaint = (
+                "must be empty where peers or seeds are set: a node keeps its objects"
+                " by itself, and others would have objects of the same names"
+            )
+            yield "objects", complaint
         anywhere = split_address(self.listen)[0] in _WILDCARD_HOSTS
         if anywhere and (self.peers or self.seeds) and not self.advertise:
             complaint = (

@@ -26,6 +26,7 @@ HOUR_MS: Final = 3_600_000
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _NAMESPACE: Final = re.compile(rf"[a-zA-Z0-9._-]{{1,{NAMESPACE_CHARS_MAX}}}")
+_OBJECT_CLASS: Final = re.compile(r"[\w.]{1,200}:\w{1,64}|Storage", re.ASCII)
 _QUANTITY: Final = re.compile(r"([0-9]{1,20})\s*([a-zA-Z]*)", re.ASCII)
 
 
@@ -105,6 +106,13 @@ def _namespace(value: object) -> str:
     return value
 
 
+def _object_class(value: object) -> str:
+    if not isinstance(value, str) or _OBJECT_CLASS.fullmatch(value) is None:
+        msg = "must be module:Class, such as shop:Counter, or Storage"
+        raise ValueError(msg)
+    return value
+
+
 def _bound_address(value: object) -> str:
     text = value if isinstance(value, str) else ""
     split_address(text)
@@ -146,6 +154,7 @@ def _named_numbers(value: object) -> object:
 
 Name = Annotated[str, BeforeValidator(_name)]
 NameOrNothing = Annotated[str, BeforeValidator(_name_or_nothing)]
+ObjectClass = Annotated[str, BeforeValidator(_object_class)]
 NamespaceName = Annotated[str, BeforeValidator(_namespace)]
 BoundAddress = Annotated[str, BeforeValidator(_bound_address)]
 DialledAddress = Annotated[str, BeforeValidator(_dialled_address)]

@@ -22,6 +22,8 @@ WRONG = {
     "advertise": "host:0",
     "peers": "tokyo=nowhere",
     "seeds": "host:99999",
+    "objects": "Counter",
+    "objects_moved": "perhaps",
     "durability": "hopeful",
     "relaxed_sync_interval_ms": "0",
     "map_bytes": "1 flob",
@@ -237,3 +239,10 @@ def test_advertised_address_has_the_port_that_was_bound(
     config = NodeConfig(listen=listen, advertise=advertise)
 
     assert config.advertised(4711) == expected
+
+
+def test_node_with_peers_serves_no_objects() -> None:
+    """Each node would have another object of the same name."""
+    with pytest.raises(ConfigError, match="keeps its objects by itself"):
+        load(None, {"objects": "Storage", "seeds": "127.0.0.1:7400"}, {})
+    assert load(None, {"objects": "a.b:C,Storage"}, {}).objects == ("a.b:C", "Storage")

@@ -77,6 +77,12 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """did not happen; this node lacks what the session has seen"""
     ERROR_CODE_OVERLOADED: _ErrorCode.ValueType  # 9
     """did not happen; a bounded queue of this node is full"""
+    ERROR_CODE_NOT_LEADER: _ErrorCode.ValueType  # 10
+    """did not happen; another node leads the object's shard"""
+    ERROR_CODE_OBJECT_RAISED: _ErrorCode.ValueType  # 11
+    """the object's method ran and raised"""
+    ERROR_CODE_DEADLINE: _ErrorCode.ValueType  # 12
+    """may have happened; no result in time"""
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper): ...
 
@@ -99,6 +105,12 @@ ERROR_CODE_NOT_COVERED: ErrorCode.ValueType  # 8
 """did not happen; this node lacks what the session has seen"""
 ERROR_CODE_OVERLOADED: ErrorCode.ValueType  # 9
 """did not happen; a bounded queue of this node is full"""
+ERROR_CODE_NOT_LEADER: ErrorCode.ValueType  # 10
+"""did not happen; another node leads the object's shard"""
+ERROR_CODE_OBJECT_RAISED: ErrorCode.ValueType  # 11
+"""the object's method ran and raised"""
+ERROR_CODE_DEADLINE: ErrorCode.ValueType  # 12
+"""may have happened; no result in time"""
 Global___ErrorCode: _TypeAlias = ErrorCode  # noqa: Y015
 
 @_typing.final
@@ -950,12 +962,24 @@ class Error(_message.Message):
     MAY_HAVE_HAPPENED_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
     NEEDED_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    TYPE_NAME_FIELD_NUMBER: _builtins.int
+    RETRYABLE_FIELD_NUMBER: _builtins.int
+    OVERLOADED_FIELD_NUMBER: _builtins.int
     code: Global___ErrorCode.ValueType
     message: _builtins.str
     may_have_happened: _builtins.bool
     acknowledged: _builtins.int
     """of a write that asked for w"""
     needed: _builtins.int
+    leader: _builtins.str
+    """NOT_LEADER: name of the node that may lead; empty = not known"""
+    type_name: _builtins.str
+    """OBJECT_RAISED: of what was raised"""
+    retryable: _builtins.bool
+    """it did not happen, and may later or elsewhere"""
+    overloaded: _builtins.bool
+    """why it did not; whoever tries again should wait a little"""
     def __init__(
         self,
         *,
@@ -964,10 +988,14 @@ class Error(_message.Message):
         may_have_happened: _builtins.bool = ...,
         acknowledged: _builtins.int = ...,
         needed: _builtins.int = ...,
+        leader: _builtins.str = ...,
+        type_name: _builtins.str = ...,
+        retryable: _builtins.bool = ...,
+        overloaded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "overloaded", b"overloaded", "retryable", b"retryable", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

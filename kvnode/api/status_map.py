@@ -9,11 +9,14 @@ from kvnode._pb import kv_pb2 as pb
 from kvnode.errors import (
     ERROR_TRAILER,
     DamagedRecordError,
+    DeadlineError,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
     NamespaceNotFoundError,
     NotCoveredError,
+    NotLeaderError,
+    ObjectRaisedError,
     Outcome,
     OverloadedError,
     RejectedError,
@@ -45,8 +48,12 @@ _CODES: tuple[tuple[type[KvError], "pb.ErrorCode.ValueType", grpc.StatusCode], .
     ),
     (NotCoveredError, pb.ERROR_CODE_NOT_COVERED, grpc.StatusCode.UNAVAILABLE),
     (OverloadedError, pb.ERROR_CODE_OVERLOADED, grpc.StatusCode.UNAVAILABLE),
+    (NotLeaderError, pb.ERROR_CODE_NOT_LEADER, grpc.StatusCode.UNAVAILABLE),
     (UnavailableError, pb.ERROR_CODE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
     (DamagedRecordError, pb.ERROR_CODE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
+    # What gRPC itself says of a method that raised.
+    (ObjectRaisedError, pb.ERROR_CODE_OBJECT_RAISED, grpc.StatusCode.UNKNOWN),
+    (DeadlineError, pb.ERROR_CODE_DEADLINE, grpc.StatusCode.DEADLINE_EXCEEDED),
     (
         IndeterminateError,
         pb.ERROR_CODE_INDETERMINATE,
@@ -63,10 +70,19 @@ def to_message(error: KvError) -> pb.Error:
         code=code,
         message=str(error),
         may_have_happened=error.outcome is Outcome.INDETERMINATE,
+        retryable=isinstance(error, UnavailableError | DamagedRecordError),
+        overloaded=isinstance(error, OverloadedError),
     )
-    if isinstance(error, ReplicasTimeoutError):
-        message.acknowledged = error.acknowledged
-        message.needed = error.needed
+    match error:
+        case ReplicasTimeoutError():
+            message.acknowledged = error.acknowledged
+            message.needed = error.needed
+        case NotLeaderError():
+            message.leader = error.leader
+        case ObjectRaisedError():
+            message.type_name = error.type_name
+        case _:
+            pass
     return message
 
 

@@ -16,6 +16,7 @@ from kvnode.cli.commands import (
     merging,
     namespaces,
     nodes,
+    objects,
     serve,
     watching,
 )
@@ -23,6 +24,7 @@ from kvnode.cli.invocation import Deadline, Endpoints, NamespaceName, Setup
 from kvnode.cli.output import print_json, print_line
 from kvnode.cli.transfer import backup, export_file, import_file, recovery
 
+_OBJECTS: Final = "Strong consistency"
 _FILES: Final = "Files"
 _OPERATING: Final = "Operating"
 _ADDED: Final = "On one machine, and added by other packages"
@@ -42,8 +44,9 @@ def _print_version(asked: bool) -> None:
 
 
 @app.callback(
-    epilog="Exit codes: 0 it happened; 1 not found, or a condition did not hold;"
-    " 2 wrong request; 3 did not happen, try later; 4 may have happened.",
+    epilog="Exit codes: 0 it happened; 1 not found, a condition did not hold, or an"
+    " object's method raised; 2 wrong request; 3 did not happen, try later; 4 may have"
+    " happened.",
 )
 def root(
     context: typer.Context,
@@ -89,6 +92,7 @@ def version(
 
 for _part in (entries, listing, watching, conflicts, merging):
     _part.register(app)
+objects.register(app, panel=_OBJECTS)
 for _file in (import_file, export_file, backup, recovery):
     _file.register(app, panel=_FILES)
 for _operation in (serve, nodes, members, digests, namespaces):

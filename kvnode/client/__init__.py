@@ -8,13 +8,23 @@ from kvnode.client.batch import Delete, Get, Put, Step
 from kvnode.client.client import Client
 from kvnode.client.documents import DocumentHandle
 from kvnode.client.handles import CounterHandle, SetHandle
+from kvnode.client.object_status import ObjectsStatus, ShardStatus
+from kvnode.client.object_storage import (
+    StorageHandle,
+    StoredItem,
+    StoredValue,
+    Transacted,
+)
+from kvnode.client.objects import Method, ObjectHandle
 from kvnode.client.session import Session
 from kvnode.client.sync import (
     SyncClient,
     SyncCounterHandle,
     SyncDocumentHandle,
+    SyncObjectHandle,
     SyncSession,
     SyncSetHandle,
+    SyncStorageHandle,
 )
 from kvnode.client.values import (
     BatchResults,
@@ -70,7 +80,10 @@ __all__ = [
     "Kind",
     "Lag",
     "MemberStatus",
+    "Method",
     "NodeStatus",
+    "ObjectHandle",
+    "ObjectsStatus",
     "OriginLag",
     "Page",
     "PeerStatus",
@@ -79,13 +92,20 @@ __all__ = [
     "RescueFile",
     "Session",
     "SetHandle",
+    "ShardStatus",
     "Standing",
     "Step",
+    "StorageHandle",
+    "StoredItem",
+    "StoredValue",
     "SyncClient",
     "SyncCounterHandle",
     "SyncDocumentHandle",
+    "SyncObjectHandle",
     "SyncSession",
     "SyncSetHandle",
+    "SyncStorageHandle",
+    "Transacted",
     "Value",
     "WriteResult",
 ]

@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 
 from kvnode._pb import admin_pb2
 from kvnode.client.arguments import deadline_seconds
-from kvnode.client.dispatcher import Dispatcher, guarded
+from kvnode.client.attempts import guarded
+from kvnode.client.dispatcher import Dispatcher
 from kvnode.client.replies import (
     departure_of,
     digest_of,

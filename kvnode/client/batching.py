@@ -19,23 +19,54 @@ concatenation, because a repeated field is just its elements in a row.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Generic, Protocol, Self, TypeVar
 
-from kvnode._pb import kv_pb2
 from kvnode.client.deadlines import Bucket, Deadlines
 from kvnode.client.gate import Gate
-from kvnode.errors import ConnectionLostError, DeadlineError, UnavailableError
+from kvnode.errors import (
+    ConnectionLostError,
+    DeadlineError,
+    KvError,
+    UnavailableError,
+)
 from kvnode.limits import FRAME_OPERATIONS_MAX
 
 FRAME_BYTES_SOFT_MAX = 4 * 1024 * 1024  # 3 ms of a 10 Gbit link; one larger call is ok
-_OPERATIONS_TAG = b"\x0a"  # Frame.operations = 1, length-delimited
+_ELEMENT_TAG = b"\x0a"  # the one field of any frame has number 1, length-delimited
 _VARINT_BITS = 7
 _VARINT_MORE = 1 << _VARINT_BITS
 
-Reply = asyncio.Future[kv_pb2.OperationResult]
+
+class Identified(Protocol):
+    """What a node makes of one operation."""
+
+    @property
+    def id(self) -> int:
+        """The id that the operation had."""
 
 
-class Call:
+Result = TypeVar("Result", bound=Identified)
+Result_co = TypeVar("Result_co", bound=Identified, covariant=True)
+
+
+class FrameReply(Protocol[Result_co]):
+    """A frame of results."""
+
+    @property
+    def results(self) -> Iterable[Result_co]:
+        """The results, in any order."""
+
+    @classmethod
+    def FromString(cls, s: bytes) -> Self:  # noqa: N802 -- protobuf's name
+        """Parse."""
+
+
+Refusal = Callable[[str, str], KvError]
+"""Makes the error for what an address has not done, and why it has not."""
+
+
+class Call(Generic[Result]):
     """One operation under way; `sent_at` is None until it is in a frame."""
 
     __slots__ = (
@@ -49,7 +80,11 @@ class Call:
     )
 
     def __init__(
-        self, batcher: "Batcher", identifier: int, payload: bytes, reply: Reply
+        self,
+        batcher: "Batcher[Result]",
+        identifier: int,
+        payload: bytes,
+        reply: asyncio.Future[Result],
     ) -> None:
         self.batcher = batcher
         self.identifier = identifier
@@ -64,7 +99,7 @@ class Call:
         self.batcher.expire(self)
 
 
-class Batcher:
+class Batcher(Generic[Result]):
     """
     The calls of one stream to *address*.
 
@@ -91,10 +126,11 @@ class Batcher:
         self._gate = gate
         self._deadlines = deadlines
         self._on_silence = on_silence
-        self._pending: deque[Call] = deque()
-        self._calls: dict[int, Call] = {}
+        self._pending: deque[Call[Result]] = deque()
+        self._calls: dict[int, Call[Result]] = {}
         self._heard_at = 0.0
         self._closed_because: str | None = None
+        self._refused: Refusal = nothing_done
         self._added: asyncio.Future[None] | None = None
 
     @property
@@ -102,7 +138,9 @@ class Batcher:
         """How many calls wait for a frame or a reply."""
         return len(self._calls)
 
-    def add(self, identifier: int, payload: bytes, expires_at: float) -> Reply:
+    def add(
+        self, identifier: int, payload: bytes, expires_at: float
+    ) -> asyncio.Future[Result]:
         """
         Take in a serialized operation that has entered the gate.
 
@@ -112,13 +150,13 @@ class Batcher:
             expires_at: Deadline in loop time.
 
         Raises:
-            UnavailableError: The stream is closed; nothing was sent.
+            KvError: The stream is closed; nothing was sent.
         """
         if self._closed_because is not None:
             self._gate.leave(len(payload))
-            raise self._nothing_done()
+            raise self._refusal()
         assert identifier not in self._calls, "ids are unique among those under way"
-        reply: Reply = self._loop.create_future()
+        reply: asyncio.Future[Result] = self._loop.create_future()
         call = Call(self, identifier, payload, reply)
         call.bucket = self._deadlines.add(call, expires_at)
         self._calls[identifier] = call
@@ -141,7 +179,7 @@ class Batcher:
             self._added = self._loop.create_future()
             await self._added
 
-    def resolve(self, reply: kv_pb2.FrameReply) -> None:
+    def resolve(self, reply: FrameReply[Result]) -> None:
         """Hand each result to its call; late and unknown ones mean nothing."""
         self._heard_at = self._loop.time()
         take = self._calls.pop
@@ -157,7 +195,7 @@ class Batcher:
                 call.reply.set_result(result)
         self._gate.leave(size_bytes, operations=count)
 
-    def expire(self, call: Call) -> None:
+    def expire(self, call: Call[Result]) -> None:
         """Fail *call*, whose deadline has passed."""
         self._finish(call)
         if call.sent_at is not None and self._heard_at < call.sent_at:
@@ -171,32 +209,35 @@ class Batcher:
             msg = f"no reply from {self._address} before the deadline"
             call.reply.set_exception(DeadlineError(msg))
 
-    def close(self, because: str, *, refused: bool = False) -> None:
+    def close(self, because: str, *, refused: Refusal | None = None) -> None:
         """
         Fail all calls, and every later one, since the stream has ended.
 
-        *refused* says that nobody served it: nothing that was sent has happened.
+        Args:
+            because: Why it has.
+            refused: If nobody served it, and so nothing that was sent has happened:
+                makes the error that says so.
         """
         if self._closed_because is not None:
             return
         self._closed_because = because
+        self._refused = refused or self._refused
         self._pending.clear()
         for call in tuple(self._calls.values()):
             self._finish(call)
             if call.reply.done():
                 continue
-            if call.sent_at is None or refused:
-                call.reply.set_exception(self._nothing_done())
+            if call.sent_at is None or refused is not None:
+                call.reply.set_exception(self._refusal())
             else:
                 msg = f"the connection to {self._address} was lost: {because}"
                 call.reply.set_exception(ConnectionLostError(msg))
 
-    def _nothing_done(self) -> UnavailableError:
-        return UnavailableError(
-            f"nothing was done at {self._address}: {self._closed_because}"
-        )
+    def _refusal(self) -> KvError:
+        assert self._closed_because is not None, "the stream has ended"
+        return self._refused(self._address, self._closed_because)
 
-    def _finish(self, call: Call) -> None:
+    def _finish(self, call: Call[Result]) -> None:
         """Give back all that *call* holds."""
         del self._calls[call.identifier]
         self._gate.leave(call.size_bytes)
@@ -222,14 +263,19 @@ class Batcher:
         return b"".join(parts)
 
 
+def nothing_done(address: str, because: str) -> UnavailableError:
+    """Return the error for what was never sent, or never served."""
+    return UnavailableError(f"nothing was done at {address}: {because}")
+
+
 def _element(payload: bytes) -> bytes:
-    """Return *payload* as one element of Frame.operations."""
+    """Return *payload* as one element of a frame."""
     size = len(payload)
     if size < _VARINT_MORE:
-        return b"%b%c%b" % (_OPERATIONS_TAG, size, payload)
+        return b"%b%c%b" % (_ELEMENT_TAG, size, payload)
     varint = bytearray()
     while size >= _VARINT_MORE:
         varint.append(size & (_VARINT_MORE - 1) | _VARINT_MORE)
         size >>= _VARINT_BITS
     varint.append(size)
-    return b"".join((_OPERATIONS_TAG, varint, payload))
+    return b"".join((_ELEMENT_TAG, varint, payload))

@@ -17,8 +17,12 @@ import grpc
 
 from kvnode._pb import kv_pb2
 from kvnode.client.admin import AdminStore
-from kvnode.client.arguments import prefix_bytes
+from kvnode.client.arguments import deadline_seconds, prefix_bytes
 from kvnode.client.dispatcher import Dispatcher
+from kvnode.client.object_dispatcher import ObjectDispatcher
+from kvnode.client.object_status import ObjectsStatus, objects_status_of
+from kvnode.client.object_storage import STORAGE_CLASS, StorageHandle
+from kvnode.client.objects import ObjectHandle, target_of
 from kvnode.client.session import Session
 from kvnode.client.values import Changes, Key
 from kvnode.client.watch import watch
@@ -59,6 +63,7 @@ class Client(AdminStore):
         self._addresses = addresses
         self._credentials = credentials
         self._own_dispatcher: Dispatcher | None = None
+        self._own_object_dispatcher: ObjectDispatcher | None = None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -86,6 +91,8 @@ class Client(AdminStore):
         self._closed = True
         if self._own_dispatcher is not None:
             await self._own_dispatcher.close()
+        if self._own_object_dispatcher is not None:
+            await self._own_object_dispatcher.close()
 
     def session(self, token: bytes = b"") -> Session:
         """
@@ -129,12 +136,64 @@ class Client(AdminStore):
         )
         return watch(self._dispatcher(), request)
 
+    def object(self, class_name: str, name: str = "", *, id: str = "") -> ObjectHandle:  # noqa: A002 -- what users call it
+        """
+        Return a handle on an object; nothing is sent yet.
+
+        Args:
+            class_name: Its class, which a node must serve.
+            name: 1 to 1,024 bytes of UTF-8; an object is there once it is called.
+            id: Instead of a name: 64 hex digits.
+
+        Raises:
+            InvalidArgumentError: Neither name nor id is given, or both are.
+        """
+        target = target_of(class_name, name, id)
+        return ObjectHandle(self._object_dispatcher, target, deadline=self._deadline)
+
+    def storage(self, name: str) -> StorageHandle:
+        """
+        Return a handle on a map with strong consistency; nothing is sent yet.
+
+        Raises:
+            InvalidArgumentError: *name* is empty.
+        """
+        target = target_of(STORAGE_CLASS, name, "")
+        reading, writing = (
+            ObjectHandle(
+                self._object_dispatcher,
+                target,
+                deadline=self._deadline,
+                writes=writes,
+            )
+            for writes in (False, True)
+        )
+        return StorageHandle(reading, writing)
+
+    async def objects_status(self, *, deadline: float | None = None) -> ObjectsStatus:
+        """Return what the node says of the objects that it serves."""
+        seconds = self._deadline if deadline is None else deadline_seconds(deadline)
+        reply = await self._object_dispatcher().status(deadline=seconds)
+        return objects_status_of(reply)
+
+    def _object_dispatcher(self) -> ObjectDispatcher:
+        dispatcher = self._own_object_dispatcher
+        if dispatcher is None:
+            self._check_open()
+            dispatcher = self._own_object_dispatcher = ObjectDispatcher(
+                self._addresses, credentials=self._credentials
+            )
+        return dispatcher
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = "this client is closed: make a new one"
+            raise UnavailableError(msg)
+
     def _dispatcher(self) -> Dispatcher:
         dispatcher = self._own_dispatcher
         if dispatcher is None:
-            if self._closed:
-                msg = "this client is closed: make a new one"
-                raise UnavailableError(msg)
+            self._check_open()
             dispatcher = self._own_dispatcher = Dispatcher(
                 self._addresses,
                 namespace=self._namespace,

@@ -1,5 +1,5 @@
 """
-One endpoint: its channel, and the Execute stream on it.
+One endpoint: its channel, and a stream of operations on it.
 
 Both are made when they are first needed.  A channel is used only once it is
 connected, so that a call to an unreachable node is known never to have been sent;
@@ -12,11 +12,11 @@ A stream that ends is not mended: the endpoint opens another when asked again.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Generic, NamedTuple
 
 import grpc
 
-from kvnode._pb import kv_pb2
-from kvnode.client.batching import Batcher
+from kvnode.client.batching import Batcher, FrameReply, Refusal, Result
 from kvnode.client.deadlines import Deadlines
 from kvnode.client.gate import Gate
 from kvnode.errors import UnavailableError
@@ -27,7 +27,6 @@ from kvnode.limits import (
 )
 
 CONNECT_SECONDS_MAX = 1.5  # three round trips around the world, and a lost packet
-_EXECUTE = "/kvnode.v1.Kv/Execute"
 _OPTIONS = (
     ("grpc.max_send_message_length", FRAME_BYTES_MAX),
     ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
@@ -38,25 +37,41 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # another client's backoff is not ours
     ("grpc.enable_http_proxy", 0),  # nodes are addressed directly
 )
-_Execute = grpc.aio.StreamStreamCall[bytes, kv_pb2.FrameReply]
 
 
-class Connection:
-    """A connected channel and the Execute stream on it, until that ends."""
+class StreamKind(NamedTuple, Generic[Result]):
+    """
+    A method of nodes that takes a stream of frames.
 
-    def __init__(
+    Attributes:
+        path: Its full name.
+        reply: What its frames of results are.
+        refusal: Makes the error for what is sent to a node that has no such method.
+    """
+
+    path: str
+    reply: type[FrameReply[Result]]
+    refusal: Refusal
+
+
+class Connection(Generic[Result]):
+    """A connected channel and a stream on it, until that ends."""
+
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         address: str,
         channel: grpc.aio.Channel,
+        kind: StreamKind[Result],
         *,
         gate: Gate,
         deadlines: Deadlines,
-        on_trouble: Callable[["Connection"], None],
+        on_trouble: Callable[["Connection[Result]"], None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.address = address
         self.channel = channel
-        self._batcher = Batcher(
+        self._kind = kind
+        self._batcher: Batcher[Result] = Batcher(
             address,
             loop=loop,
             gate=gate,
@@ -67,10 +82,11 @@ class Connection:
         self.submit = self._batcher.add  # as it is: this is the hot path
         self.alive = True
         self._refused = False
-        call: _Execute = channel.stream_stream(
-            _EXECUTE, response_deserializer=kv_pb2.FrameReply.FromString
-        )()
-        self._call = call
+        self._call: grpc.aio.StreamStreamCall[bytes, FrameReply[Result]] = (
+            channel.stream_stream(
+                kind.path, response_deserializer=kind.reply.FromString
+            )()
+        )
         self._task = loop.create_task(self._run(), name=f"kvnode client {address}")
 
     async def close(self, because: str) -> None:
@@ -96,7 +112,7 @@ class Connection:
         try:
             while True:
                 reply = await self._call.read()
-                if not isinstance(reply, kv_pb2.FrameReply):
+                if not isinstance(reply, self._kind.reply):
                     return "the node ended the stream"
                 self._batcher.resolve(reply)
         except grpc.aio.AioRpcError as error:
@@ -115,36 +131,39 @@ class Connection:
         if self.alive:
             self.alive = False
             self._on_trouble(self)
-        self._batcher.close(because, refused=self._refused)
+        refusal = self._kind.refusal if self._refused else None
+        self._batcher.close(because, refused=refusal)
 
 
-class Endpoint:
+class Endpoint(Generic[Result]):
     """Where a node listens, and the connection to it while there is one."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         address: str,
+        kind: StreamKind[Result],
         *,
         credentials: grpc.ChannelCredentials | None,
         gate: Gate,
         deadlines: Deadlines,
-        on_trouble: Callable[[Connection], None],
+        on_trouble: Callable[[Connection[Result]], None],
     ) -> None:
         self.address = address
+        self._kind = kind
         self._credentials = credentials
         self._gate = gate
         self._deadlines = deadlines
         self._on_trouble = on_trouble
         self._channel: grpc.aio.Channel | None = None
-        self._connection: Connection | None = None
+        self._connection: Connection[Result] | None = None
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> Connection[Result] | None:
         """The open connection, if there is one."""
         connection = self._connection
         return connection if connection is not None and connection.alive else None
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> Connection[Result]:
         """
         Open a stream, over the channel of before if that is still connected.
 
@@ -169,6 +188,7 @@ class Endpoint:
         self._connection = Connection(
             self.address,
             self._channel,
+            self._kind,
             gate=self._gate,
             deadlines=self._deadlines,
             on_trouble=self._on_trouble,

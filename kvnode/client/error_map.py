@@ -21,6 +21,8 @@ from kvnode.errors import (
     KvError,
     NamespaceNotFoundError,
     NotCoveredError,
+    NotLeaderError,
+    ObjectRaisedError,
     OverloadedError,
     RejectedError,
     ReplicasTimeoutError,
@@ -57,16 +59,13 @@ def error_of(error: kv_pb2.Error, *, namespace: str) -> KvError:
     A code that this client does not know counts as INDETERMINATE, and so does any
     that says it may have happened.
     """
-    message = error.message
-    if error.code == kv_pb2.ERROR_CODE_INDETERMINATE and error.needed:
-        return ReplicasTimeoutError(
-            message, acknowledged=error.acknowledged, needed=error.needed
-        )
-    if error.may_have_happened:
-        return IndeterminateError(message)
-    if error.code == kv_pb2.ERROR_CODE_NOT_FOUND:
-        return NamespaceNotFoundError(namespace)
-    return _FAILED.get(error.code, IndeterminateError)(message)
+    found = _with_attributes(error, namespace)
+    if found is not None:
+        return found
+    if error.may_have_happened or error.code not in _FAILED:
+        late = error.code == kv_pb2.ERROR_CODE_DEADLINE
+        return (DeadlineError if late else IndeterminateError)(error.message)
+    return _FAILED[error.code](error.message)
 
 
 def error_of_rpc(
@@ -93,6 +92,24 @@ def error_of_rpc(
     if code is grpc.StatusCode.UNAVAILABLE:
         return ConnectionLostError(message) if writes else UnavailableError(message)
     return IndeterminateError(message)
+
+
+def _with_attributes(error: kv_pb2.Error, namespace: str) -> KvError | None:
+    """Return the exception for *error* if it is one that carries more than text."""
+    failed = not error.may_have_happened
+    match error.code:
+        case kv_pb2.ERROR_CODE_INDETERMINATE if error.needed:
+            return ReplicasTimeoutError(
+                error.message, acknowledged=error.acknowledged, needed=error.needed
+            )
+        case kv_pb2.ERROR_CODE_OBJECT_RAISED:
+            return ObjectRaisedError(error.message, type_name=error.type_name)
+        case kv_pb2.ERROR_CODE_NOT_FOUND if failed:
+            return NamespaceNotFoundError(namespace)
+        case kv_pb2.ERROR_CODE_NOT_LEADER if failed:
+            return NotLeaderError(error.message, leader=error.leader)
+        case _:
+            return None
 
 
 def _trailer(error: grpc.aio.AioRpcError) -> kv_pb2.Error | None:

@@ -13,22 +13,25 @@ each further round (kvnode.client.retry.pause_seconds).
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Generic
 
 import grpc
 
-from kvnode.client.connection import Connection, Endpoint
+from kvnode.client.batching import Result
+from kvnode.client.connection import Connection, Endpoint, StreamKind
 from kvnode.client.deadlines import Deadlines
 from kvnode.client.gate import Gate
 from kvnode.client.retry import pause_seconds
 from kvnode.errors import UnavailableError
 
 
-class Pool:
+class Pool(Generic[Result]):
     """The endpoints at *addresses*, the first preferred at the start."""
 
     def __init__(
         self,
         addresses: Sequence[str],
+        kind: StreamKind[Result],
         *,
         credentials: grpc.ChannelCredentials | None,
         gate: Gate,
@@ -38,6 +41,7 @@ class Pool:
         self._endpoints = tuple(
             Endpoint(
                 address,
+                kind,
                 credentials=credentials,
                 gate=gate,
                 deadlines=deadlines,
@@ -46,9 +50,11 @@ class Pool:
             for address in dict.fromkeys(addresses)
         )
         self._index = 0
-        self.ready: Connection | None = None  # the one in use, while it is alive
+        self.ready: Connection[Result] | None = (
+            None  # the one in use, while it is alive
+        )
         # A dict for its order: calls go on in the order in which they came.
-        self._waiting: dict[asyncio.Future[Connection], None] = {}
+        self._waiting: dict[asyncio.Future[Connection[Result]], None] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._last_failure = "no endpoint has answered yet"
         self.closed = False
@@ -58,12 +64,12 @@ class Pool:
         """How many endpoints there are."""
         return len(self._endpoints)
 
-    def move_on(self, failed: Connection) -> None:
+    def move_on(self, failed: Connection[Result]) -> None:
         """Go to the next endpoint, unless that has happened since *failed*."""
         if self._endpoints[self._index].address == failed.address:
             self._go_to_next()
 
-    async def connect(self, expires_at: float) -> Connection:
+    async def connect(self, expires_at: float) -> Connection[Result]:
         """
         Return a connection, waiting for one if need be.
 
@@ -76,7 +82,7 @@ class Pool:
         if self.ready is not None:
             return self.ready
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Connection] = loop.create_future()
+        waiter: asyncio.Future[Connection[Result]] = loop.create_future()
         self._waiting[waiter] = None
         if self._connecting is None or self._connecting.done():
             self._connecting = loop.create_task(

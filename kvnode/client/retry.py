@@ -2,20 +2,25 @@
 When to try again, as one pure function; nothing else in the client decides it.
 
 A write is repeated only after an error which says that it did not happen, so the
-library never applies anything twice.  A read does no harm twice.
+library never applies anything twice.  A read does no harm twice, and neither does a
+call of an object's method with an idempotency key: the node sees to that.
 
-    failure                        read            write
-    ------------------------------ --------------- ---------------
-    any, under 20 ms left          give up         give up
-    RejectedError                  give up         give up
-    DeadlineError                  give up         give up
-    ConnectionLostError            again           give up
-    StoreFullError, some endpoint  again           again
+    failure                        read       write      call with a key
+    ------------------------------ ---------- ---------- ---------------
+    any, under 20 ms left          give up    give up    give up
+    RejectedError                  give up    give up    give up
+    ObjectRaisedError              give up    give up    give up
+    DeadlineError                  give up    give up    give up
+    ConnectionLostError            again      give up    again
+    other IndeterminateError       give up    give up    again
+    StoreFullError, some endpoint  again      again      again
       untried
-    StoreFullError, all tried      give up         give up
-    NotCoveredError, the same      as above        as above
-    other UnavailableError         again           again
-    any other                      give up         give up
+    StoreFullError, all tried      give up    give up    give up
+    NotCoveredError, the same      as above   as above   as above
+    other UnavailableError         again      again      again
+    any other                      give up    give up    give up
+
+A call that another node must answer (NotLeaderError) goes on to the next endpoint.
 
 An attempt that has hardly any time would turn the reason of the one before it, and
 the certainty that nothing happened, into a DeadlineError; so none is begun.
@@ -36,6 +41,8 @@ from enum import Enum
 
 from kvnode.errors import (
     ConnectionLostError,
+    DeadlineError,
+    IndeterminateError,
     KvError,
     NotCoveredError,
     StoreFullError,
@@ -58,13 +65,14 @@ class Decision(Enum):
     AFTER_PAUSE = "try the next endpoint after a pause"
 
 
-def decide(
+def decide(  # noqa: PLR0913 -- each is named at the call
     failure: KvError,
     *,
     writes: bool,
     attempts: int,
     endpoint_count: int,
     remaining: float,
+    repeatable: bool = False,
 ) -> Decision:
     """
     Return what to do after *failure*; the module's table is the rule.
@@ -75,21 +83,33 @@ def decide(
         attempts: Made so far, this one included, >= 1.
         endpoint_count: >= 1.
         remaining: Seconds until the caller's deadline; may be negative.
+        repeatable: Whether it does no harm twice, even if the first has happened.
     """
     assert attempts >= 1, "a failure follows an attempt"
     assert endpoint_count >= 1, "a client has an endpoint"
+    if remaining < ATTEMPT_SECONDS_MIN:
+        return Decision.GIVE_UP
     untried = attempts < endpoint_count
     match failure:
-        case _ if remaining < ATTEMPT_SECONDS_MIN:
-            return Decision.GIVE_UP
         case StoreFullError() | NotCoveredError() if not untried:
             return Decision.GIVE_UP
-        case ConnectionLostError() if writes:
-            return Decision.GIVE_UP
-        case UnavailableError() | ConnectionLostError():
+        case _ if _is_harmless(failure, writes=writes, repeatable=repeatable):
             return Decision.AT_ONCE if untried else Decision.AFTER_PAUSE
         case _:
             return Decision.GIVE_UP
+
+
+def _is_harmless(failure: KvError, *, writes: bool, repeatable: bool) -> bool:
+    """Tell whether another attempt may help, and cannot make it happen twice."""
+    match failure:
+        case UnavailableError():
+            return True
+        case DeadlineError():
+            return False
+        case ConnectionLostError():
+            return repeatable or not writes
+        case _:
+            return repeatable and isinstance(failure, IndeterminateError)
 
 
 def pause_seconds(failures: int, chance: float) -> float:

@@ -10,7 +10,7 @@ the asynchronous ones, so their arguments, results and errors are the same.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -20,6 +20,8 @@ from kvnode.client.client import DEADLINE_SECONDS, Client
 from kvnode.client.documents import DocumentHandle
 from kvnode.client.handles import CounterHandle, SetHandle
 from kvnode.client.loop_thread import LoopThread
+from kvnode.client.object_storage import StorageHandle
+from kvnode.client.objects import ObjectHandle
 from kvnode.client.session import Session
 from kvnode.client.store import Store
 from kvnode.client.values import Key
@@ -155,6 +157,59 @@ class SyncDocumentHandle:
         exchange.synced(document, reply)
 
 
+class SyncObjectHandle(Blocking):
+    """An object; see ObjectHandle."""
+
+    def __init__(self, thread: LoopThread, handle: ObjectHandle) -> None:
+        super().__init__(thread, handle)
+        self._handle = handle
+
+    call = _blocking(ObjectHandle.call)
+
+    def options(
+        self, *, idempotency_key: str = "", deadline: float | None = None
+    ) -> Self:
+        """Return a handle on the same object whose calls have these options."""
+        handle = self._handle.options(
+            idempotency_key=idempotency_key, deadline=deadline
+        )
+        return type(self)(self._thread, handle)
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return partial(self.call, method)
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+
+class SyncStorageHandle(Blocking):
+    """A map with strong consistency; see StorageHandle."""
+
+    def __init__(self, thread: LoopThread, handle: StorageHandle) -> None:
+        super().__init__(thread, handle)
+        self._handle = handle
+
+    get = _blocking(StorageHandle.get)
+    get_many = _blocking(StorageHandle.get_many)
+    put = _blocking(StorageHandle.put)
+    put_many = _blocking(StorageHandle.put_many)
+    delete = _blocking(StorageHandle.delete)
+    delete_many = _blocking(StorageHandle.delete_many)
+    list = _blocking(StorageHandle.list)
+    transaction = _blocking(StorageHandle.transaction)
+
+    def options(
+        self, *, idempotency_key: str = "", deadline: float | None = None
+    ) -> Self:
+        """Return a handle on the same map whose calls have these options."""
+        handle = self._handle.options(
+            idempotency_key=idempotency_key, deadline=deadline
+        )
+        return type(self)(self._thread, handle)
+
+
 class SyncStore(Blocking):
     """The data methods; see kvnode.client.store."""
 
@@ -213,6 +268,7 @@ class SyncClient(SyncStore):
     lag = _blocking(Client.lag)
     set_link = _blocking(Client.set_link)
     set_clock = _blocking(Client.set_clock)
+    objects_status = _blocking(Client.objects_status)
     backup = _iterating(Client.backup)
     watch = _iterating(Client.watch)
 
@@ -253,3 +309,19 @@ class SyncClient(SyncStore):
             InvalidArgumentError: *token* is no session token.
         """
         return SyncSession(self._thread, self._client.session(token))
+
+    def object(
+        self,
+        class_name: str,
+        name: str = "",
+        *,
+        id: str = "",  # noqa: A002 -- as in Client
+    ) -> SyncObjectHandle:
+        """Return a handle on an object; see `Client.object`."""
+        return SyncObjectHandle(
+            self._thread, self._client.object(class_name, name, id=id)
+        )
+
+    def storage(self, name: str) -> SyncStorageHandle:
+        """Return a handle on a map with strong consistency; see `Client.storage`."""
+        return SyncStorageHandle(self._thread, self._client.storage(name))

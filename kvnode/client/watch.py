@@ -18,8 +18,9 @@ import grpc
 from google.protobuf.message import Message
 
 from kvnode._pb import kv_pb2
+from kvnode.client.attempts import guarded
 from kvnode.client.connection import Connection
-from kvnode.client.dispatcher import Dispatcher, guarded
+from kvnode.client.dispatcher import Dispatcher
 from kvnode.client.replies import changes_of
 from kvnode.client.retry import pause_seconds
 from kvnode.client.values import Changes
@@ -65,7 +66,7 @@ async def watch(
 
 
 async def _replies(
-    connection: Connection, request: kv_pb2.WatchRequest
+    connection: Connection[kv_pb2.OperationResult], request: kv_pb2.WatchRequest
 ) -> AsyncGenerator[kv_pb2.WatchReply, None]:
     """Yield what one node sends, until it ends the stream; raise KvError."""
     call: grpc.aio.UnaryStreamCall[Message, kv_pb2.WatchReply] = (

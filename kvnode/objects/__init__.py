@@ -1,1 +1,19 @@
-"""The strongly consistent objects: what runs in them, and what runs them."""
+"""
+The strongly consistent objects: what runs in them, and what runs them.
+
+A class of objects is derived from `DurableObject` and served by
+`kvnode serve --objects module:Class`.
+"""
+
+from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
+from kvnode.objects.object_id import ObjectId
+from kvnode.objects.storing.object_storage import ObjectStorage, Transaction
+
+__all__ = [
+    "DurableObject",
+    "Environment",
+    "ObjectContext",
+    "ObjectId",
+    "ObjectStorage",
+    "Transaction",
+]

@@ -30,6 +30,7 @@ from kvnode._pb import (
 )
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
+from kvnode.api.objects_service import add_objects
 from kvnode.config import NodeConfig
 from kvnode.errors import ConfigError, StartOverError
 from kvnode.limits import (
@@ -48,6 +49,8 @@ from kvnode.runtime.assembly import (
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.departure import Departures
 from kvnode.runtime.handover import hand_over
+from kvnode.runtime.object_classes import load_classes
+from kvnode.runtime.objects import Objects
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
@@ -99,7 +102,7 @@ class RunningNode:
     A node that runs, and what it is reached by.
 
     `background` are its turns and its housekeeping: the node is finished when any of
-    them ends.
+    them ends.  `objects` are those that it serves, if any.
     """
 
     assembly: Assembly
@@ -108,6 +111,7 @@ class RunningNode:
     port: int
     background: list[asyncio.Task[None]]
     departures: Departures
+    objects: Objects | None
 
 
 async def start(config: NodeConfig) -> RunningNode:
@@ -119,6 +123,7 @@ async def start(config: NodeConfig) -> RunningNode:
             address cannot be listened on.
         OSError: The data directory cannot be made or read.
     """
+    classes = load_classes(config.objects)
     store = LmdbStore.open(
         config.data_directory,
         durability=Durability(config.durability),
@@ -126,21 +131,34 @@ async def start(config: NodeConfig) -> RunningNode:
         reserve_bytes=config.disk_reserve_bytes,
         random_replica=random_replica,
     )
+    objects: Objects | None = None
     try:
-        return await _start_on(store, config)
+        clock = NodeClock(wall_clock)
+        if config.objects:
+            objects = Objects.open_alone(
+                config.data_directory,
+                classes,
+                clock=clock,
+                random_replica=random_replica,
+                is_moved=config.objects_moved,
+            )
+        return await _start_on(store, objects, clock, config)
     except BaseException:
+        if objects is not None:
+            await objects.close()
         store.close()
         raise
 
 
-async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
+async def _start_on(
+    store: LmdbStore, objects: Objects | None, clock: NodeClock, config: NodeConfig
+) -> RunningNode:
     server = grpc.aio.server(options=SERVER_OPTIONS)
     try:
         port = server.add_insecure_port(config.listen)
     except RuntimeError as error:
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
-    clock = NodeClock(wall_clock)
     rng = Random()  # noqa: S311 -- jitter, and whom to probe
     surroundings = Surroundings(
         store,
@@ -153,15 +171,21 @@ async def _start_on(store: LmdbStore, config: NodeConfig) -> RunningNode:
     )
     node = await assemble(config, surroundings, address=config.advertised(port))
     departures = Departures(node.driver)
-    healthy = _add_services(server, node, clock, departures)
+    healthy = _add_services(server, node, objects, clock, departures)
     background = await run_turns(node)
+    if objects is not None:
+        background.append(asyncio.create_task(objects.run(), name="objects"))
     await server.start()
     dial_peers(node)
-    return RunningNode(node, server, healthy, port, background, departures)
+    return RunningNode(node, server, healthy, port, background, departures, objects)
 
 
 def _add_services(
-    server: grpc.aio.Server, node: Assembly, clock: NodeClock, departures: Departures
+    server: grpc.aio.Server,
+    node: Assembly,
+    objects: Objects | None,
+    clock: NodeClock,
+    departures: Departures,
 ) -> health.aio.HealthServicer:
     config, driver = node.config, node.driver
     facts = Facts(
@@ -190,6 +214,7 @@ def _add_services(
         ),
         server,
     )
+    objects_name = add_objects(server, objects)
     add_peer_service(server, node.pool)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [
@@ -201,7 +226,9 @@ def _add_services(
             (health_pb2, "Health"),
         )
     ]
-    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+    reflection.enable_server_reflection(
+        [*names, objects_name, reflection.SERVICE_NAME], server
+    )
     return healthy
 
 
@@ -213,6 +240,8 @@ async def stop(node: RunningNode) -> None:
     await node.assembly.pool.close()
     await node.server.stop(STOP_GRACE_SECONDS)
     await end_turns(node.assembly, node.background)
+    if node.objects is not None:
+        await node.objects.close()
 
 
 async def serve(config: NodeConfig) -> None:

@@ -65,6 +65,24 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         E.OverloadedError,
     ),
     (
+        E.NotLeaderError("why", leader="paris"),
+        pb.ERROR_CODE_NOT_LEADER,
+        Status.UNAVAILABLE,
+        E.NotLeaderError,
+    ),
+    (
+        E.ObjectRaisedError("why", type_name="ValueError"),
+        pb.ERROR_CODE_OBJECT_RAISED,
+        Status.UNKNOWN,
+        E.ObjectRaisedError,
+    ),
+    (
+        E.DeadlineError("why"),
+        pb.ERROR_CODE_DEADLINE,
+        Status.DEADLINE_EXCEEDED,
+        E.DeadlineError,
+    ),
+    (
         E.UnavailableError("why"),
         pb.ERROR_CODE_UNAVAILABLE,
         Status.UNAVAILABLE,
@@ -124,6 +142,12 @@ def test_error_survives_the_wire(
         if isinstance(error, E.ReplicasTimeoutError):
             assert isinstance(seen, E.ReplicasTimeoutError)
             assert (seen.acknowledged, seen.needed) == (1, 3)
+        if isinstance(error, E.NotLeaderError):
+            assert isinstance(seen, E.NotLeaderError)
+            assert seen.leader == "paris"
+        if isinstance(error, E.ObjectRaisedError):
+            assert isinstance(seen, E.ObjectRaisedError)
+            assert seen.type_name == "ValueError"
 
 
 @pytest.mark.parametrize(("error", "code", "status", "there"), ERRORS)
@@ -140,9 +164,22 @@ def test_status_alone_never_calls_what_may_have_happened_a_failure(
         assert seen.outcome is Outcome.INDETERMINATE
 
 
+@pytest.mark.parametrize(("error", "code", "status", "there"), ERRORS)
+def test_what_may_be_tried_again_is_what_did_not_happen(
+    error: KvError, code: int, status: Status, there: type[KvError]
+) -> None:
+    """For clients in other languages, which have no tree of classes."""
+    del code, status
+    message = to_message(error)
+
+    assert message.retryable == issubclass(there, E.UnavailableError)
+    assert not (message.retryable and message.may_have_happened)
+    assert message.overloaded == isinstance(error, E.OverloadedError)
+
+
 def test_every_error_of_the_tree_is_tried() -> None:
     """But those that only a client raises, and those that exist to be derived from."""
-    clients_own = {E.ConnectionLostError, E.DeadlineError, E.StartOverError, KvError}
+    clients_own = {E.ConnectionLostError, E.StartOverError, KvError}
     tree = {
         kind
         for kind in vars(errors).values()

@@ -27,6 +27,7 @@ from kvnode.client import (
     Lag,
     MemberStatus,
     NodeStatus,
+    ObjectsStatus,
     OriginLag,
     Page,
     PeerStatus,
@@ -39,6 +40,7 @@ from kvnode.client import (
 )
 from kvnode.errors import InvalidArgumentError, KvError, UnavailableError
 from kvnode.types import HlcTimestamp, ReplicaId
+from tests.cli.fake_objects import FakeObject, FakeObjects, FakeStorage
 
 REPLICA = ReplicaId(0xFFFF_FFFF_FFFF_FFFF)
 
@@ -65,6 +67,7 @@ class FakeNode:
     members: list[MemberStatus] = field(default_factory=list)
     origins: list[OriginLag] = field(default_factory=list)
     told: int = 2
+    objects: FakeObjects = field(default_factory=FakeObjects)
 
     def setup(self) -> Setup:
         """Return what the command line needs to use this node."""
@@ -257,6 +260,21 @@ class FakeClient:
     def document(self, key: bytes) -> "FakeDocument":
         """Return a document."""
         return FakeDocument(self._node, key)
+
+    def object(self, class_name: str, name: str = "", *, id: str = "") -> FakeObject:  # noqa: A002 -- as in Client
+        """Return an object."""
+        return FakeObject(self._node.objects, (class_name, name, id))
+
+    def storage(self, name: str) -> FakeStorage:
+        """Return a map."""
+        return FakeStorage(self._node.objects, name)
+
+    async def objects_status(self) -> ObjectsStatus:
+        """Return what there is; an endpoint called `down:1` does not answer."""
+        if self._target.endpoints[0] == "down:1":
+            msg = "nobody listens"
+            raise UnavailableError(msg)
+        return self._node.objects.status()
 
     async def namespaces(self) -> tuple[str, ...]:
         """Return the names."""

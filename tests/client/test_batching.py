@@ -29,7 +29,7 @@ class Bench:
         self.gate = Gate()
         self.silences = 0
         self.deadlines = Deadlines(self.loop)
-        self.batcher = Batcher(
+        self.batcher: Batcher[kv_pb2.OperationResult] = Batcher(
             "a:1",
             loop=self.loop,
             gate=self.gate,

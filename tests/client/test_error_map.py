@@ -16,6 +16,8 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NamespaceNotFoundError,
+    NotLeaderError,
+    ObjectRaisedError,
     Outcome,
     RejectedError,
     ReplicasTimeoutError,
@@ -36,6 +38,9 @@ from kvnode.errors import (
         (kv_pb2.ERROR_CODE_RESOURCE_EXHAUSTED, StoreFullError),
         (kv_pb2.ERROR_CODE_INDETERMINATE, IndeterminateError),
         (kv_pb2.ERROR_CODE_INTERNAL, IndeterminateError),
+        (kv_pb2.ERROR_CODE_NOT_LEADER, NotLeaderError),
+        (kv_pb2.ERROR_CODE_OBJECT_RAISED, ObjectRaisedError),
+        (kv_pb2.ERROR_CODE_DEADLINE, DeadlineError),
     ],
 )
 def test_each_code_has_its_class(

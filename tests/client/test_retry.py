@@ -18,8 +18,11 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotCoveredError,
+    NotLeaderError,
+    ObjectRaisedError,
     Outcome,
     OverloadedError,
+    PeerProtocolError,
     ReplicasTimeoutError,
     StoreFullError,
     UnavailableError,
@@ -37,59 +40,78 @@ FAILURES: list[KvError] = [
     ConnectionLostError("x"),
     DeadlineError("x"),
     ReplicasTimeoutError("x", acknowledged=1, needed=2),
+    NotLeaderError("x"),
+    ObjectRaisedError("x", type_name="ValueError"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("failure", "read", "write"),
+    ("failure", "read", "write", "keyed"),
     [
-        (InvalidArgumentError("x"), GIVE_UP, GIVE_UP),
-        (DeadlineError("x"), GIVE_UP, GIVE_UP),
-        (ConnectionLostError("x"), AT_ONCE, GIVE_UP),
-        (StoreFullError("x"), AT_ONCE, AT_ONCE),
-        (NotCoveredError("x"), AT_ONCE, AT_ONCE),
-        (UnavailableError("x"), AT_ONCE, AT_ONCE),
-        (OverloadedError("x"), AT_ONCE, AT_ONCE),
-        (IndeterminateError("x"), GIVE_UP, GIVE_UP),
-        (ReplicasTimeoutError("x", acknowledged=1, needed=2), GIVE_UP, GIVE_UP),
+        (InvalidArgumentError("x"), GIVE_UP, GIVE_UP, GIVE_UP),
+        (ObjectRaisedError("x", type_name="y"), GIVE_UP, GIVE_UP, GIVE_UP),
+        (DeadlineError("x"), GIVE_UP, GIVE_UP, GIVE_UP),
+        (ConnectionLostError("x"), AT_ONCE, GIVE_UP, AT_ONCE),
+        (IndeterminateError("x"), GIVE_UP, GIVE_UP, AT_ONCE),
+        (StoreFullError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
+        (NotCoveredError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
+        (NotLeaderError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
+        (UnavailableError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
+        (OverloadedError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
+        (
+            ReplicasTimeoutError("x", acknowledged=1, needed=2),
+            GIVE_UP,
+            GIVE_UP,
+            AT_ONCE,
+        ),
+        (PeerProtocolError("x"), GIVE_UP, GIVE_UP, GIVE_UP),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_decision_with_an_endpoint_untried_is_the_tables(
-    failure: KvError, read: Decision, write: Decision
+    failure: KvError, read: Decision, write: Decision, keyed: Decision
 ) -> None:
     """The first of two endpoints has failed, with time left."""
-    for writes, expected in ((False, read), (True, write)):
-        assert (
-            decide(failure, writes=writes, attempts=1, endpoint_count=2, remaining=1)
-            is expected
-        )
+    assert _decisions(failure, attempts=1) == (read, write, keyed)
 
 
 @pytest.mark.parametrize(
-    ("failure", "read", "write"),
+    ("failure", "read", "write", "keyed"),
     [
-        (ConnectionLostError("x"), AFTER_PAUSE, GIVE_UP),
-        (StoreFullError("x"), GIVE_UP, GIVE_UP),
-        (NotCoveredError("x"), GIVE_UP, GIVE_UP),
-        (UnavailableError("x"), AFTER_PAUSE, AFTER_PAUSE),
+        (ConnectionLostError("x"), AFTER_PAUSE, GIVE_UP, AFTER_PAUSE),
+        (IndeterminateError("x"), GIVE_UP, GIVE_UP, AFTER_PAUSE),
+        (StoreFullError("x"), GIVE_UP, GIVE_UP, GIVE_UP),
+        (NotCoveredError("x"), GIVE_UP, GIVE_UP, GIVE_UP),
+        (UnavailableError("x"), AFTER_PAUSE, AFTER_PAUSE, AFTER_PAUSE),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_decision_with_all_endpoints_tried_is_the_tables(
-    failure: KvError, read: Decision, write: Decision
+    failure: KvError, read: Decision, write: Decision, keyed: Decision
 ) -> None:
     """Both endpoints have failed, with time left."""
-    for writes, expected in ((False, read), (True, write)):
-        assert (
-            decide(failure, writes=writes, attempts=2, endpoint_count=2, remaining=1)
-            is expected
+    assert _decisions(failure, attempts=2) == (read, write, keyed)
+
+
+def _decisions(failure: KvError, *, attempts: int) -> tuple[Decision, ...]:
+    """Return what is decided of a read, a write, and a call with a key."""
+    return tuple(
+        decide(
+            failure,
+            writes=writes,
+            repeatable=repeatable,
+            attempts=attempts,
+            endpoint_count=2,
+            remaining=1,
         )
+        for writes, repeatable in ((False, False), (True, False), (True, True))
+    )
 
 
 @given(
     failure=st.sampled_from(FAILURES),
     writes=st.booleans(),
+    repeatable=st.booleans(),
     attempts=st.integers(1, 5),
     endpoint_count=st.integers(1, 5),
     remaining=st.floats(-1, ATTEMPT_SECONDS_MIN, exclude_max=True),
@@ -98,6 +120,7 @@ def test_nothing_is_repeated_without_time(
     failure: KvError,
     *,
     writes: bool,
+    repeatable: bool,
     attempts: int,
     endpoint_count: int,
     remaining: float,
@@ -106,6 +129,7 @@ def test_nothing_is_repeated_without_time(
     decision = decide(
         failure,
         writes=writes,
+        repeatable=repeatable,
         attempts=attempts,
         endpoint_count=endpoint_count,
         remaining=remaining,

@@ -9,7 +9,16 @@ from itertools import islice
 import pytest
 from pycrdt import Doc, Text
 
-from kvnode.client import Client, Session, SyncClient, SyncSession
+from kvnode.client import (
+    Client,
+    ObjectHandle,
+    Session,
+    StorageHandle,
+    SyncClient,
+    SyncObjectHandle,
+    SyncSession,
+    SyncStorageHandle,
+)
 from kvnode.client.loop_thread import LoopThread
 from kvnode.client.store import Store
 from kvnode.client.sync import SyncStore
@@ -131,7 +140,13 @@ def _is_waiting(client: SyncClient) -> bool:
 
 @pytest.mark.parametrize(
     ("synchronous", "asynchronous"),
-    [(SyncStore, Store), (SyncClient, Client), (SyncSession, Session)],
+    [
+        (SyncStore, Store),
+        (SyncClient, Client),
+        (SyncSession, Session),
+        (SyncObjectHandle, ObjectHandle),
+        (SyncStorageHandle, StorageHandle),
+    ],
 )
 def test_both_clients_have_the_same_methods(
     synchronous: type, asynchronous: type

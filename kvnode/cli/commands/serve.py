@@ -80,6 +80,24 @@ def serve(
         str | None,
         _option(_DATA, "Kept free for merging. (default: automatic)", "SIZE"),
     ] = None,
+    objects: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "Serve objects of these classes, kept by this node alone; Storage is a map"
+            " that needs no class. (default: none)",
+            "MODULE:CLASS,...",
+        ),
+    ] = None,
+    objects_moved: Annotated[
+        bool | None,
+        typer.Option(
+            "--objects-moved/--no-objects-moved",
+            metavar="",
+            help="The data directory was moved and its original is gone.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     peers: Annotated[
         str | None,
         _option(_OTHERS, "Nodes to connect to.", "NAME=HOST:PORT,..."),

@@ -88,7 +88,7 @@ class Counter(DurableObject):
     async def abort(self) -> None:
         """Write, and end the instance."""
         await self.storage.put("value", 100)
-        await asyncio.sleep(0)
+        await self.storage.sync()
         self.ctx.abort("enough")
         await asyncio.sleep(0)
 
@@ -145,10 +145,10 @@ class Bell(DurableObject):
 class Site:
     """A host, its log, and its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: dict[str, type[DurableObject]] | None = None) -> None:
         self.now = NOW
         self.host = ObjectHost(
-            {"Counter": Counter, "Bell": Bell, "Storage": Storage},
+            classes or {"Counter": Counter, "Bell": Bell, "Storage": Storage},
             shards=1,
             env=self._env,
             now=lambda: Millis(self.now),
@@ -177,20 +177,22 @@ class Site:
         self.host.opened("s000", 2, 0)
 
 
-async def settled() -> None:
+async def settled(turns: int = 50) -> None:
     """Return once everything that can run has run."""
-    for _ in range(50):
+    for _ in range(turns):
         await asyncio.sleep(0)
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[Site]:
+async def site(
+    classes: dict[str, type[DurableObject]] | None = None,
+) -> AsyncIterator[Site]:
     """Yield a host that leads its only shard."""
     Counter.started, Bell.failures = 0, 0
     DOORS.clear()
     for name in "ab":
         DOORS[name] = asyncio.Event()
-    made = Site()
+    made = Site(classes)
     try:
         yield made
     finally:

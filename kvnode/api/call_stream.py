@@ -1,0 +1,130 @@
+"""
+One stream of calls: they begin in the order in which they came, and end in any.
+
+Each call is a task.  A stream holds a bounded number of them, and of bytes of their
+arguments and results: past that nothing more is begun or read, and HTTP/2 flow control
+holds the client back.  Results that are there at the same time leave in one frame.
+
+A client that goes away ends the stream, and no method that it has called.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from kvnode._pb import objects_pb2 as pb
+from kvnode.errors import IndeterminateError, InvalidArgumentError
+from kvnode.limits import FRAME_OPERATIONS_MAX
+
+CALLS_MAX: Final = 1000
+"""Of one stream under way: what one object takes, too."""
+
+BYTES_MAX: Final = 64 * 1024 * 1024
+"""Arguments and results that are held; past that no call is begun."""
+
+BYTES_END: Final = 8 * BYTES_MAX
+"""A stream that holds so many ends: the client does not read what it has asked for."""
+
+REPLY_BYTES: Final = 4 * 1024 * 1024
+"""A frame of results is closed at this size; one result may be larger."""
+
+Answer = Callable[[pb.ObjectCall], Awaitable[pb.ObjectCallResult]]
+"""Does a call; whatever goes wrong is in the result."""
+
+
+class CallStream:
+    """The calls of one client."""
+
+    def __init__(
+        self, answer: Answer, write: Callable[[pb.CallFrameReply], Awaitable[None]]
+    ) -> None:
+        """Do calls by *answer*, and give frames of results to *write*."""
+        self._answer = answer
+        self._write = write
+        self._under_way = 0  # not written yet
+        self._bytes = 0  # of their arguments, or results
+        self._results: list[pb.ObjectCallResult] = []
+        self._has_ended = False
+        self._changed = asyncio.Event()
+        self._written = asyncio.Event()
+
+    async def serve(self, frames: AsyncIterator[pb.CallFrame]) -> None:
+        """
+        Do all calls of *frames*; return when all are answered.
+
+        Raises:
+            InvalidArgumentError: A frame has too many calls.  None of its own was
+                begun, and all of earlier ones are answered.
+            IndeterminateError: Too many bytes of results wait to be read.
+        """
+        calls: set[asyncio.Task[None]] = set()
+        reading = asyncio.create_task(self._read_all(frames, calls))
+        writing = asyncio.create_task(self._write_all())
+        try:
+            await asyncio.gather(reading, writing)
+        finally:
+            for task in (reading, writing, *calls):
+                task.cancel()
+
+    async def _read_all(
+        self, frames: AsyncIterator[pb.CallFrame], calls: set[asyncio.Task[None]]
+    ) -> None:
+        """Begin the calls of *frames*, each a task in *calls* while it runs."""
+        async for frame in frames:
+            if (count := len(frame.calls)) > FRAME_OPERATIONS_MAX:
+                while self._under_way:
+                    await self._progress()
+                msg = f"a frame has {count} calls; at most {FRAME_OPERATIONS_MAX}"
+                raise InvalidArgumentError(msg)
+            for call in frame.calls:
+                while self._under_way >= CALLS_MAX or self._bytes >= BYTES_MAX:
+                    await self._progress()
+                size_bytes = call.ByteSize()
+                self._under_way += 1
+                self._bytes += size_bytes
+                task = asyncio.create_task(self._do(call, size_bytes))
+                calls.add(task)
+                task.add_done_callback(calls.discard)
+        self._has_ended = True
+        self._changed.set()
+
+    async def _do(self, call: pb.ObjectCall, size_bytes: int) -> None:
+        result = await self._answer(call)
+        self._bytes += result.ByteSize() - size_bytes
+        if self._bytes <= BYTES_END:
+            self._results.append(result)
+        self._changed.set()
+
+    async def _progress(self) -> None:
+        """Wait until a result has been written."""
+        self._written.clear()
+        await self._written.wait()
+
+    async def _write_all(self) -> None:
+        """Write results in frames, until all frames are read and all is answered."""
+        while self._under_way or not self._has_ended:
+            if self._bytes > BYTES_END:
+                msg = f"more than {BYTES_END} bytes of results wait to be read"
+                raise IndeterminateError(msg)
+            if not self._results:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            frame, size_bytes = self._next_frame()
+            await self._write(frame)
+            self._bytes -= size_bytes
+            self._under_way -= len(frame.results)
+            self._written.set()
+
+    def _next_frame(self) -> tuple[pb.CallFrameReply, int]:
+        """Return what is to be written next, and how many bytes of results it has."""
+        count = size_bytes = 0
+        for result in self._results:
+            size = result.ByteSize()
+            if count and size_bytes + size > REPLY_BYTES:
+                break
+            count += 1
+            size_bytes += size
+        frame = pb.CallFrameReply(results=self._results[:count])
+        del self._results[:count]
+        return frame, size_bytes

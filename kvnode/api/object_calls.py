@@ -1,0 +1,187 @@
+"""
+Calls of objects between their messages and the values of `ObjectsPort`.
+
+Whatever a client sends becomes plain values here, or an error: what a decoder of CBOR
+can be made to build beyond those (RFC 8949, section 10) goes no further.
+"""
+
+import json
+from typing import Final
+
+from kvnode._pb import objects_pb2 as pb
+from kvnode.api.objects_port import Call
+from kvnode.errors import (
+    CorruptRecordError,
+    InvalidArgumentError,
+    ObjectRaisedError,
+)
+from kvnode.object_limits import ARGUMENTS_MAX, CALL_BYTES_MAX
+from kvnode.object_values import Value, decode_value, encode_value
+from kvnode.objects.object_id import ObjectId
+
+METHOD_CHARS_MAX: Final = 128
+"""Longer than anybody's name of a method, and short enough for an error message."""
+
+RESULT_BYTES_MAX: Final = 8 * 1024 * 1024
+"""What 1 MiB of an object's values may become if JSON has to escape all of it."""
+
+
+def call_of(request: pb.CallRequest) -> Call:
+    """
+    Return the call that *request* asks for.
+
+    Raises:
+        InvalidArgumentError: It breaks a rule or a limit.
+    """
+    size_bytes = request.ByteSize()
+    if size_bytes > CALL_BYTES_MAX:
+        msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are allowed"
+        raise InvalidArgumentError(msg)
+    count = len(request.arguments) + len(request.named)
+    if count > ARGUMENTS_MAX:
+        msg = f"the call has {count} arguments; at most {ARGUMENTS_MAX} are allowed"
+        raise InvalidArgumentError(msg)
+    if not 0 < len(request.method) <= METHOD_CHARS_MAX:
+        msg = (
+            f"the name of the method has {len(request.method)} characters; it takes 1"
+            f" to {METHOD_CHARS_MAX}"
+        )
+        raise InvalidArgumentError(msg)
+    arguments = [
+        _value(argument, f"argument {place} of {request.method}")
+        for place, argument in enumerate(request.arguments, start=1)
+    ]
+    named = {
+        name: _value(argument, f"argument {name!r} of {request.method}")
+        for name, argument in request.named.items()
+    }
+    target = _target(request.target)
+    return Call(target, request.method, arguments, named, request.idempotency_key)
+
+
+def result_message(result: Value, form: "pb.ResultForm.ValueType") -> pb.ObjectValue:
+    """
+    Return *result* in the form that the caller wants.
+
+    Raises:
+        ObjectRaisedError: It has none; the method has run.
+    """
+    try:
+        if form == pb.RESULT_FORM_CBOR:
+            data = encode_value(result, "the result", bytes_max=RESULT_BYTES_MAX)
+            return pb.ObjectValue(cbor=data)
+        return pb.ObjectValue(json=_json_text(result))
+    except InvalidArgumentError as error:
+        msg = f"the method has run, but its result cannot be sent: {error}"
+        raise ObjectRaisedError(msg, type_name=type(error).__name__) from error
+
+
+def _target(target: pb.ObjectTarget) -> ObjectId:
+    match target.WhichOneof("which"):
+        case "name":
+            return ObjectId.from_name(target.class_name, target.name)
+        case "id":
+            return ObjectId.parse(target.class_name, target.id)
+        case _:
+            msg = "the call does not say which object: give its name or its id"
+            raise InvalidArgumentError(msg)
+
+
+def _value(message: pb.ObjectValue, subject: str) -> Value:
+    match message.WhichOneof("form"):
+        case "raw":
+            return message.raw
+        case "json":
+            value = _of_json(message.json, subject)
+        case "cbor":
+            value = _of_cbor(message.cbor, subject)
+        case _:
+            msg = f"{subject} is not given in any form: set json, raw or cbor"
+            raise InvalidArgumentError(msg)
+    # Refuses types that no object can store, and what is nested too deep.
+    encode_value(value, subject, bytes_max=2 * CALL_BYTES_MAX)
+    return value
+
+
+def _of_json(text: str, subject: str) -> Value:
+    try:
+        found: Value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        msg = f"{subject} is not JSON: {error}"
+        raise InvalidArgumentError(msg) from error
+    return found
+
+
+def _no_constant(name: str) -> None:
+    """Refuse what Python takes for JSON and nobody else does."""
+    msg = f"{name} is no JSON value"
+    raise ValueError(msg)
+
+
+def _of_cbor(data: bytes, subject: str) -> Value:
+    try:
+        value = decode_value(data)
+    except (CorruptRecordError, RecursionError) as error:  # the latter before cbor2 6
+        msg = f"{subject} is not CBOR: {error}"
+        raise InvalidArgumentError(msg) from error
+    if not _fits(value, len(data)):
+        msg = f"{subject} refers to parts of itself: write them out"
+        raise InvalidArgumentError(msg)
+    return value
+
+
+def _fits(value: Value, size_bytes: int) -> bool:
+    """
+    Tell whether *value* has no more in it than *size_bytes* bytes can spell out.
+
+    A few bytes of references (tags 25, 28 and 29) make a value that takes for ever
+    to walk through, or has no end.
+    """
+    left, parts = size_bytes, [value]
+    while parts:
+        part = parts.pop()
+        left -= _size_min(part)
+        if left < 0:
+            return False
+        if isinstance(part, dict):
+            parts.extend(part.keys())
+            parts.extend(part.values())
+        elif isinstance(part, list | tuple | set | frozenset):
+            parts.extend(part)
+    return True
+
+
+def _size_min(part: Value) -> int:
+    """Return how many bytes *part* takes in CBOR at least, less what is in it."""
+    if isinstance(part, str | bytes):
+        return 1 + len(part)
+    return 1 + (part.bit_length() // 8 if isinstance(part, int) else 0)
+
+
+def _json_text(result: Value) -> str:
+    try:
+        _check_keys(result)
+        text = json.dumps(
+            result, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        size_bytes = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"JSON cannot say it ({error}): ask for it as CBOR"
+        raise InvalidArgumentError(msg) from error
+    if size_bytes > RESULT_BYTES_MAX:
+        msg = f"as JSON it has {size_bytes} bytes; at most {RESULT_BYTES_MAX} can be"
+        raise InvalidArgumentError(msg)
+    return text
+
+
+def _check_keys(value: Value) -> None:
+    """Refuse maps whose keys JSON would turn into text."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                msg = f"keys are text, and {key!r} is {type(key).__name__}"
+                raise TypeError(msg)
+            _check_keys(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_keys(each)

@@ -1,0 +1,140 @@
+"""
+The Objects service: unary calls for other people's tools, Calls for the library.
+
+A call whose deadline passes ends with DeadlineError, and its method goes on: nobody
+can tell how far it got, and what it has written may be durable already.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from kvnode._pb import objects_pb2 as pb
+from kvnode._pb import objects_pb2_grpc
+from kvnode.api.call_stream import CallStream
+from kvnode.api.limits import checked_patience
+from kvnode.api.object_calls import call_of, result_message
+from kvnode.api.objects_port import ObjectsPort
+from kvnode.api.status_map import abort, to_message
+from kvnode.errors import DeadlineError, IndeterminateError, KvError
+
+logger = logging.getLogger(__name__)
+
+NO_OBJECTS: Final = "this node serves no objects"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
+    """Serves clients of objects."""
+
+    def __init__(self, objects: ObjectsPort) -> None:
+        """Let them call *objects*."""
+        self._objects = objects
+
+    async def Call(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.CallRequest, context: Context
+    ) -> pb.CallReply:
+        """Call a method."""
+        try:
+            return await self._reply(request)
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def Calls(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
+        self, request_iterator: AsyncIterator[pb.CallFrame], context: Context
+    ) -> None:
+        """Do the calls of one stream until the client ends it."""
+        try:
+            await CallStream(self._result, context.write).serve(request_iterator)
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def Status(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.ObjectsStatusRequest, context: Context
+    ) -> pb.ObjectsStatusReply:
+        """Tell what this node serves, and what it knows of each shard."""
+        del request, context
+        shards = [
+            pb.ShardStatus(
+                shard=each.shard,
+                epoch=each.epoch,
+                led_here=each.is_led_here,
+                committed=each.committed,
+                applied=each.applied,
+                instances=each.instances,
+            )
+            for each in self._objects.status()
+        ]
+        return pb.ObjectsStatusReply(classes=self._objects.classes, shards=shards)
+
+    async def _result(self, call: pb.ObjectCall) -> pb.ObjectCallResult:
+        """Do a call of a stream, which other calls share: nothing may end that."""
+        error: KvError
+        try:
+            return pb.ObjectCallResult(id=call.id, reply=await self._reply(call.call))
+        except KvError as failure:
+            error = failure
+        except Exception:
+            logger.exception("a call of %s has failed", call.call.method)
+            error = IndeterminateError("the node failed during the call: see its log")
+        return pb.ObjectCallResult(id=call.id, error=to_message(error))
+
+    async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
+        call = call_of(request)
+        patience_ms = checked_patience(request.deadline_ms)
+        within = asyncio.timeout(patience_ms / 1000)
+        try:
+            async with within:
+                result = await self._objects.call(call)
+        except TimeoutError:
+            if not within.expired():
+                raise
+            msg = (
+                f"{call.target.class_name}.{call.method} has not ended within"
+                f" {patience_ms} ms; it goes on, and may happen yet"
+            )
+            raise DeadlineError(msg) from None
+        return pb.CallReply(result=result_message(result, request.result_form))
+
+
+class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
+    """Says that there are none, in words rather than as an unknown method."""
+
+    async def Call(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.CallRequest, context: Context
+    ) -> pb.CallReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Calls(  # type: ignore[override]  # noqa: N802 -- a coroutine, which the stub's type leaves out
+        self, request_iterator: AsyncIterator[pb.CallFrame], context: Context
+    ) -> None:
+        """Refuse."""
+        del request_iterator
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Status(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.ObjectsStatusRequest, context: Context
+    ) -> pb.ObjectsStatusReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+
+def add_objects(server: grpc.aio.Server, objects: ObjectsPort | None) -> str:
+    """
+    Let *server* serve *objects*, or say that this node has none.
+
+    Returns:
+        The full name of the service, for reflection.
+    """
+    servicer = NoObjectsServicer() if objects is None else ObjectsServicer(objects)
+    objects_pb2_grpc.add_ObjectsServicer_to_server(servicer, server)
+    name: str = pb.DESCRIPTOR.services_by_name["Objects"].full_name
+    return name

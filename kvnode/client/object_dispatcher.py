@@ -1,0 +1,117 @@
+"""
+The road of one call of an object's method.
+
+Objects have connections of their own: a shard that nobody leads just now, or a method
+that takes long, is no reason to take the keys' operations to another node.
+"""
+
+from collections.abc import Sequence
+
+import grpc
+
+from kvnode._pb import objects_pb2
+from kvnode.client.attempts import Attempts, guarded
+from kvnode.client.connection import Connection, StreamKind
+from kvnode.client.dispatcher import server_millis
+from kvnode.client.error_map import error_of
+from kvnode.errors import InvalidArgumentError, PeerProtocolError, RejectedError
+from kvnode.object_limits import CALL_BYTES_MAX
+
+_SERVICE = "/kvnode.v1.Objects"
+
+
+def no_objects(address: str, because: str = "") -> RejectedError:
+    """Return the error for a node that has no such service."""
+    del because  # it says no more than that the method is unknown
+    return RejectedError(f"the node at {address} serves no objects")
+
+
+_CALLS = StreamKind(f"{_SERVICE}/Calls", objects_pb2.CallFrameReply, no_objects)
+
+
+class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
+    """Sends calls to one of *addresses*; made within a loop."""
+
+    def __init__(
+        self, addresses: Sequence[str], *, credentials: grpc.ChannelCredentials | None
+    ) -> None:
+        super().__init__(addresses, _CALLS, credentials=credentials)
+
+    async def call(
+        self, request: objects_pb2.CallRequest, *, writes: bool, deadline: float
+    ) -> objects_pb2.ObjectValue:
+        """
+        Send *request* until it is answered, or must be given up.
+
+        Args:
+            request: Complete but for its deadline.
+            writes: Whether the method changes anything.
+            deadline: Seconds from now, > 0.
+
+        Raises:
+            KvError: See `repeat`.
+        """
+        size_bytes = request.ByteSize()
+        if size_bytes > CALL_BYTES_MAX:
+            msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are taken"
+            raise InvalidArgumentError(msg)
+
+        async def attempt(
+            connection: Connection[objects_pb2.ObjectCallResult], expires_at: float
+        ) -> objects_pb2.ObjectValue:
+            request.deadline_ms = server_millis(expires_at - self._time())
+            identifier = next(self._ids)
+            call = objects_pb2.ObjectCall(id=identifier, call=request)
+            payload = call.SerializeToString()
+            await self._gate.enter(len(payload), expires_at)
+            result = await connection.submit(identifier, payload, expires_at)
+            match result.WhichOneof("kind"):
+                case "reply":
+                    return result.reply.result
+                case "error":
+                    raise error_of(result.error, namespace="")
+                case _:
+                    msg = f"{connection.address} answered a call with nothing"
+                    raise PeerProtocolError(msg)
+
+        return await self.repeat(
+            attempt,
+            writes=writes,
+            deadline=deadline,
+            repeatable=bool(request.idempotency_key) or not writes,
+        )
+
+    async def status(self, *, deadline: float) -> objects_pb2.ObjectsStatusReply:
+        """
+        Ask a node about its shards.
+
+        Raises:
+            KvError: See `repeat`.
+        """
+
+        async def attempt(
+            connection: Connection[objects_pb2.ObjectCallResult], expires_at: float
+        ) -> objects_pb2.ObjectsStatusReply:
+            address = connection.address
+            invoke: grpc.aio.UnaryUnaryMultiCallable[
+                objects_pb2.ObjectsStatusRequest, objects_pb2.ObjectsStatusReply
+            ] = connection.channel.unary_unary(
+                f"{_SERVICE}/Status",
+                request_serializer=objects_pb2.ObjectsStatusRequest.SerializeToString,
+                response_deserializer=objects_pb2.ObjectsStatusReply.FromString,
+            )
+
+            async def ask() -> objects_pb2.ObjectsStatusReply:
+                try:
+                    return await invoke(
+                        objects_pb2.ObjectsStatusRequest(),
+                        timeout=expires_at - self._time(),
+                    )
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                        raise no_objects(address) from error
+                    raise
+
+            return await guarded(ask(), namespace="", address=address, writes=False)
+
+        return await self.repeat(attempt, writes=False, deadline=deadline)

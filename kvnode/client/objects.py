@@ -1,0 +1,176 @@
+"""
+Handles on objects: values with methods, each led by one node at a time.
+
+    cart = client.object("Cart", "cart-42")
+    total = await cart.add("apple", count=3)
+
+A handle is a name and the way to the nodes; it caches nothing.  Arguments and results
+are None, bool, int, float, str, bytes, list, dict, set and datetime; tuples come back
+as lists.
+
+A call that ends with an INDETERMINATE error may have happened.  One with an
+idempotency key is tried again by itself, and by anybody who uses the key again, and
+happens once (`options`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from kvnode._pb import objects_pb2
+from kvnode.client.arguments import deadline_seconds
+from kvnode.client.object_dispatcher import ObjectDispatcher
+from kvnode.errors import (
+    CorruptRecordError,
+    InvalidArgumentError,
+    PeerProtocolError,
+)
+from kvnode.object_limits import CALL_BYTES_MAX
+from kvnode.object_values import Value, decode_value, encode_value
+
+
+class ObjectHandle:
+    """
+    An object; every attribute that is not its own is a method of the object.
+
+    Methods whose names are those of this class, or begin with `_`, are called by
+    `call`.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Callable[[], ObjectDispatcher],
+        target: objects_pb2.ObjectTarget,
+        *,
+        deadline: float,
+        idempotency_key: str = "",
+        writes: bool = True,
+    ) -> None:
+        """
+        Call *target*.
+
+        Args:
+            dispatcher: Returns the road to the nodes; called within its loop.
+            target: Which object.
+            deadline: Seconds that a call may take in all.
+            idempotency_key: Of its calls; empty for none.
+            writes: Whether its calls change anything; if not, they are tried again
+                whatever has happened.
+        """
+        self._dispatcher = dispatcher
+        self._target = target
+        self._deadline = deadline_seconds(deadline)
+        self._idempotency_key = idempotency_key
+        self._writes = writes
+
+    def __getattr__(self, method: str) -> "Method":
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return Method(self, method)
+
+    def __repr__(self) -> str:
+        target = self._target
+        which = repr(target.name) if target.name else f"id={target.id!r}"
+        return f"<object {target.class_name} {which}>"
+
+    def options(
+        self, *, idempotency_key: str = "", deadline: float | None = None
+    ) -> Self:
+        """
+        Return a handle on the same object whose calls have these options.
+
+        Args:
+            idempotency_key: Of calls of the object with the same key within 24 hours
+                one happens, and all get its result; at most 256 bytes.
+            deadline: Seconds that a call may take in all; None for that of before.
+
+        Raises:
+            InvalidArgumentError: *deadline* is out of range.
+        """
+        return type(self)(
+            self._dispatcher,
+            self._target,
+            deadline=self._deadline if deadline is None else deadline,
+            idempotency_key=idempotency_key or self._idempotency_key,
+            writes=self._writes,
+        )
+
+    async def call(self, method: str, /, *arguments: Value, **named: Value) -> Any:  # noqa: ANN401 -- what the method returns
+        """
+        Call a method by its name, and return its result.
+
+        Raises:
+            ObjectRaisedError: The method raised.
+            KvError: It could not be called, or no result came; `outcome` says whether
+                it may have happened.
+        """
+        try:
+            request = self._request(method, arguments, named)
+        except UnicodeEncodeError as error:
+            msg = f"the call of {method!r} holds text that has no UTF-8 form: {error}"
+            raise InvalidArgumentError(msg) from error
+        result = await self._dispatcher().call(
+            request, writes=self._writes, deadline=self._deadline
+        )
+        try:
+            return decode_value(result.cbor)
+        except CorruptRecordError as error:
+            msg = f"the result of {method} cannot be read: {error}"
+            raise PeerProtocolError(msg) from error
+
+    def _request(
+        self, method: str, arguments: Sequence[Value], named: Mapping[str, Value]
+    ) -> objects_pb2.CallRequest:
+        return objects_pb2.CallRequest(
+            target=self._target,
+            method=method,
+            arguments=[
+                _message(argument, f"argument {place} of {method}")
+                for place, argument in enumerate(arguments, start=1)
+            ],
+            named={
+                name: _message(argument, f"argument {name!r} of {method}")
+                for name, argument in named.items()
+            },
+            idempotency_key=self._idempotency_key,
+            result_form=objects_pb2.RESULT_FORM_CBOR,
+        )
+
+
+class Method:
+    """A method of an object, to be called."""
+
+    __slots__ = ("_handle", "_name")
+
+    def __init__(self, handle: ObjectHandle, name: str) -> None:
+        self._handle = handle
+        self._name = name
+
+    async def __call__(self, *arguments: Value, **named: Value) -> Any:  # noqa: ANN401 -- what the method returns
+        """Call it; see `ObjectHandle.call`."""
+        return await self._handle.call(self._name, *arguments, **named)
+
+
+def target_of(class_name: str, name: str, id_: str) -> objects_pb2.ObjectTarget:
+    """
+    Return which object is meant.
+
+    Raises:
+        InvalidArgumentError: Neither name nor id is given, or both are.
+    """
+    if bool(name) == bool(id_):
+        msg = f"an object of class {class_name} has a name or an id: give one of them"
+        raise InvalidArgumentError(msg)
+    try:
+        if id_:
+            return objects_pb2.ObjectTarget(class_name=class_name, id=id_)
+        return objects_pb2.ObjectTarget(class_name=class_name, name=name)
+    except UnicodeEncodeError as error:
+        msg = f"an object's name must have a UTF-8 form: {error}"
+        raise InvalidArgumentError(msg) from error
+
+
+def _message(argument: Value, subject: str) -> objects_pb2.ObjectValue:
+    if isinstance(argument, bytes):
+        return objects_pb2.ObjectValue(raw=argument)
+    data = encode_value(argument, subject, bytes_max=CALL_BYTES_MAX)
+    return objects_pb2.ObjectValue(cbor=data)

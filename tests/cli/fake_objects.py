@@ -1,0 +1,108 @@
+"""Objects without a node: one dictionary a map, and one answer for all methods."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kvnode.client import (
+    ObjectsStatus,
+    ShardStatus,
+    StoredItem,
+    StoredValue,
+    Transacted,
+)
+from kvnode.errors import KvError
+from kvnode.object_values import Value
+
+
+@dataclass
+class FakeObjects:
+    """What all clients of a test share."""
+
+    result: Value = None
+    failure: KvError | None = None
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    options: list[dict[str, Any]] = field(default_factory=list)
+    maps: dict[str, dict[str, StoredValue]] = field(default_factory=dict)
+    ranges: list[dict[str, Any]] = field(default_factory=list)
+
+    def called(self) -> None:
+        """Fail if the test says so."""
+        if self.failure is not None:
+            raise self.failure
+
+    def status(self) -> ObjectsStatus:
+        """One shard that is led here, and one that is not."""
+        return ObjectsStatus(
+            ("Counter", "Storage"),
+            (
+                ShardStatus("s000", 7, True, 1400, 1399, 2),  # noqa: FBT003
+                ShardStatus("s001", 0, False, 0, 0, 0),  # noqa: FBT003
+            ),
+        )
+
+
+class FakeObject:
+    """A handle that notes what it is called with."""
+
+    def __init__(self, objects: FakeObjects, target: tuple[str, str, str]) -> None:
+        self._objects = objects
+        self._target = target
+
+    def options(self, **options: object) -> "FakeObject":
+        """Note them."""
+        self._objects.options.append(options)
+        return self
+
+    async def call(self, method: str, *arguments: Value, **named: Value) -> Value:
+        """Note it, and answer."""
+        self._objects.calls.append((*self._target, method, arguments, named))
+        self._objects.called()
+        return self._objects.result
+
+
+class FakeStorage:
+    """A map with versions."""
+
+    def __init__(self, objects: FakeObjects, name: str) -> None:
+        self._objects = objects
+        self._rows = objects.maps.setdefault(name, {})
+
+    def options(self, **options: object) -> "FakeStorage":
+        """Note them."""
+        self._objects.options.append(options)
+        return self
+
+    async def get(self, key: str) -> StoredValue | None:
+        """Return what is there."""
+        self._objects.called()
+        return self._rows.get(key)
+
+    async def list(self, prefix: str, **bounds: object) -> list[StoredItem]:
+        """Note the bounds, and return what has the prefix."""
+        self._objects.called()
+        self._objects.ranges.append(bounds)
+        return [
+            StoredItem(key, *self._rows[key])
+            for key in sorted(self._rows)
+            if key.startswith(prefix)
+        ]
+
+    async def transaction(self, steps: Sequence[Mapping[str, Value]]) -> Transacted:
+        """Do a condition on a version, a put, a delete."""
+        self._objects.called()
+        newest = max((row.version for row in self._rows.values()), default=0)
+        version, seen = newest + 1, dict[str, StoredValue | None]()
+        for step in steps:
+            match step:
+                case {"if": str(key), "version": wanted}:
+                    seen[key] = row = self._rows.get(key)
+                    if wanted != (row.version if row else 0):
+                        return Transacted(False, 0, seen, {})  # noqa: FBT003
+                case {"put": str(key), "value": value}:
+                    self._rows[key] = StoredValue(value, version)
+                case {"delete": str(key)}:
+                    self._rows.pop(key, None)
+                case _:
+                    raise AssertionError(step)
+        return Transacted(True, version, seen, {})  # noqa: FBT003

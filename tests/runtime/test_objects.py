@@ -1,0 +1,113 @@
+"""The objects of a node by itself, on real files."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+
+from kvnode.api.objects_port import Call
+from kvnode.errors import NotLeaderError, RejectedError
+from kvnode.object_values import Value
+from kvnode.objects import DurableObject, ObjectId
+from kvnode.runtime.app import random_replica, wall_clock
+from kvnode.runtime.clock import NodeClock
+from kvnode.runtime.objects import DIRECTORY, Objects
+
+
+class Counter(DurableObject):
+    """Counts."""
+
+    async def increment(self) -> int:
+        """Add one."""
+        value: int = await self.storage.get("value", 0) + 1
+        await self.storage.put("value", value)
+        return value
+
+    async def ring(self) -> None:
+        """Set the alarm to now."""
+        await self.storage.set_alarm(0)
+
+    async def rung(self) -> bool:
+        """Tell whether it has rung."""
+        found: bool = await self.storage.get("rung", default=False)
+        return found
+
+    async def alarm(self) -> None:
+        """Ring."""
+        await self.storage.put("rung", value=True)
+
+
+@asynccontextmanager
+async def running(directory: Path, *, is_moved: bool = False) -> AsyncIterator[Objects]:
+    """Yield objects that run in *directory*."""
+    objects = Objects.open_alone(
+        directory,
+        {"Counter": Counter},
+        clock=NodeClock(wall_clock),
+        random_replica=random_replica,
+        is_moved=is_moved,
+    )
+    task = asyncio.create_task(objects.run())
+    try:
+        yield objects
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await objects.close()
+
+
+async def call(objects: Objects, name: str, method: str) -> Value:
+    """Call a counter once its shard is led."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                target = ObjectId.from_name("Counter", name)
+                return await objects.call(Call(target, method))
+            except NotLeaderError:
+                await asyncio.sleep(0.05)
+
+
+async def test_what_was_answered_is_there_after_a_restart(tmp_path: Path) -> None:
+    """In each of many shards."""
+    names = [f"n{n}" for n in range(20)]
+    async with running(tmp_path) as objects:
+        for name in names:
+            for expected in (1, 2):
+                assert await call(objects, name, "increment") == expected
+        led = [each for each in objects.status() if each.is_led_here]
+        assert len(led) == len(objects.status()) == 16
+        assert sum(each.instances for each in led) == 20
+        assert sum(each.committed for each in led) >= 40
+
+    async with running(tmp_path) as objects:
+        assert [await call(objects, name, "increment") for name in names] == [3] * 20
+
+
+async def test_alarm_rings_after_a_restart(tmp_path: Path) -> None:
+    """It is in the log, and whoever leads next finds it."""
+    async with running(tmp_path) as objects:
+        await call(objects, "x", "ring")
+    async with running(tmp_path) as objects, asyncio.timeout(20):
+        while not await call(objects, "x", "rung"):  # noqa: ASYNC110 -- no event tells
+            await asyncio.sleep(0.02)
+
+
+async def test_copy_is_refused_unless_it_is_said_to_have_moved(tmp_path: Path) -> None:
+    """Two nodes with one past would both go on from it."""
+    original, elsewhere = tmp_path / "original", tmp_path / "elsewhere"
+    async with running(original) as objects:
+        await call(objects, "x", "increment")
+    copytree(original / DIRECTORY, elsewhere / DIRECTORY)
+
+    with pytest.raises(RejectedError, match="were copied"):
+        async with running(elsewhere):
+            pass
+
+    rmtree(original)
+    async with running(elsewhere, is_moved=True) as objects:
+        assert await call(objects, "x", "increment") == 2
+    async with running(elsewhere) as objects:
+        assert await call(objects, "x", "increment") == 3
