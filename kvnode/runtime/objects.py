@@ -7,6 +7,7 @@ they end because a disk has failed, so does the node.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -99,16 +100,17 @@ class Objects:
             OSError: One cannot be opened.
         """
         directory = data_directory / DIRECTORY
-        store = LmdbLogStore.open(
-            directory / "log", random_replica=random_replica, is_moved=is_moved
-        )
-        try:
+        with ExitStack() as opened:
+            store = LmdbLogStore.open(
+                directory / "log", random_replica=random_replica, is_moved=is_moved
+            )
+            opened.callback(store.close)
             states = SqliteShardStates(directory / "state")
+            opened.callback(states.close)
             authority = LocalAuthority(directory / "authority.json")
-        except BaseException:
-            store.close()
-            raise
-        return cls(store, states, authority, classes, clock=clock)
+            objects = cls(store, states, authority, classes, clock=clock)
+            opened.pop_all()
+        return objects
 
     def _env(self, instance: Instance) -> NodeEnvironment:
         return NodeEnvironment(instance, self._host.call)
@@ -126,8 +128,10 @@ class Objects:
         turns = asyncio.create_task(self._shards.run(), name="shard turns")
         founding = asyncio.create_task(self._found(), name="shards")
         try:
-            await asyncio.wait((turns, founding), return_when=asyncio.FIRST_EXCEPTION)
-            founding.result()
+            both = (turns, founding)
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
             await turns
         finally:
             founding.cancel()

@@ -1,20 +1,26 @@
 """The objects of a node by itself, on real files."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from errno import EIO
 from pathlib import Path
 from shutil import copytree, rmtree
 
 import pytest
 
 from kvnode.api.objects_port import Call
-from kvnode.errors import NotLeaderError, RejectedError
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import Persist
+from kvnode.errors import CorruptRecordError, NotLeaderError, RejectedError
 from kvnode.object_values import Value
 from kvnode.objects import DurableObject, ObjectId
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects import DIRECTORY, Objects
+from kvnode.storage.shards.memory_log_store import MemoryLogStore
+from kvnode.storage.shards.memory_shard_state import MemoryShardStates
+from kvnode.types import ReplicaId
 
 
 class Counter(DurableObject):
@@ -111,3 +117,68 @@ async def test_copy_is_refused_unless_it_is_said_to_have_moved(tmp_path: Path) -
         assert await call(objects, "x", "increment") == 2
     async with running(elsewhere) as objects:
         assert await call(objects, "x", "increment") == 3
+
+
+class FailingStore(MemoryLogStore):
+    """Logs on a disk that has failed."""
+
+    async def persist(self, turns: Mapping[str, Persist]) -> None:
+        """Fail."""
+        raise OSError(EIO, f"the disk is gone, {len(turns)} turns are not on it")
+
+
+class StuckAuthority:
+    """An authority that answers for the first shard alone."""
+
+    def __init__(self) -> None:
+        self.held: Configuration | None = None
+
+    async def read(self, shard: str) -> Configuration | None:
+        """Return what is held, or wait for ever."""
+        if shard != "s000":
+            await asyncio.Event().wait()
+        return self.held
+
+    async def swap(
+        self, shard: str, expected: Configuration | None, desired: Configuration
+    ) -> Configuration:
+        """Hold *desired*."""
+        assert (shard, expected) == ("s000", self.held)
+        self.held = desired
+        return desired
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def test_disk_that_fails_while_shards_are_founded_ends_them_with_its_error() -> (
+    None
+):
+    """Whoever runs the node reads what has failed."""
+    objects = Objects(
+        FailingStore(ReplicaId(1)),
+        MemoryShardStates(),
+        StuckAuthority(),
+        {"Counter": Counter},
+        clock=NodeClock(wall_clock),
+    )
+    async with asyncio.timeout(20):
+        with pytest.raises(OSError, match="the disk is gone"):
+            await objects.run()
+    await objects.close()
+
+
+async def test_node_whose_authority_is_damaged_leaves_nothing_open(
+    tmp_path: Path,
+) -> None:
+    """It can be started again once the file is mended."""
+    file = tmp_path / DIRECTORY / "authority.json"
+    file.parent.mkdir()
+    file.write_text("{")
+    for _ in range(2):
+        with pytest.raises(CorruptRecordError, match=r"authority\.json"):
+            async with running(tmp_path):
+                pass
+    file.unlink()
+    async with running(tmp_path) as objects:
+        assert await call(objects, "x", "increment") == 1
