@@ -76,15 +76,20 @@ def checked_metadata(metadata: str) -> str:
         msg = f"the metadata has {size} bytes; at most {METADATA_BYTES_MAX} are allowed"
         raise InvalidArgumentError(msg)
     try:
-        json.loads(metadata, parse_constant=_no_constant)
+        json.loads(metadata, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         msg = f"the metadata is not JSON: {error}"
         raise InvalidArgumentError(msg) from error
     return metadata
 
 
-def _no_constant(name: str) -> None:
-    """Refuse what Python takes for JSON and nobody else does."""
+def no_constant(name: str) -> None:
+    """
+    Refuse what Python takes for JSON and nobody else does; for `json.loads`.
+
+    Raises:
+        ValueError: Always.
+    """
     msg = f"{name} is no JSON value"
     raise ValueError(msg)
 

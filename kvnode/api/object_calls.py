@@ -9,6 +9,7 @@ import json
 from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
+from kvnode.api.limits import no_constant
 from kvnode.api.objects_port import Call
 from kvnode.errors import (
     CorruptRecordError,
@@ -105,17 +106,11 @@ def _value(message: pb.ObjectValue, subject: str) -> Value:
 
 def _of_json(text: str, subject: str) -> Value:
     try:
-        found: Value = json.loads(text, parse_constant=_no_constant)
+        found: Value = json.loads(text, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         msg = f"{subject} is not JSON: {error}"
         raise InvalidArgumentError(msg) from error
     return found
-
-
-def _no_constant(name: str) -> None:
-    """Refuse what Python takes for JSON and nobody else does."""
-    msg = f"{name} is no JSON value"
-    raise ValueError(msg)
 
 
 def _of_cbor(data: bytes, subject: str) -> Value:

@@ -157,23 +157,21 @@ class SyncDocumentHandle:
         exchange.synced(document, reply)
 
 
-class SyncObjectHandle(Blocking):
-    """An object; see ObjectHandle."""
-
-    def __init__(self, thread: LoopThread, handle: ObjectHandle) -> None:
-        super().__init__(thread, handle)
-        self._handle = handle
-
-    call = _blocking(ObjectHandle.call)
+class SyncOptions(Blocking):
+    """A handle whose calls have options."""
 
     def options(
         self, *, idempotency_key: str = "", deadline: float | None = None
     ) -> Self:
-        """Return a handle on the same object whose calls have these options."""
-        handle = self._handle.options(
-            idempotency_key=idempotency_key, deadline=deadline
-        )
-        return type(self)(self._thread, handle)
+        """Return a handle on the same whose calls have these options."""
+        inner = self._inner.options(idempotency_key=idempotency_key, deadline=deadline)
+        return type(self)(self._thread, inner)
+
+
+class SyncObjectHandle(SyncOptions):
+    """An object; see ObjectHandle."""
+
+    call = _blocking(ObjectHandle.call)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):
@@ -181,15 +179,11 @@ class SyncObjectHandle(Blocking):
         return partial(self.call, method)
 
     def __repr__(self) -> str:
-        return repr(self._handle)
+        return repr(self._inner)
 
 
-class SyncStorageHandle(Blocking):
+class SyncStorageHandle(SyncOptions):
     """A map with strong consistency; see StorageHandle."""
-
-    def __init__(self, thread: LoopThread, handle: StorageHandle) -> None:
-        super().__init__(thread, handle)
-        self._handle = handle
 
     get = _blocking(StorageHandle.get)
     get_many = _blocking(StorageHandle.get_many)
@@ -199,15 +193,6 @@ class SyncStorageHandle(Blocking):
     delete_many = _blocking(StorageHandle.delete_many)
     list = _blocking(StorageHandle.list)
     transaction = _blocking(StorageHandle.transaction)
-
-    def options(
-        self, *, idempotency_key: str = "", deadline: float | None = None
-    ) -> Self:
-        """Return a handle on the same map whose calls have these options."""
-        handle = self._handle.options(
-            idempotency_key=idempotency_key, deadline=deadline
-        )
-        return type(self)(self._thread, handle)
 
 
 class SyncStore(Blocking):

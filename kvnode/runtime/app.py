@@ -123,7 +123,7 @@ async def start(config: NodeConfig) -> RunningNode:
             address cannot be listened on.
         OSError: The data directory cannot be made or read.
     """
-    classes = load_classes(config.objects)
+    classes = load_classes(config.objects) if config.objects else {}
     store = LmdbStore.open(
         config.data_directory,
         durability=Durability(config.durability),
@@ -134,7 +134,7 @@ async def start(config: NodeConfig) -> RunningNode:
     objects: Objects | None = None
     try:
         clock = NodeClock(wall_clock)
-        if config.objects:
+        if classes:
             objects = Objects.open_alone(
                 config.data_directory,
                 classes,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from kvnode.objects.storing.overlay import StateReader
+from kvnode.core.objects.state_reader import StateReader
 
 
 class ShardLog(Protocol):

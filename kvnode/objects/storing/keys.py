@@ -1,7 +1,7 @@
 """
 Where things are in a shard's map (kvnode.core.objects.map_change).
 
-    01 body 01           what the object is called: see `Origin`
+    01 body 01           what the object is called: its class, its name
     01 body 02           its alarm
     01 body 03 key       the result of a call with that idempotency key
     01 body 10 key       what it has stored under a key of its own
@@ -15,10 +15,10 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final
 
+from kvnode.core.objects.state_reader import prefix_end
 from kvnode.objects.object_id import BODY_BYTES
 from kvnode.types import Millis
 
-OBJECT_BYTES: Final = 1 + BODY_BYTES + 1
 ALARMS: Final = b"\x02"
 
 _DUE = Struct(">Q")
@@ -40,12 +40,6 @@ def object_prefix(body: bytes, kind: Kind) -> bytes:
     return b"\x01" + body + bytes((kind,))
 
 
-def body_of(key: bytes) -> bytes:
-    """Return whose *key* is; the key of an object."""
-    assert key[:1] == b"\x01", "it is of an object"
-    return key[1 : 1 + BODY_BYTES]
-
-
 def due_key(due: Millis, body: bytes) -> bytes:
     """Return where an alarm stands among those of its shard."""
     return ALARMS + _DUE.pack(due) + body
@@ -58,6 +52,6 @@ def parse_due_key(key: bytes) -> tuple[Millis, bytes]:
 
 def end_of(prefix: bytes) -> bytes:
     """Return the first key behind all that begin with *prefix*; not all of it is ff."""
-    kept = prefix.rstrip(b"\xff")
-    assert kept, "there is a key behind"
-    return kept[:-1] + bytes((kept[-1] + 1,))
+    end = prefix_end(prefix)
+    assert end is not None, "there is a key behind"
+    return end

@@ -13,27 +13,14 @@ over an overlay.
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from kvnode.core.objects.map_change import ENTRY_BYTES_MAX, Change, ChangeKind
+from kvnode.core.objects.state_reader import Row, StateReader
 from kvnode.errors import InvalidArgumentError
 
 CHANGE_BYTES: Final = 8
 """What a change takes beside key and value, about."""
-
-Row = tuple[bytes, bytes]
-
-
-class StateReader(Protocol):
-    """An ordered map, to read."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value of *key*, None if there is none."""
-
-    def scan(
-        self, start: bytes, end: bytes | None, *, reverse: bool = False, limit: int
-    ) -> list[Row]:
-        """Return the first *limit* rows of [start, end), or the last if *reverse*."""
 
 
 class Overlay:

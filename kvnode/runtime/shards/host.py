@@ -52,6 +52,7 @@ from kvnode.core.objects.messages import (
 from kvnode.core.objects.quorum_log import Position
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import ShardReplica, Uniform
+from kvnode.core.objects.state_reader import StateReader
 from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
@@ -68,7 +69,6 @@ from kvnode.runtime.shards.snapshots import Snapshots
 from kvnode.storage.shards.port import ShardLogStore, StoredShard
 from kvnode.storage.shards.state_port import (
     ShardStates,
-    StateReader,
     check_shard_name,
 )
 from kvnode.types import Millis, ReplicaId
@@ -369,9 +369,14 @@ class ShardHost:
                     self._background.start(self._hear_authority(here, effect))
                 case Distrusted(sender, reason):
                     self._distrust.note(sender, here.name, reason, self._steady())
-                case Opened() | Closed() | Proposed() | Declined():
-                    here.tell(effect)
-                case Committed() | Confirmed():
+                case (
+                    Opened()
+                    | Closed()
+                    | Proposed()
+                    | Declined()
+                    | Committed()
+                    | Confirmed()
+                ):
                     here.tell(effect)
                 case _:
                     assert_never(effect)

@@ -7,8 +7,12 @@ from typing import assert_never
 
 from kvnode.core.objects.map_change import Change, ChangeKind, decode_changes
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.errors import UnavailableError
-from kvnode.storage.shards.state_port import Row, check_shard_name, row_bytes
+from kvnode.storage.shards.state_port import (
+    check_shard_name,
+    row_bytes,
+)
 from kvnode.storage.sorted_map import SortedMap
 
 Map = SortedMap[bytes, bytes]

@@ -14,12 +14,12 @@ from typing import TypeVar
 
 from kvnode.completion import completed
 from kvnode.core.objects.quorum_log import LogEntry, Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.storage.shards.sqlite.draft import Draft
 from kvnode.storage.shards.sqlite.picture import Picture
 from kvnode.storage.shards.sqlite.run import Run, fold
 from kvnode.storage.shards.sqlite.state_file import STATE_BYTES_MAX, translated
 from kvnode.storage.shards.sqlite.writer import Writer
-from kvnode.storage.shards.state_port import Row
 
 Result = TypeVar("Result")
 

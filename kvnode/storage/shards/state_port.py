@@ -28,49 +28,13 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from kvnode.core.objects.quorum_log import LogEntry, Position
+from kvnode.core.objects.state_reader import Row, StateReader
 from kvnode.errors import InvalidArgumentError
-
-Row = tuple[bytes, bytes]
-"""A key and its value."""
 
 SHARD_NAME_BYTES_MAX: Final = 200
 """A name of a file may have 255, and ours put something behind it."""
 
 _SHARD_NAME: Final = re.compile(r"[a-z0-9.-]+")
-
-
-class StateReader(Protocol):
-    """
-    A map to look into.
-
-    Each call tells of one entry; two may tell of two, where `apply` is under way.
-    """
-
-    def get(self, key: bytes) -> bytes | None:
-        """
-        Return the value of *key*, None if it has none.
-
-        Raises:
-            CorruptRecordError: The file is damaged.
-            OSError: It cannot be read.
-        """
-
-    def scan(
-        self, start: bytes, end: bytes | None, *, reverse: bool = False, limit: int
-    ) -> list[Row]:
-        """
-        Return rows by key, ascending, or descending if *reverse*.
-
-        Args:
-            start: The least key that may be among them.
-            end: All keys are less; None = there is no end.
-            reverse: Whether to begin with the greatest.
-            limit: How many at most, > 0.
-
-        Raises:
-            CorruptRecordError: The file is damaged.
-            OSError: It cannot be read.
-        """
 
 
 class StatePages(Protocol):

@@ -3,9 +3,9 @@
 import asyncio
 
 from kvnode.core.objects.map_change import ChangeKind, decode_changes
+from kvnode.core.objects.state_reader import Row
 from kvnode.errors import KvError, UnavailableError
 from kvnode.objects.running.object_host import ObjectHost
-from kvnode.objects.storing.overlay import Row
 
 
 class DictState:

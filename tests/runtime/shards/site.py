@@ -13,6 +13,7 @@ from kvnode.core.objects.map_change import encode_changes
 from kvnode.core.objects.messages import PagesTaken, PeerMessage
 from kvnode.core.objects.quorum_log import LogEntry, Position
 from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.state_reader import Row
 from kvnode.errors import StoreFullError, UnavailableError
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.storage.shards.memory_log_store import MemoryLogStore
@@ -20,7 +21,6 @@ from kvnode.storage.shards.memory_shard_state import (
     MemoryShardState,
     MemoryShardStates,
 )
-from kvnode.storage.shards.state_port import Row
 from kvnode.types import Millis, ReplicaId
 from tests.storage.shards.states import all_rows, put
 

@@ -2,7 +2,11 @@
 
 from kvnode.core.objects.map_change import Change, ChangeKind, encode_changes
 from kvnode.core.objects.quorum_log import LogEntry
-from kvnode.storage.shards.state_port import Row, ShardState, StatePages, StateReader
+from kvnode.core.objects.state_reader import Row, StateReader
+from kvnode.storage.shards.state_port import (
+    ShardState,
+    StatePages,
+)
 
 ROWS_MAX = 100_000
 

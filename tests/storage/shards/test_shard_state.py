@@ -4,8 +4,13 @@ import pytest
 
 from kvnode.core.objects.map_change import Change
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.errors import CorruptRecordError, InvalidArgumentError, UnavailableError
-from kvnode.storage.shards.state_port import Row, ShardState, ShardStates, row_bytes
+from kvnode.storage.shards.state_port import (
+    ShardState,
+    ShardStates,
+    row_bytes,
+)
 from tests.storage.shards.states import (
     all_rows,
     delete,

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from kvnode.core.objects.quorum_log import LogEntry, Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.storage.shards.sqlite.state_file import wal_of
 from kvnode.storage.shards.sqlite_shard_state import SqliteShardState
-from kvnode.storage.shards.state_port import Row
 from tests.storage.shards.states import (
     all_rows,
     delete,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.core.objects.quorum_log import ORIGIN, Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.errors import (
     CorruptRecordError,
     OverloadedError,
@@ -24,7 +25,6 @@ from kvnode.storage.shards.sqlite.run import Run
 from kvnode.storage.shards.sqlite.writer import PICTURES_MAX, Writer
 from kvnode.storage.shards.sqlite_shard_state import SqliteShardState
 from kvnode.storage.shards.sqlite_shard_states import SqliteShardStates
-from kvnode.storage.shards.state_port import Row
 from tests.storage.shards.states import (
     all_rows,
     delete_prefix,

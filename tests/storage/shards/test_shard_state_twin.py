@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from kvnode.core.objects.map_change import Change, ChangeKind, decode_changes
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.storage.shards.memory_shard_state import MemoryShardStates
 from kvnode.storage.shards.sqlite_shard_states import SqliteShardStates
 from kvnode.storage.shards.state_port import (
-    Row,
     ShardState,
     ShardStates,
     StatePages,

@@ -148,8 +148,7 @@ class Applier:
         Raises:
             KvError, OSError: See kvnode.storage.shards.state_port.
         """
-        state = self.state if self._state is None else self._state
-        return await state.install()
+        return await (self._state or self.state).install()
 
     async def finish_install(self, install: StateInstall, base: Position) -> None:
         """

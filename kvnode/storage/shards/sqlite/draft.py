@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kvnode.core.objects.quorum_log import Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.storage.shards.sqlite.run import put_rows
 from kvnode.storage.shards.sqlite.state_file import (
     beside,
@@ -13,7 +14,6 @@ from kvnode.storage.shards.sqlite.state_file import (
     set_applied,
     translated,
 )
-from kvnode.storage.shards.state_port import Row
 
 
 def draft_of(path: Path) -> Path:

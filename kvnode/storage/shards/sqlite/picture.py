@@ -21,8 +21,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kvnode.core.objects.quorum_log import Position
-from kvnode.storage.shards.sqlite.run import Run, prefix_end
-from kvnode.storage.shards.state_port import Row, row_bytes
+from kvnode.core.objects.state_reader import Row, prefix_end
+from kvnode.storage.shards.sqlite.run import Run
+from kvnode.storage.shards.state_port import row_bytes
 
 _ROWS = """
 SELECT key, value FROM map WHERE key >= :start AND NOT EXISTS (

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from kvnode.core.objects.state_reader import Row
 from kvnode.storage.shards.sqlite.state_file import open_reader, translated
-from kvnode.storage.shards.state_port import Row
 
 _GET: Final = "SELECT value FROM map WHERE key = ?"
 _SCAN: Final = {

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from kvnode.core.objects.map_change import ChangeKind, decode_changes
 from kvnode.core.objects.quorum_log import LogEntry
+from kvnode.core.objects.state_reader import prefix_end
 
 _PUT: Final = "INSERT OR REPLACE INTO map VALUES (?, ?)"
 _DELETE: Final = "DELETE FROM map WHERE key = ?"
@@ -63,12 +64,6 @@ def put_rows(
 ) -> None:
     """Put *rows*, new or not, within a transaction; the last of a key counts."""
     connection.executemany(_PUT, rows)
-
-
-def prefix_end(prefix: bytes) -> bytes | None:
-    """Return the first key behind all that begin with *prefix*, None if none is."""
-    kept = prefix.rstrip(b"\xff")
-    return kept[:-1] + bytes((kept[-1] + 1,)) if kept else None
 
 
 def _delete_prefix(connection: sqlite3.Connection, prefix: bytes) -> None:

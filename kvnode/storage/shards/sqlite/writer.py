@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Final
 
 from kvnode.core.objects.quorum_log import Position
+from kvnode.core.objects.state_reader import Row
 from kvnode.durable_file import publish, sync_directory
 from kvnode.errors import OverloadedError, UnavailableError
 from kvnode.storage.shards.sqlite.draft import Draft, delete_draft
@@ -36,7 +37,6 @@ from kvnode.storage.shards.sqlite.state_file import (
     translated,
     wal_of,
 )
-from kvnode.storage.shards.state_port import Row
 
 PICTURES_MAX: Final = 8
 """Four other replicas of a shard, and four that it may be moved to at the same time."""

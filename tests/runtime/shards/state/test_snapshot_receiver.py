@@ -14,12 +14,12 @@ from kvnode.core.objects.messages import (
     SnapshotPage,
 )
 from kvnode.core.objects.quorum_log import Position, QuorumLog
+from kvnode.core.objects.state_reader import Row
 from kvnode.runtime.background import Background
 from kvnode.runtime.shards.state import snapshot_receiver
 from kvnode.runtime.shards.state.applier import Applier
 from kvnode.runtime.shards.state.snapshot_receiver import SnapshotReceiver
 from kvnode.storage.shards.memory_shard_state import MemoryShardStates
-from kvnode.storage.shards.state_port import Row
 from kvnode.types import ReplicaId
 from tests.storage.shards.states import all_rows, numbered, numbered_rows
 
