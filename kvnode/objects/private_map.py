@@ -12,12 +12,14 @@ conditions hold; if one does not, it answers what it saw and changes nothing.
     {"get": KEY}
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kvnode.errors import InvalidArgumentError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.storing.object_storage import Transaction
+from kvnode.objects.storing.stored_map import StoredMap
 
 STEPS_MAX: Final = 128  # as many keys as one call may write
 LIST_DEFAULT: Final = 1000
@@ -40,18 +42,26 @@ class Storage(DurableObject):
 
     async def put(self, key: str, value: Value) -> int:
         """Store a value; return its version."""
-        return await self.put_many({key: value})
+        version = await _next_version(self.storage)
+        row = {"value": value, "version": version}
+        await self.storage.put({_place(key): row, _VERSION: version})
+        return version
 
     async def put_many(self, values: dict[str, Value]) -> int:
         """Store several together; return the version that all of them get."""
-        version = await self._next_version()
-        rows = {
-            _place(key): {"value": value, "version": version}
-            for key, value in values.items()
-        }
-        await self.storage.put(rows)
-        await self.storage.put(_VERSION, version)
-        return version
+
+        async def work(rows: Transaction) -> int:
+            version = await _next_version(rows)
+            await rows.put(
+                {
+                    _place(key): {"value": value, "version": version}
+                    for key, value in values.items()
+                }
+            )
+            await rows.put(_VERSION, version)
+            return version
+
+        return await self.storage.transaction(work)
 
     async def delete(self, key: str) -> bool:
         """Delete a key; tell whether it was there."""
@@ -59,10 +69,14 @@ class Storage(DurableObject):
 
     async def delete_many(self, keys: list[str]) -> int:
         """Delete several together; return how many were there."""
-        gone: int = await self.storage.delete([_place(key) for key in keys])
-        if gone:
-            await self.storage.put(_VERSION, await self._next_version())
-        return gone
+
+        async def work(rows: Transaction) -> int:
+            gone: int = await rows.delete([_place(key) for key in keys])
+            if gone:
+                await rows.put(_VERSION, await _next_version(rows))
+            return gone
+
+        return await self.storage.transaction(work)
 
     async def transaction(self, steps: list[Mapping[str, Any]]) -> dict[str, Any]:
         """
@@ -75,37 +89,7 @@ class Storage(DurableObject):
         if len(steps) > STEPS_MAX:
             msg = f"a transaction has {len(steps)} steps; at most {STEPS_MAX} fit"
             raise InvalidArgumentError(msg)
-        rows = {
-            _name(step): await self.storage.get(_place(_name(step))) for step in steps
-        }
-        conditions = [step for step in steps if "if" in step]
-        failed = [step for step in conditions if not _holds(step, rows[step["if"]])]
-        seen = {step["if"]: rows[step["if"]] for step in failed or conditions}
-        if failed:
-            return {"applied": False, "version": 0, "seen": seen, "got": {}}
-        version = await self._change(steps)
-        got = {
-            step["get"]: await self.get(step["get"]) for step in steps if "get" in step
-        }
-        return {"applied": True, "version": version, "seen": seen, "got": got}
-
-    async def _change(self, steps: list[Mapping[str, Any]]) -> int:
-        version = 0
-        for step in steps:
-            if "put" in step:
-                version = version or await self._next_version()
-                row = {"value": step.get("value"), "version": version}
-                await self.storage.put(_place(step["put"]), row)
-            elif "delete" in step:
-                version = version or await self._next_version()
-                await self.storage.delete(_place(step["delete"]))
-        if version:
-            await self.storage.put(_VERSION, version)
-        return version
-
-    async def _next_version(self) -> int:
-        last: int = await self.storage.get(_VERSION, 0)
-        return last + 1
+        return await self.storage.transaction(lambda rows: _transacted(rows, steps))
 
     async def list(
         self,
@@ -127,6 +111,46 @@ class Storage(DurableObject):
         return [
             [_key(place), row["value"], row["version"]] for place, row in rows.items()
         ]
+
+
+async def _transacted(
+    rows: Transaction, steps: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Do *steps*; what raises leaves nothing of them."""
+    before = {_name(step): await rows.get(_place(_name(step))) for step in steps}
+    conditions = [step for step in steps if "if" in step]
+    failed = [step for step in conditions if not _holds(step, before[step["if"]])]
+    seen = {step["if"]: before[step["if"]] for step in failed or conditions}
+    if failed:
+        return {"applied": False, "version": 0, "seen": seen, "got": {}}
+    version = await _changed(rows, steps)
+    got = {
+        step["get"]: await rows.get(_place(step["get"]))
+        for step in steps
+        if "get" in step
+    }
+    return {"applied": True, "version": version, "seen": seen, "got": got}
+
+
+async def _changed(rows: Transaction, steps: Sequence[Mapping[str, Any]]) -> int:
+    """Put and delete what *steps* say; return the version, 0 if nothing changed."""
+    version = 0
+    for step in steps:
+        if "put" in step:
+            version = version or await _next_version(rows)
+            row = {"value": step.get("value"), "version": version}
+            await rows.put(_place(step["put"]), row)
+        elif "delete" in step:
+            version = version or await _next_version(rows)
+            await rows.delete(_place(step["delete"]))
+    if version:
+        await rows.put(_VERSION, version)
+    return version
+
+
+async def _next_version(rows: StoredMap) -> int:
+    last: int = await rows.get(_VERSION, 0)
+    return last + 1
 
 
 def _place(key: str) -> str:

@@ -81,7 +81,7 @@ class StoredMap:
             InvalidArgumentError: A key is empty or too long, or there are too many.
             OverloadedError: Too much waits to be committed; nothing was deleted.
         """
-        names = [key] if isinstance(key, str) else _several(key)
+        names = [key] if isinstance(key, str) else list(dict.fromkeys(_several(key)))
         there = [
             raw for raw in map(self._key, names) if self._overlay.get(raw) is not None
         ]
