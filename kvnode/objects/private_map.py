@@ -12,14 +12,12 @@ conditions hold; if one does not, it answers what it saw and changes nothing.
     {"get": KEY}
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from kvnode.errors import InvalidArgumentError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
-from kvnode.objects.storing.object_storage import Transaction
-from kvnode.objects.storing.stored_map import StoredMap
 
 STEPS_MAX: Final = 128  # as many keys as one call may write
 LIST_DEFAULT: Final = 1000
@@ -42,26 +40,20 @@ class Storage(DurableObject):
 
     async def put(self, key: str, value: Value) -> int:
         """Store a value; return its version."""
-        version = await _next_version(self.storage)
-        row = {"value": value, "version": version}
-        await self.storage.put({_place(key): row, _VERSION: version})
-        return version
+        return await self.put_many({key: value})
 
     async def put_many(self, values: dict[str, Value]) -> int:
         """Store several together; return the version that all of them get."""
-
-        async def work(rows: Transaction) -> int:
-            version = await _next_version(rows)
-            await rows.put(
-                {
-                    _place(key): {"value": value, "version": version}
-                    for key, value in values.items()
-                }
-            )
-            await rows.put(_VERSION, version)
-            return version
-
-        return await self.storage.transaction(work)
+        if len(values) > STEPS_MAX:
+            msg = f"{len(values)} keys are given; at most {STEPS_MAX} can be at once"
+            raise InvalidArgumentError(msg)
+        version = await self._next_version()
+        rows = {
+            _place(key): {"value": value, "version": version}
+            for key, value in values.items()
+        }
+        await self.storage.change({**rows, _VERSION: version})
+        return version
 
     async def delete(self, key: str) -> bool:
         """Delete a key; tell whether it was there."""
@@ -69,14 +61,10 @@ class Storage(DurableObject):
 
     async def delete_many(self, keys: list[str]) -> int:
         """Delete several together; return how many were there."""
-
-        async def work(rows: Transaction) -> int:
-            gone: int = await rows.delete([_place(key) for key in keys])
-            if gone:
-                await rows.put(_VERSION, await _next_version(rows))
-            return gone
-
-        return await self.storage.transaction(work)
+        there: dict[str, Value] = await self.storage.get([_place(key) for key in keys])
+        if there:
+            await self.storage.change({_VERSION: await self._next_version()}, there)
+        return len(there)
 
     async def transaction(self, steps: list[Mapping[str, Any]]) -> dict[str, Any]:
         """
@@ -89,7 +77,41 @@ class Storage(DurableObject):
         if len(steps) > STEPS_MAX:
             msg = f"a transaction has {len(steps)} steps; at most {STEPS_MAX} fit"
             raise InvalidArgumentError(msg)
-        return await self.storage.transaction(lambda rows: _transacted(rows, steps))
+        rows = {
+            _name(step): await self.storage.get(_place(_name(step))) for step in steps
+        }
+        conditions = [step for step in steps if "if" in step]
+        failed = [step for step in conditions if not _holds(step, rows[step["if"]])]
+        seen = {step["if"]: rows[step["if"]] for step in failed or conditions}
+        if failed:
+            return {"applied": False, "version": 0, "seen": seen, "got": {}}
+        version = await self._change(steps, rows)
+        got = {step["get"]: rows[step["get"]] for step in steps if "get" in step}
+        return {"applied": True, "version": version, "seen": seen, "got": got}
+
+    async def _change(
+        self, steps: list[Mapping[str, Any]], rows: dict[str, Any]
+    ) -> int:
+        """Put and delete what *steps* say, in *rows* as well; return the version."""
+        version = await self._next_version()
+        changed: dict[str, None] = {}  # in order
+        for step in steps:
+            if "put" in step:
+                rows[step["put"]] = {"value": step.get("value"), "version": version}
+                changed[step["put"]] = None
+            elif "delete" in step:
+                rows[step["delete"]] = None
+                changed[step["delete"]] = None
+        if not changed:
+            return 0
+        puts = {_place(key): rows[key] for key in changed if rows[key] is not None}
+        gone = [_place(key) for key in changed if rows[key] is None]
+        await self.storage.change({**puts, _VERSION: version}, gone)
+        return version
+
+    async def _next_version(self) -> int:
+        last: int = await self.storage.get(_VERSION, 0)
+        return last + 1
 
     async def list(
         self,
@@ -111,46 +133,6 @@ class Storage(DurableObject):
         return [
             [_key(place), row["value"], row["version"]] for place, row in rows.items()
         ]
-
-
-async def _transacted(
-    rows: Transaction, steps: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Do *steps*; what raises leaves nothing of them."""
-    before = {_name(step): await rows.get(_place(_name(step))) for step in steps}
-    conditions = [step for step in steps if "if" in step]
-    failed = [step for step in conditions if not _holds(step, before[step["if"]])]
-    seen = {step["if"]: before[step["if"]] for step in failed or conditions}
-    if failed:
-        return {"applied": False, "version": 0, "seen": seen, "got": {}}
-    version = await _changed(rows, steps)
-    got = {
-        step["get"]: await rows.get(_place(step["get"]))
-        for step in steps
-        if "get" in step
-    }
-    return {"applied": True, "version": version, "seen": seen, "got": got}
-
-
-async def _changed(rows: Transaction, steps: Sequence[Mapping[str, Any]]) -> int:
-    """Put and delete what *steps* say; return the version, 0 if nothing changed."""
-    version = 0
-    for step in steps:
-        if "put" in step:
-            version = version or await _next_version(rows)
-            row = {"value": step.get("value"), "version": version}
-            await rows.put(_place(step["put"]), row)
-        elif "delete" in step:
-            version = version or await _next_version(rows)
-            await rows.delete(_place(step["delete"]))
-    if version:
-        await rows.put(_VERSION, version)
-    return version
-
-
-async def _next_version(rows: StoredMap) -> int:
-    last: int = await rows.get(_VERSION, 0)
-    return last + 1
 
 
 def _place(key: str) -> str:

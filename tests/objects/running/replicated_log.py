@@ -141,7 +141,7 @@ class ReplicatedLog:
         self.lease_seconds = chance.pick((0.0, LEASE_SECONDS))
         self.renews = True
         self._appended = asyncio.Event()
-        self._apply_seconds = chance.pick((0.0, 0.01, 0.05))
+        self._apply_seconds = chance.pick((0.0, 0.03, 0.1))
 
     def now(self) -> float:
         """Return the time in seconds."""
