@@ -126,16 +126,13 @@ class EmbeddedAuthority:
 
     async def status(self) -> AuthorityStatus:
         """Return what the voters say of themselves at this moment."""
-        names = set(self._names)
-        if self._proposer.electorate is not None:
-            names.update(self._proposer.electorate.names)
-        heard = await standings(names, self._transport)
+        heard = await standings(self._names, self._transport)
         for each in heard.values():
             if isinstance(each, Standing) and each.electorate is not None:
                 self._proposer.adopt(each.electorate)
         electorate = self._proposer.electorate
-        if electorate is not None and not names.issuperset(electorate.names):
-            more = set(electorate.names) - names
+        if electorate is not None:
+            more = set(electorate.names) - heard.keys()
             heard |= await standings(more, self._transport)
         voters = [_status(name, heard[name], electorate) for name in sorted(heard)]
         return AuthorityStatus(electorate, tuple(voters))

@@ -4,6 +4,9 @@ Replacing a voter: the next view, chosen, sealed and installed, at somebody's re
 Whoever asks may die in the middle and others may ask for something else at the same
 time.  So each round first reads what the present view has chosen to be followed by: if
 there is anything, that is finished, whoever began it, before anything else is chosen.
+
+From when it is enlisted until the replacement is finished, the newcomer is among those
+of whom only a minority may lose their disks, beside the voter that it replaces.
 """
 
 import asyncio

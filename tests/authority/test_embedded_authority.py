@@ -16,6 +16,7 @@ from kvnode.core.objects.voters.electorate import Electorate, Member
 from kvnode.core.objects.voters.memory import VoterMemory
 from kvnode.core.objects.voters.messages import (
     SUCCESSION,
+    Enlist,
     Inquire,
     Install,
     Seal,
@@ -157,6 +158,28 @@ async def test_newcomer_that_does_not_answer_changes_nothing(site: VoterSite) ->
     """So the operator may name another."""
     with pytest.raises(UnavailableError, match="d cannot be asked"):
         await site.authority().replace("b", "d")
+
+
+async def test_newcomer_that_loses_its_disk_while_it_is_asked_is_not_chosen(
+    site: VoterSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was asked first would never vote."""
+    site.start("d")
+    ask = site.ask
+
+    async def wiping(
+        voter: str, request: VoterRequest, deadline_seconds: float
+    ) -> VoterAnswer:
+        if isinstance(request, Enlist):
+            await site.wipe("d")
+        return await ask(voter, request, deadline_seconds)
+
+    monkeypatch.setattr(site, "ask", wiping)
+    with pytest.raises(UnavailableError, match="become another"):
+        await site.authority().replace("b", "d")
+
+    status = await site.authority().status()
+    assert status.electorate == FOUNDED
 
 
 async def test_replacement_is_finished_by_the_voters(site: VoterSite) -> None:

@@ -54,11 +54,13 @@ async def wipe_if_it_may_be(world: VoterWorld, name: str) -> None:
     """
     Wipe a disk, unless what was voted could be lost with it.
 
-    Nor may all be gone who are configured: nobody could tell that they were not fresh.
+    Who is enlisted may be chosen by now, so its loss would be one of two.  Nor may all
+    be gone who are configured: nobody could tell that they were not fresh.
     """
     await world.crash(name)
-    present = world.present()
-    if present is not None and not world.lost(present):
+    present, memory = world.present(), world.machines[name].store.memory
+    is_enlisted = memory.barred and memory.electorate is None
+    if present is not None and not world.lost(present) and not is_enlisted:
         names = {member.name for member in present.members} - {name}
         if not names.isdisjoint(world.configured):
             await world.wipe(name)
