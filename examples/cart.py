@@ -2,7 +2,7 @@
 A shopping cart that empties itself when nobody has touched it for half an hour.
 
     kvnode serve --objects cart:Cart
-    kvnode object call Cart visitor-7 add apple 2
+    kvnode object call Cart visitor-7 add apple
 
 The alarm is kept with the cart: it rings after a crash, too.
 """

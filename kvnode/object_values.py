@@ -8,7 +8,7 @@ not change what is stored.
 """
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Never
 
 import cbor2
 
@@ -16,6 +16,9 @@ from kvnode.errors import CorruptRecordError, InvalidArgumentError
 
 VALUE_BYTES_MAX: Final = 128 * 1024  # as in a Durable Object
 DEPTH_MAX: Final = 64  # deeper is a mistake, and a recursion that ends badly
+
+DECODED_DEPTH_MAX: Final = 2 * DEPTH_MAX
+"""A tag counts as well, and what wraps a value."""
 
 Value = object
 """Any of the above."""
@@ -36,7 +39,11 @@ def encode_value(
         InvalidArgumentError: It is too large, or of a type that cannot be stored.
     """
     _check(value, subject, DEPTH_MAX)
-    data = cbor2.dumps(value)
+    try:
+        data = cbor2.dumps(value)
+    except UnicodeEncodeError as error:
+        msg = f"{subject} holds text that is none: {error}"
+        raise InvalidArgumentError(msg) from error
     if len(data) > bytes_max:
         msg = f"{subject} takes {len(data)} bytes; at most {bytes_max} are allowed"
         raise InvalidArgumentError(msg)
@@ -51,11 +58,28 @@ def decode_value(data: bytes) -> Value:
         CorruptRecordError: These are no such bytes.
     """
     try:
-        found: Value = cbor2.loads(data)
+        found: Value = cbor2.loads(
+            data,
+            max_depth=DECODED_DEPTH_MAX,
+            semantic_decoders=_REFUSED,
+            tag_hook=_refuse,
+        )
     except (cbor2.CBORDecodeError, ValueError) as error:
         msg = f"a stored value of {len(data)} bytes is damaged: {error}"
         raise CorruptRecordError(msg) from error
     return found
+
+
+def _refuse(*_: object) -> Never:
+    msg = "it holds a tag that no value has"
+    raise ValueError(msg)
+
+
+# What cbor2 would make something else of: shared references above all, with which few
+# bytes say more than any machine can hold.
+_REFUSED = dict.fromkeys(
+    (4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 260, 261, 1004, 43000, 55799), _refuse
+)
 
 
 def _check(value: Value, subject: str, depth: int) -> None:

@@ -67,3 +67,29 @@ def test_other_bytes_are_read_or_refused(data: bytes) -> None:
         decode_value(data)
     except CorruptRecordError as error:
         assert "damaged" in str(error)  # noqa: PT017 -- either will do
+
+
+@pytest.mark.parametrize(
+    "tag", [4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 260, 261, 999, 1004, 43000]
+)
+def test_bytes_that_say_something_else_are_refused(tag: int) -> None:
+    """Each of these would be made into an object of a type that no value has."""
+    head = b"\xd9" + tag.to_bytes(2)
+    for body in (b"\x80", b"\x61a", b"\x82\x01\x02", b"\x00"):
+        with pytest.raises(CorruptRecordError):
+            decode_value(head + body)
+
+
+def test_few_bytes_cannot_say_more_than_fits_anywhere() -> None:
+    """Lists of lists twice each, by reference: a walk over them would never end."""
+    bomb = b"\xd8\x1c\x80"
+    for depth in range(30):
+        bomb = b"\xd8\x1c\x82" + bomb + b"\xd8\x1d\x18" + bytes((30 - depth,))
+    with pytest.raises(CorruptRecordError):
+        decode_value(bomb)
+
+
+def test_text_that_is_none_is_refused() -> None:
+    """Half of a pair of surrogates, as in names of files."""
+    with pytest.raises(InvalidArgumentError, match="text that is none"):
+        encode_value(["\udc80"], "it")

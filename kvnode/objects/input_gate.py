@@ -11,8 +11,10 @@ what belongs to it is resumed.
     call b                  ├── section ──┤
     call c                  ┊             ┊──begins──
 
-A coroutine is gated by resuming it through the gate, whatever it awaits.  Tasks that an
-object starts by itself are not: `wait_until` of its context is the way to start some
+A coroutine is gated by resuming it through the gate, whatever it awaits, and however
+that ends: also a timeout that cancels it waits for its turn.  What was begun within a
+section and outlives it belongs to what is around it from then on.  Tasks that an object
+starts by itself are not gated: `wait_until` of its context is the way to start some
 that are.
 
 References:
@@ -25,18 +27,17 @@ from contextvars import ContextVar
 from types import coroutine
 from typing import Any, TypeVar
 
-from kvnode.errors import InvalidArgumentError
-
 T = TypeVar("T")
 
 
 class Section:
     """Something that has the object to itself; may hold another one inside."""
 
-    __slots__ = ("parent",)
+    __slots__ = ("is_over", "parent")
 
     def __init__(self, parent: "Section | None") -> None:
         self.parent = parent
+        self.is_over = False
 
 
 class InputGate:
@@ -44,6 +45,7 @@ class InputGate:
 
     def __init__(self) -> None:
         self._holder: Section | None = None
+        self._is_abandoned = False
         self._waiting: list[asyncio.Future[None]] = []
         self._current: ContextVar[Section | None] = ContextVar("section", default=None)
 
@@ -62,22 +64,19 @@ class InputGate:
 
         Sections wait for each other, in the order in which they came; one that is
         begun within another belongs to it.
-
-        Raises:
-            InvalidArgumentError: It was begun by what has outlived its own section,
-                which would wait for itself.
         """
-        parent = self._current.get()
-        while self._holder is not parent:
-            if parent is not None and not self._holds(parent):
-                msg = "the section in which this was started has ended"
-                raise InvalidArgumentError(msg)
+        around = self._current.get()
+        while not self.may_pass(around):
             await self._change()
-        section = Section(parent)
+        section = Section(_lasting(around))
         self._holder = section
+
+        async def run() -> T:
+            return await self.pass_through(work())
+
         token = self._current.set(section)
         try:
-            task = asyncio.create_task(self.pass_through(work()))
+            task = asyncio.create_task(run())
         finally:
             self._current.reset(token)
         # Not here, once it is done: whoever began it has to pass the gate for that.
@@ -85,8 +84,16 @@ class InputGate:
         return await task
 
     def _end(self, section: Section) -> None:
-        assert self._holder is section, "what is within a section ends before it"
-        self._holder = section.parent
+        section.is_over = True  # one that was begun within it may still go on
+        self._holder = _lasting(self._holder)
+        self._wake()
+
+    def abandon(self) -> None:
+        """Let everything pass from now on: nothing that the object does counts."""
+        self._is_abandoned = True
+        self._wake()
+
+    def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
@@ -94,13 +101,7 @@ class InputGate:
 
     def may_pass(self, section: Section | None) -> bool:
         """Tell whether what belongs to *section* may be resumed now."""
-        return self._holder is section
-
-    def _holds(self, section: Section) -> bool:
-        each = self._holder
-        while each is not None and each is not section:
-            each = each.parent
-        return each is section
+        return self._is_abandoned or self._holder is _lasting(section)
 
     async def _change(self) -> None:
         """Wait until another has the object, or nobody."""
@@ -118,17 +119,25 @@ class InputGate:
             yield from self._change().__await__()
 
 
+def _lasting(section: Section | None) -> Section | None:
+    """Return *section*, or the innermost around it, that is not over."""
+    while section is not None and section.is_over:
+        section = section.parent
+    return section
+
+
 @coroutine
 def _gated(
     gate: InputGate, section: Section | None, work: Coroutine[Any, Any, T]
 ) -> Generator[Any, Any, T]:
     """Resume *work* for as long as it goes, each time through the gate."""
+    try:
+        yield from gate.wait(section)
+    except BaseException:
+        work.close()  # it has not begun: nothing of it would run
+        raise
     failure: BaseException | None = None
     while True:
-        try:
-            yield from gate.wait(section)
-        except BaseException as error:  # noqa: BLE001 -- it is the work's to handle
-            failure = error
         try:
             awaited = work.send(None) if failure is None else work.throw(failure)
         except StopIteration as end:
@@ -139,3 +148,8 @@ def _gated(
             yield awaited
         except BaseException as error:  # noqa: BLE001 -- it is the work's to handle
             failure = error
+        while not gate.may_pass(section) and not isinstance(failure, GeneratorExit):
+            try:
+                yield from gate.wait(section)
+            except BaseException as error:  # noqa: BLE001 -- it waits for its turn, too
+                failure = error

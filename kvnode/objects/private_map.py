@@ -44,13 +44,15 @@ class Storage(DurableObject):
 
     async def put_many(self, values: dict[str, Value]) -> int:
         """Store several together; return the version that all of them get."""
+        if len(values) > STEPS_MAX:
+            msg = f"{len(values)} keys are given; at most {STEPS_MAX} can be at once"
+            raise InvalidArgumentError(msg)
         version = await self._next_version()
         rows = {
             _place(key): {"value": value, "version": version}
             for key, value in values.items()
         }
-        await self.storage.put(rows)
-        await self.storage.put(_VERSION, version)
+        await self.storage.change({**rows, _VERSION: version})
         return version
 
     async def delete(self, key: str) -> bool:
@@ -59,10 +61,10 @@ class Storage(DurableObject):
 
     async def delete_many(self, keys: list[str]) -> int:
         """Delete several together; return how many were there."""
-        gone: int = await self.storage.delete([_place(key) for key in keys])
-        if gone:
-            await self.storage.put(_VERSION, await self._next_version())
-        return gone
+        there: dict[str, Value] = await self.storage.get([_place(key) for key in keys])
+        if there:
+            await self.storage.change({_VERSION: await self._next_version()}, there)
+        return len(there)
 
     async def transaction(self, steps: list[Mapping[str, Any]]) -> dict[str, Any]:
         """
@@ -83,24 +85,28 @@ class Storage(DurableObject):
         seen = {step["if"]: rows[step["if"]] for step in failed or conditions}
         if failed:
             return {"applied": False, "version": 0, "seen": seen, "got": {}}
-        version = await self._change(steps)
-        got = {
-            step["get"]: await self.get(step["get"]) for step in steps if "get" in step
-        }
+        version = await self._change(steps, rows)
+        got = {step["get"]: rows[step["get"]] for step in steps if "get" in step}
         return {"applied": True, "version": version, "seen": seen, "got": got}
 
-    async def _change(self, steps: list[Mapping[str, Any]]) -> int:
-        version = 0
+    async def _change(
+        self, steps: list[Mapping[str, Any]], rows: dict[str, Any]
+    ) -> int:
+        """Put and delete what *steps* say, in *rows* as well; return the version."""
+        version = await self._next_version()
+        changed: dict[str, None] = {}  # in order
         for step in steps:
             if "put" in step:
-                version = version or await self._next_version()
-                row = {"value": step.get("value"), "version": version}
-                await self.storage.put(_place(step["put"]), row)
+                rows[step["put"]] = {"value": step.get("value"), "version": version}
+                changed[step["put"]] = None
             elif "delete" in step:
-                version = version or await self._next_version()
-                await self.storage.delete(_place(step["delete"]))
-        if version:
-            await self.storage.put(_VERSION, version)
+                rows[step["delete"]] = None
+                changed[step["delete"]] = None
+        if not changed:
+            return 0
+        puts = {_place(key): rows[key] for key in changed if rows[key] is not None}
+        gone = [_place(key) for key in changed if rows[key] is None]
+        await self.storage.change({**puts, _VERSION: version}, gone)
         return version
 
     async def _next_version(self) -> int:

@@ -11,17 +11,30 @@ from kvnode.authority.port import Authority
 from kvnode.core.objects.configuration import Configuration
 from kvnode.errors import CorruptRecordError, IndeterminateError, RejectedError
 from kvnode.types import ReplicaId
+from tests.authority.voter_site import VoterSite
 
 A, B, C = map(ReplicaId, (1, 2, 3))
 FIRST = Configuration(1, A, (A, B, C))
 
 
-@pytest.fixture
-async def authority(tmp_path: Path) -> AsyncIterator[Authority]:
+@pytest.fixture(params=["local", "embedded", "embedded, one voter down"])
+async def authority(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[Authority]:
     """Each authority, holding nothing."""
-    authority = LocalAuthority(tmp_path / "shards.json")
-    yield authority
-    await authority.close()
+    if request.param == "local":
+        local = LocalAuthority(tmp_path / "shards.json")
+        yield local
+        await local.close()
+        return
+    site = VoterSite()
+    await site.found()
+    if request.param != "embedded":
+        await site.end("b")
+    embedded = site.authority()
+    yield embedded
+    await embedded.close()
+    await site.close()
 
 
 async def test_shard_that_was_never_begun_has_no_configuration(

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from kvnode.errors import InvalidArgumentError
 from kvnode.objects.input_gate import InputGate
 
 
@@ -203,21 +202,89 @@ async def test_failure_of_what_is_awaited_comes_through_the_gate(
     assert await script.gate.pass_through(waits()) == "gone"
 
 
-async def test_section_begun_by_what_outlived_its_own_is_refused(
+async def test_what_outlives_its_section_belongs_to_what_is_around_it(
     script: Script,
 ) -> None:
-    """It could only wait for itself."""
+    """It goes on, and may have a section of its own."""
     left: list[asyncio.Task[None]] = []
 
-    async def leaves_a_task() -> None:
+    async def leaves_work() -> None:
         async def later() -> None:
             await script.door("later").wait()
             await script.gate.section(lambda: script.call("x"))
 
-        left.append(asyncio.create_task(later()))
+        left.append(asyncio.create_task(script.gate.pass_through(later())))
 
-    await script.gate.section(leaves_a_task)
-    script.door("later").set()
+    await script.gate.section(leaves_work)
+    await script.open("later")
+    other = script.start("other")
+    await script.open("x")
+    await script.open("other")
+    await asyncio.gather(*left, other)
 
-    with pytest.raises(InvalidArgumentError, match="has ended"):
-        await left[0]
+    assert script.log[:2] == ["x begins", "x goes on"]
+    assert not script.gate.is_closed
+
+
+async def test_section_may_end_before_one_that_was_begun_within_it(
+    script: Script,
+) -> None:
+    """The object opens when the last of them is over."""
+    left: list[asyncio.Task[None]] = []
+
+    async def does_not_wait() -> None:
+        left.append(asyncio.create_task(script.gate.section(lambda: script.call("s"))))
+
+    task = asyncio.create_task(script.gate.section(does_not_wait))
+    await settled()
+    other = script.start("other")
+    await settled()
+    assert script.log == ["s begins"]
+
+    await script.open("s")
+    await script.open("other")
+    await asyncio.gather(task, other, *left)
+
+    assert script.log[1:] == ["s goes on", "other begins", "other goes on"]
+    assert not script.gate.is_closed
+
+
+async def test_cancellation_waits_for_its_turn(script: Script) -> None:
+    """A timeout is an event: what it interrupts must not run amid a section."""
+
+    async def impatient() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            script.log.append("gave up")
+
+    task = asyncio.create_task(script.gate.pass_through(impatient()))
+    await settled()
+    section = script.start_section("s")
+    await settled()
+    task.cancel()
+    await settled()
+    task.cancel()
+    await settled()
+    assert script.log == ["s begins"]
+
+    await script.open("s")
+    await asyncio.gather(section, task)
+
+    assert script.log[:2] == ["s begins", "s goes on"]
+    assert "gave up" in script.log
+
+
+async def test_abandoned_gate_lets_everything_pass(script: Script) -> None:
+    """Nobody waits for a section of what is thrown away."""
+    section = script.start_section("s")
+    waiting = script.start("waiting")
+    await settled()
+    assert script.log == ["s begins"]
+
+    script.gate.abandon()
+    await settled()
+
+    assert script.log == ["s begins", "waiting begins"]
+    for task in (section, waiting):
+        task.cancel()

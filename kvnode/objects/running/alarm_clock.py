@@ -37,10 +37,13 @@ class AlarmClock:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def take_due(self, now: Millis) -> list[bytes]:
-        """Return whose alarms are due, and forget them."""
-        taken = []
-        while (due := self.next_due()) is not None and due <= now:
+    def take_due(self, now: Millis, count_max: int) -> list[bytes]:
+        """Return whose alarms are due, the first so many, and forget them."""
+        taken: list[bytes] = []
+        while len(taken) < count_max:
+            due = self.next_due()
+            if due is None or due > now:
+                break
             body = heappop(self._heap)[1]
             del self._due[body]
             taken.append(body)

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kvnode.errors import InvalidArgumentError
-from kvnode.object_values import Value
+from kvnode.object_limits import CALL_BYTES_MAX
+from kvnode.object_values import Value, decode_value, encode_value
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.instance import Instance
 
@@ -42,10 +43,32 @@ class ObjectStub:
             raise AttributeError(method)
 
         async def call(*arguments: Value, **named: Value) -> Value:
-            if self._target == self._instance.id:
+            here = self._instance.id
+            if (self._target.class_name, self._target.body) == here[:2]:
                 msg = "an object that calls itself waits for itself: call self instead"
                 raise InvalidArgumentError(msg)
-            await self._instance.leave_for_a_call()
-            return await self._caller(self._target, method, arguments, named)
+            passed = _copied(arguments, named)
+            await self._instance.output.leave_for_a_call()
+            return await self._caller(self._target, method, *passed)
 
         return call
+
+
+def _copied(
+    arguments: tuple[Value, ...], named: dict[str, Value]
+) -> tuple[tuple[Value, ...], dict[str, Value]]:
+    """
+    Return arguments as they are now, and as they would come to another node.
+
+    Raises:
+        InvalidArgumentError: One cannot be passed, or all are too large.
+    """
+    encoded = encode_value(
+        [arguments, named], "what a call passes", bytes_max=CALL_BYTES_MAX
+    )
+    match decode_value(encoded):
+        case [list(some), dict(others)]:
+            return tuple(some), others
+        case other:
+            msg = f"what was encoded comes back as {type(other).__name__}"
+            raise AssertionError(msg)

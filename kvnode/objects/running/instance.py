@@ -4,11 +4,12 @@ One object in memory: events come in, code runs, and nothing leaves too early.
     call ─▶ input gate ─▶ method ─▶ result as bytes ─▶ output gate ─▶ reply
 
 The output gate opens when all that was written is durable on a majority, and this node
-still leads.
+still leads.  What a method raises passes it like what it returns.
 
 An instance is thrown away when its shard has another leader, when an entry of it is
 not committed, or when a section of its code fails: what it has in memory may differ
-from what is stored then.  The next call starts another.
+from what is stored then.  The next call starts another.  What waits is told that it has
+ended, and no more: why its code has ended it may rest on what is not so.
 
 Calls with an idempotency key run in a section, as one transaction with their result:
 so the result is there if and only if what they wrote is.
@@ -18,26 +19,31 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from inspect import signature
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar, cast
 
-from kvnode.core.objects.map_change import Change, ChangeKind
 from kvnode.errors import (
-    IndeterminateError,
     InvalidArgumentError,
     KvError,
-    ObjectRaisedError,
     OverloadedError,
     UnavailableError,
 )
 from kvnode.object_values import Value, decode_value, encode_value
-from kvnode.objects.durable_object import DurableObject, Environment, methods_of
+from kvnode.objects.durable_object import DurableObject, methods_of
 from kvnode.objects.input_gate import InputGate
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.running.kept_result import RESULT_BYTES_MAX, decode_kept, run_kept
-from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.running.alarm_run import run_alarm
+from kvnode.objects.running.kept_result import (
+    RESULT_BYTES_MAX,
+    is_being_cancelled,
+    raised_by,
+    run_kept,
+)
+from kvnode.objects.running.kept_results import RESERVED_BYTES, KeptResults
+from kvnode.objects.running.log_port import LoggedState
+from kvnode.objects.running.output_gate import OutputGate
+from kvnode.objects.running.surroundings import Surroundings
 from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.committer import Committer
-from kvnode.objects.storing.keys import Kind, object_prefix
 from kvnode.objects.storing.object_storage import ObjectStorage
 from kvnode.objects.storing.overlay import Overlay
 from kvnode.types import Millis
@@ -54,29 +60,6 @@ RESULT_KEPT_MILLIS: Final = 24 * 3600 * 1000
 IDEMPOTENCY_KEY_BYTES_MAX: Final = 256
 
 
-class Surroundings(NamedTuple):
-    """
-    What an instance stands on.
-
-    Attributes:
-        shard: Where it lives.
-        log: The log of its shard, and the state.
-        env: Other objects.
-        now: Returns ms since 1970.
-        chance: Draws a number in [0, 1).
-        alarm_changed: Called with an object's body and its alarm once that is durable.
-        broken: Called once the instance must be replaced.
-    """
-
-    shard: str
-    log: ShardLog
-    env: Callable[["Instance"], Environment]
-    now: Callable[[], Millis]
-    chance: Callable[[], float]
-    alarm_changed: Callable[[bytes, Alarm | None], None]
-    broken: Callable[["Instance"], None]
-
-
 class Instance:
     """
     One object in memory.
@@ -84,6 +67,7 @@ class Instance:
     Attributes:
         id: Who it is.
         storage: What it has stored.
+        output: Its output gate.
         idle_since: When the last event ended, in ms since 1970.
     """
 
@@ -97,7 +81,7 @@ class Instance:
         self._of = of
         self._methods = methods_of(of)
         self._around = surroundings
-        self._overlay = Overlay(log.state(shard))
+        self._overlay = Overlay(LoggedState(log, shard))
         self._committer = Committer(
             self._overlay,
             lambda data: log.propose(shard, data),
@@ -105,6 +89,7 @@ class Instance:
             on_failure=self.fail,
         )
         self._gate = InputGate()
+        self.output = OutputGate(self._committer, log, shard)
         self.storage = ObjectStorage(
             self._overlay,
             id_.body,
@@ -113,10 +98,11 @@ class Instance:
             origin=encode_value([id_.class_name, id_.name], "an object's name"),
             has_alarm_hook=asyncio.iscoroutinefunction(getattr(of, "alarm", None)),
         )
+        self._kept = KeptResults(self._overlay, id_.body)
         self._object: DurableObject | None = None
         self._alarm = self.storage.alarm()
         self._beginning: list[asyncio.Task[Any]] = []
-        self._events: set[asyncio.Task[Any]] = set()
+        self._events: dict[asyncio.Task[Any], None] = {}  # in order, unlike a set
         self._why_broken: KvError | None = None
 
     @property
@@ -159,6 +145,8 @@ class Instance:
                 f" {IDEMPOTENCY_KEY_BYTES_MAX}"
             )
             raise InvalidArgumentError(msg)
+        if key:
+            self._kept.check_room(self._around.now())
 
         async def run() -> bytes:
             result = await function(self._made(), *args, **named)
@@ -176,17 +164,14 @@ class Instance:
         self, key: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]
     ) -> bytes:
         """Run in a section and keep the outcome, or return that of the time before."""
-        place = object_prefix(self.id.body, Kind.RESULT) + key
 
         async def section() -> bytes:
-            row = self._overlay.get(place)
             now = self._around.now()
-            if row is not None and (kept := decode_kept(row)).until > now:
+            if (kept := self._kept.find(key, now)) is not None:
                 return kept.again()
-            self._committer.flush()  # what others wrote is not part of it
-            with self._committer.held():
+            with self._committer.held(reserved_bytes=RESERVED_BYTES):
                 kept = await run_kept(run, Millis(now + RESULT_KEPT_MILLIS))
-                self.storage.stage([Change(ChangeKind.PUT, place, kept.encode())])
+                self.storage.stage_last(self._kept.changes(key, kept, now))
             return kept.again()
 
         return await self._gate.section(section)
@@ -195,73 +180,57 @@ class Instance:
         """Run an event to its end, whether or not the caller waits for that."""
         if self._why_broken is not None:
             raise UnavailableError(str(self._why_broken))
+        self._check_room()
+        task = asyncio.create_task(self._event(event))
+        self._begin(task)
+        await asyncio.wait([task])
+        if task.cancelled() and self._why_broken is not None:  # before it had begun
+            raise UnavailableError(str(self._why_broken))
+        return task.result()
+
+    def _check_room(self) -> None:
         if len(self._events) >= EVENTS_MAX:
             msg = f"{EVENTS_MAX} calls of {self.id.class_name} {self.id} are under way"
             raise OverloadedError(msg)
-        task = asyncio.create_task(self._event(event))
-        self._events.add(task)
+
+    def _begin(self, task: asyncio.Task[Any]) -> None:
+        self._events[task] = None
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._events.discard(task)
+        self._events.pop(task, None)
         self.idle_since = self._around.now()
         if not task.cancelled():
             task.exception()  # whoever called may have gone: it is nobody's fault
 
     async def _event(self, event: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        since = self._committer.count
+        since = self.output.mark()
         try:
             try:
                 await self._begun()
                 result = await event()
-            except ObjectRaisedError:
-                await self.leave(since)
-                raise
-            except Exception as error:
-                await self.leave(since)
-                name = type(error).__name__
-                raise ObjectRaisedError(str(error), type_name=name) from error
-            await self.leave(since)
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
+                await self.output.leave(since)
+                raise raised_by(error) from error
+            await self.output.leave(since)
         except asyncio.CancelledError:
             if self._committer.failure is None:
                 raise
-            raise self._committer.failed_since(since) from None
+            raise self.output.failed_since(since) from None
         return result
-
-    async def leave(self, since: int) -> None:
-        """
-        The output gate: return once what was written or read here holds for good.
-
-        Args:
-            since: How many entries had been proposed when the event began.
-
-        Raises:
-            UnavailableError: It does not, and nothing was written since.
-            IndeterminateError: Nobody knows.
-        """
-        await self._committer.settled(since)
-        around = self._around
-        if around.log.has_lease(around.shard):
-            return
-        try:
-            await around.log.confirm(around.shard)
-        except UnavailableError as error:
-            if self._committer.count == since:
-                raise
-            msg = f"{error}; what the call wrote has happened, its result is not known"
-            raise IndeterminateError(msg) from error
-
-    async def leave_for_a_call(self) -> None:
-        """Return once a call of another object may leave."""
-        await self.leave(self._committer.count)
 
     # -- its beginning and its end -------------------------------------------------
 
     async def _begun(self) -> None:
         """Make the object, if it is not there, and wait for how it begins."""
         if self._object is None:
-            self._object = self._of(self, self._around.env(self))
+            try:
+                self._object = self._of(self, self._around.env(self))
+            except Exception as error:
+                self._fail_soon("it could not be made", error)
+                raise
         if self._beginning:
             await asyncio.wait(self._beginning)
             for task in self._beginning:
@@ -275,21 +244,38 @@ class Instance:
     def fail(self, why: KvError) -> None:
         """End this instance: nothing of it leaves any more."""
         if self._why_broken is None:
-            self._why_broken = why
-            self._committer.fail(why)
+            self.retire(why)
             for task in tuple(self._events):
                 task.cancel()
             self._around.broken(self)
 
+    def retire(self, why: KvError) -> None:
+        """Let what this instance has left running do nothing."""
+        self._why_broken = why
+        self._committer.fail(why)
+        self._gate.abandon()
+
+    def _fail_soon(self, what: str, why: object) -> None:
+        """End this instance once what runs has gone on, for a reason of its own."""
+        class_name = self.id.class_name
+        logger.warning("an object ends: %s %s: %s: %r", class_name, self.id, what, why)
+        error = UnavailableError(f"the {class_name} has ended: {what}; see the log")
+        asyncio.get_running_loop().call_soon(self.fail, error)
+
     def _committed(self) -> None:
         """Tell of an alarm that is durable by now."""
         alarm = self.storage.alarm()
-        if alarm != self._alarm:
+        if alarm != self._alarm and self._why_broken is None:
             self._alarm = alarm
             self._around.alarm_changed(self.id.body, alarm)
 
     async def drained(self) -> None:
-        """Return once nothing that it has written may still come to show."""
+        """
+        Return once nothing that it has written may still come to show.
+
+        Raises:
+            UnavailableError: Nobody knows whether it will.
+        """
         await self._committer.drained()
 
     def applied(self, number: int) -> None:
@@ -311,61 +297,53 @@ class Instance:
             try:
                 return await self._gate.section(section)
             except Exception as error:
-                msg = f"a section of {self.id.class_name} has failed: {error!r}"
-                asyncio.get_running_loop().call_soon(self.fail, IndeterminateError(msg))
+                self._fail_soon("a section of its code has failed", error)
                 raise
 
         task = asyncio.create_task(guarded())
+        self._begin(task)
         if self._object is None:
             self._beginning.append(task)
         return task
 
     def wait_until(self, work: Coroutine[Any, Any, object]) -> None:
         """Run *work* beside what is under way."""
+        try:
+            self._check_room()
+        except OverloadedError:
+            work.close()
+            raise
         task = asyncio.create_task(self._gate.pass_through(work))
-        self._events.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda _: work.close())  # it may never have begun
+        self._begin(task)
 
     def abort(self, reason: str) -> None:
         """End this instance."""
-        self.fail(IndeterminateError(f"the object has ended itself: {reason}"))
+        logger.warning("%s %s ends itself: %s", self.id.class_name, self.id, reason)
+        self.fail(UnavailableError(f"the {self.id.class_name} has ended itself"))
 
     # -- its alarm ------------------------------------------------------------------
 
-    async def run_alarm(self) -> None:
+    async def run_alarm(self) -> Alarm | None:
         """
-        Run the alarm that is due, and set it again if it fails.
+        Run the alarm if it is due, and set it again if it fails; return what is set.
+
+        Must not overlap with itself.
 
         Raises:
             KvError: The instance has failed; the alarm is as it was.
         """
-        await self._run(self._alarm_event)
 
-    async def _alarm_event(self) -> None:
-        storage, around = self.storage, self._around
-        alarm = storage.alarm()
-        if alarm is None or alarm.due > around.now():
-            return
-        storage.alarm_is_running, storage.alarm_is_touched = True, False
-        failure: Exception | None = None
-        try:
-            hook: Any = self._made()
-            await self._gate.pass_through(hook.alarm())
-        except Exception as error:  # noqa: BLE001 -- the object's code may raise anything
-            failure = error
-        finally:
-            storage.alarm_is_running = False
-        if storage.alarm_is_touched:
-            return
-        after = None
-        if failure is not None:
-            counted = not isinstance(failure, UnavailableError | IndeterminateError)
-            after = alarm.failed(
-                around.now(), is_counted=counted, chance=around.chance()
+        async def event() -> Alarm | None:
+            around, made = self._around, cast("Any", self._made())
+            run = run_alarm(
+                self.id,
+                self.storage,
+                made.alarm,
+                now=around.now,
+                chance=around.chance,
             )
-            what = f"tried again at {after.due}" if after else "given up"
-            logger.warning(
-                "the alarm of %s %s has failed and is %s: %r",
-                *(self.id.class_name, self.id, what, failure),
-            )
-        storage.change_alarm(after)
+            await self._gate.pass_through(run)
+            return self.storage.alarm()
+
+        return await self._run(event)

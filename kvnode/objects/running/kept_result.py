@@ -4,6 +4,7 @@ What came of a call with an idempotency key: its result, or what it raised.
     row   [until, result, type of what was raised, its message]
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
@@ -63,14 +64,32 @@ def decode_kept(row: bytes) -> KeptResult:
             raise CorruptRecordError(msg)
 
 
+def raised_by(error: BaseException) -> ObjectRaisedError:
+    """Return what a caller is told of *error*, which an object's code has raised."""
+    name = type(error).__name__
+    if isinstance(error, ObjectRaisedError):  # by another object
+        name = error.type_name
+    message = str(error)[:MESSAGE_CHARS_MAX]
+    sendable = message.encode(errors="replace").decode()
+    return ObjectRaisedError(sendable, type_name=name)
+
+
+def is_being_cancelled() -> bool:
+    """Tell whether somebody else has cancelled the task that runs."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def run_kept(
     run: Callable[[], Coroutine[Any, Any, bytes]], until: Millis
 ) -> KeptResult:
     """Return what comes of *run*."""
     try:
         return KeptResult(until, await run())
-    except ObjectRaisedError as error:
-        raised, message = error.type_name, str(error)
+    except asyncio.CancelledError as error:
+        if is_being_cancelled():
+            raise
+        raised = raised_by(error)
     except Exception as error:  # noqa: BLE001 -- the object's code may raise anything
-        raised, message = type(error).__name__, str(error)
-    return KeptResult(until, b"", raised, message[:MESSAGE_CHARS_MAX])
+        raised = raised_by(error)
+    return KeptResult(until, b"", raised.type_name, str(raised))

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from kvnode.core.objects.state_reader import StateReader
+from kvnode.core.objects.state_reader import Row, StateReader
 
 
 class ShardLog(Protocol):
@@ -31,4 +31,30 @@ class ShardLog(Protocol):
         """Tell whether a reply may leave now without a `confirm`."""
 
     def state(self, shard: str) -> StateReader:
-        """Return what the entries that were applied have done."""
+        """
+        Return what the entries that were applied have done.
+
+        To be read at once: after a failure of the disk it is another.
+
+        Raises:
+            UnavailableError: It is not there.
+        """
+
+
+class LoggedState:
+    """What the entries of a shard have done; whichever object has it just now."""
+
+    def __init__(self, log: ShardLog, shard: str) -> None:
+        self._log = log
+        self._shard = shard
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of *key*, None if there is none."""
+        return self._log.state(self._shard).get(key)
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False, limit: int
+    ) -> list[Row]:
+        """Return the first *limit* rows of [start, end), or the last if *reverse*."""
+        state = self._log.state(self._shard)
+        return state.scan(start, end, reverse=reverse, limit=limit)

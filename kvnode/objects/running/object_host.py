@@ -107,7 +107,7 @@ class ObjectHost:
             method, tuple(arguments), dict(named or {}), idempotency_key
         )
 
-    # -- what the host of shards tells (kvnode.runtime.shard_host.ShardListener) ----
+    # -- what the host of shards tells (kvnode.runtime.shards.ports.ShardListener) ----
 
     def opened(self, shard: str, epoch: int, number: int) -> None:
         """This node leads *shard*, and its state is all there ever was."""

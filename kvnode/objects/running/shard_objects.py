@@ -8,16 +8,23 @@ own.  An object is in memory while calls of it are under way and a little longer
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
-from kvnode.errors import KvError, NotLeaderError, OverloadedError
+from kvnode.errors import (
+    CorruptRecordError,
+    KvError,
+    NotLeaderError,
+    OverloadedError,
+    UnavailableError,
+)
 from kvnode.object_values import decode_value
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.alarm_clock import AlarmClock
-from kvnode.objects.running.instance import Instance, Surroundings
+from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import ShardLog
-from kvnode.objects.storing.alarm import Alarm
+from kvnode.objects.running.surroundings import Surroundings
+from kvnode.objects.storing.alarm import Alarm, decode_alarm
 from kvnode.objects.storing.keys import (
     ALARMS,
     Kind,
@@ -42,6 +49,13 @@ ALARM_PAGE: Final = 1000
 ALARM_AGAIN_MILLIS: Final = 2000
 
 
+class Draining(NamedTuple):
+    """One that was thrown away, and what waits until all that it wrote shows."""
+
+    instance: Instance
+    task: asyncio.Task[None]
+
+
 class ShardObjects:
     """All objects of one shard."""
 
@@ -64,10 +78,12 @@ class ShardObjects:
             shard, log, env, now, chance, self._alarm_changed, self._broken
         )
         self._instances: dict[bytes, Instance] = {}
-        self._draining: dict[bytes, Instance] = {}
+        self._draining: dict[bytes, Draining] = {}
+        self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
+        self._is_closed = False
         self._alarms = AlarmClock()
         self._alarm_set = asyncio.Event()
-        self._ringing: set[asyncio.Task[None]] = set()
+        self._ringing: dict[bytes, asyncio.Task[None]] = {}
         self._swept_at = now()
         self._load_alarms()
         self._ticking = asyncio.create_task(self._tick_forever(), name="alarms")
@@ -83,12 +99,17 @@ class ShardObjects:
         waited for, or the new one would not see it.
 
         Raises:
+            NotLeaderError: The shard was closed meanwhile.
+            UnavailableError: Nobody knows what has become of what it wrote.
             OverloadedError: Too many are there, and busy.
         """
-        while (former := self._draining.get(id_.body)) is not None:
-            await former.drained()
-            if self._draining.get(id_.body) is former:
-                del self._draining[id_.body]
+        while not self._is_closed and id_.body in self._draining:
+            await asyncio.wait([self._draining[id_.body].task])
+        if self._is_closed:
+            msg = f"this node has lost the lead of shard {self._shard}"
+            raise NotLeaderError(msg)
+        if id_.body in self._doubtful:
+            raise UnavailableError(str(self._doubtful[id_.body]))
         found = self._instances.get(id_.body)
         if found is None:
             if len(self._instances) >= INSTANCES_MAX:
@@ -102,29 +123,46 @@ class ShardObjects:
 
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
-        for some in (self._instances, self._draining):
-            for instance in tuple(some.values()):
-                instance.applied(number)
+        for instance in tuple(self._instances.values()):
+            instance.applied(number)
+        for draining in tuple(self._draining.values()):
+            draining.instance.applied(number)
 
     def close(self) -> None:
-        """End: another node leads, or nobody."""
+        """End: another node leads, or nobody.  The state may be gone already."""
+        self._is_closed = True
         self._ticking.cancel()
-        for task in tuple(self._ringing):
+        for task in tuple(self._ringing.values()):
             task.cancel()
+        for draining in tuple(self._draining.values()):
+            draining.task.cancel()
         why = NotLeaderError(f"this node has lost the lead of shard {self._shard}")
         for instance in tuple(self._instances.values()):
             instance.fail(why)
 
+    # -- those that were thrown away -----------------------------------------------
+
     def _broken(self, instance: Instance) -> None:
-        if self._instances.get(instance.id.body) is instance:
-            del self._instances[instance.id.body]
-            self._draining[instance.id.body] = instance
-            row = self._log.state(self._shard).get(
-                object_prefix(instance.id.body, Kind.ALARM)
-            )
-            if row is not None:  # what it had told of it may not be so
-                again = Millis(self._now() + ALARM_AGAIN_MILLIS)
-                self._alarms.set_due(instance.id.body, again)
+        body = instance.id.body
+        if self._instances.get(body) is instance:
+            del self._instances[body]
+            if not self._is_closed:
+                task = asyncio.create_task(self._drain(instance))
+                self._draining[body] = Draining(instance, task)
+
+    async def _drain(self, instance: Instance) -> None:
+        """Wait until all that it has written shows, and look at its alarm again."""
+        body = instance.id.body
+        try:
+            await instance.drained()
+            row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
+            # What the instance had told of it may not be so.
+            self._alarms.set(body, None if row is None else decode_alarm(row))
+            self._alarm_set.set()
+        except KvError as error:
+            self._doubtful[body] = error
+        finally:
+            del self._draining[body]
 
     # -- time --------------------------------------------------------------------
 
@@ -147,14 +185,10 @@ class ShardObjects:
             if now - self._swept_at >= SWEEP_MILLIS:
                 self._swept_at = now
                 self._sweep(IDLE_MILLIS_MAX)
-            if len(self._ringing) < ALARMS_AT_ONCE:
-                for body in self._alarms.take_due(now):
-                    task = asyncio.create_task(self._ring(body))
-                    self._ringing.add(task)
-                    task.add_done_callback(self._ringing.discard)
+            self._ring_due(now)
             due = self._alarms.next_due()
             pause = ALARM_LOOK_SECONDS
-            if due is not None:
+            if due is not None and len(self._ringing) < ALARMS_AT_ONCE:
                 pause = min(pause, max(0.001, (due - now) / 1000))
             self._alarm_set.clear()
             try:
@@ -163,25 +197,47 @@ class ShardObjects:
             except TimeoutError:
                 pass
 
+    def _ring_due(self, now: Millis) -> None:
+        """Begin to run alarms that are due, as many as may be at once."""
+        room = ALARMS_AT_ONCE - len(self._ringing)
+        for body in self._alarms.take_due(now, room):
+            if body not in self._ringing:  # it looks again at its end
+                self._ringing[body] = asyncio.create_task(self._ring(body))
+
     async def _ring(self, body: bytes) -> None:
         """Run an alarm; if that is not possible now, look again a little later."""
-        again = Millis(self._now() + ALARM_AGAIN_MILLIS)
-        row = self._log.state(self._shard).get(object_prefix(body, Kind.ORIGIN))
-        if row is None:
-            return
-        match decode_value(row):
-            case [str(class_name), str(name)] if class_name in self._classes:
-                id_ = ObjectId(class_name, body, name)
-            case other:
-                logger.warning("an alarm of %r: this node has no such class", other)
-                self._alarms.set_due(body, again)
-                return
+        again: Alarm | None = Alarm(Millis(self._now() + ALARM_AGAIN_MILLIS))
+        id_: ObjectId | None = None
         try:
-            instance = await self.instance(id_)
-            await instance.run_alarm()
+            id_ = self._id_of(body)
+            if id_ is None:
+                again = None
+            elif id_.class_name not in self._classes:
+                logger.warning("an alarm of %s: this node has no such class", id_)
+            else:
+                again = await (await self.instance(id_)).run_alarm()
         except KvError as error:
-            logger.warning("the alarm of %s %s waits: %s", class_name, id_, error)
-            self._alarms.set_due(body, again)
+            logger.warning("the alarm of %s waits: %s", id_, error)
+        finally:
+            del self._ringing[body]
+            self._alarms.set(body, again)
+            self._alarm_set.set()
+
+    def _id_of(self, body: bytes) -> ObjectId | None:
+        """Return which object has *body*; None if it has never written anything."""
+        if body in self._instances:
+            return self._instances[body].id
+        if body in self._draining:
+            return self._draining[body].instance.id
+        row = self._log.state(self._shard).get(object_prefix(body, Kind.ORIGIN))
+        match None if row is None else decode_value(row):
+            case None:
+                return None
+            case [str(class_name), str(name)]:
+                return ObjectId(class_name, body, name)
+            case _:
+                msg = f"what says whose {body.hex()} is is damaged"
+                raise CorruptRecordError(msg)
 
     def _sweep(self, idle_millis: int) -> None:
         """Let objects leave memory that nobody has called for long."""
@@ -189,6 +245,4 @@ class ShardObjects:
         for body, instance in list(self._instances.items()):
             if instance.is_idle and now - instance.idle_since >= idle_millis:
                 del self._instances[body]
-        for body, instance in list(self._draining.items()):
-            if instance.is_idle:
-                del self._draining[body]
+                instance.retire(UnavailableError("the object has left the memory"))

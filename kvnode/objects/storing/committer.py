@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from kvnode.core.objects.map_change import encode_changes
-from kvnode.errors import IndeterminateError, KvError, Outcome, OverloadedError
+from kvnode.errors import (
+    IndeterminateError,
+    InvalidArgumentError,
+    KvError,
+    Outcome,
+    OverloadedError,
+    UnavailableError,
+)
 from kvnode.objects.storing.overlay import Overlay
 
 UNDER_WAY_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -53,27 +60,32 @@ class Committer:
         self._on_commit = on_commit
         self._on_failure = on_failure
         self._is_held = False
-        self._shows = asyncio.Event()
         self._is_due = False
+        self._under_way: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
         self._under_way_bytes = 0
         self._failed_at = 0
+        self._is_fate_unknown = False
         self._committed: deque[tuple[int, int]] = deque()  # entry, batch
         self._applied = 0
+        self._shows = asyncio.Event()
 
     @property
     def is_idle(self) -> bool:
         """Tell whether all that was written shows in the shard's state."""
-        is_done = self._last is None or self._last.done()
-        return is_done and not self._committed and not self._overlay.is_staging
+        is_written = self._under_way or self._committed or self._overlay.is_staging
+        return not is_written
 
     def check_room(self) -> None:
         """
         Do nothing if more may be written.
 
         Raises:
+            UnavailableError: The instance has ended; nothing was written.
             OverloadedError: Too much waits; nothing was written.
         """
+        if self.failure is not None:
+            raise UnavailableError(str(self.failure))
         if self._under_way_bytes > UNDER_WAY_BYTES_MAX:
             msg = (
                 f"{self._under_way_bytes} bytes that this object has written wait to be"
@@ -96,9 +108,10 @@ class Committer:
         data = encode_changes(changes)
         self._under_way_bytes += len(data)
         self.count += 1
-        self._last = asyncio.create_task(
-            self._commit(self._last, self.count, batch, data)
-        )
+        task = asyncio.create_task(self._commit(self.count, batch, data))
+        self._last = task
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def settled(self, since: int) -> None:
         """
@@ -113,9 +126,24 @@ class Committer:
         """
         self.flush()
         if self._last is not None and not self._last.done():
-            await asyncio.wait([self._last])
+            await asyncio.wait([self._last])  # an entry commits those before it
         if self.failure is not None:
             raise self.failed_since(since)
+
+    def check_not_held(self) -> None:
+        """
+        Do nothing if what was written can become durable now.
+
+        Raises:
+            InvalidArgumentError: It waits for the end of what runs, and that for it.
+        """
+        if self._is_held and self._overlay.is_staging:
+            msg = (
+                "a call with an idempotency key has written, and what it writes becomes"
+                " durable together with its result: it can call other objects, or"
+                " sync, only before it writes"
+            )
+            raise InvalidArgumentError(msg)
 
     def failed_since(self, since: int) -> KvError:
         """Return what `failure` says to whoever began when `count` was *since*."""
@@ -127,14 +155,32 @@ class Committer:
         return IndeterminateError(msg)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within it nothing is proposed; afterwards all of it, in one entry."""
-        assert not self._overlay.is_staging, "it begins with nothing staged"
-        self._is_held = True
+    def held(self, *, reserved_bytes: int) -> Iterator[None]:
+        """
+        Within it nothing is proposed; afterwards all of it, in one entry.
+
+        What was staged before is proposed first.  If it raises, nothing of it is, and
+        the object begins anew.
+
+        Args:
+            reserved_bytes: Of the entry, for what is staged last.
+
+        Raises:
+            UnavailableError: Nothing is proposed any more.
+        """
+        self.flush()
+        if self.failure is not None:
+            raise UnavailableError(str(self.failure))
+        self._is_held, self._overlay.reserved_bytes = True, reserved_bytes
         try:
             yield
+        except BaseException:
+            if self._overlay.is_staging:
+                msg = "a call with an idempotency key did not come to its end"
+                self._on_failure(UnavailableError(msg))
+            raise
         finally:
-            self._is_held = False
+            self._is_held, self._overlay.reserved_bytes = False, 0
             self.flush()
 
     def fail(self, failure: KvError) -> None:
@@ -152,29 +198,43 @@ class Committer:
             self._shows.set()
 
     async def drained(self) -> None:
-        """Return once all that was proposed shows in the state, or never will."""
-        if self._last is not None and not self._last.done():
-            await asyncio.wait([self._last])
+        """
+        Return once all that was proposed shows in the state, or never will.
+
+        Raises:
+            UnavailableError: Nobody knows whether some of it will.
+        """
+        if self._under_way:
+            await asyncio.wait(tuple(self._under_way))
         while self._committed:
             self._shows.clear()
             await self._shows.wait()
+        if self._is_fate_unknown:
+            msg = f"nobody knows yet what became of what it has written: {self.failure}"
+            raise UnavailableError(msg)
 
-    async def _commit(
-        self, before: asyncio.Task[None] | None, place: int, batch: int, data: bytes
-    ) -> None:
-        # Tasks begin in the order in which they were made; one that was refused on
-        # the spot has ended by now.
-        if before is not None and before.done() and self.failure is not None:
-            return
+    async def _commit(self, place: int, batch: int, data: bytes) -> None:
+        # Tasks begin in the order in which they were made: one that was refused on the
+        # spot keeps those behind it from the log.
         try:
+            if self.failure is not None:
+                return
             number = await self._propose(data)
         except KvError as error:
-            if self.failure is None or place < self._failed_at:
-                self.failure, self._failed_at = error, place
-                self._on_failure(error)
+            self._failed(place, error)
             return
+        except BaseException as error:
+            self._failed(place, IndeterminateError(f"an entry is lost: {error!r}"))
+            raise
         finally:
             self._under_way_bytes -= len(data)
         self._committed.append((number, batch))
         self.applied(self._applied)
         self._on_commit()
+
+    def _failed(self, place: int, error: KvError) -> None:
+        if error.outcome is not Outcome.FAILED:
+            self._is_fate_unknown = True
+        if self.failure is None or place < self._failed_at:
+            self.failure, self._failed_at = error, place
+            self._on_failure(error)

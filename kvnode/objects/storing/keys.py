@@ -4,6 +4,8 @@ Where things are in a shard's map (kvnode.core.objects.map_change).
     01 body 01           what the object is called: its class, its name
     01 body 02           its alarm
     01 body 03 key       the result of a call with that idempotency key
+    01 body 04 until key the same, by how long it is kept
+    01 body 05           how much all of them take
     01 body 10 key       what it has stored under a key of its own
     01 body 20 page      a page of its SQL database
     02 due body          the same alarm, by when it is due
@@ -30,6 +32,8 @@ class Kind(IntEnum):
     ORIGIN = 0x01
     ALARM = 0x02
     RESULT = 0x03
+    RESULT_DUE = 0x04
+    RESULT_SUM = 0x05
     STORED = 0x10
     SQL_PAGE = 0x20
 

@@ -43,7 +43,7 @@ class ObjectStorage(StoredMap):
     Writes are seen at once, and leave the object only when they are durable on a
     majority: no reply, and no call of another object, goes out before (the output
     gate).  Writes without an await of something else in between happen together or
-    not at all.
+    not at all, up to 16 MiB of them; more than that is for `transaction` to refuse.
     """
 
     def __init__(  # noqa: PLR0913 -- each is named at the call
@@ -117,7 +117,10 @@ class ObjectStorage(StoredMap):
         Raises:
             UnavailableError: It is not, and never will be.
             IndeterminateError: Nobody knows.
+            InvalidArgumentError: The call has an idempotency key and has written: that
+                becomes durable with its result.
         """
+        self._committer.check_not_held()
         await self._committer.settled(self._committer.count)
 
     # -- the alarm ---------------------------------------------------------------
@@ -163,14 +166,17 @@ class ObjectStorage(StoredMap):
 
     # -- what calls leave ---------------------------------------------------------
 
-    def stage(self, changes: Sequence[Change]) -> None:
-        """Take in what is not the object's own doing."""
-        self._stage(changes)
+    def stage_last(self, changes: Sequence[Change]) -> None:
+        """Take in what was reserved room for, and is not the object's own doing."""
+        self._overlay.reserved_bytes = 0
+        self._take_in(changes)
 
     def _stage(self, changes: Sequence[Change]) -> None:
-        if not changes:
-            return
-        self._committer.check_room()
+        if changes:
+            self._committer.check_room()
+            self._take_in(changes)
+
+    def _take_in(self, changes: Sequence[Change]) -> None:
         if not self._has_origin:
             changes = [self._origin, *changes]
         if not self._overlay.fits(changes):

@@ -24,9 +24,15 @@ CHANGE_BYTES: Final = 8
 
 
 class Overlay:
-    """Writes over a state."""
+    """
+    Writes over a state.
+
+    Attributes:
+        reserved_bytes: Of the entry that is being staged; not for what comes now.
+    """
 
     def __init__(self, below: StateReader) -> None:
+        self.reserved_bytes = 0
         self._below = below
         self._number = 1  # of the batch that is being staged
         self._staged: dict[bytes, Change] = {}  # in the order in which they count
@@ -87,7 +93,8 @@ class Overlay:
 
     def fits(self, changes: Sequence[Change]) -> bool:
         """Tell whether *changes* may join what is staged in one entry of the log."""
-        return self._staged_bytes + sum(map(_size, changes)) <= ENTRY_BYTES_MAX
+        size = self._staged_bytes + sum(map(_size, changes))
+        return size + self.reserved_bytes <= ENTRY_BYTES_MAX
 
     def stage(self, changes: Sequence[Change]) -> None:
         """

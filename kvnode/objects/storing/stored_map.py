@@ -62,12 +62,26 @@ class StoredMap:
             OverloadedError: Too much waits to be committed; nothing was stored.
         """
         rows = {key: value} if isinstance(key, str) else key
-        names = _several(rows)
+        _several(rows)
+        await self.change(rows)
+
+    async def change(
+        self, puts: Mapping[str, Value], deletes: Iterable[str] = ()
+    ) -> None:
+        """
+        Store some values and delete some keys, any number of them, in one entry.
+
+        Raises:
+            InvalidArgumentError: A key or value breaks a limit, or cannot be stored, or
+                all of it is too much for an entry; nothing was changed.
+            OverloadedError: Too much waits to be committed; nothing was changed.
+        """
         encoded = [
-            (self._key(name), encode_value(rows[name], f"the value of {name!r}"))
-            for name in names
+            (self._key(name), encode_value(value, f"the value of {name!r}"))
+            for name, value in puts.items()
         ]
-        self._stage([Change(ChangeKind.PUT, *row) for row in encoded])
+        gone = [Change(ChangeKind.DELETE, self._key(name)) for name in deletes]
+        self._stage([*(Change(ChangeKind.PUT, *row) for row in encoded), *gone])
 
     @overload
     async def delete(self, key: str) -> bool: ...
@@ -81,7 +95,7 @@ class StoredMap:
             InvalidArgumentError: A key is empty or too long, or there are too many.
             OverloadedError: Too much waits to be committed; nothing was deleted.
         """
-        names = [key] if isinstance(key, str) else _several(key)
+        names = [key] if isinstance(key, str) else list(dict.fromkeys(_several(key)))
         there = [
             raw for raw in map(self._key, names) if self._overlay.get(raw) is not None
         ]

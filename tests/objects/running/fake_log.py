@@ -53,6 +53,7 @@ class FakeLog:
         refusal: What the next proposals get.
         leased: Whether this node has a lease.
         confirmed: How often it was asked to confirm.
+        is_lost: Whether the state cannot be read any more.
     """
 
     def __init__(self, host: ObjectHost) -> None:
@@ -65,6 +66,7 @@ class FakeLog:
         self.loss: KvError | None = None
         self.leased = True
         self.confirmed = 0
+        self.is_lost = False
         self._host = host
         self._applied = 0
 
@@ -101,5 +103,7 @@ class FakeLog:
 
     def state(self, shard: str) -> DictState:
         """Return what was applied."""
-        assert shard, "some shard"
+        if self.is_lost:
+            msg = f"the state of {shard} is not there"
+            raise UnavailableError(msg)
         return self.rows

@@ -40,6 +40,11 @@ class Counter(DurableObject):
         found: int = await self.storage.get("value", 0)
         return found
 
+    async def value_later(self, door: str) -> int:
+        """Await a door, and return the sum."""
+        await DOORS[door].wait()
+        return await self.value()
+
     async def slow(self, door: str) -> int:
         """Read, await a door, and write what was read and one more."""
         value: int = await self.storage.get("value", 0)

@@ -90,3 +90,33 @@ async def test_step_that_says_nothing_clear_is_refused(
     with pytest.raises(ObjectRaisedError, match=r"a step says|names a version"):
         await site.call("Storage s", "transaction", [{"put": "a", "value": 1}, step])
     assert await site.call("Storage s", "get", "a") is None
+
+
+async def test_transaction_that_is_refused_half_way_has_changed_nothing(
+    site: Site,
+) -> None:
+    """Nor was its version given to anybody."""
+    await site.call("Storage s", "put", "k", 0)
+    steps = [{"put": "a", "value": 1}, {"put": "b", "value": bytes(200_000)}]
+    with pytest.raises(ObjectRaisedError, match="at most 131072"):
+        await site.call("Storage s", "transaction", steps)
+
+    assert await site.call("Storage s", "get", "a") is None
+    assert await site.call("Storage s", "put", "c", 1) == 2
+    assert len(site.log.entries) == 2
+
+
+async def test_what_fits_no_entry_is_refused_as_a_whole(site: Site) -> None:
+    """Values without the version that they have would be in two entries."""
+    large = {f"k{n:03}": bytes(131_040) for n in range(128)}
+    small = dict.fromkeys(large, 1)
+    with pytest.raises(ObjectRaisedError, match="more than 16777216 bytes"):
+        await site.call("Storage s", "put_many", large)
+    assert await site.call("Storage s", "put_many", small) == 1
+    assert len(site.log.entries) == 1
+
+
+async def test_key_that_is_named_twice_is_deleted_once(site: Site) -> None:
+    """And counted once."""
+    await site.call("Storage s", "put", "a", 1)
+    assert await site.call("Storage s", "delete_many", ["a", "a"]) == 1

@@ -1,0 +1,103 @@
+"""
+The output gate: what may leave an object, and when.
+
+A reply rests on what its event has read and written, and so does what it raises, and
+every call of another object.  It leaves when all that was written here until then is
+durable on a majority, and when this node has led the shard after it was read: so no
+later leader can have changed it before.  That is looked at when the reply leaves: a
+lease that was there when the call came in may be over.
+
+What cannot leave becomes an error, which says whether anything may have happened: an
+entry that was proposed since the event began, or a call of another object.
+
+References:
+    Varda, 2021.  Durable Objects: easy, fast, correct: choose three.  Cloudflare.
+"""
+
+from typing import NamedTuple
+
+from kvnode.errors import IndeterminateError, KvError, Outcome, UnavailableError
+from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.storing.committer import Committer
+
+
+class Mark(NamedTuple):
+    """
+    How much had left an object when something began.
+
+    Attributes:
+        entries: Proposed.
+        calls: Of other objects.
+    """
+
+    entries: int
+    calls: int
+
+
+class OutputGate:
+    """The output gate of one object."""
+
+    def __init__(self, committer: Committer, log: ShardLog, shard: str) -> None:
+        """
+        Keep in what is not so yet.
+
+        Args:
+            committer: Of the object's writes.
+            log: Where they become durable, and what knows who leads.
+            shard: Where the object lives.
+        """
+        self._committer = committer
+        self._log = log
+        self._shard = shard
+        self._calls = 0
+
+    def mark(self) -> Mark:
+        """Return how much has left until now."""
+        return Mark(self._committer.count, self._calls)
+
+    async def leave(self, since: Mark) -> None:
+        """
+        Return once what was written or read here holds for good.
+
+        Args:
+            since: What had left the object when the event began.
+
+        Raises:
+            UnavailableError: It does not, and nothing was done since.
+            IndeterminateError: Nobody knows.
+        """
+        try:
+            await self._committer.settled(since.entries)
+        except UnavailableError as error:
+            raise self._told(error, since) from error
+        if self._log.has_lease(self._shard):
+            return
+        try:
+            await self._log.confirm(self._shard)
+        except UnavailableError as error:
+            if self._committer.count == since.entries:
+                raise self._told(error, since) from error
+            msg = f"{error}; what the call wrote has happened, its result is not known"
+            raise IndeterminateError(msg) from error
+
+    async def leave_for_a_call(self) -> None:
+        """
+        Return once a call of another object may leave.
+
+        Raises:
+            InvalidArgumentError: What was written becomes durable only later.
+            KvError: See `leave`.
+        """
+        self._committer.check_not_held()
+        await self.leave(self.mark())
+        self._calls += 1
+
+    def failed_since(self, since: Mark) -> KvError:
+        """Return what the object's end means to what began then."""
+        return self._told(self._committer.failed_since(since.entries), since)
+
+    def _told(self, error: KvError, since: Mark) -> KvError:
+        """Return *error*, unless that says that nothing was done, and it was."""
+        if error.outcome is not Outcome.FAILED or self._calls == since.calls:
+            return error
+        return IndeterminateError(f"{error}; it has called other objects before")

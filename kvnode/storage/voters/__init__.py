@@ -1,0 +1,1 @@
+"""The memory of a node's voter, on disk: see kvnode.authority.voter_port.VoterStore."""
