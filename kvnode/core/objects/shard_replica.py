@@ -302,6 +302,17 @@ class ShardReplica:
         turn.at_once.append(Swap(configuration, desired))
 
     def _take_over(self, configuration: Configuration, turn: ShardTurn) -> None:
+        """
+        Take over, unless it has promised a later epoch meanwhile.
+
+        It promises this one at once, though it lets itself be sealed only when no lease
+        is left: else what an earlier leader had sent might still come, and replace
+        entries that it has taken from others by now.
+        """
+        if configuration.epoch < turn.promised:
+            self._follow(turn)
+            return
+        turn.promise(configuration.epoch)
         self._heard_of(configuration.epoch, self._own)
         self._role = Takeover(configuration, self._own, self._settings, turn)
 
@@ -430,11 +441,7 @@ class ShardReplica:
 
     def _be_sealed(self, sender: ReplicaId, message: Seal, turn: ShardTurn) -> None:
         """Promise an epoch, unless a leader holds a lease."""
-        if (
-            message.epoch > turn.promised
-            and turn.now < self._leased_until
-            and self.leadership is None
-        ):
+        if turn.now < self._leased_until and self.leadership is None:
             remaining = Millis(self._leased_until - turn.now)
             turn.answer(sender, Leased(message.epoch, remaining))
             return
