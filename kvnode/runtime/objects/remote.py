@@ -6,6 +6,7 @@ client library, on connections of their own: a large argument is no reason to ta
 leader for dead.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,7 +16,12 @@ from kvnode.api.objects_port import Call
 from kvnode.client.object_dispatcher import ObjectDispatcher
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
-from kvnode.errors import CorruptRecordError, PeerProtocolError, UnavailableError
+from kvnode.errors import (
+    CorruptRecordError,
+    IndeterminateError,
+    PeerProtocolError,
+    UnavailableError,
+)
 from kvnode.object_values import Value, decode_value
 from kvnode.transport.shards.mesh import ShardMesh
 from kvnode.types import ReplicaId
@@ -59,10 +65,23 @@ class RemotePeers:
         if met is None:
             msg = f"there is no connection to {node}, which leads"
             raise UnavailableError(msg)
-        dispatcher = self._dispatchers.get(met.address)
+        conditions = self._mesh.conditions(node)
+        if conditions.blocked:
+            msg = f"the road to {node}, which leads, is cut"
+            raise UnavailableError(msg)
+        await asyncio.sleep(conditions.delay_ms / 1000)
+        value = await self._call_at(met.address, node, call)
+        await asyncio.sleep(conditions.delay_ms / 1000)
+        if conditions.blocked:
+            msg = f"the road to {node} was cut while it did {call.method}"
+            raise IndeterminateError(msg)
+        return value
+
+    async def _call_at(self, address: str, node: str, call: Call) -> Value:
+        dispatcher = self._dispatchers.get(address)
         if dispatcher is None:
-            dispatcher = ObjectDispatcher((met.address,), credentials=None)
-            self._dispatchers[met.address] = dispatcher
+            dispatcher = ObjectDispatcher((address,), credentials=None)
+            self._dispatchers[address] = dispatcher
         result = await dispatcher.call_once(
             request_of(call),
             connect_seconds=CONNECT_SECONDS_MAX,

@@ -80,7 +80,12 @@ class _Sent(NamedTuple):
 
 
 class ShardMesh:
-    """The streams of one node; a ShardTransport and a VoterTransport."""
+    """
+    The streams of one node; a ShardTransport and a VoterTransport.
+
+    Attributes:
+        conditions: Emulated distances by the name of a node.
+    """
 
     def __init__(
         self,
@@ -104,7 +109,7 @@ class ShardMesh:
         self._own = own
         self._road = road
         self._known = known
-        self._conditions = conditions
+        self.conditions = conditions
         self._uniform = uniform
         self._events: MeshEvents | None = None
         self._ways: dict[ReplicaId, _Way] = {}
@@ -182,7 +187,7 @@ class ShardMesh:
         except (TimeoutError, PeerProtocolError) as error:
             logger.warning("turned away %s: %s", origin, error)
             return Farewell(Ending.REFUSED, str(error))
-        conditions = self._conditions(node.name)
+        conditions = self.conditions(node.name)
         if conditions.blocked:
             return Farewell(Ending.CUT, CUT)
         if node.address in self._wakers:
@@ -205,7 +210,7 @@ class ShardMesh:
     ) -> Farewell:
         """Take in what *node* says, and answer on *lane*, until either ends."""
         assert self._events is not None, "attach comes first"
-        conditions = self._conditions(node.name)
+        conditions = self.conditions(node.name)
         answering: set[asyncio.Task[None]] = set()
         try:
             while not pump.done():
@@ -277,9 +282,9 @@ class ShardMesh:
                 msg = "the stream ended without a hello"
                 raise RoadError(msg)
             node = self._own.checked(first)
-            if self._conditions(node.name).blocked:
+            if self.conditions(node.name).blocked:
                 raise RoadError(CUT)
-            lane = Lane(self._conditions(node.name))
+            lane = Lane(self.conditions(node.name))
             way = _Way(node, lane, VoterQuestions(node.name, lane.send))
             self._ways[node.replica] = way
             logger.info("objects: met %s (%016x)", node.name, node.replica)
@@ -308,7 +313,7 @@ class ShardMesh:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _hear_replies(self, way: _Way, stream: Stream[pb.ShardFrame]) -> None:
-        conditions = self._conditions(way.node.name)
+        conditions = self.conditions(way.node.name)
         while (frame := await stream.read()) is not None:
             if not conditions.blocked:
                 for reply in frame.replies:
