@@ -84,6 +84,7 @@ class ShardMesh:
     The streams of one node; a ShardTransport and a VoterTransport.
 
     Attributes:
+        own: Who this node is.
         conditions: Emulated distances by the name of a node.
     """
 
@@ -106,7 +107,7 @@ class ShardMesh:
             conditions: Emulated distances by the name of a node.
             uniform: Draws how long to wait before dialing again.
         """
-        self._own = own
+        self.own = own
         self._road = road
         self._known = known
         self.conditions = conditions
@@ -128,8 +129,8 @@ class ShardMesh:
 
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of the node of *replica*; empty if there is no way to it."""
-        if replica == self._own.replica:
-            return self._own.name
+        if replica == self.own.replica:
+            return self.own.name
         way = self._ways.get(replica)
         return way.node.name if way is not None else ""
 
@@ -183,7 +184,7 @@ class ShardMesh:
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 first = await stream.read()
-            node = self._own.checked(first)
+            node = self.own.checked(first)
         except (TimeoutError, PeerProtocolError) as error:
             logger.warning("turned away %s: %s", origin, error)
             return Farewell(Ending.REFUSED, str(error))
@@ -193,7 +194,7 @@ class ShardMesh:
         if node.address in self._wakers:
             self._wakers[node.address].set()
         lane = Lane(conditions)
-        lane.send(hello_frame(self._own.hello()))
+        lane.send(hello_frame(self.own.hello()))
         pump = asyncio.create_task(lane.pump(stream.write))
         try:
             return await self._hear(node, stream, lane, pump)
@@ -276,12 +277,12 @@ class ShardMesh:
         """Open a stream, use it until it ends, and return to whom it was."""
         async with self._road.open(address) as stream:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
-                await stream.write(hello_frame(self._own.hello()))
+                await stream.write(hello_frame(self.own.hello()))
                 first = await stream.read()
             if first is None:
                 msg = "the stream ended without a hello"
                 raise RoadError(msg)
-            node = self._own.checked(first)
+            node = self.own.checked(first)
             if self.conditions(node.name).blocked:
                 raise RoadError(CUT)
             lane = Lane(self.conditions(node.name))
