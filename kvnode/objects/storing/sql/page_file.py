@@ -58,7 +58,11 @@ class PageFile:
     @property
     def is_changed(self) -> bool:
         """Tell whether there is anything to take."""
-        return bool(self._written) or self.count != self._count_below
+        return bool(self._written) or self._is_resized
+
+    @property
+    def _is_resized(self) -> bool:
+        return not self.count == self._shown == self._count_below
 
     def read(self, number: int) -> bytes:
         """
@@ -107,7 +111,7 @@ class PageFile:
     def changes(self) -> list[Change]:
         """Return what makes what lies below show the same as this file."""
         rows = dict(self._written)
-        if self.count and self.count != self._count_below:
+        if self.count and self._is_resized:
             last = self.count - 1
             rows.setdefault(last, self.read(last))
         gone = (

@@ -11,24 +11,9 @@ from kvnode.errors import (
     SqlError,
     UnavailableError,
 )
-from kvnode.objects.storing.sql import connection, page_file
 from kvnode.objects.storing.sql.sql_cursor import SqlValue
 from tests.objects.running.fake_log import DictState
 from tests.objects.storing.sql.desk import BODY, PAGES, Desk
-
-ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
-
-
-@pytest.fixture(name="desk")
-def desk_with_items() -> Desk:
-    """A database with a table of three items."""
-    desk = Desk()
-    desk.sql.exec(
-        "CREATE TABLE item (id INTEGER PRIMARY KEY, name TEXT UNIQUE, price REAL);"
-        "INSERT INTO item (name, price) VALUES ('a', 1.5), ('b', NULL), ('c', 3)"
-    )
-    return desk
-
 
 # -- cursors -----------------------------------------------------------------------
 
@@ -71,7 +56,7 @@ def test_cursor_does_not_see_what_is_written_later(desk: Desk) -> None:
 def test_one_is_for_exactly_one_row(desk: Desk, condition: str, left: int) -> None:
     """Anything else is told."""
     with pytest.raises(InvalidArgumentError, match=f"has {left} left"):
-        desk.sql.exec(f"SELECT * FROM item WHERE {condition}").one()  # noqa: S608 -- of the test's
+        desk.sql.exec(f"SELECT * FROM item WHERE {condition}").one()
 
 
 @pytest.mark.parametrize("value", [None, 7, -(2**63), 1.5, "täxt\0", b"\0\xff", b""])
@@ -140,7 +125,7 @@ def test_query_happens_as_a_whole_or_not_at_all(desk: Desk) -> None:
 
 def test_failure_names_its_reason(desk: Desk) -> None:
     """In SQLite's words, and by a name that code can compare."""
-    with pytest.raises(SqlError, match="UNIQUE constraint failed: item.name") as caught:
+    with pytest.raises(SqlError, match=r"UNIQUE .* item\.name") as caught:
         desk.sql.exec("INSERT INTO item (name) VALUES (?)", "a")
 
     assert caught.value.code == "SQLITE_CONSTRAINT_UNIQUE"
@@ -201,167 +186,6 @@ def test_size_is_what_is_used(desk: Desk) -> None:
     assert desk.sql.database_size > full + 50_000
     desk.sql.exec("DROP TABLE item")
     assert desk.sql.database_size == 4096
-
-
-# -- what is refused -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "why"),
-    [
-        ("BEGIN", "storage.transaction"),
-        ("begin immediate", "storage.transaction"),
-        ("COMMIT", "storage.transaction"),
-        ("END", "storage.transaction"),
-        ("ROLLBACK", "storage.transaction"),
-        ("SAVEPOINT kvnode", "storage.transaction"),
-        ("RELEASE kvnode", "storage.transaction"),
-        ("ROLLBACK TO kvnode", "storage.transaction"),
-        ("SELECT 1; COMMIT", "storage.transaction"),
-        ("ATTACH ':memory:' AS other", "one database"),
-        ("DETACH main", "one database"),
-        ("VACUUM", "one database"),
-        ("VACUUM INTO '/tmp/copy'", "one database"),
-        ("CREATE TEMP TABLE t (x)", "plain one"),
-        ("CREATE TEMP VIEW v AS SELECT 1", "plain one"),
-        ("PRAGMA journal_mode = WAL", "journal_mode"),
-        ("PRAGMA synchronous = OFF", "synchronous"),
-        ("PRAGMA locking_mode = NORMAL", "locking_mode"),
-        ("PRAGMA foreign_keys = OFF", "not set"),
-        ("PRAGMA page_size = 512", "not set"),
-        ("PRAGMA schema_version = 1", "not set"),
-        ("PRAGMA encoding = 'UTF-16'", "not set"),
-        ("PRAGMA writable_schema = ON", "writable_schema"),
-        ("PRAGMA auto_vacuum = FULL", "auto_vacuum"),
-        ("PRAGMA max_page_count = 1000000", "max_page_count"),
-        ("SELECT * FROM pragma_journal_mode", "journal_mode"),
-        ("SELECT load_extension('libm')", "extensions"),
-        ("CREATE VIRTUAL TABLE b USING rtree (a, b, c)", "fts5"),
-    ],
-)
-def test_statement_that_goes_round_the_log_is_refused(
-    desk: Desk, query: str, why: str
-) -> None:
-    """And what to do instead is told; also within a transaction."""
-    with pytest.raises(InvalidArgumentError, match=why):
-        desk.sql.exec(query)
-    with desk.sql.scope():
-        desk.sql.exec("DELETE FROM item")
-        with pytest.raises((InvalidArgumentError, SqlError)):
-            desk.sql.exec(query)
-        assert desk.rows("SELECT count(*) FROM item") == [(0,)]
-    assert desk.rows("PRAGMA integrity_check") == [("ok",)]
-
-
-def test_pragmas_that_ask_are_answered(desk: Desk) -> None:
-    """And the number that is a user's own is kept with the data."""
-    desk.sql.exec("PRAGMA user_version = 7")
-    desk.commit()
-    desk.start()
-
-    assert desk.rows("PRAGMA user_version") == [(7,)]
-    assert desk.rows("PRAGMA page_size") == [(4096,)]
-    columns = "SELECT name FROM pragma_table_info('item')"
-    assert desk.rows(columns) == [("id",), ("name",), ("price",)]
-
-
-def test_schema_cannot_be_written_to(desk: Desk) -> None:
-    """It would be damage."""
-    with pytest.raises(SqlError, match="may not be modified"):
-        desk.sql.exec("DELETE FROM sqlite_schema")
-
-
-# -- limits --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        f"SELECT '{'x' * 100_000}'",
-        "SELECT zeroblob(2200001)",
-        f"CREATE TABLE wide ({', '.join(f'c{n}' for n in range(101))})",
-        f"SELECT {', '.join('?' * 101)}",
-        f"SELECT 'x' LIKE '{'x' * 51}'",
-        f"SELECT {'(' * 101}1{')' * 101} + {'+'.join('1' * 101)}",
-        " UNION ".join(["SELECT 1"] * 6),
-        f"SELECT max({', '.join('1' * 128)})",
-    ],
-)
-def test_limits_are_those_of_cloudflare(desk: Desk, query: str) -> None:
-    """What is beyond them fails and does no harm."""
-    with pytest.raises(SqlError):
-        desk.sql.exec(query)
-
-    assert len(desk.rows("SELECT * FROM item")) == 3
-
-
-def test_row_of_two_megabytes_fits(desk: Desk) -> None:
-    """As it does there."""
-    desk.sql.exec("UPDATE item SET name = ? WHERE id = 1", "x" * 2_000_000)
-    desk.commit()
-    desk.start()
-
-    assert desk.rows("SELECT length(name) FROM item WHERE id = 1") == [(2_000_000,)]
-
-
-@pytest.mark.parametrize("query", [f"{ENDLESS} SELECT count(*) FROM n", "write"])
-def test_query_that_takes_too_long_is_ended(desk: Desk, query: str) -> None:
-    """Nobody else could do anything meanwhile; and nothing of it happens."""
-    if query == "write":
-        query = f"INSERT INTO item (name) {ENDLESS} SELECT x FROM n"
-    desk.tick = 0.1
-
-    with pytest.raises(SqlError, match=r"run for 0\.5 s") as caught:
-        desk.sql.exec(query)
-
-    assert caught.value.code == "SQLITE_INTERRUPT"
-    assert desk.now == pytest.approx(0.7)
-    assert desk.rows("SELECT count(*) FROM item") == [(3,)]
-
-
-def test_rows_of_a_query_are_limited(desk: Desk) -> None:
-    """They are in memory at once; what was written by the query is undone."""
-    many = f"{ENDLESS} SELECT zeroblob(1000000) FROM n LIMIT 20"
-    with pytest.raises(InvalidArgumentError, match="LIMIT"):
-        desk.sql.exec(many)
-    desk.sql.exec(f"INSERT INTO item (price) {ENDLESS} SELECT x FROM n LIMIT 20")
-
-    with pytest.raises(InvalidArgumentError, match="LIMIT"):
-        desk.sql.exec("DELETE FROM item RETURNING zeroblob(1000000)")
-
-    assert desk.rows("SELECT count(*) FROM item") == [(23,)]
-
-
-def test_query_may_not_change_more_than_fits_an_entry(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is told so, and the database is as it was."""
-    monkeypatch.setattr(page_file, "PAGES_MAX", 300)  # more than SQLite caches
-    large = "INSERT OR REPLACE INTO big VALUES (1, hex(randomblob(?)))"
-    desk.sql.exec(f"CREATE TABLE big (id INTEGER PRIMARY KEY, body); {large}", 500_000)
-    desk.commit()
-    staged = desk.rows("SELECT * FROM big")
-    for query in (large, f"DELETE FROM item; {large}"):
-        with pytest.raises(InvalidArgumentError, match="change in one step"):
-            desk.sql.exec(query, 700_000)
-        assert desk.rows("SELECT * FROM big") == staged
-        assert desk.rows("PRAGMA integrity_check") == [("ok",)]
-    assert desk.rows("SELECT count(*) FROM item") == [(3,)]
-    assert not desk.overlay.is_staging
-
-
-def test_database_may_not_grow_without_end(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is told so, and goes on as it was."""
-    settings = [*connection._SETTINGS[:-1], "max_page_count = 100"]
-    monkeypatch.setattr(connection, "_SETTINGS", settings)
-    desk.sql.rest()
-
-    with pytest.raises(SqlError, match="as many as it may"):
-        desk.sql.exec("UPDATE item SET name = zeroblob(400000) WHERE id = 1")
-
-    assert desk.rows("SELECT name FROM item WHERE id = 1") == [("a",)]
 
 
 # -- what goes wrong -------------------------------------------------------------------
