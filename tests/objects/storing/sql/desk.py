@@ -36,6 +36,8 @@ class Desk:
     def start(self) -> None:
         """Begin with what the state shows: nothing that was staged is left."""
         self.overlay = Overlay(self.state)
+        if hasattr(self, "sql"):
+            self.sql.rest()
         self.sql = ObjectSql(
             self.overlay,
             BODY,

@@ -211,10 +211,24 @@ def test_state_that_cannot_be_read_is_told_as_it_is(
     def get(_self: DictState, _key: bytes) -> bytes:
         raise gone
 
-    with monkeypatch.context() as patch:
-        patch.setattr(DictState, "get", get)
-        with pytest.raises(UnavailableError, match="the disk is gone"):
-            desk.sql.exec("SELECT * FROM item")
+    def fail() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(DictState, "get", get)
+            with pytest.raises(UnavailableError, match="the disk is gone"):
+                desk.sql.exec("SELECT * FROM item")
+
+    def fail_in_scope() -> None:
+        with desk.sql.scope():
+            desk.sql.exec("PRAGMA user_version = 7")
+            fail()
+
+    fail()
+    desk.sql.exec("SELECT 1")
+    fail()
+    assert len(desk.databases) == 0
+    with pytest.raises(SqlError, match="undone as a whole"):
+        fail_in_scope()
+    assert desk.rows("PRAGMA user_version") == [(0,)]
     assert len(desk.rows("SELECT * FROM item")) == 3
 
 

@@ -1,7 +1,7 @@
 """A page file shows what a plain file would, and what it says of changes is so."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvnode.core.objects.map_change import (
@@ -41,6 +41,16 @@ def shown(pages: PageFile) -> list[bytes]:
 
 
 @given(STEPS)
+@example([("write", 1, 1), ("take", 0, 0), ("resize", 1, 0), ("take", 0, 0)])
+@example(
+    [
+        ("resize", 1, 0),
+        ("take", 0, 0),
+        ("resize", 0, 0),
+        ("resize", 1, 0),
+        ("take", 0, 0),
+    ]
+)
 def test_page_file_agrees_with_a_list(steps: list[tuple[str, int, int]]) -> None:
     """Also after it was opened anew, with what was taken and nothing else."""
     state = DictState()

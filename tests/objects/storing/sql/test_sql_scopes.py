@@ -148,6 +148,23 @@ def test_scope_may_not_change_more_than_fits_an_entry(
         assert desk.rows("PRAGMA integrity_check") == [("ok",)]
 
 
+def test_scope_in_which_there_was_no_room_goes_on_no_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite undoes all of it when it cannot write."""
+    monkeypatch.setattr("kvnode.objects.storing.sql.page_file.PAGES_MAX", 100)
+
+    def go_on() -> None:
+        with desk.sql.scope():
+            desk.sql.exec("DELETE FROM item WHERE id = 1")
+            with pytest.raises(InvalidArgumentError, match="one step"):
+                desk.sql.exec("INSERT INTO item (price) VALUES (zeroblob(2000000))")
+
+    with pytest.raises(SqlError, match="undone as a whole"):
+        go_on()
+    assert desk.rows(COUNT) == [(3,)]
+
+
 def test_scope_that_is_refused_leaves_nothing(desk: Desk) -> None:
     """The pages that SQLite has of it are forgotten."""
     desk.refusal = OverloadedError("too much waits")

@@ -65,7 +65,10 @@ def test_pragmas_that_ask_are_answered(desk: Desk) -> None:
     assert desk.rows(columns) == [("id",), ("name",), ("price",)]
 
 
-def test_schema_cannot_be_written_to(desk: Desk) -> None:
+@pytest.mark.parametrize("table", ["sqlite_schema", "note_data"])
+def test_tables_that_hold_others_cannot_be_written_to(desk: Desk, table: str) -> None:
     """It would be damage."""
+    desk.sql.exec("CREATE VIRTUAL TABLE note USING fts5 (body)")
+
     with pytest.raises(SqlError, match="may not be modified"):
-        desk.sql.exec("DELETE FROM sqlite_schema")
+        desk.sql.exec(f"DELETE FROM {table}")
