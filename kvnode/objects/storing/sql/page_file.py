@@ -110,6 +110,8 @@ class PageFile:
 
     def changes(self) -> list[Change]:
         """Return what makes what lies below show the same as this file."""
+        if not self.is_changed:
+            return []
         rows = dict(self._written)
         if self.count and self._is_resized:
             last = self.count - 1

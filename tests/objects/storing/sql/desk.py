@@ -31,14 +31,17 @@ class Desk:
         self.refusal: KvError | None = None
         self.now, self.tick = 0.0, 0.0
         self.databases = OpenDatabases()
-        self.start()
+        self.overlay = Overlay(self.state)
+        self.sql = self._made()
 
     def start(self) -> None:
         """Begin with what the state shows: nothing that was staged is left."""
+        self.sql.rest()
         self.overlay = Overlay(self.state)
-        if hasattr(self, "sql"):
-            self.sql.rest()
-        self.sql = ObjectSql(
+        self.sql = self._made()
+
+    def _made(self) -> ObjectSql:
+        return ObjectSql(
             self.overlay,
             BODY,
             stage=self.stage,
