@@ -39,6 +39,20 @@ def test_row_of_two_megabytes_fits(desk: Desk) -> None:
     assert desk.rows("SELECT length(name) FROM item WHERE id = 1") == [(2_000_000,)]
 
 
+def test_what_does_not_fit_a_cache_needs_no_other_file(desk: Desk) -> None:
+    """What is sorted, and what may have to be undone, is in memory."""
+    rows = f"{ENDLESS} SELECT x, hex(randomblob(2000)) AS hex FROM n LIMIT 500"
+    with desk.sql.scope():
+        desk.sql.exec(f"CREATE TABLE big AS {rows}")
+        desk.sql.exec("CREATE UNIQUE INDEX once ON big (x)")
+        with pytest.raises(SqlError, match="UNIQUE"):
+            desk.sql.exec("UPDATE big SET x = x % 499, hex = hex || 'x'")
+    ordered = "SELECT max(x) FROM (SELECT x FROM big ORDER BY random(), hex LIMIT 500)"
+
+    assert desk.rows(ordered) == [(500,)]
+    assert desk.rows("PRAGMA integrity_check") == [("ok",)]
+
+
 @pytest.mark.parametrize("query", [f"{ENDLESS} SELECT count(*) FROM n", "write"])
 def test_query_that_takes_too_long_is_ended(desk: Desk, query: str) -> None:
     """Nobody else could do anything meanwhile; and nothing of it happens."""

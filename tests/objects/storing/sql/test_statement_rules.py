@@ -72,3 +72,31 @@ def test_tables_that_hold_others_cannot_be_written_to(desk: Desk, table: str) ->
 
     with pytest.raises(SqlError, match="may not be modified"):
         desk.sql.exec(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "CREATE TABLE copy AS SELECT * FROM item; DROP TABLE copy",
+        "ALTER TABLE item RENAME COLUMN price TO cost",
+        "ALTER TABLE item RENAME TO article",
+        "ALTER TABLE item ADD COLUMN twice AS (price * 2)",
+        "ALTER TABLE item DROP COLUMN price",
+        "CREATE TABLE pair (a INT, b INT, PRIMARY KEY (a, b)) WITHOUT ROWID, STRICT",
+        "CREATE VIEW cheap AS SELECT * FROM item WHERE price < 2",
+        "ANALYZE; PRAGMA optimize; REINDEX",
+        "SELECT json_extract('{\"a\": [1]}', '$.a[0]'), unixepoch(), random()",
+        "SELECT name, row_number() OVER (ORDER BY price) FROM item",
+        "EXPLAIN QUERY PLAN SELECT * FROM item",
+        "PRAGMA defer_foreign_keys = ON; PRAGMA foreign_key_check",
+    ],
+)
+def test_what_stays_in_the_file_runs(desk: Desk, query: str) -> None:
+    """And is there when the database is opened anew."""
+    desk.sql.exec(query)
+    schema = desk.rows("SELECT * FROM sqlite_schema")
+    desk.commit()
+    desk.start()
+
+    assert desk.rows("SELECT * FROM sqlite_schema") == schema
+    assert desk.rows("PRAGMA integrity_check") == [("ok",)]
