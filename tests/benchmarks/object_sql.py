@@ -6,8 +6,9 @@ What a query of an object takes, beside a plain SQLite database in memory.
 Processor time of the fastest of some rounds, since other programs only ever add to it.
 Both run one statement at a time, each a transaction of its own; ours makes an entry of
 the log after each and applies it to a map in memory, so neither disks nor networks are
-in it.  The budget is 50 us for a small query: a call of an object takes ten times that,
-so that SQL is as good as keys.  Log bytes are those of one entry, after some thousand.
+in it.  The budget is 100 us for a small query: a call of an object takes about ten
+times that, so that SQL is as good as keys.  Log bytes are those of one entry, after
+some thousand.
 """
 
 import sqlite3

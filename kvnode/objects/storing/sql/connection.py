@@ -138,6 +138,7 @@ class SqlConnection:
         Raises:
             KvError: See `run`.
         """
+        self._rearm()
         self._rules.is_ours = True
         try:
             # Kept, it would be found again by an object's statement of that text.
@@ -146,6 +147,11 @@ class SqlConnection:
             raise self._told(error) from error
         finally:
             self._rules.is_ours = False
+
+    def _rearm(self) -> None:
+        """Give what runs next all of its time, and forget why something else failed."""
+        self._rules.refusal, self._is_late = "", False
+        self._deadline = self._clock() + QUERY_SECONDS_MAX
 
     def run(self, query: str, bindings: tuple[SqlValue, ...]) -> SqlCursor:
         """
@@ -157,9 +163,8 @@ class SqlConnection:
             CorruptRecordError: The database is damaged.
             KvError: The pages cannot be read.
         """
-        self._rules.refusal, self._answer, self._scanned = "", None, 0
-        self._has_bound = self._is_late = False
-        self._deadline = self._clock() + QUERY_SECONDS_MAX
+        self._rearm()
+        self._answer, self._scanned, self._has_bound = None, 0, False
         written = self._made.total_changes()
         try:
             self._read_all(self._made.execute(query, bindings))

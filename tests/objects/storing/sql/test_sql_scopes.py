@@ -148,6 +148,22 @@ def test_scope_may_not_change_more_than_fits_an_entry(
         assert desk.rows("PRAGMA integrity_check") == [("ok",)]
 
 
+def test_scope_that_breaks_a_deferred_key_is_told_so_at_its_end(desk: Desk) -> None:
+    """Whatever else was refused within it; nothing of it is stored."""
+    desk.sql.exec("CREATE TABLE part (item INTEGER REFERENCES item (id))")
+
+    def break_it() -> None:
+        with desk.sql.scope():
+            desk.sql.exec("PRAGMA defer_foreign_keys = ON")
+            desk.sql.exec("INSERT INTO part VALUES (9)")
+            with pytest.raises(InvalidArgumentError, match="not for exec"):
+                desk.sql.exec("BEGIN")
+
+    with pytest.raises(SqlError, match="FOREIGN KEY"):
+        break_it()
+    assert desk.rows("SELECT * FROM part") == []
+
+
 def test_scope_in_which_there_was_no_room_goes_on_no_more(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
