@@ -63,7 +63,9 @@ def on_a_lane(main: Main) -> None:
 
 def question(number: int) -> bytes:
     """Return a frame that can be told from others."""
-    return pb.ShardFrame(questions=[pb.VoterQuestion(number=number)]).SerializeToString()
+    return pb.ShardFrame(
+        questions=[pb.VoterQuestion(number=number)]
+    ).SerializeToString()
 
 
 async def settled() -> None:
@@ -208,3 +210,46 @@ def test_hello_frame_holds_a_hello_alone() -> None:
     """It is the first of a stream, and is not joined with what is said later."""
     hello = pb.ShardHello(cluster="c", name="n")
     assert pb.ShardFrame.FromString(hello_frame(hello)) == pb.ShardFrame(hello=hello)
+
+
+def test_closed_lane_ends_after_the_write_under_way() -> None:
+    """What waits is lost, however far it has to go, and what comes later, too."""
+
+    async def whole(_cluster: object) -> None:
+        for delay_ms in (0, 60_000):
+            conditions = Conditions()
+            lane, wire = Lane(conditions), Wire()
+            pump = asyncio.create_task(lane.pump(wire.write))
+            wire.flowing.clear()
+            lane.send(question(0))
+            await settled()
+            conditions.delay_ms = delay_ms
+            lane.send(question(1))
+            lane.close()
+            lane.send(question(2))
+            await settled()
+            assert not pump.done()
+            wire.flowing.set()
+            async with asyncio.timeout(1):
+                await pump
+            assert wire.numbers == [[0]]
+
+    run_simulated(whole)
+
+
+def test_lane_that_waits_ends_as_soon_as_it_is_closed() -> None:
+    """For something to send, or for what is sent to have come a long way."""
+
+    async def whole(_cluster: object) -> None:
+        for count in (0, 1):
+            lane, wire = Lane(Conditions(delay_ms=60_000)), Wire()
+            pump = asyncio.create_task(lane.pump(wire.write))
+            for number in range(count):
+                lane.send(question(number))
+            await settled()
+            lane.close()
+            async with asyncio.timeout(1):
+                await pump
+            assert wire.written == []
+
+    run_simulated(whole)

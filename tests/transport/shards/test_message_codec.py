@@ -1,4 +1,4 @@
-"""Messages of shards come out as they went in; what no correct peer sends is refused."""
+"""Messages of shards come out as they went in; what no peer may send is refused."""
 
 from typing import get_args
 
