@@ -33,6 +33,7 @@ class RemotePeers:
         self._own = own
         self._mesh = mesh
         self._dispatchers: dict[str, ObjectDispatcher] = {}
+        self._is_closed = False
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Send *message*; it may be lost."""
@@ -55,6 +56,9 @@ class RemotePeers:
 
     async def call(self, node: str, call: Call) -> Value:
         """Let *node* do a call; see the port."""
+        if self._is_closed:
+            msg = "this node has stopped: ask another"
+            raise UnavailableError(msg)
         met = self._mesh.nodes.get(node)
         if met is None:
             msg = f"there is no connection to {node}, which leads"
@@ -75,7 +79,8 @@ class RemotePeers:
             raise PeerProtocolError(msg) from error
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections; calls under way fail."""
+        self._is_closed = True
         for dispatcher in self._dispatchers.values():
             await dispatcher.close()
         self._dispatchers.clear()
