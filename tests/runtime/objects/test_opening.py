@@ -11,6 +11,7 @@ from kvnode.errors import CorruptRecordError, KvError, RejectedError
 from kvnode.objects import DurableObject
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
+from kvnode.runtime.objects import opening
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.opening import (
     AUTHORITY_FILE,
@@ -156,6 +157,27 @@ async def test_failure_of_whoever_meets_others_leaves_nothing_open(
         with pytest.raises(OSError, match="no road"):
             open_among(site(tmp_path), ("a",), meet)
     await among(tmp_path, "a").close()
+
+
+async def test_failure_of_what_is_opened_last_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shards are read when all files are open, and one may be damaged."""
+
+    def damaged(*_parts: object, **_others: object) -> Objects:
+        msg = "a record is damaged"
+        raise CorruptRecordError(msg)
+
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "Objects", damaged)
+        for _ in range(2):
+            with pytest.raises(CorruptRecordError, match="a record is damaged"):
+                open_alone(site(alone))
+            with pytest.raises(CorruptRecordError, match="a record is damaged"):
+                among(together, "a")
+    await open_alone(site(alone)).close()
+    await among(together, "a").close()
 
 
 async def test_files_that_are_in_use_are_refused(tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_call_waits_while_nobody_leads() -> None:
         assert not calling.done()
         site.objects.leads_here = True
         assert await calling == "here"
+        assert site.authority.times == []  # a replica finds out by itself
 
     on_a_site(main)
 

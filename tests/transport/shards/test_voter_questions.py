@@ -127,6 +127,18 @@ async def test_question_over_a_cut_road_has_no_answer(pair: Pair) -> None:
     assert await a.ask(b) == standing(b.own.replica)
 
 
+async def test_answer_that_comes_over_a_cut_road_is_lost(pair: Pair) -> None:
+    """Though it had left before the road was cut."""
+    a, b = pair
+    b.door.clear()
+    asking = asyncio.create_task(a.ask(b, 0.1))
+    await until(lambda: bool(b.asked))
+    a.conditions["b"].blocked = True
+    b.door.set()
+    with pytest.raises(IndeterminateError, match="in time"):
+        await asking
+
+
 async def test_stream_that_is_lost_takes_the_answers_with_it(
     site: MeshSite, pair: Pair
 ) -> None:
