@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Self
 
 import grpc
 import grpc.aio
@@ -34,6 +35,23 @@ def standing(replica: ReplicaId) -> Standing:
     )
 
 
+class Share(float):
+    """A drawn part of a pause; keeps the pauses of which it is taken."""
+
+    def __new__(cls, value: float, pauses: list[float]) -> Self:
+        """Draw *value*."""
+        share = super().__new__(cls, value)
+        share.pauses = pauses
+        return share
+
+    pauses: list[float]
+
+    def __rmul__(self, pause: float) -> float:
+        """Return the part of *pause*."""
+        self.pauses.append(pause)
+        return pause * float(self)
+
+
 class MeshNode:
     """
     A mesh with its server; it keeps what is reported to it.
@@ -44,7 +62,7 @@ class MeshNode:
         asked: What its voter was asked.
         door: Its voter answers once that is open.
         failure: What its voter raises instead.
-        drawn: How often it has drawn how long to wait.
+        pauses: How long it has waited at most before it dialed again, each time.
     """
 
     def __init__(
@@ -58,7 +76,7 @@ class MeshNode:
         self.door = asyncio.Event()
         self.door.set()
         self.failure: Exception | None = None
-        self.drawn = 0
+        self.pauses: list[float] = []
         self.conditions: dict[str, Conditions] = defaultdict(Conditions)
         self.mesh = ShardMesh(
             self.own,
@@ -72,8 +90,12 @@ class MeshNode:
 
     def uniform(self, low: float, high: float) -> float:
         """Return the middle."""
-        self.drawn += 1
-        return (low + high) / 2
+        return Share((low + high) / 2, self.pauses)
+
+    @property
+    def drawn(self) -> int:
+        """Return how often it has drawn how long to wait."""
+        return len(self.pauses)
 
     def receive(self, sender: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Keep a message."""

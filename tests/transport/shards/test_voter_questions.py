@@ -1,7 +1,6 @@
 """Questions to voters over real streams: answers, each kind of error, and silence."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -30,21 +29,10 @@ from tests.transport.shards.mesh_nodes import (
     INQUIRE,
     MeshNode,
     MeshSite,
-    mesh_site,
     standing,
 )
 
 Pair = tuple[MeshNode, MeshNode]
-
-
-@pytest.fixture
-async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MeshSite]:
-    """Start nodes that dial again quickly; all are ended in the end."""
-    monkeypatch.setattr(mesh_module, "REDIAL_SECONDS_MIN", 0.01)
-    monkeypatch.setattr(mesh_module, "REDIAL_SECONDS_MAX", 0.05)
-    monkeypatch.setattr(mesh_module, "LOOK_SECONDS", 0.01)
-    async with mesh_site() as site:
-        yield site
 
 
 @pytest.fixture
