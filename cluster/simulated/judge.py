@@ -22,7 +22,9 @@ function; the rest it judges by comparison:
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
 starts over (G2b) is another replica's from then on: of what it drops there may be no
-other copy.
+other copy.  Its clock says until the end what it had, which tells the fate of each
+entry, and is no claim: whoever opens a marked store replaces it before a node runs on
+it (kvnode.runtime.start_over), and that may die with half of the entries gone.
 
 A flipped bit may take what nobody else has.  So when a damaged record has been
 replaced, the node may cover less, and hold an older entry; and of what is on no
@@ -176,7 +178,10 @@ class Judge:
                 site.uncovered[key] = None
                 self._note_own(name, site.replica, key, entry)
             self._judge_index(name, view)
-        self._judge_coverage(name, site, _claimed(state))
+        if state.start_over is None:
+            self._judge_coverage(name, site, _claimed(state))
+        else:
+            site.clock = _claimed(state)  # what it had: it may have dropped some
         self._judge_uncovered(site)
         kept = disk.durability is Durability.FSYNC
         if kept and before is not None and before.replica == site.replica:

@@ -7,6 +7,7 @@ import pytest
 from cluster.simulated.cluster import SimulatedCluster
 from kvnode.core.versions.roster import Standing
 from kvnode.errors import KvError, UnavailableError
+from kvnode.runtime import start_over
 from tests.cluster.simulated.forgetting import (
     fill,
     forgetful,
@@ -211,6 +212,37 @@ def test_replica_that_goes_on_after_its_removal_is_seen(
         return cluster.unrest()
 
     assert forgetful(main) == "c goes on and is no member (G3)"
+
+
+def test_store_that_dies_while_it_starts_over_goes_on_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Half of its entries are gone, and its clock still says what it had: no claim.
+
+    Found by document under mixed,member-churn, seed 802453: it was taken for one (I1).
+    """
+    monkeypatch.setattr(start_over, "ENTRIES_PER_SLICE", 10)
+    keys = [f"key-{n}" for n in range(100)]
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", keys)
+        await rested(cluster)
+        await cluster.remove_member("c")
+        await asyncio.sleep(1)
+        await cluster.start("c")
+        while len(held(cluster, "c")) == len(keys):  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        await cluster.kill("c")
+        assert cluster.node("c").disk.state().start_over is not None
+        assert held(cluster, "c")
+
+        await cluster.start("c")
+        await rested(cluster)
+
+        assert held(cluster, "c") == held(cluster, "a")
+
+    forgetful(main)
 
 
 def test_later_stamp_wins_over_a_deletion_at_the_other_side_of_a_cut() -> None:

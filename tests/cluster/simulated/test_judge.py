@@ -16,7 +16,7 @@ from kvnode.core.versions.store_view import (
     Write,
 )
 from kvnode.storage.durability import Durability
-from kvnode.types import Dot, HlcTimestamp
+from kvnode.types import Dot, HlcTimestamp, ReplicaId
 from tests.core.replication.entries import B, C, at, register
 
 KEY = at(b"k")
@@ -74,3 +74,49 @@ def test_judge_sees_what_is_dropped_and_was_only_here(
     [complaint] = complaints(clock, filling)
 
     assert complaint.startswith("rescued: ")
+
+
+class Cluster:
+    """Disks, and a judge that sees all that is committed to them."""
+
+    def __init__(self) -> None:
+        self.judge = Judge(lambda: 0.0)
+        self.disks: dict[str, Disk] = {}
+
+    def replica(self, name: str) -> ReplicaId:
+        """Return who *name* is; its disk is made if there is none."""
+        if name not in self.disks:
+            chance = Chance(len(self.disks))  # another identity for each
+            disk = self.disks[name] = Disk(name, chance, Durability.FSYNC)
+            disk.open()
+            self.judge.opened(name, disk)
+            disk.on_applied = lambda commit: self.judge.applied(name, commit)
+        return self.disks[name].state().replica
+
+    def commit(self, name: str, state: DurableState, *writes: Write) -> None:
+        """Make *state* and *writes* durable at *name*."""
+        apply = self.disks[name].apply(Commit(state, writes))
+        VirtualLoop(Chance(0)).run_until_complete(apply)  # type: ignore[abstract]
+
+    def complaints(self, rule: str) -> list[str]:
+        """Return what the judge has said of *rule*."""
+        return [v for v in self.judge.violations() if v.startswith(f"{rule}: ")]
+
+
+@pytest.mark.parametrize("mark", [None, MARK])
+def test_opened_store_lacks_what_it_covers_only_while_it_starts_over(
+    mark: StartOver | None,
+) -> None:
+    """I1: the clock of a marked store tells what it had, and nobody is told of it."""
+    cluster = Cluster()
+    origin, other = cluster.replica("origin"), cluster.replica("other")
+    entry = register(Dot(origin, 1))
+    put, clock = Write(KEY, entry, None), VersionVector.of({origin: 1})
+    cluster.commit("origin", DurableState(origin, clock, seq=1), put)
+    cluster.commit("other", DurableState(other, clock), put)
+    state = DurableState(other, clock, start_over=mark)
+
+    cluster.commit("other", state, Write(KEY, None, entry.version))
+    cluster.judge.opened("other", cluster.disks["other"])
+
+    assert bool(cluster.complaints("I1")) == (mark is None)
