@@ -176,7 +176,7 @@ class SimulatedCluster:
             raise ValueError(msg)
         self._make(name, {"seeds": (peer_address(self.node(seed).name),)})
         self.names = (*self.names, name)
-        self._begins(name, self.node(name).disk.state().replica)
+        self._begins(name)
         await self.start(name)
 
     async def remove_member(self, name: str) -> bool:
@@ -271,21 +271,23 @@ class SimulatedCluster:
             return False
         await self.kill(name)
         disk.restore_backup()
-        self._begins(name, disk.state().replica)
+        replica = disk.state().replica
+        self._identities[name][replica] = None
+        self._judge.may_start_over(replica)
         await self.start(name)
         return True
 
-    def _begins(self, name: str, replica: ReplicaId) -> None:
-        """Note that node *name* is a replica that nobody has met."""
+    def _begins(self, name: str) -> None:
+        """Note that node *name* is an empty replica that nobody has met."""
+        replica = self.node(name).disk.state().replica
         self._identities[name][replica] = None
-        self._judge.may_start_over(replica)
+        self._judge.is_empty(replica)
 
     async def wipe(self, name: str) -> None:
         """End *name*, delete all it has stored, and start it by its old name."""
         await self.kill(name)
-        disk = self.node(name).disk
-        disk.wipe()
-        self._begins(name, disk.state().replica)
+        self.node(name).disk.wipe()
+        self._begins(name)
         await self.start(name)
 
     # -- attacks --------------------------------------------------------------

@@ -26,6 +26,10 @@ other copy.  Its clock says until the end what it had, which tells the fate of e
 entry, and is no claim: whoever opens a marked store replaces it before a node runs on
 it (kvnode.runtime.start_over), and that may die with half of the entries gone.
 
+The new replica is a member again when somebody lets it in (D10), but not by the word
+of one that is none itself, such as who was removed and has not heard of it, or was
+filled by that one: the others forget without them, and so without whom they fill.
+
 A flipped bit may take what nobody else has.  So when a damaged record has been
 replaced, the node may cover less, and hold an older entry; and of what is on no
 disk any more anybody may claim what he likes.
@@ -144,6 +148,8 @@ class Judge:
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
         self._strangers: set[ReplicaId] = set()
+        self._outsiders: set[ReplicaId] = set()  # strangers whose word counts nowhere
+        self._newcomers: set[ReplicaId] = set()  # let in by nobody yet
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -157,6 +163,13 @@ class Judge:
     def may_start_over(self, replica: ReplicaId) -> None:
         """Note that the others forget without *replica*: it is new, or was removed."""
         self._strangers.add(replica)
+        self._outsiders.add(replica)
+        self._newcomers.discard(replica)
+
+    def is_empty(self, replica: ReplicaId) -> None:
+        """Note that *replica* is new and has nothing: it may be let in."""
+        self.may_start_over(replica)
+        self._newcomers.add(replica)
 
     def flipped(self, name: str, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: what it held may be lost."""
@@ -223,6 +236,8 @@ class Judge:
         site.replica = state.replica  # in relaxed mode it may have taken a new one
         if began_again and state.filling is not None:
             site.clock = EMPTY
+            self._newcomers.add(state.replica)
+        self._note_let_in(state)
         clock = _claimed(state)
         if site.disk.mended:
             self._judge_uncovering(name, site, clock)
@@ -261,6 +276,19 @@ class Judge:
         lasting = site.disk.durability is Durability.FSYNC and not self._damaged
         if counted and lasting:
             self.complain("member", f"{name} must start over, and was a member")
+
+    def _note_let_in(self, state: DurableState) -> None:
+        """Note which newcomers *state* lets in: an outsider's are strangers, too."""
+        if state.filling is not None:
+            return  # it fills nobody, and takes in whoever says hello
+        known = {r for r in self._newcomers if state.roster.counts(r)}
+        let_in = known - {state.replica}
+        self._newcomers -= let_in
+        if state.replica in self._outsiders:
+            self._strangers |= let_in
+            self._outsiders |= let_in
+        else:
+            self._outsiders -= let_in
 
     def _judge_dropping(
         self, name: str, site: _Site, state: DurableState, key: EntryKey

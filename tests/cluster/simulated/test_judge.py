@@ -1,5 +1,7 @@
 """What the judge of every commit takes for a broken rule, and what not."""
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.simulated.chance import Chance
@@ -8,6 +10,7 @@ from cluster.simulated.judge import Judge
 from cluster.simulated.loop import VirtualLoop
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import (
     Commit,
     DurableState,
@@ -98,6 +101,25 @@ class Cluster:
         apply = self.disks[name].apply(Commit(state, writes))
         VirtualLoop(Chance(0)).run_until_complete(apply)  # type: ignore[abstract]
 
+    def let_in(self, name: str, who: str, *, filling: Filling | None = None) -> None:
+        """Have *name*, which may be being filled, take *who* for a member."""
+        roster = Roster((Member(self.replica(who), who),))
+        state = DurableState(self.replica(name), roster=roster, filling=filling)
+        self.commit(name, state)
+
+    def mark(self, name: str) -> None:
+        """Have *name* be told to start over."""
+        self.commit(name, DurableState(self.replica(name), start_over=MARK))
+
+    def start_over(self, name: str, fresh: ReplicaId) -> None:
+        """Have *name*, which may do so, start over as *fresh*, and be filled."""
+        self.judge.may_start_over(self.replica(name))
+        self.mark(name)
+        roster = Roster((Member(fresh, name),))
+        state = DurableState(fresh, roster=roster, filling=Filling())
+        self.commit(name, state)
+        self.commit(name, replace(state, filling=None))
+
     def complaints(self, rule: str) -> list[str]:
         """Return what the judge has said of *rule*."""
         return [v for v in self.judge.violations() if v.startswith(f"{rule}: ")]
@@ -120,3 +142,88 @@ def test_opened_store_lacks_what_it_covers_only_while_it_starts_over(
     cluster.judge.opened("other", cluster.disks["other"])
 
     assert bool(cluster.complaints("I1")) == (mark is None)
+
+
+@pytest.mark.parametrize(
+    "who", ["nobody", "a member", "an outsider being filled", "an outsider elsewhere"]
+)
+def test_replica_that_has_started_over_must_not_again(who: str) -> None:
+    """G1, D10: whoever fills it lets it in, and nothing is forgotten without it."""
+    cluster = Cluster()
+    cluster.start_over("node", ReplicaId(7))
+    if who.startswith("an outsider"):
+        cluster.judge.may_start_over(cluster.replica("outsider"))
+    if who == "a member":
+        cluster.let_in("member", "node")
+    elif who == "an outsider being filled":
+        cluster.let_in("outsider", "node", filling=Filling())
+    elif who == "an outsider elsewhere":
+        cluster.let_in("outsider", "member")
+
+    cluster.mark("node")
+
+    assert cluster.complaints("member")
+
+
+def test_replica_that_an_outsider_let_in_may_start_over_again() -> None:
+    """Nobody waits for a member of which a removed node alone has heard."""
+    cluster = Cluster()
+    cluster.start_over("node", ReplicaId(7))
+    cluster.judge.may_start_over(cluster.replica("outsider"))
+    cluster.let_in("outsider", "node")
+    cluster.let_in("member", "node")
+
+    cluster.mark("node")
+
+    assert not cluster.complaints("member")
+
+
+@pytest.mark.parametrize("between", ["started over", "empty"])
+def test_whom_an_outsider_let_in_makes_nobody_a_member(between: str) -> None:
+    """What it was filled with is from before the floor, and so is what it fills."""
+    cluster = Cluster()
+    cluster.judge.may_start_over(cluster.replica("outsider"))
+    if between == "empty":
+        cluster.judge.is_empty(cluster.replica("between"))
+    else:
+        cluster.start_over("between", ReplicaId(7))
+    cluster.start_over("node", ReplicaId(8))
+    cluster.let_in("outsider", "between")
+    cluster.let_in("member", "between")
+    cluster.let_in("between", "node")
+
+    cluster.mark("node")
+
+    assert not cluster.complaints("member")
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_empty_replica_that_a_member_let_in_is_one(*, removed: bool) -> None:
+    """It lets others in, until it is removed; whether it was filled nobody can see."""
+    cluster = Cluster()
+    cluster.judge.is_empty(cluster.replica("new"))
+    if removed:
+        cluster.judge.may_start_over(cluster.replica("new"))
+    cluster.start_over("node", ReplicaId(7))
+    cluster.let_in("member", "new")
+    cluster.let_in("new", "node")
+
+    cluster.mark("new")
+    assert not cluster.complaints("member")
+    cluster.mark("node")
+
+    assert bool(cluster.complaints("member")) == (not removed)
+
+
+def test_removed_member_is_an_outsider_again() -> None:
+    """Whom it lets in before it hears of it, nobody else has heard of."""
+    cluster = Cluster()
+    cluster.judge.is_empty(cluster.replica("new"))
+    cluster.let_in("member", "new")
+    cluster.judge.may_start_over(cluster.replica("new"))
+    cluster.start_over("node", ReplicaId(7))
+    cluster.let_in("new", "node")
+
+    cluster.mark("node")
+
+    assert not cluster.complaints("member")
