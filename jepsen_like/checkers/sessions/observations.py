@@ -19,6 +19,10 @@ Reads that are not placed:
   session did later.  That no guarantee of sessions speaks of it does not make it
   right.
 
+A write is *lost* if it was asked of a node that may have lost its store since
+(jepsen_like.checkers.losses), and nobody found it at a node that has not.  It counts
+as one that may not have happened: nobody need be shown it, whoever wrote or read it.
+
 A value that was written and then expired by itself would look deleted; such histories
 are not for these checkers.
 """
@@ -29,6 +33,7 @@ from enum import Enum
 from itertools import chain, islice
 from typing import NamedTuple, TypeAlias
 
+from jepsen_like.checkers.losses import Losses
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Key, Operation, Outcome, Value
 
@@ -71,6 +76,7 @@ class Write:
         position: Its place among what its process did.
         acknowledged: Its process was told that it happened.
         rank: Where the store puts it; None if nothing shows that.
+        lost: It may have gone with the store of the node that took it.
     """
 
     operation: Operation
@@ -80,6 +86,7 @@ class Write:
     position: int
     acknowledged: bool
     rank: int | None
+    lost: bool = False
 
 
 class Event(NamedTuple):
@@ -195,7 +202,18 @@ class _Observer:
                 whole = event._replace(ceiling=ceilings.get(event.key))
             found.events.append(whole)
             found.sessions.setdefault(event.process, []).append(whole)
+        self._note_lost()
         return found
+
+    def _note_lost(self) -> None:
+        losses = Losses(self._history)
+        kept = {
+            event.source
+            for event in self._found.events
+            if not losses.may_have_taken(event.operation)
+        }
+        for number, write in enumerate(self._found.writes):
+            write.lost = number not in kept and losses.may_have_taken(write.operation)
 
     def _event(self, operation: Operation, write: int | None) -> Event:
         position = self._places.get(operation.process, 0)

@@ -1,9 +1,11 @@
 """Session guarantees on histories by hand, and how broken ones are explained."""
 
+from collections.abc import Callable
+
 import pytest
 
 from jepsen_like.checkers.sessions import GUARANTEES, check
-from jepsen_like.history.history import History
+from jepsen_like.history.history import FaultSpan, History
 from jepsen_like.history.operation import Operation, Outcome
 from jepsen_like.verdict import Judgement, Verdict
 from tests.jepsen_like.checkers.sessions.histories import (
@@ -129,6 +131,46 @@ def test_unanswered_write_need_not_be_seen() -> None:
     assert broken(of_operations([first, pending, shown, missed])) == {
         "monotonic-writes"
     }
+
+
+def _place(one: Operation) -> int | None:
+    value = one.argument if one.f == "write" else one.result
+    assert isinstance(value, int | None)
+    return value
+
+
+@pytest.mark.parametrize("order_of", [None, _place], ids=["no order", "order shown"])
+@pytest.mark.parametrize(
+    ("judged", "missed"),
+    [
+        (OWN_WRITE_MISSED, "read-your-writes"),
+        (WENT_BACK, "monotonic-reads"),
+        (SECOND_WITHOUT_FIRST, "monotonic-writes"),
+        (EFFECT_WITHOUT_CAUSE, "writes-follow-reads"),
+    ],
+)
+def test_write_may_be_gone_with_the_only_store_that_had_it(
+    judged: History, missed: str, order_of: Callable[[Operation], int | None] | None
+) -> None:
+    """But not one that another node has shown, nor one made afterwards."""
+    taken = {0: "a"}  # the write of x, and below the read of it
+    if judged in {WENT_BACK, EFFECT_WITHOUT_CAUSE}:
+        taken[2] = "a"
+
+    def found(nodes: dict[int, str], *, lost_at: int) -> set[str]:
+        told = tuple(
+            one._replace(node=nodes.get(one.called, "b")) for one in judged.operations
+        )
+        lost = FaultSpan("start over", lost_at, lost_at, ("a",))
+        judgements = check(History.of(told, [lost]), order_of=order_of)
+        return {one.checker for one in judgements if one.verdict is Verdict.INVALID}
+
+    last = judged.operations[-1].called
+    assert found(taken, lost_at=last) == set()
+    assert found(taken, lost_at=-1) == {missed}
+    assert found({}, lost_at=last) == {missed}
+    if 2 in taken:
+        assert found({0: "a"}, lost_at=last) == {missed}
 
 
 def only(judged: History) -> Judgement:
