@@ -19,21 +19,19 @@ Reads that are not placed:
   session did later.  That no guarantee of sessions speaks of it does not make it
   right.
 
-A write is *lost* if it was asked of a node that may have lost its store since
-(jepsen_like.checkers.losses), and nobody found it at a node that has not.  It counts
-as one that may not have happened: nobody need be shown it, whoever wrote or read it.
+A write that is *lost* counts as one that may not have happened: nobody need be shown
+it, whoever wrote or read it (jepsen_like.checkers.sessions.phases).
 
 A value that was written and then expired by itself would look deleted; such histories
 are not for these checkers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain, islice
 from typing import NamedTuple, TypeAlias
 
-from jepsen_like.checkers.losses import Losses
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Key, Operation, Outcome, Value
 
@@ -42,6 +40,9 @@ INITIAL = -1
 
 NO_PROCESS = -1
 """Whose a write is that the history does not have."""
+
+Call: TypeAlias = tuple[int, int]
+"""Who called, and when: a process does one thing at a time."""
 
 OrderOf: TypeAlias = Callable[[Operation], int | None]
 """The rank of the version that an operation wrote or showed; None if it shows none."""
@@ -76,7 +77,8 @@ class Write:
         position: Its place among what its process did.
         acknowledged: Its process was told that it happened.
         rank: Where the store puts it; None if nothing shows that.
-        lost: It may have gone with the store of the node that took it.
+        lost: It may have gone with the store of the node that took it: nobody need be
+            shown it any more.
     """
 
     operation: Operation
@@ -149,15 +151,32 @@ class Observations:
 
 
 def observe(
-    history: History, order_of: OrderOf | None, value_of: ValueOf
+    history: History,
+    order_of: OrderOf | None,
+    value_of: ValueOf,
+    lost: Collection[Call] = (),
 ) -> Observations:
     """
     Return what the sessions of *history* wrote and saw.
 
+    Args:
+        history: Of reads, writes and deletes.
+        order_of: Tells ranks, if the store shows any.
+        value_of: Tells what a read returned.
+        lost: Writes that need not be there any more.
+
     Raises:
         UnsuitableHistoryError: An operation is no read, write or delete.
     """
-    return _Observer(history, order_of or _no_rank, value_of).observe()
+    found = _Observer(history, order_of or _no_rank, value_of).observe()
+    for write in found.writes:
+        write.lost = call_of(write.operation) in lost
+    return found
+
+
+def call_of(operation: Operation) -> Call:
+    """Return what tells *operation* from all others of its history."""
+    return operation.process, operation.called
 
 
 def _no_rank(_: Operation) -> int | None:
@@ -202,18 +221,7 @@ class _Observer:
                 whole = event._replace(ceiling=ceilings.get(event.key))
             found.events.append(whole)
             found.sessions.setdefault(event.process, []).append(whole)
-        self._note_lost()
         return found
-
-    def _note_lost(self) -> None:
-        losses = Losses(self._history)
-        kept = {
-            event.source
-            for event in self._found.events
-            if not losses.may_have_taken(event.operation)
-        }
-        for number, write in enumerate(self._found.writes):
-            write.lost = number not in kept and losses.may_have_taken(write.operation)
 
     def _event(self, operation: Operation, write: int | None) -> Event:
         position = self._places.get(operation.process, 0)
