@@ -6,8 +6,17 @@ from itertools import product
 import pytest
 
 from cluster.simulated.cluster import SimulatedCluster
+from cluster.simulated.running import run
 from kvnode.errors import UnavailableError
-from tests.cluster.simulated.forgetting import fill, forgetful, held, read, rested
+from tests.cluster.simulated.forgetting import (
+    SETTINGS,
+    fill,
+    forgetful,
+    held,
+    read,
+    rested,
+)
+from tests.jepsen_like import broken_forgetting
 
 pytestmark = pytest.mark.no_cover  # see tests/conftest.py
 
@@ -195,6 +204,24 @@ def test_newcomer_that_meets_one_that_is_being_filled_is_filled_as_well(
         assert held(cluster, "d") == held(cluster, "a")
 
     forgetful(main)
+
+
+def test_newcomer_that_serves_beside_one_that_is_being_filled_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The judge bites: what a client is told by an empty store is no answer (D10)."""
+    broken_forgetting.unfilled_taken_for_empty(monkeypatch)
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await newcomers_out_of_reach(cluster)
+        assert await cluster.client("theirs", "d").get(KEYS[1]) is None
+        return cluster.violations()
+
+    [violation] = run(main, settings={**SETTINGS, "namespaces": ("default",)})
+
+    assert violation.startswith("served: ")
+    assert violation.endswith("d answered with nothing, and met c")
 
 
 def test_newcomers_serve_when_all_that_had_something_were_removed() -> None:
