@@ -15,6 +15,7 @@ found.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 
 from cluster.simulated.attacks import Attacker
@@ -103,7 +104,7 @@ class SimulatedCluster:
         )
         node = SimulatedNode(config, self._loop, self.network, self.chance)
         identities = self._identities[name] = {node.disk.state().replica: None}
-        node.complain = self._judge.complain
+        node.answered = partial(self._judge.answered, name)
         node.disk.on_applied = _Noting(name, self.trace, self._judge, identities)
         self._nodes[name] = node
 
@@ -176,7 +177,7 @@ class SimulatedCluster:
             raise ValueError(msg)
         self._make(name, {"seeds": (peer_address(self.node(seed).name),)})
         self.names = (*self.names, name)
-        self._begins(name, self.node(name).disk.state().replica)
+        self._begins(name)
         await self.start(name)
 
     async def remove_member(self, name: str) -> bool:
@@ -188,7 +189,7 @@ class SimulatedCluster:
         """
         await self.kill(name)
         state = self.node(name).disk.state()
-        self._judge.may_start_over(state.replica)
+        self._judge.is_gone(state.replica)
         return self._declare_gone(state.replica)
 
     async def remove_former(self, name: str) -> int:
@@ -270,22 +271,25 @@ class SimulatedCluster:
         if not disk.has_backup:
             return False
         await self.kill(name)
+        self._judge.is_gone(disk.state().replica)
         disk.restore_backup()
-        self._begins(name, disk.state().replica)
+        self._begins(name)
         await self.start(name)
         return True
 
-    def _begins(self, name: str, replica: ReplicaId) -> None:
+    def _begins(self, name: str) -> None:
         """Note that node *name* is a replica that nobody has met."""
+        replica = self.node(name).disk.state().replica
         self._identities[name][replica] = None
-        self._judge.may_start_over(replica)
+        self._judge.is_new(replica)
 
     async def wipe(self, name: str) -> None:
         """End *name*, delete all it has stored, and start it by its old name."""
         await self.kill(name)
         disk = self.node(name).disk
+        self._judge.is_gone(disk.state().replica)
         disk.wipe()
-        self._begins(name, disk.state().replica)
+        self._begins(name)
         await self.start(name)
 
     # -- attacks --------------------------------------------------------------

@@ -17,21 +17,27 @@ function; the rest it judges by comparison:
     ended   what something forgotten has ended is not stored again
     digest  what turns carry along is what a scan finds (D9)
     rescued what only a store that starts over had is put aside (G2b)
-    member  nobody must start over who has been a member all the time (G1)
-    served  a node that is being filled answers no client (D10)
+    member  nobody must start over who counts (G1; cluster.simulated.admissions), and
+            nobody who has nothing, and was not removed (D10)
+    served  nobody answers a client while it is being filled or replaced, nor with
+            nothing while a peer that it has met has something (D10)
 
 All is judged commit by commit at the cost of what the commit holds.  A store that
 starts over (G2b) is another replica's from then on: of what it drops there may be no
-other copy.
+other copy.  Its clock says until the end what it had, which tells the fate of each
+entry, and is no claim while it is marked: whoever opens a marked store replaces it
+before a node runs on it (kvnode.runtime.start_over), and that may die with half of the
+entries gone.  When the mark goes, all is judged that is claimed then.
 
 A flipped bit may take what nobody else has.  So when a damaged record has been
 replaced, the node may cover less, and hold an older entry; and of what is on no
 disk any more anybody may claim what he likes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from hashlib import blake2b
 
+from cluster.simulated.admissions import Admissions
 from cluster.simulated.disk import Disk
 from kvnode.api.digest import entry_fingerprint
 from kvnode.core.clocks.key_clock import covers
@@ -59,8 +65,10 @@ _WORD = 1 << 64
 class _Site:
     """One node's disk as it was judged last."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, opened_at: float) -> None:
         self.disk = disk
+        self.opened_at = opened_at
+        self.filled_since: float | None = None  # or has been filled, since then
         self.replica = ReplicaId(0)
         self.clock: VersionVector = EMPTY
         self.entries: dict[EntryKey, Entry] = {}
@@ -68,6 +76,8 @@ class _Site:
         self.mortal: dict[EntryKey, None] = {}
         self.floor = GROUND
         self.starts_over = False
+        self.marked = False
+        self.has_dropped = False  # something, since it is marked
         self.digest = 0
 
     @property
@@ -141,7 +151,7 @@ class Judge:
         self._damaged: set[Dot] = set()
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
-        self._strangers: set[ReplicaId] = set()
+        self._admissions = Admissions()
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -152,9 +162,13 @@ class Judge:
         if len(self._violations) < VIOLATIONS_MAX:
             self._violations.append(f"{rule}: at {self._now():.6f} s, {what}")
 
-    def may_start_over(self, replica: ReplicaId) -> None:
-        """Note that the others forget without *replica*: it is new, or was removed."""
-        self._strangers.add(replica)
+    def is_gone(self, replica: ReplicaId) -> None:
+        """Note that *replica* was removed, or has lost its store."""
+        self._admissions.is_gone(replica)
+
+    def is_new(self, replica: ReplicaId) -> None:
+        """Note that *replica* has begun, empty or from a backup."""
+        self._admissions.is_new(replica, excused=True)
 
     def flipped(self, name: str, key: EntryKey) -> None:
         """Note that the record of *key* is damaged: what it held may be lost."""
@@ -165,18 +179,25 @@ class Judge:
     def opened(self, name: str, disk: Disk) -> None:
         """Judge all that node *name* finds on its disk."""
         before = self._sites.get(name)
-        site = self._sites[name] = _Site(disk)
+        site = self._sites[name] = _Site(disk, self._now())
+        if before is not None:
+            site.filled_since = before.filled_since
         with disk.undamaged() as view:
             state = view.state()
             site.replica = state.replica
             site.floor, site.starts_over = state.floor, _starts_over(state)
+            site.marked = site.has_dropped = state.start_over is not None
+            self._note_filled(site, state)
             self._note_durable(state)
             for key, entry in _held(view):
                 site.put(key, entry)
                 site.uncovered[key] = None
                 self._note_own(name, site.replica, key, entry)
             self._judge_index(name, view)
-        self._judge_coverage(name, site, _claimed(state))
+        if site.marked:
+            site.clock = _claimed(state)  # what it had: it may have dropped some
+        else:
+            self._judge_coverage(name, site, _claimed(state))
         self._judge_uncovered(site)
         kept = disk.durability is Durability.FSYNC
         if kept and before is not None and before.replica == site.replica:
@@ -187,6 +208,13 @@ class Judge:
         before = self._durable.get(state.replica, 0)
         self._durable[state.replica] = max(before, state.seq)
 
+    def _note_filled(self, site: _Site, state: DurableState) -> None:
+        """Note since when the store has something, or is being filled."""
+        if not state.clock and not _starts_over(state):
+            site.filled_since = None
+        elif site.filled_since is None:
+            site.filled_since = self._now()
+
     def _judge_kept(self, name: str, before: _Site, after: _Site) -> None:
         if not after.clock.includes(before.clock):
             self.complain(
@@ -196,12 +224,54 @@ class Judge:
             if not contains(after.entries.get(key), entry):
                 self.complain("kept", f"{name} has lost what it held of {key.key!r}")
 
+    # -- when a client is answered --------------------------------------------
+
+    def answered(
+        self, name: str, state: DurableState, connected: Collection[ReplicaId]
+    ) -> None:
+        """
+        Judge that node *name* has answered a client (D10).
+
+        Args:
+            name: Which node.
+            state: What its next turn will build on, be it durable yet or not.
+            connected: The peers that it has met, and is connected to.
+        """
+        site = self._sites[name]
+        if site.disk.state().filling is not None:
+            self.complain("served", f"{name} answered while it was filled")
+        elif site.marked and site.has_dropped:
+            self.complain("served", f"{name} answered while its store was replaced")
+        elif state.filling is None and _is_blank(state, site):
+            for other_name, other in self._sites.items():
+                if (
+                    other.replica in connected
+                    and state.roster.counts(other.replica)
+                    and self._had_something_to_say(other, before=site.opened_at)
+                ):
+                    self.complain(
+                        "served", f"{name} answered with nothing, and met {other_name}"
+                    )
+
+    def _had_something_to_say(self, site: _Site, *, before: float) -> bool:
+        """Tell whether each hello since *before* said that there is something."""
+        since = site.filled_since
+        if since is None or since >= before:
+            return False
+        # If all who had something are gone, one that was being filled gives it up.
+        return any(
+            self._admissions.counts(one.replica, one.clock)
+            for one in self._sites.values()
+            if one.clock
+        )
+
     # -- after every commit ---------------------------------------------------
 
     def applied(self, name: str, commit: Commit) -> None:
         """Judge what *commit* has made of the disk of node *name*."""
         site, state = self._sites[name], commit.state
         self._note_durable(state)
+        self._note_filled(site, state)
         self._judge_start_over(name, site, state)
         self._judge_floor(name, site, state)
         with site.disk.undamaged() as view:
@@ -214,11 +284,10 @@ class Judge:
                 if key in site.disk.mended:
                     self._judge_mending(name, site, key, entry, state.clock)
                 self._judge_write(name, site, view, key, entry)
-        began_again = site.replica != state.replica
-        site.replica = state.replica  # in relaxed mode it may have taken a new one
-        if began_again and state.filling is not None:
-            site.clock = EMPTY
+        self._note_identity(site, state)
         clock = _claimed(state)
+        if not _starts_over(state):
+            self._admissions.knows(state.replica, clock, state.roster)
         if site.disk.mended:
             self._judge_uncovering(name, site, clock)
         elif not clock.includes(site.clock):
@@ -230,6 +299,17 @@ class Judge:
                 site.uncovered[key] = None
         self._judge_uncovered(site)
         self._judge_equality(name, site)
+
+    def _note_identity(self, site: _Site, state: DurableState) -> None:
+        """Note whose store it is now, and whether it is to be replaced."""
+        if site.replica != state.replica:  # in relaxed mode that may be all
+            self._admissions.is_gone(site.replica)
+            self._admissions.is_new(state.replica, excused=False)
+        site.replica = state.replica
+        was_marked, site.marked = site.marked, state.start_over is not None
+        if was_marked and not site.marked:
+            site.clock = EMPTY  # it said what it had: what it claims now is judged anew
+            site.has_dropped = False
 
     def _judge_floor(self, name: str, site: _Site, state: DurableState) -> None:
         """Judge what *state* says is forgotten (G2)."""
@@ -250,12 +330,15 @@ class Judge:
         """Judge that the store has a reason to start over, if it begins to."""
         if state.start_over is None or site.starts_over:
             return
-        counted = site.replica == state.replica and site.replica not in self._strangers
-        # After an unclean stop in relaxed mode it may have become a stranger; damage
+        # After an unclean stop in relaxed mode the replica may be another one; damage
         # makes a node give up claims.
         lasting = site.disk.durability is Durability.FSYNC and not self._damaged
-        if counted and lasting:
+        if not lasting or site.replica != state.replica:
+            return
+        if not self._admissions.may_start_over(state.replica, _claimed(state)):
             self.complain("member", f"{name} must start over, and was a member")
+        if _is_blank(state, site) and not state.roster.gone(state.replica):
+            self.complain("member", f"{name} must start over, and had nothing")
 
     def _judge_dropping(
         self, name: str, site: _Site, state: DurableState, key: EntryKey
@@ -266,6 +349,7 @@ class Judge:
             return
         mark = state.start_over
         if mark is not None:
+            site.has_dropped = True
             held = before.version.index_dots
             if state.filling is not None and not any(map(state.clock.covers, held)):
                 held = ()  # a bootstrap had brought it: its donor has it
@@ -440,6 +524,11 @@ class Judge:
 def _starts_over(state: DurableState) -> bool:
     """Tell whether the store is being replaced or filled."""
     return state.start_over is not None or state.filling is not None
+
+
+def _is_blank(state: DurableState, site: _Site) -> bool:
+    """Tell whether nothing was written in a store, and it holds nothing."""
+    return not (state.seq or state.clock or site.entries)
 
 
 def _claimed(state: DurableState) -> VersionVector:

@@ -5,7 +5,7 @@ What runs is kvnode's own assembly: core, driver, deltas, peer pool and data API
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from cluster.simulated.chance import Chance
@@ -14,7 +14,7 @@ from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.network import Network
 from cluster.simulated.owner import Life, Owner
 from cluster.simulated.road import SimulatedRoad, take_peer
-from cluster.simulated.service import take_client
+from cluster.simulated.service import Answered, take_client
 from cluster.simulated.stream import End, Host
 from cluster.simulated.true_time import true_time
 from kvnode.config import NodeConfig
@@ -76,7 +76,7 @@ class SimulatedNode:
         disk: What it has stored.
         clock: Its wall clock.
         crashes: How its processes ended by themselves.
-        complain: Is told the rule and what happened when one is broken.
+        answered: Is called when a client is answered; see cluster.simulated.service.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class SimulatedNode:
         true = true_time(loop.time)
         self.clock = NodeClock(true, steady_time=true)
         self.crashes: list[str] = []
-        self.complain: Callable[[str, str], None] = lambda _rule, _what: None
+        self.answered: Answered = lambda _state, _connected: None
         self._config = config
         self._loop = loop
         self._network = network
@@ -192,7 +192,7 @@ class SimulatedNode:
         async def serve_client(end: End) -> None:
             now.clients[end] = None
             try:
-                await take_client(node, end, self.complain)
+                await take_client(node, end, self.answered)
             finally:
                 del now.clients[end]
 

@@ -5,19 +5,21 @@ A connection carries serialized operations one way and serialized results the
 other, or one watch.  The first byte of each message says which it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import aclosing
 
 from cluster.simulated.stream import End
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.operations import Waiting
 from kvnode.api.status_map import to_message
+from kvnode.core.versions.store_view import DurableState
 from kvnode.errors import KvError
 from kvnode.runtime.assembly import Assembly
 from kvnode.transport.road import RoadError
+from kvnode.types import ReplicaId
 
-Complain = Callable[[str, str], None]
-"""Takes the name of a rule that does not hold, and what happened."""
+Answered = Callable[[DurableState, Collection[ReplicaId]], None]
+"""Takes what a node's next turn builds on, and whom it is connected to."""
 
 OPERATION = b"o"
 WATCH = b"w"
@@ -25,11 +27,11 @@ FAILURE = b"f"
 """An error that ends a watch, as a serialized kvnode.v1.Error."""
 
 
-async def take_client(node: Assembly, end: End, complain: Complain) -> None:
+async def take_client(node: Assembly, end: End, answered: Answered) -> None:
     """
     Serve a connection that a client has dialed, to its end.
 
-    Tells *complain* if an operation is answered while the store is being filled (D10).
+    Calls *answered* when an operation is, and not with an error.
     """
     # One set an operation: their order is that of the dict, the same every time.
     waiting: dict[int, Waiting] = {}
@@ -41,7 +43,7 @@ async def take_client(node: Assembly, end: End, complain: Complain) -> None:
                 await _watch(node, end, pb.WatchRequest.FromString(body))
                 return
             operation = pb.Operation.FromString(body)
-            _begin(node, end, operation, waiting, complain)
+            _begin(node, end, operation, waiting, answered)
     except RoadError:
         return
     finally:
@@ -56,16 +58,15 @@ def _begin(
     end: End,
     operation: pb.Operation,
     waiting: dict[int, Waiting],
-    complain: Complain,
+    answered: Answered,
 ) -> None:
     for number in [number for number, tasks in waiting.items() if not tasks]:
         del waiting[number]
     tasks = waiting[operation.id] = Waiting()
 
     def sink(result: pb.OperationResult) -> None:
-        is_filled = node.store.state().filling is not None
-        if is_filled and result.WhichOneof("kind") != "error":
-            complain("served", f"{node.config.name} answered while it was filled")
+        if result.WhichOneof("kind") != "error":
+            answered(node.driver.node.state, node.driver.peers())
         if not end.broken:
             end.send_now(OPERATION + result.SerializeToString())
 

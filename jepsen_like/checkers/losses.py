@@ -12,7 +12,10 @@ not have happened.
 from jepsen_like.history.history import FaultSpan, History
 from jepsen_like.history.operation import Operation
 
-LOSING = ("wipe", "restore", "flip", "removal", "start over", "with losses")
+STARTS_OVER = "start over"
+"""What a node does by itself, and the only loss that nobody else has seen."""
+
+LOSING = ("wipe", "restore", "flip", "removal", STARTS_OVER, "with losses")
 """Words in the names of such faults."""
 
 
@@ -41,6 +44,27 @@ class Losses:
         """Tell whether the node of *operation* lost its store during it or later."""
         spans = self._spans.get(operation.node, ())
         return any(span.ended >= operation.called for span in spans)
+
+    def gone_from(self, operation: Operation) -> int | None:
+        """
+        Return from when on a write that only its node had may be gone; None = never.
+
+        That a node has started over is taken from the store that is judged, so it
+        counts only if something that makes nodes forget was done to it before.
+        """
+        spans = self._spans.get(operation.node, ())
+        done_to_it = [s.began for s in spans if STARTS_OVER not in s.kind.lower()]
+        first = min(done_to_it, default=None)
+        return min(
+            (
+                span.began
+                for span in spans
+                if first is not None
+                and first <= span.began
+                and span.ended >= operation.called
+            ),
+            default=None,
+        )
 
     def epoch(self, operation: Operation) -> int | None:
         """Count the losses of its node before it; None if one fell into it."""

@@ -297,11 +297,14 @@ class Hello(_message.Message):
     CLOCK_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
+    FILLING_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """highest spoken"""
     protocol_min: _builtins.int
     """lowest spoken"""
     cluster: _builtins.str
+    filling: _builtins.bool
+    """what it holds is less than members have (D10)"""
     @_builtins.property
     def self(self) -> Global___Address: ...
     @_builtins.property
@@ -325,10 +328,11 @@ class Hello(_message.Message):
         clock: Global___Clock | None = ...,
         members: _abc.Iterable[Global___Member] | None = ...,
         floor: Global___Floor | None = ...,
+        filling: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "self", b"self"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cluster", b"cluster", "floor", b"floor", "known", b"known", "members", b"members", "protocol", b"protocol", "protocol_min", b"protocol_min", "self", b"self"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "cluster", b"cluster", "filling", b"filling", "floor", b"floor", "known", b"known", "members", b"members", "protocol", b"protocol", "protocol_min", b"protocol_min", "self", b"self"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,9 +351,12 @@ class Report(_message.Message):
     ROSTER_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
+    FILLING_FIELD_NUMBER: _builtins.int
     sent_at_ms: _builtins.int
     roster: _builtins.int
     """fingerprint of the roster; 0 = of protocol 1"""
+    filling: _builtins.bool
+    """as in Hello"""
     @_builtins.property
     def clock(self) -> Global___Clock: ...
     @_builtins.property
@@ -378,10 +385,11 @@ class Report(_message.Message):
         roster: _builtins.int = ...,
         members: _abc.Iterable[Global___Member] | None = ...,
         floor: Global___Floor | None = ...,
+        filling: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "held", b"held"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "held", b"held", "known", b"known", "members", b"members", "roster", b"roster", "sent_at_ms", b"sent_at_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "filling", b"filling", "floor", b"floor", "held", b"held", "known", b"known", "members", b"members", "roster", b"roster", "sent_at_ms", b"sent_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -181,9 +181,7 @@ class ReaderSide:
             return f"this node is stopping: {self.failed or 'asked to'}"
         if has_left(self.replica(), self.committed_state.roster):
             return "this node has left the cluster for good; ask another node"
-        # From its staging on: whoever looks while that is on its way to disk may
-        # find the store as it is afterwards.
-        filling = self.committed_state.filling or self.node.state.filling
+        filling = self._filling_staged()
         if filling is None:
             joining = self._joining_until - self.now() > 0
             return _JOINING if joining else ""
@@ -215,6 +213,19 @@ class ReaderSide:
     def filling(self) -> Filling | None:
         """Return how far a bootstrap is; None = all is here."""
         return self.committed_state.filling
+
+    def is_being_filled(self) -> bool:
+        """Tell whether members have what this node does not have yet (D10)."""
+        return self._filling_staged() is not None
+
+    def _filling_staged(self) -> Filling | None:
+        """
+        Return how far a bootstrap is, from its staging on.
+
+        Whoever looks while that is on its way to disk may find the store as it is
+        afterwards.
+        """
+        return self.committed_state.filling or self.node.state.filling
 
     def donor(self) -> ReplicaId | None:
         """Return the peer that fills this node just now, if any."""

@@ -2,8 +2,10 @@
 Replacing a store that is from before the floor; see kvnode.core.replication.start_over.
 
 It runs before the node does, in slices, each a transaction of its own.  The mark stays
-until the end, so that whatever ends the process, the next one goes on.  What is rescued
-is safe in a file before it leaves the store; after a crash it may be there twice.
+until the end, so that whatever ends the process, the next one goes on.  So does the
+clock, which tells what the store had: with the mark it is no claim (I1), and nobody
+hears of it.  What is rescued is safe in a file before it leaves the store; after a
+crash it may be there twice.
 """
 
 import logging

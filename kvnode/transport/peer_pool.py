@@ -159,6 +159,7 @@ class PeerPool:
                 clock=encode_clock(self._events.clock()),
                 members=map(encode_member, self._events.roster()),
                 floor=encode_floor(self._events.floor()),
+                filling=self._events.is_being_filled(),
             )
         )
         return hello.SerializeToString()
@@ -353,6 +354,7 @@ def _peer_up(peer: PeerAddress, hello: pb.Hello) -> PeerUp:
         tuple(map(decode_member, hello.members)),
         decode_floor(hello.floor),
         min(PROTOCOL, hello.protocol),
+        hello.filling,
     )
 
 

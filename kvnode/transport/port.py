@@ -48,3 +48,6 @@ class PeerEvents(Protocol):
 
     def floor(self) -> Floor:
         """Return up to where deletions are forgotten here."""
+
+    def is_being_filled(self) -> bool:
+        """Tell whether members have what this node does not have yet (D10)."""

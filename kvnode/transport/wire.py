@@ -149,6 +149,7 @@ def _encode_report(report: Report) -> pb.Report:
         known=map(encode_address, report.known),
         roster=report.roster,
         members=map(encode_member, report.members),
+        filling=report.filling,
     )
     if report.held:
         message.held.CopyFrom(encode_clock(report.held))
@@ -244,6 +245,7 @@ def _decode_report(envelope: pb.PeerMessage) -> Report:
         m.roster,
         tuple(map(decode_member, m.members)),
         decode_floor(m.floor),
+        m.filling,
     )
 
 

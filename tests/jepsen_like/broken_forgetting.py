@@ -11,10 +11,11 @@ from kvnode.core.node import bootstrap
 from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.incoming import Incoming
 from kvnode.core.node.members import Members
+from kvnode.core.node.replicator import Replicator
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication import delta
 from kvnode.core.replication.messages import DeltaRequest
-from kvnode.core.versions.floor import GROUND
+from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import DurableState
 from kvnode.runtime.driver import Driver
@@ -125,3 +126,26 @@ def last_snapshot_claimed_for_all(patch: pytest.MonkeyPatch) -> None:
         turn.filling = turn.filling._replace(covers=catch_up.snapshot_clock)
 
     patch.setattr("kvnode.core.node.incoming.take_page", careless)
+
+
+def unfilled_taken_for_empty(patch: pytest.MonkeyPatch) -> None:
+    """D10: a newcomer takes a peer that is being filled for one of a new cluster."""
+
+    def deaf(self: Replicator, replica: ReplicaId, turn: Turn) -> None:
+        del self, replica, turn
+
+    patch.setattr(Replicator, "_heard_of_filling", deaf)
+
+
+def empty_store_starts_over(patch: pytest.MonkeyPatch) -> None:
+    """D10: it does so for a floor, though there is nothing that must be judged."""
+    unfilled_taken_for_empty(patch)
+    heard_floor = Members.heard_floor
+
+    def hasty(self: Members, replica: ReplicaId, floor: Floor, turn: Turn) -> None:
+        links = self._links
+        self._links = links._replace(fill=lambda _: False)
+        heard_floor(self, replica, floor, turn)
+        self._links = links
+
+    patch.setattr(Members, "heard_floor", hasty)

@@ -191,6 +191,13 @@ BROKEN: Mapping[str, Broken] = {
     "serves while being filled": Broken(
         broken_forgetting.serves_while_being_filled, "sessions", ("wipe",)
     ),
+    "empty store starts over": Broken(
+        broken_forgetting.empty_store_starts_over,
+        "sessions",
+        ("member-churn",),
+        Extent(operations=100, duration_ms=5000),
+        seed=4,
+    ),
     "last snapshot claimed for all": Broken(
         broken_forgetting.last_snapshot_claimed_for_all,
         "register",

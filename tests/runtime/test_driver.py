@@ -236,6 +236,7 @@ async def test_node_serves_nobody_from_the_turn_on_that_begins_its_bootstrap() -
         await node.store.applying.wait()
         assert node.driver.committed_state.filling is None
 
+        assert node.driver.is_being_filled()
         with pytest.raises(UnavailableError, match="is being filled"):
             node.driver.check_serving()
 

@@ -53,6 +53,7 @@ class PoolNode:
         self.pool.attach(self)
         self.server = grpc.aio.server()
         self._clock = VersionVector.of({replica: 3})
+        self.filling = False
 
     def uniform(self, low: float, high: float) -> float:
         """Return the middle; keep that there was a pause."""
@@ -78,6 +79,10 @@ class PoolNode:
     def floor(self) -> Floor:
         """Return what is forgotten."""
         return GROUND
+
+    def is_being_filled(self) -> bool:
+        """Tell whether the node is being filled."""
+        return self.filling
 
     def dial(self, other: "PoolNode") -> None:
         """Keep a connection to *other*."""
@@ -163,14 +168,15 @@ def _send(sender: PoolNode, receiver: PoolNode, *numbers: int) -> None:
 
 
 async def test_dialed_peers_exchange_hellos_and_messages(start: Starter) -> None:
-    """Each learns who the other is, what it covers and whom it knows."""
+    """Each learns who the other is, what it covers, lacks, and whom it knows."""
     a, b = await start("a", SMALL), await start("b", LARGE)
+    b.filling = True
     a.dial(b)
     await _connected(a, b)
     await until(lambda: bool(a.events and b.events))
 
     assert a.events[0] == PeerUp(
-        b.address, b.clock(), b.known_peers(), protocol=PROTOCOL
+        b.address, b.clock(), b.known_peers(), protocol=PROTOCOL, filling=True
     )
     assert b.events[0] == PeerUp(
         a.address, a.clock(), a.known_peers(), protocol=PROTOCOL

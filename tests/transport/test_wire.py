@@ -122,6 +122,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
         numbers,
         st.lists(members, max_size=3).map(tuple),
         floors,
+        st.booleans(),
     ),
     st.builds(Digest, numbers, numbers, numbers.map(Millis)),
     st.builds(

@@ -27,9 +27,14 @@ from jepsen_like.checkers.sessions.observations import (
     ValueOf,
     observe,
 )
+from jepsen_like.checkers.sessions.phases import (
+    TooManyLossesError,
+    gone_from,
+    phases,
+)
 from jepsen_like.history.history import History
 from jepsen_like.history.operation import Operation, Value
-from jepsen_like.verdict import Judgement, Verdict
+from jepsen_like.verdict import Judgement, Verdict, Witness
 
 GUARANTEES = tuple(guarantee.title for guarantee in Guarantee)
 """The guarantees by name, in the order in which they are judged."""
@@ -61,20 +66,27 @@ def check(
         or rank tells apart.
     """
     try:
-        observations = observe(history, order_of, value_of)
-    except UnsuitableHistoryError as error:
+        whole = observe(history, order_of, value_of)
+        gone = gone_from(history, whole)
+    except (UnsuitableHistoryError, TooManyLossesError) as error:
         return tuple(
             Judgement(title, Verdict.UNKNOWN, str(error)) for title in GUARANTEES
         )
-    found: Mapping[Guarantee, list[Demand]]
-    if observations.ranked():
-        found = _by_rank(observations)
-    else:
-        found = contradictions(demands_of(observations))
+    broken: dict[Guarantee, Witness] = {}
+    for part, lost in phases(history, gone):
+        observations = observe(part, order_of, value_of, lost) if gone else whole
+        for guarantee, cycle in _found(observations).items():
+            if guarantee not in broken:
+                broken[guarantee] = explain(observations, guarantee, cycle)
     return tuple(
-        _judgement(observations, guarantee, found.get(guarantee))
-        for guarantee in Guarantee
+        _judgement(whole, guarantee, broken.get(guarantee)) for guarantee in Guarantee
     )
+
+
+def _found(observations: Observations) -> Mapping[Guarantee, list[Demand]]:
+    if observations.ranked():
+        return _by_rank(observations)
+    return contradictions(demands_of(observations))
 
 
 def _by_rank(observations: Observations) -> dict[Guarantee, list[Demand]]:
@@ -87,7 +99,7 @@ def _by_rank(observations: Observations) -> dict[Guarantee, list[Demand]]:
 
 
 def _judgement(
-    observations: Observations, guarantee: Guarantee, cycle: list[Demand] | None
+    observations: Observations, guarantee: Guarantee, witness: Witness | None
 ) -> Judgement:
     figures: dict[str, int | float | str] = {
         "operations": len(observations.events),
@@ -96,8 +108,7 @@ def _judgement(
     for placement in (Placement.ABSENT, Placement.OPEN, Placement.UNWRITTEN):
         figures[f"{placement.value} reads"] = observations.count(placement)
     title = guarantee.title
-    if cycle is not None:
-        witness = explain(observations, guarantee, cycle)
+    if witness is not None:
         return Judgement(title, Verdict.INVALID, witness.kind, (witness,), figures)
     unknown = []
     if count := figures["unwritten reads"]:

@@ -185,7 +185,8 @@ class _Collector:
             self.demands.add(
                 past.read[-1], number, Guarantee.WRITES_FOLLOW_READS, index
             )
-        if self._observations.writes[number].acknowledged:
+        write = self._observations.writes[number]
+        if write.acknowledged and not write.lost:
             past.acknowledged.append(number)
             past.written_positions.append(event.position)
             past.written = self.demands.gather(
@@ -203,6 +204,8 @@ class _Collector:
         if past.last_read is not None:
             self.demands.add(past.last_read, shown, Guarantee.MONOTONIC_READS, index)
         if event.source is None or event.source == INITIAL:
+            return
+        if self._observations.writes[event.source].lost:
             return
         past.last_read = event.source
         past.read.append(

@@ -19,11 +19,14 @@ Reads that are not placed:
   session did later.  That no guarantee of sessions speaks of it does not make it
   right.
 
+A write that is *lost* counts as one that may not have happened: nobody need be shown
+it, whoever wrote or read it (jepsen_like.checkers.sessions.phases).
+
 A value that was written and then expired by itself would look deleted; such histories
 are not for these checkers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain, islice
@@ -37,6 +40,9 @@ INITIAL = -1
 
 NO_PROCESS = -1
 """Whose a write is that the history does not have."""
+
+Call: TypeAlias = tuple[int, int]
+"""Who called, and when: a process does one thing at a time."""
 
 OrderOf: TypeAlias = Callable[[Operation], int | None]
 """The rank of the version that an operation wrote or showed; None if it shows none."""
@@ -71,6 +77,8 @@ class Write:
         position: Its place among what its process did.
         acknowledged: Its process was told that it happened.
         rank: Where the store puts it; None if nothing shows that.
+        lost: It may have gone with the store of the node that took it: nobody need be
+            shown it any more.
     """
 
     operation: Operation
@@ -80,6 +88,7 @@ class Write:
     position: int
     acknowledged: bool
     rank: int | None
+    lost: bool = False
 
 
 class Event(NamedTuple):
@@ -142,15 +151,32 @@ class Observations:
 
 
 def observe(
-    history: History, order_of: OrderOf | None, value_of: ValueOf
+    history: History,
+    order_of: OrderOf | None,
+    value_of: ValueOf,
+    lost: Collection[Call] = (),
 ) -> Observations:
     """
     Return what the sessions of *history* wrote and saw.
 
+    Args:
+        history: Of reads, writes and deletes.
+        order_of: Tells ranks, if the store shows any.
+        value_of: Tells what a read returned.
+        lost: Writes that need not be there any more.
+
     Raises:
         UnsuitableHistoryError: An operation is no read, write or delete.
     """
-    return _Observer(history, order_of or _no_rank, value_of).observe()
+    found = _Observer(history, order_of or _no_rank, value_of).observe()
+    for write in found.writes:
+        write.lost = call_of(write.operation) in lost
+    return found
+
+
+def call_of(operation: Operation) -> Call:
+    """Return what tells *operation* from all others of its history."""
+    return operation.process, operation.called
 
 
 def _no_rank(_: Operation) -> int | None:

@@ -102,10 +102,12 @@ def _compared(
 
 
 def _raise(observations: Observations, floors: _Floors, number: int) -> None:
-    """Let *floors* be no lower than write *number*."""
+    """Let *floors* be no lower than write *number*, unless that is lost."""
     if number == INITIAL:
         return
     write = observations.writes[number]
+    if write.lost:
+        return
     assert write.rank is not None, "what is shown or acknowledged has a rank"
     floor = floors.get(write.key)
     if floor is None or floor[0] < write.rank:

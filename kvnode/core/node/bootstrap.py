@@ -15,16 +15,24 @@ happens often: who is being filled is a member, without whose word nothing new c
 forgotten.
 
 Until the end the node serves nobody: what it holds is no state that ever was.
+
+A bootstrap begins when an empty store meets a peer that has something, or that is
+being filled itself: that one's clock tells nothing, and is no sign that the cluster is
+new.  It also begins if an empty store hears of a floor, as there is nothing in it that
+would have to be judged (G2b).  Whoever may have something and is out of reach is
+waited for, until it is back or is removed (G3).
 """
 
 from collections.abc import Mapping
+from functools import reduce
 
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.events import StartOver
+from kvnode.core.node.peer import Peer
 from kvnode.core.node.turn import Turn
 from kvnode.core.replication.catch_up import CatchUp
 from kvnode.core.versions import store_view
-from kvnode.core.versions.floor import Floor, begun
+from kvnode.core.versions.floor import GROUND, Floor, begun
 from kvnode.core.versions.store_view import Filling, PeerAddress
 from kvnode.errors import DamagedRecordError
 from kvnode.types import Millis, ReplicaId
@@ -65,6 +73,38 @@ class DonorChoice:
         ordered = sorted(donors, key=lambda r: (r not in near, r))
         self._asked += 1
         return ordered[(self._asked - 1) % len(ordered)]
+
+
+def possible_donors(peers: Mapping[ReplicaId, Peer]) -> dict[ReplicaId, PeerAddress]:
+    """
+    Return which of the connected *peers* have something to fill a store with.
+
+    One that lacks what another one has forgotten was removed and does not know it, or
+    is a little behind, which its next report shows: whom it fills must start over with
+    it.  The other one is among those that are left.
+    """
+    floor = reduce(Floor.join, (peer.floor for peer in peers.values()), GROUND)
+    having = {replica: peer for replica, peer in peers.items() if peer.clock}
+    sound = {r: p for r, p in having.items() if p.clock.includes(floor.vector)}
+    return {r: peer.address for r, peer in (sound or having).items()}
+
+
+def nobody_has_anything(peers: Mapping[ReplicaId, Peer], turn: Turn) -> bool:
+    """
+    Tell whether all that are known are connected, and none has anything.
+
+    Those that are gone for good are not known any more, and may have left nobody.
+    """
+    if not turn.peers:
+        return len(turn.roster.members()) <= 1
+    return all(
+        peer.replica in peers and not peers[peer.replica].clock for peer in turn.peers
+    )
+
+
+def is_empty(turn: Turn) -> bool:
+    """Tell whether nothing was written here, and nothing taken in."""
+    return not turn.clock and not turn.seq and turn.may_be_empty()
 
 
 def take_page(catch_up: CatchUp, turn: Turn) -> None:

@@ -118,8 +118,19 @@ class Comparing:
                 roster=roster.digest(),
                 members=tuple(roster) if peer.roster != roster.digest() else (),
                 floor=turn.floor,
+                filling=turn.filling is not None,
             )
         turn.effects.append(Send(replica, report))
+
+    def tell_the_empty(self, turn: Turn) -> None:
+        """
+        Report to peers that cover nothing, as far as is known (D10).
+
+        For them alone it makes a difference that this node is being filled.
+        """
+        for replica, peer in self._peers.items():
+            if peer.speaks_digests and not peer.clock:
+                self.report_to(replica, turn)
 
     # -- what is heard --------------------------------------------------------
 

@@ -31,6 +31,7 @@ class PeerUp(NamedTuple):
     A connection to *peer* stands, and it said hello.
 
     `protocol` is what both speak; of protocol 1 there are neither members nor floor.
+    Who is `filling` holds less than it is about to: its clock tells nothing (D10).
     """
 
     peer: PeerAddress
@@ -39,6 +40,7 @@ class PeerUp(NamedTuple):
     members: tuple[Member, ...] = ()
     floor: Floor = GROUND
     protocol: int = 1
+    filling: bool = False
 
 
 class PeerDown(NamedTuple):

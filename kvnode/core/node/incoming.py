@@ -18,7 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kvnode.core.clocks.hybrid_logical_clock import absorb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.node.bootstrap import DonorChoice, passed, take_page
+from kvnode.core.node.bootstrap import (
+    DonorChoice,
+    is_empty,
+    nobody_has_anything,
+    passed,
+    possible_donors,
+    take_page,
+)
 from kvnode.core.node.events import Send
 from kvnode.core.node.healing import Healed, Healing
 from kvnode.core.node.peer import Peer
@@ -45,7 +52,7 @@ from kvnode.core.versions.record import WIRE, decode
 from kvnode.core.versions.store_view import Filling
 from kvnode.core.versions.version import CRDT_KINDS, Entry, Version
 from kvnode.errors import DamagedRecordError, PeerProtocolError
-from kvnode.types import ZERO_HLC, Dot, EntryKey, Millis, ReplicaId
+from kvnode.types import Dot, EntryKey, Millis, ReplicaId
 
 Missing = dict[EntryKey, Version]
 
@@ -299,12 +306,29 @@ class Incoming:
         turn.effects.append(Send(peer, request))
         return True
 
+    def begin_to_fill(self, turn: Turn) -> bool:
+        """
+        Begin a bootstrap if this store is empty; tell whether it did.
+
+        What else was on its way would be merged into the middle of it: it is given up,
+        and the bootstrap, or a delta after it, brings it.
+        """
+        if turn.filling is not None or not is_empty(turn):
+            return False
+        if self.batches and not turn.digest.known:
+            return False  # what they have brought is here, and does not show
+        for catch_up in tuple(self._catch_ups.values()):
+            self._abandon(catch_up, turn)
+        self._forget_merged()
+        self._fetches.forget()
+        turn.filling = Filling()
+        return True
+
     def fill(self, turn: Turn) -> None:
         """Go on with a bootstrap: ask the next peer that has anything, in turn."""
-        donors = {r: peer.address for r, peer in self._peers.items() if peer.clock}
+        donors = possible_donors(self._peers)
         if not donors:
-            new = turn.filling == Filling() and turn.hlc == ZERO_HLC
-            if new or self._all_are_empty(turn):
+            if nobody_has_anything(self._peers, turn):
                 turn.filling = None  # whoever had something is gone, or has lost it
             return
         if turn.now >= self._delta_after and not self._catch_ups:
@@ -312,13 +336,6 @@ class Incoming:
             donor = self._donors.next(donors, turn.now, absent=absent)
             if donor is not None:
                 self.ask_for_delta(donor, turn)
-
-    def _all_are_empty(self, turn: Turn) -> bool:
-        """Tell whether all that are known are connected, and none has anything."""
-        return bool(turn.peers) and all(
-            peer.replica in self._peers and not self._peers[peer.replica].clock
-            for peer in turn.peers
-        )
 
     def page(self, peer: ReplicaId, page: DeltaPage, turn: Turn) -> None:
         """Take in one page."""
@@ -350,11 +367,14 @@ class Incoming:
         return missing
 
     def _give_up(self, catch_up: CatchUp, turn: Turn) -> None:
+        self._abandon(catch_up, turn)
+        self._delta_after = Millis(turn.now + self._retry_after)
+
+    def _abandon(self, catch_up: CatchUp, turn: Turn) -> None:
         del self._catch_ups[catch_up.peer]
         pages = max(0, catch_up.pages - 1)
         give_up = DeltaAcknowledgement(catch_up.session, pages, abandoned=True)
         turn.effects.append(Send(catch_up.peer, give_up))
-        self._delta_after = Millis(turn.now + self._retry_after)
 
     def _pace(self, catch_up: CatchUp, turn: Turn) -> None:
         """Acknowledge pages whose values are all here; end a complete delta."""

@@ -32,11 +32,13 @@ class Links(NamedTuple):
         report_to: Tells a peer all that this node covers, and its roster.
         drop: Takes a connected peer for gone; its link is ended besides.
         forget: Drops what was noted of a replica that is gone for good.
+        fill: Begins a bootstrap if the store is empty; tells whether it did (D10).
     """
 
     report_to: Callable[[ReplicaId, Turn], None]
     drop: Callable[[ReplicaId], None]
     forget: Callable[[ReplicaId], None]
+    fill: Callable[[Turn], bool]
 
 
 class Members:
@@ -165,7 +167,7 @@ class Members:
     # -- the floor (G1, G2, G2b) ----------------------------------------------
 
     def heard_floor(self, replica: ReplicaId, floor: Floor, turn: Turn) -> None:
-        """Take in what a peer has forgotten: follow it, or start over."""
+        """Take in what a peer has forgotten: follow it, or fill up, or start over."""
         peer = self._peers.get(replica)
         if peer is None or not floor or not peer.has_forgotten(floor):
             return
@@ -175,6 +177,8 @@ class Members:
             if not peer.clock.includes(turn.floor.vector):
                 self._keep_apart(replica, turn)
                 return
+            if self._links.fill(turn):
+                return  # it has nothing that would have to be judged
             self.start_over(
                 peer, turn, f"{peer.address.name} has forgotten what is not here yet"
             )

@@ -12,11 +12,12 @@ References:
 
 from typing import NamedTuple, assert_never
 
-from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.dissemination.messages import Absent, Announce, Graft, Prune
 from kvnode.core.membership.events import Rng
 from kvnode.core.membership.messages import Ack, Health, Nack, Ping, PingRequest
 from kvnode.core.node.acknowledgements import Acknowledgements
+from kvnode.core.node.bootstrap import nobody_has_anything
 from kvnode.core.node.closing import Closing
 from kvnode.core.node.comparing import Comparing, Hearers
 from kvnode.core.node.departure import farewell, only_here
@@ -66,7 +67,7 @@ from kvnode.core.replication.messages import (
 )
 from kvnode.core.replication.outbox import Outbox
 from kvnode.core.versions.roster import Member, Roster
-from kvnode.core.versions.store_view import Filling, PeerAddress
+from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import CorruptRecordError, PeerProtocolError
 from kvnode.types import Millis, ReplicaId
 
@@ -163,7 +164,12 @@ class Replicator:
             settings.own,
             self.peers,
             self.forgetting,
-            Links(self.comparing.report_to, self._peer_down, digests.forget),
+            Links(
+                self.comparing.report_to,
+                self._peer_down,
+                digests.forget,
+                self.incoming.begin_to_fill,
+            ),
         )
         self._closing = Closing()
         self._own = own
@@ -179,6 +185,8 @@ class Replicator:
             self._push(turn)
         self.incoming.cover(turn)
         self.forgetting.advance(turn)
+        if turn.was_filling != (turn.filling is not None):
+            self.comparing.tell_the_empty(turn)
 
     def _push(self, turn: Turn) -> None:
         first, own = turn.seq_before + 1, self._own
@@ -286,9 +294,10 @@ class Replicator:
         name, address, _, region = event.peer
         itself = Member(replica, name, address, region)
         self.members.learn_members(replica, (itself, *event.members), turn)
-        fresh = turn.clock == EMPTY and not turn.seq and not self.incoming.batches
-        if fresh and event.clock and peer.speaks_digests:
-            turn.filling = turn.filling or Filling()
+        if event.clock and peer.speaks_digests:
+            self.incoming.begin_to_fill(turn)
+        elif event.filling:
+            self._heard_of_filling(replica, turn)
         self.members.heard_floor(replica, event.floor, turn)
         self.health.peer_up(replica, turn)
         if replica in self.peers and not turn.clock.includes(event.clock):
@@ -296,6 +305,23 @@ class Replicator:
                 self.incoming.fill(turn)  # it need not be this peer that does it
             else:
                 self.incoming.ask_for_delta(replica, turn)
+        if replica in self.peers and turn.was_filling and not event.clock:
+            self.comparing.report_to(replica, turn)  # our hello may be older than that
+
+    def _heard_of_filling(self, replica: ReplicaId, turn: Turn) -> None:
+        """
+        Take in that a peer is being filled: somebody has what it lacks (D10).
+
+        It may be this node.  If nothing is here, either, it belongs here, too, and its
+        emptiness is no sign that the cluster is new; save if all are here, and nobody
+        has anything: whoever had it is gone, which the peer is about to see.
+        """
+        if replica not in self.peers:
+            return
+        if turn.clock and turn.filling is None:
+            self.comparing.report_to(replica, turn)
+        elif not nobody_has_anything(self.peers, turn):
+            self.incoming.begin_to_fill(turn)
 
     def _peer_down(self, replica: ReplicaId) -> None:
         self.peers.pop(replica, None)
@@ -375,6 +401,8 @@ class Replicator:
         self.members.learn_members(replica, report.members, turn)
         if replica not in self.peers or turn.start_over is not None:
             return
+        if report.filling:
+            self._heard_of_filling(replica, turn)
         self.comparing.reported(replica, report, turn)
         self.members.heard_floor(replica, report.floor, turn)
 

@@ -36,9 +36,10 @@ class Turn:
     """
     What one turn has staged so far.
 
-    `seq` is the last sequence number given to a write.  `digest` is that of the
-    store before the turn, which a scan may settle; `digest_change` is told of all
-    that the turn changes.
+    `seq` is the last sequence number given to a write.  `was_filling` tells whether
+    the store was being filled before the turn.  `digest` is that of the store before
+    the turn, which a scan may settle; `digest_change` is told of all that the turn
+    changes.
     """
 
     def __init__(self, state: DurableState, view: TurnView, now: Millis) -> None:
@@ -51,6 +52,7 @@ class Turn:
         self.roster = state.roster
         self.floor = state.floor
         self.filling = state.filling
+        self.was_filling = state.filling is not None
         self.start_over = state.start_over
         self.effects: list[Effect] = []
         self.at_once: list[Effect] = []  # what holds whatever becomes of the turn
@@ -232,6 +234,15 @@ class Turn:
             conflicts_ever=self._state.conflicts_ever + self._conflict_count,
             digest=self.digest_change.applied_to(self.digest),
         )
+
+    def may_be_empty(self) -> bool:
+        """
+        Tell whether nothing is stored, as far as the digest shows; it may be unknown.
+
+        Costs a fingerprint or two for each key that the turn has changed.
+        """
+        digest = self.digest_change.applied_to(self.digest)
+        return not digest.total or not digest.known
 
     def commit(self, state: DurableState) -> Commit | None:
         """Return what to make durable, None if nothing has changed."""

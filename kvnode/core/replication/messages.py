@@ -63,6 +63,7 @@ class Report(NamedTuple):
         roster: Fingerprint of its roster; 0 = it speaks protocol 1.
         members: Its roster, where the receiver is known to have another.
         floor: What it has forgotten.
+        filling: Whether it is being filled: members have what it lacks (D10).
     """
 
     clock: VersionVector
@@ -72,6 +73,7 @@ class Report(NamedTuple):
     roster: int = 0
     members: tuple[Member, ...] = ()
     floor: Floor = GROUND
+    filling: bool = False
 
 
 class Digest(NamedTuple):

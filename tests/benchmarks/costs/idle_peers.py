@@ -120,6 +120,10 @@ class IdlePeer:
         """Return what the node has forgotten, once it was heard."""
         return self._floor
 
+    def is_being_filled(self) -> bool:
+        """Return that all is here."""
+        return False
+
     async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
         """Answer what must be answered."""
         match event:

@@ -7,6 +7,7 @@ import pytest
 from cluster.simulated.cluster import SimulatedCluster
 from kvnode.core.versions.roster import Standing
 from kvnode.errors import KvError, UnavailableError
+from kvnode.runtime import start_over
 from tests.cluster.simulated.forgetting import (
     fill,
     forgetful,
@@ -211,6 +212,100 @@ def test_replica_that_goes_on_after_its_removal_is_seen(
         return cluster.unrest()
 
     assert forgetful(main) == "c goes on and is no member (G3)"
+
+
+def test_store_that_dies_while_it_starts_over_goes_on_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Half of its entries are gone, and its clock still says what it had: no claim.
+
+    Found by document under mixed,member-churn, seed 802453: it was taken for one (I1).
+    """
+    monkeypatch.setattr(start_over, "ENTRIES_PER_SLICE", 10)
+    keys = [f"key-{n}" for n in range(100)]
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", keys)
+        await rested(cluster)
+        await cluster.remove_member("c")
+        await asyncio.sleep(1)
+        await cluster.start("c")
+        while len(held(cluster, "c")) == len(keys):  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        await cluster.kill("c")
+        assert cluster.node("c").disk.state().start_over is not None
+        assert held(cluster, "c")
+
+        await cluster.start("c")
+        await rested(cluster)
+
+        assert held(cluster, "c") == held(cluster, "a")
+
+    forgetful(main)
+
+
+async def _removed_while_a_floor_spreads(cluster: SimulatedCluster) -> tuple[str, str]:
+    """
+    Remove c while it is down, and cut it off; return who has another floor, and not.
+
+    c and the one with the old floor have forgotten the same.  They, and d, which knows
+    c alone, do not hear of the new one.
+    """
+    await fill(cluster, "a", ["first", "second"])
+    client = cluster.client("client", "a")
+    await client.delete("first")
+    await rested(cluster)
+    await cluster.remove_member("c")
+    await client.delete("second")
+    await client.close()
+
+    def floor(name: str) -> object:
+        return cluster.node(name).disk.state().floor
+
+    while floor("a") == floor("b"):  # noqa: ASYNC110 -- nothing says when
+        await asyncio.sleep(0.001)
+    ahead, behind = ("b", "a") if floor("a") == floor("c") else ("a", "b")
+    assert floor(behind) == floor("c")
+    await cut_off(cluster, ahead)
+    await cluster.cut([(behind, "c"), ("c", behind)])
+    return ahead, behind
+
+
+def test_node_that_was_filled_by_one_from_before_the_floor_starts_over_again() -> None:
+    """
+    Its donor was itself filled by a node that had been removed and did not know.
+
+    Found by set under mixed,member-churn, seed 802508: it was taken for a member that
+    the others had not waited for (G1).
+    """
+
+    async def main(cluster: SimulatedCluster) -> None:
+        ahead, behind = await _removed_while_a_floor_spreads(cluster)
+        disk = cluster.node("c").disk
+        removed = disk.state().replica
+        await cluster.start("c")
+        await cluster.join("d", "c")
+        await cluster.cut([("d", ahead), (ahead, "d"), ("d", behind), (behind, "d")])
+        while not cluster.node("d").disk.state().clock:  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+
+        await cluster.heal()
+        await cut_off(cluster, ahead)
+        await cluster.cut([("d", behind), (behind, "d")])
+        while disk.state().replica == removed:  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        await cluster.cut([(behind, "c"), ("c", behind)])
+        while disk.state().filling is not None:  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        filled = disk.state().replica
+        await cluster.heal()
+        await rested(cluster)
+
+        assert disk.state().replica not in {removed, filled}
+        assert held(cluster, "c") == held(cluster, ahead)
+
+    forgetful(main)
 
 
 def test_later_stamp_wins_over_a_deletion_at_the_other_side_of_a_cut() -> None:

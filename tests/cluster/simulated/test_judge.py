@@ -1,5 +1,7 @@
 """What the judge of every commit takes for a broken rule, and what not."""
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.simulated.chance import Chance
@@ -8,6 +10,7 @@ from cluster.simulated.judge import Judge
 from cluster.simulated.loop import VirtualLoop
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.roster import NOBODY, Member, Roster, Standing
 from kvnode.core.versions.store_view import (
     Commit,
     DurableState,
@@ -16,7 +19,7 @@ from kvnode.core.versions.store_view import (
     Write,
 )
 from kvnode.storage.durability import Durability
-from kvnode.types import Dot, HlcTimestamp
+from kvnode.types import Dot, HlcTimestamp, ReplicaId
 from tests.core.replication.entries import B, C, at, register
 
 KEY = at(b"k")
@@ -40,7 +43,7 @@ def complaints(clock: VersionVector, filling: Filling | None) -> tuple[str, ...]
     judge.opened("node", disk)
     disk.on_applied = lambda commit: judge.applied("node", commit)
     replica = disk.state().replica
-    judge.may_start_over(replica)
+    judge.is_gone(replica)
 
     async def main() -> None:
         entry = register(DOT, hlc=10)
@@ -74,3 +77,244 @@ def test_judge_sees_what_is_dropped_and_was_only_here(
     [complaint] = complaints(clock, filling)
 
     assert complaint.startswith("rescued: ")
+
+
+class Cluster:
+    """Disks, and a judge that sees all that is committed to them."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.judge = Judge(lambda: self.now)
+        self.disks: dict[str, Disk] = {}
+
+    def replica(self, name: str) -> ReplicaId:
+        """Return who *name* is; its disk is made if there is none."""
+        if name not in self.disks:
+            chance = Chance(len(self.disks))  # another identity for each
+            disk = self.disks[name] = Disk(name, chance, Durability.FSYNC)
+            disk.open()
+            self.judge.opened(name, disk)
+            disk.on_applied = lambda commit: self.judge.applied(name, commit)
+        return self.disks[name].state().replica
+
+    def commit(self, name: str, state: DurableState, *writes: Write) -> None:
+        """Make *state* and *writes* durable at *name*."""
+        apply = self.disks[name].apply(Commit(state, writes))
+        VirtualLoop(Chance(0)).run_until_complete(apply)  # type: ignore[abstract]
+
+    def mark(self, name: str, roster: Roster = NOBODY) -> None:
+        """Have *name*, of that *roster*, be told to start over."""
+        state = self.disks[name].state()
+        self.commit(name, replace(state, start_over=MARK, roster=roster))
+
+    def complaints(self, rule: str) -> list[str]:
+        """Return what the judge has said of *rule*."""
+        return [v for v in self.judge.violations() if v.startswith(f"{rule}: ")]
+
+
+@pytest.mark.parametrize("mark", [None, MARK])
+def test_opened_store_lacks_what_it_covers_only_while_it_starts_over(
+    mark: StartOver | None,
+) -> None:
+    """I1: the clock of a marked store tells what it had, and nobody is told of it."""
+    cluster = Cluster()
+    origin, other = cluster.replica("origin"), cluster.replica("other")
+    entry = register(Dot(origin, 1))
+    put, clock = Write(KEY, entry, None), VersionVector.of({origin: 1})
+    cluster.commit("origin", DurableState(origin, clock, seq=1), put)
+    cluster.commit("other", DurableState(other, clock), put)
+    state = DurableState(other, clock, start_over=mark)
+
+    cluster.commit("other", state, Write(KEY, None, entry.version))
+    cluster.judge.opened("other", cluster.disks["other"])
+
+    assert bool(cluster.complaints("I1")) == (mark is None)
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_claims_are_judged_again_when_the_mark_goes(
+    *, lacks: bool, replaced: bool
+) -> None:
+    """I1: what was dropped under it must not be claimed, by whatever name."""
+    cluster = Cluster()
+    origin, other = cluster.replica("origin"), cluster.replica("other")
+    entry = register(Dot(origin, 1))
+    put, clock = Write(KEY, entry, None), VersionVector.of({origin: 1})
+    cluster.commit("origin", DurableState(origin, clock, seq=1), put)
+    cluster.commit("other", DurableState(other, clock), put)
+    drop = [Write(KEY, None, entry.version)] if lacks else []
+    cluster.commit("other", DurableState(other, clock, start_over=MARK), *drop)
+
+    after = ReplicaId(7) if replaced else other
+    cluster.commit("other", DurableState(after, clock))
+
+    assert bool(cluster.complaints("I1")) == lacks
+
+
+# -- who must start over (G1, G2b, D10) -------------------------------------------
+
+
+def held(cluster: Cluster, name: str) -> None:
+    """Have *name* hold a write of its own."""
+    replica = cluster.replica(name)
+    put = Write(KEY, register(Dot(replica, 1)), None)
+    state = DurableState(replica, VersionVector.of({replica: 1}), seq=1)
+    cluster.commit(name, state, put)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_member_must_not_start_over_unless_it_was_removed(*, gone: bool) -> None:
+    """G1: nothing is forgotten without it."""
+    cluster = Cluster()
+    held(cluster, "node")
+    if gone:
+        cluster.judge.is_gone(cluster.replica("node"))
+
+    cluster.mark("node")
+
+    assert bool(cluster.complaints("member")) == (not gone)
+
+
+def test_replica_that_has_started_over_must_not_again() -> None:
+    """D10: whoever filled it has let it in."""
+    cluster = Cluster()
+    held(cluster, "node")
+    cluster.judge.is_gone(cluster.replica("node"))
+    cluster.mark("node")
+    fresh = ReplicaId(7)
+    cluster.commit("node", DurableState(fresh, filling=Filling()))
+    covered = VersionVector.of({B: 1})
+    cluster.commit("node", DurableState(fresh, covered))
+
+    cluster.mark("node")
+
+    assert cluster.complaints("member")
+
+
+def let_in(cluster: Cluster, host: str, who: str, state: DurableState) -> None:
+    """Have *host* be in *state*, and take *who* for a member."""
+    roster = Roster((Member(cluster.replica(who), who),))
+    cluster.commit(host, replace(state, roster=roster))
+
+
+@pytest.mark.parametrize("held_back", ["", "not let in", "by one being filled"])
+def test_newcomer_must_not_start_over_once_it_covers_what_its_host_did(
+    held_back: str,
+) -> None:
+    """G1: from then on nothing is forgotten without it."""
+    cluster = Cluster()
+    host, new = cluster.replica("host"), cluster.replica("new")
+    cluster.judge.is_new(new)
+    covered = VersionVector.of({B: 1})
+    filling = Filling() if held_back == "by one being filled" else None
+    if held_back != "not let in":
+        let_in(cluster, "host", "new", DurableState(host, covered, filling=filling))
+    cluster.commit("new", DurableState(new, covered))
+
+    cluster.mark("new")
+
+    assert bool(cluster.complaints("member")) == (not held_back)
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+def test_store_with_nothing_in_it_starts_over_only_if_it_was_removed(
+    standing: Standing,
+) -> None:
+    """D10: it is filled, and nothing of it has to be judged."""
+    cluster = Cluster()
+    new = cluster.replica("new")
+    cluster.judge.is_new(new)
+
+    cluster.mark("new", Roster((Member(new, "new", standing=standing),)))
+
+    assert bool(cluster.complaints("member")) == (standing is Standing.MEMBER)
+
+
+# -- who must not answer (D10) ----------------------------------------------------
+
+COVERED = VersionVector.of({B: 1})
+
+
+def answered(
+    state_of_peer: DurableState | None,
+    *,
+    met: bool = True,
+    new_at: float = 2.0,
+    seq: int = 0,
+    somebody_has_something: bool = True,
+) -> bool:
+    """
+    Tell whether an empty node must not have answered.
+
+    Args:
+        state_of_peer: Of a peer, at one second; None = it stays as it was.
+        met: Whether it has met that one.
+        new_at: When it started.
+        seq: How much was written here.
+        somebody_has_something: Whether a third node has.
+    """
+    cluster = Cluster()
+    peer, third = cluster.replica("peer"), cluster.replica("third")
+    if somebody_has_something:
+        cluster.commit("third", DurableState(third, COVERED))
+    cluster.now = 1.0
+    if state_of_peer is not None:
+        cluster.commit("peer", replace(state_of_peer, replica=peer))
+    cluster.now = new_at
+    new = cluster.replica("new")
+    roster = Roster((Member(peer, "peer"),)) if met else NOBODY
+    state = DurableState(new, roster=roster, seq=seq)
+    cluster.commit("new", state)
+    cluster.now = 3.0
+
+    cluster.judge.answered("new", state, {peer} if met else ())
+
+    return bool(cluster.complaints("served"))
+
+
+@pytest.mark.parametrize(
+    "peer", [DurableState(B, COVERED), DurableState(B, filling=Filling())]
+)
+def test_node_with_nothing_answers_nobody_when_it_has_met_one_that_has_more(
+    peer: DurableState,
+) -> None:
+    """D10: or that has less than it should, which its hello says."""
+    assert answered(peer)
+    assert not answered(peer, met=False)
+    assert not answered(peer, seq=1)
+    assert not answered(peer, new_at=0.5), "they may have met before"
+
+
+def test_new_nodes_answer() -> None:
+    """A cluster must begin somewhere."""
+    assert not answered(None)
+    assert not answered(
+        DurableState(B, filling=Filling()), somebody_has_something=False
+    )
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_store_that_is_replaced_answers_nobody(*, dropped: bool) -> None:
+    """Half of its entries may be gone; before that, it is as it was."""
+    cluster = Cluster()
+    held(cluster, "node")
+    state = cluster.disks["node"].state()
+    drop = Write(KEY, None, register(Dot(state.replica, 1)).version)
+    marked = replace(state, start_over=MARK)
+    cluster.commit("node", marked, *([drop] if dropped else []))
+
+    cluster.judge.answered("node", marked, ())
+
+    assert bool(cluster.complaints("served")) == dropped
+
+
+def test_store_that_is_filled_answers_nobody() -> None:
+    """What it holds is no state that ever was."""
+    cluster = Cluster()
+    state = DurableState(cluster.replica("node"), filling=Filling())
+    cluster.commit("node", state)
+
+    cluster.judge.answered("node", state, ())
+
+    assert cluster.complaints("served")

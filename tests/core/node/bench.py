@@ -124,9 +124,12 @@ class Bench:
         clock: VersionVector = EMPTY,
         floor: Floor = GROUND,
         members: tuple[Member, ...] = (),
+        *,
+        filling: bool = False,
     ) -> list[Effect]:
         """Let *peer*, which knows all of protocol 2, connect."""
-        return self.turn(PeerUp(address(peer), clock, (), members, floor, protocol=2))
+        up = PeerUp(address(peer), clock, (), members, floor, 2, filling)
+        return self.turn(up)
 
     def report(
         self,
@@ -136,11 +139,14 @@ class Bench:
         held: VersionVector = EMPTY,
         floor: Floor = GROUND,
         sent_at: Millis | None = None,
+        filling: bool = False,
     ) -> list[Effect]:
         """Let *peer*, whose roster is A's, report what it covers."""
         at = self.now if sent_at is None else sent_at
         roster = self.store.state().roster.digest()
-        report = Report(clock, at, held=held, roster=roster, floor=floor)
+        report = Report(
+            clock, at, held=held, roster=roster, floor=floor, filling=filling
+        )
         return self.hear(peer, report)
 
     def tick(self, after: int = 0) -> list[Effect]:

@@ -184,15 +184,6 @@ def test_store_that_started_over_serves_nobody_before_it_is_filled() -> None:
     assert bench.state.filling is not None
 
 
-def test_new_store_serves_if_whoever_had_something_is_gone() -> None:
-    """It has lost nothing, and nobody knows when they come back."""
-    bench = Bench(state=DurableState(A, filling=Filling()))
-
-    bench.tick()
-
-    assert bench.state.filling is None
-
-
 def test_half_filled_store_serves_if_nobody_has_anything_any_more() -> None:
     """All others have lost it, in relaxed mode; what is here is all there is."""
     filling = Filling(at(b"m"), COVERED, GROUND, 1, 2)

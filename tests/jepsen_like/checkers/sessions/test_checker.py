@@ -1,9 +1,12 @@
 """Session guarantees on histories by hand, and how broken ones are explained."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from jepsen_like.checkers.sessions import GUARANTEES, check
-from jepsen_like.history.history import History
+from jepsen_like.history.history import FaultSpan, History
 from jepsen_like.history.operation import Operation, Outcome
 from jepsen_like.verdict import Judgement, Verdict
 from tests.jepsen_like.checkers.sessions.histories import (
@@ -129,6 +132,60 @@ def test_unanswered_write_need_not_be_seen() -> None:
     assert broken(of_operations([first, pending, shown, missed])) == {
         "monotonic-writes"
     }
+
+
+def _place(one: Operation) -> int | None:
+    value = one.argument if one.f == "write" else one.result
+    assert isinstance(value, int | None)
+    return value
+
+
+@pytest.mark.parametrize("order_of", [None, _place], ids=["no order", "order shown"])
+@pytest.mark.parametrize(
+    ("judged", "missed"),
+    [
+        (OWN_WRITE_MISSED, "read-your-writes"),
+        (WENT_BACK, "monotonic-reads"),
+        (SECOND_WITHOUT_FIRST, "monotonic-writes"),
+        (EFFECT_WITHOUT_CAUSE, "writes-follow-reads"),
+    ],
+)
+def test_write_may_be_gone_with_the_only_store_that_had_it(
+    judged: History, missed: str, order_of: Callable[[Operation], int | None] | None
+) -> None:
+    """But not one that another node has shown, nor one made afterwards, nor before."""
+    taken = {0: "a"}  # the write of x, and below the read of it
+    if judged in {WENT_BACK, EFFECT_WITHOUT_CAUSE}:
+        taken[2] = "a"
+
+    def found(
+        nodes: dict[int, str],
+        *,
+        lost_at: int,
+        kind: str = "wipe",
+        removed_at: int | None = None,
+    ) -> set[str]:
+        told = tuple(
+            one._replace(node=nodes.get(one.called, "b")) for one in judged.operations
+        )
+        faults = [FaultSpan(kind, lost_at, lost_at, ("a",))]
+        if removed_at is not None:
+            faults.append(FaultSpan("removal", removed_at, removed_at, ("a",)))
+        judgements = check(History.of(told, faults), order_of=order_of)
+        return {one.checker for one in judgements if one.verdict is Verdict.INVALID}
+
+    last = judged.operations[-1].called
+    over = judged.operations[-1].returned + 1
+    assert found(taken, lost_at=last) == set()
+    assert found(taken, lost_at=-1) == {missed}
+    assert found(taken, lost_at=over) == {missed}
+    assert found({}, lost_at=last) == {missed}
+    by_itself = partial(found, taken, lost_at=last, kind="start over")
+    assert by_itself() == {missed}
+    assert by_itself(removed_at=over) == {missed}
+    assert by_itself(removed_at=-1) == set()
+    if 2 in taken:
+        assert found({0: "a"}, lost_at=last) == {missed}
 
 
 def only(judged: History) -> Judgement:
