@@ -6,11 +6,20 @@ from random import Random
 from typing import NamedTuple
 
 from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.authority.etcd.access import read_access
+from kvnode.authority.etcd.etcd_authority import EtcdAuthority
+from kvnode.authority.etcd.health import watch_health
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.objects.objects import Objects
-from kvnode.runtime.objects.opening import Site, open_alone, open_among
+from kvnode.runtime.objects.opening import (
+    Etcd,
+    Site,
+    open_alone,
+    open_among,
+    open_with_etcd,
+)
 from kvnode.runtime.objects.remote import RemotePeers
 from kvnode.transport.grpc_road import SHARDS, GrpcRoad
 from kvnode.transport.road import Ending, Farewell, Stream
@@ -28,10 +37,12 @@ class ServedObjects(NamedTuple):
     Attributes:
         objects: What is served.
         mesh: The streams to other nodes; None if it keeps its objects by itself.
+        etcd: What says who leads; None if nodes do.
     """
 
     objects: Objects
     mesh: ShardMesh | None
+    etcd: EtcdAuthority | None = None
 
     async def run(self) -> None:
         """
@@ -41,16 +52,18 @@ class ServedObjects(NamedTuple):
             KvError: A record is damaged, or the authority cannot be written.
             OSError: The disk failed.
         """
-        meeting = asyncio.create_task(self._meet(), name="meeting")
+        beside = []
+        if self.mesh is not None:
+            beside.append(asyncio.create_task(self.mesh.run(), name="meeting"))
+        if self.etcd is not None:
+            watching = watch_health(self.etcd)
+            beside.append(asyncio.create_task(watching, name="watching etcd"))
         try:
             await self.objects.run()
         finally:
-            meeting.cancel()
-            await asyncio.wait([meeting])
-
-    async def _meet(self) -> None:
-        if self.mesh is not None:
-            await self.mesh.run()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 def open_objects(
@@ -86,7 +99,7 @@ def open_objects(
         random_replica,
         config.objects_moved,
     )
-    if not config.objects_voters:
+    if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)
     meshes: list[ShardMesh] = []
 
@@ -101,10 +114,17 @@ def open_objects(
         meshes.append(mesh)
         return RemotePeers(config.name, own, mesh)
 
-    objects = open_among(site, config.objects_voters, meet)
+    authority: EtcdAuthority | None = None
+    if config.objects_etcd:
+        prefix = config.objects_etcd_prefix or f"/kvnode/{config.cluster}/shards/"
+        authority = EtcdAuthority(read_access(config), prefix)
+        etcd = Etcd(authority, prefix, config.objects_keepers)
+        objects = open_with_etcd(site, etcd, meet)
+    else:
+        objects = open_among(site, config.objects_voters, meet)
     (mesh,) = meshes
     mesh.attach(objects)
-    return ServedObjects(objects, mesh)
+    return ServedObjects(objects, mesh, authority)
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:
