@@ -63,6 +63,7 @@ class Connection:
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def ask(
         self,
@@ -80,6 +81,8 @@ class Connection:
             metadata: What goes along.
             until: By the loop's clock.
         """
+        if self._is_closed:
+            return self._ended(may_have_happened=False)
         if self._channel is None:
             self._channel = self._open()
         channel = self._channel
@@ -118,10 +121,17 @@ class Connection:
         except asyncio.CancelledError:
             if is_being_cancelled():
                 raise
-            reason = f"the connection to {self.endpoint} was closed by this node"
-        except grpc.aio.BaseError as error:  # the channel was closed before
-            reason = f"the connection to {self.endpoint} was closed: {error}"
-        return Failure(reason, may_have_happened=method.changes, is_disconnected=True)
+        except grpc.aio.BaseError:
+            pass  # the same, found by gRPC at another place
+        return self._ended(may_have_happened=method.changes)
+
+    def _ended(self, *, may_have_happened: bool) -> Failure:
+        return Failure(
+            f"the connection to {self.endpoint} was closed by this node",
+            may_have_happened=may_have_happened,
+            is_final=self._is_closed,
+            is_disconnected=True,
+        )
 
     def _open(self) -> grpc.aio.Channel:
         if self._credentials is None:
@@ -141,6 +151,7 @@ class Connection:
 
     async def close(self) -> None:
         """End the connection; requests under way may fail."""
+        self._is_closed = True
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
