@@ -110,8 +110,10 @@ class FakeMember:
 
     Attributes:
         asked: The methods that were called, in order.
+        peers: Who called them: the other end of each connection.
         refusal: What it answers everything with, having done nothing.
         is_silent: Whether it does nothing and answers nothing.
+        is_cut_off: Whether it reaches no leader, which it says if it is to.
         loses_answers: Whether it does what is asked, and never says so.
         late: Set when transactions are to be done that are not answered any more.
         behind: Those transactions.
@@ -123,7 +125,9 @@ class FakeMember:
         self.store = store
         self.asked: list[str] = []
         self.refusal: Refusal | None = None
+        self.peers: list[str] = []
         self.is_silent = False
+        self.is_cut_off = False
         self.loses_answers = False
         self.late: asyncio.Event | None = None
         self.before_transaction: Callable[[], None] | None = None
@@ -172,12 +176,15 @@ class FakeMember:
 
     async def _check(self, method: str, context: Context, *, is_open: bool) -> None:
         self.asked.append(method)
-        if self.is_silent:
+        self.peers.append(context.peer())
+        said = dict(context.invocation_metadata() or ())
+        if self.is_cut_off and said.get("hasleader") == "true":
+            await context.abort(*NO_LEADER)
+        if self.is_silent or self.is_cut_off:
             await asyncio.Event().wait()
         if self.refusal is not None:
             await context.abort(*self.refusal)
         if self.store.asks_who and not is_open:
-            said = dict(context.invocation_metadata() or ())
             if "token" not in said:
                 await context.abort(*NO_USER)
             if self.forgets_tokens or said["token"] not in self.store.tokens:

@@ -82,12 +82,15 @@ class Endpoints:
                 continue
             share = max(SHARE_SECONDS_MIN, left / len(waiting))
             connection = waiting.pop(0)
-            until = min(deadline, loop.time() + share)
-            answer = await self.ask_one(connection, method, request, until)
+            answer = await self.ask_one(
+                connection, method, request, loop.time() + min(share, left)
+            )
             if not isinstance(answer, Failure):
                 self._has_answered(connection)
                 return answer
-            troubles[connection.endpoint] = answer.reason
+            if left >= SHARE_SECONDS_MIN or connection.endpoint not in troubles:
+                # Of a try that the deadline cut short only the end would be told.
+                troubles[connection.endpoint] = answer.reason
             may_have_happened = may_have_happened or answer.may_have_happened
             self._has_failed(connection, answer.reason)
             if answer.is_final:

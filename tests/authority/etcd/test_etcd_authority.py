@@ -123,6 +123,48 @@ async def test_silent_endpoint_leaves_time_for_others_and_is_asked_last_then(
     assert site.members[1].asked == ["Txn", "Range"]
 
 
+async def test_connection_that_was_silent_is_given_up(site: EtcdSite) -> None:
+    """What lies between may have lost it, and would for ever."""
+    authority = site.authority(answer_seconds=ENOUGH)
+    await authority.read(SHARD)
+    site.members[0].is_silent = True
+    await authority.read(SHARD)
+    site.members[0].is_silent = False
+    for member in site.members[1:]:
+        await member.end()
+
+    await authority.read(SHARD)
+
+    first, silent, after = site.members[0].peers
+    assert first == silent != after
+
+
+async def test_endpoint_that_has_failed_is_asked_after_those_that_have_not(
+    site: EtcdSite,
+) -> None:
+    """Even if it was named before them."""
+    site.members[0].is_silent = True
+    authority = site.authority(answer_seconds=ENOUGH)
+    await authority.read(SHARD)
+    await site.members[1].end()
+
+    await authority.read(SHARD)
+
+    assert len(site.members[0].asked) == 1
+    assert site.members[2].asked == ["Range"]
+
+
+async def test_member_that_is_cut_off_says_so_at_once(site: EtcdSite) -> None:
+    """It is asked to; else it would be as silent as one that is paused."""
+    for member in site.members:
+        member.is_cut_off = True
+    authority = site.authority(answer_seconds=SHORT)
+
+    with pytest.raises(UnavailableError, match="no leader"):
+        await authority.swap(SHARD, None, FIRST)
+    assert all(member.asked for member in site.members)
+
+
 async def test_endpoint_that_does_not_listen_is_passed_over(site: EtcdSite) -> None:
     """Two of them, even."""
     await site.members[0].end()
@@ -166,6 +208,7 @@ async def test_nobody_who_listens_means_that_nothing_has_happened(
         await site.authority(answer_seconds=SHORT).swap(SHARD, None, FIRST)
     for member in site.members:
         assert f"{member.endpoint} cannot be reached" in str(caught.value)
+    assert "failed to connect" in str(caught.value), "gRPC's own reason"
     assert "is etcd listening there?" in str(caught.value)
 
 
@@ -175,13 +218,12 @@ async def test_endpoint_that_cannot_now_is_passed_over(
 ) -> None:
     """Another member may; and if none can, nothing has happened."""
     site.members[0].refusal = refusal
-    authority = site.authority(answer_seconds=SHORT)
-    assert await authority.swap(SHARD, None, FIRST) == FIRST
+    assert await site.authority().swap(SHARD, None, FIRST) == FIRST
 
     for member in site.members:
         member.refusal = refusal
     with pytest.raises(UnavailableError, match=refusal.details):
-        await authority.swap(SHARD, None, SECOND)
+        await site.authority(answer_seconds=SHORT).swap(SHARD, None, SECOND)
 
 
 async def test_refusal_for_good_is_not_asked_for_again(site: EtcdSite) -> None:

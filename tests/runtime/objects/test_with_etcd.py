@@ -95,13 +95,17 @@ async def test_keeper_founds_and_leads_and_does_so_again(tmp_path: Path) -> None
             await _until(lambda: _all_led(objects))  # noqa: B023 -- used at once
 
 
-async def test_node_that_keeps_nothing_founds_nothing(tmp_path: Path) -> None:
+async def test_node_that_keeps_nothing_founds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It sends calls to those who do."""
     authority = LocalAuthority(tmp_path / "etcd.json")
+    asked: list[str] = []
+    monkeypatch.setattr(authority, "read", asked.append)
     async with _running(_open(tmp_path, authority, keeper="there")) as objects:
         await asyncio.sleep(0.05)
         assert not any(shard.epoch for shard in objects.status())
-    assert await authority.read("s000") is None
+    assert not asked
 
 
 async def test_shard_with_a_log_is_not_founded_again(
