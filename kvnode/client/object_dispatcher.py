@@ -7,18 +7,28 @@ that takes long, is no reason to take the keys' operations to another node.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from kvnode._pb import objects_pb2
 from kvnode.client.attempts import Attempts, guarded
 from kvnode.client.connection import Connection, StreamKind
 from kvnode.client.dispatcher import server_millis
 from kvnode.client.error_map import error_of
-from kvnode.errors import InvalidArgumentError, PeerProtocolError, RejectedError
+from kvnode.client.leaders import Leaders
+from kvnode.client.retry import is_harmless
+from kvnode.errors import (
+    InvalidArgumentError,
+    KvError,
+    PeerProtocolError,
+    RejectedError,
+)
 from kvnode.object_limits import CALL_BYTES_MAX
 
 _SERVICE = "/kvnode.v1.Objects"
+_ADMIN = "/kvnode.v1.ObjectsAdmin"
 
 
 def no_objects(address: str, because: str = "") -> RejectedError:
@@ -30,6 +40,25 @@ def no_objects(address: str, because: str = "") -> RejectedError:
 _CALLS = StreamKind(f"{_SERVICE}/Calls", objects_pb2.CallFrameReply, no_objects)
 
 
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+
+class UnaryMethod(NamedTuple, Generic[ReplyT]):
+    """A method of nodes that takes one message: its full name, and its reply."""
+
+    path: str
+    reply: type[ReplyT]
+
+
+STATUS: Final = UnaryMethod(f"{_SERVICE}/Status", objects_pb2.ObjectsStatusReply)
+SHARDS: Final = UnaryMethod(f"{_ADMIN}/Shards", objects_pb2.ShardsReply)
+MOVE: Final = UnaryMethod(f"{_ADMIN}/Move", objects_pb2.MoveShardReply)
+LEAD: Final = UnaryMethod(f"{_ADMIN}/Lead", objects_pb2.LeadShardReply)
+REPLACE_VOTER: Final = UnaryMethod(
+    f"{_ADMIN}/ReplaceVoter", objects_pb2.ReplaceVoterReply
+)
+
+
 class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
     """Sends calls to one of *addresses*; made within a loop."""
 
@@ -37,6 +66,14 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         self, addresses: Sequence[str], *, credentials: grpc.ChannelCredentials | None
     ) -> None:
         super().__init__(addresses, _CALLS, credentials=credentials)
+        several = len(addresses) > 1
+        self._leaders: Leaders[objects_pb2.ObjectCallResult] = Leaders(
+            {
+                address: partial(self.new_pool, (address,))
+                for address in addresses
+                if several
+            }
+        )
 
     async def call(
         self, request: objects_pb2.CallRequest, *, writes: bool, deadline: float
@@ -56,12 +93,28 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         if size_bytes > CALL_BYTES_MAX:
             msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are taken"
             raise InvalidArgumentError(msg)
+        repeatable = bool(request.idempotency_key) or not writes
+        expires_at = self._time() + deadline
+        which = request.target.SerializeToString(deterministic=True)
+        leader = self._leaders.known(which, self.pool.ready)
+        if leader is not None:
+            try:
+                return await self._attempt(request, which, leader, expires_at)
+            except KvError as error:
+                self._leaders.forget(which)
+                if not is_harmless(error, writes=writes, repeatable=repeatable):
+                    raise
         return await self.repeat(
-            partial(self._attempt, request),
+            partial(self._attempt, request, which),
             writes=writes,
-            deadline=deadline,
-            repeatable=bool(request.idempotency_key) or not writes,
+            deadline=expires_at - self._time(),
+            repeatable=repeatable,
         )
+
+    async def close(self) -> None:
+        """Fail what is under way, close all connections, cancel all timers."""
+        await self._leaders.close()
+        await super().close()
 
     async def call_once(
         self,
@@ -85,11 +138,12 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         connection = self.pool.ready
         if connection is None:
             connection = await self.pool.connect(self._time() + connect_seconds)
-        return await self._attempt(request, connection, expires_at)
+        return await self._attempt(request, b"", connection, expires_at)
 
     async def _attempt(
         self,
         request: objects_pb2.CallRequest,
+        which: bytes,
         connection: Connection[objects_pb2.ObjectCallResult],
         expires_at: float,
     ) -> objects_pb2.ObjectValue:
@@ -101,6 +155,7 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         result = await connection.submit(identifier, payload, expires_at)
         match result.WhichOneof("kind"):
             case "reply":
+                self._leaders.told(which, result.reply.leader)
                 return result.reply.result
             case "error":
                 raise error_of(result.error, namespace="")
@@ -108,9 +163,22 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
                 msg = f"{connection.address} answered a call with nothing"
                 raise PeerProtocolError(msg)
 
-    async def status(self, *, deadline: float) -> objects_pb2.ObjectsStatusReply:
+    async def unary_call(
+        self,
+        method: "UnaryMethod[ReplyT]",
+        request: Message,
+        *,
+        writes: bool,
+        deadline: float,
+    ) -> ReplyT:
         """
-        Ask a node about its shards.
+        Call *method* of a node.
+
+        Args:
+            method: Which one.
+            request: What is asked.
+            writes: Whether it changes anything.
+            deadline: Seconds from now, > 0.
 
         Raises:
             KvError: See `repeat`.
@@ -118,27 +186,27 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
 
         async def attempt(
             connection: Connection[objects_pb2.ObjectCallResult], expires_at: float
-        ) -> objects_pb2.ObjectsStatusReply:
+        ) -> ReplyT:
             address = connection.address
-            invoke: grpc.aio.UnaryUnaryMultiCallable[
-                objects_pb2.ObjectsStatusRequest, objects_pb2.ObjectsStatusReply
-            ] = connection.channel.unary_unary(
-                f"{_SERVICE}/Status",
-                request_serializer=objects_pb2.ObjectsStatusRequest.SerializeToString,
-                response_deserializer=objects_pb2.ObjectsStatusReply.FromString,
+            invoke: grpc.aio.UnaryUnaryMultiCallable[Message, ReplyT]
+            invoke = connection.channel.unary_unary(
+                method.path,
+                request_serializer=_serialized,
+                response_deserializer=method.reply.FromString,
             )
 
-            async def ask() -> objects_pb2.ObjectsStatusReply:
+            async def ask() -> ReplyT:
                 try:
-                    return await invoke(
-                        objects_pb2.ObjectsStatusRequest(),
-                        timeout=expires_at - self._time(),
-                    )
+                    return await invoke(request, timeout=expires_at - self._time())
                 except grpc.aio.AioRpcError as error:
                     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                         raise no_objects(address) from error
                     raise
 
-            return await guarded(ask(), namespace="", address=address, writes=False)
+            return await guarded(ask(), namespace="", address=address, writes=writes)
 
-        return await self.repeat(attempt, writes=False, deadline=deadline)
+        return await self.repeat(attempt, writes=writes, deadline=deadline)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -1,6 +1,7 @@
 """Objects that three real nodes keep together, whatever happens to one of them."""
 
 import asyncio
+from shutil import rmtree
 
 import pytest
 
@@ -117,3 +118,45 @@ async def test_keys_go_on_while_objects_have_no_majority(fleet: Fleet) -> None:
     found = await client.get("key")
     assert found is not None
     assert found.value == b"value"
+
+
+async def test_node_that_lost_its_disk_keeps_objects_again(fleet: Fleet) -> None:
+    """Its voter is replaced, and the shards move to its new identity."""
+    nodes = await _three(fleet)
+    clients = [await fleet.client(node, deadline=5.0) for node in nodes]
+    async with adding(clients, COUNTERS) as adders:
+        await gone_on(adders)
+        victim = nodes[2]
+        await victim.kill()
+        rmtree(victim.data_directory)
+        await victim.start()
+        await gone_on(adders)
+        assert "c" in await clients[0].replace_voter("c", "c", deadline=30.0)
+        for status in (await clients[0].objects_status()).shards:
+            await clients[0].move_shard(status.shard, NAMES, deadline=30.0)
+        await nodes[1].kill()  # now the newcomer makes the majority
+        others = [a for n, a in enumerate(adders) if n % len(nodes) != 1]
+        await gone_on(others)
+        await nodes[1].start()
+
+
+async def test_shard_moves_to_nodes_of_which_none_kept_it(fleet: Fleet) -> None:
+    """By way of the leader and some of them; nothing is lost on the way."""
+    names = (*NAMES, "d", "e")
+    nodes = fleet.add_peers(
+        *names, objects=["tests.system.shop:Counter"], objects_voters=list(NAMES)
+    )
+    await fleet.start(nodes)
+    await all_led(await fleet.client(nodes[0]))
+    clients = [await fleet.client(node, deadline=5.0) for node in nodes[:2]]
+    async with adding(clients, COUNTERS) as adders:
+        await gone_on(adders)
+        for shard in ("s000", "s001", "s002"):
+            await clients[0].move_shard(shard, ["d", "e"], deadline=30.0)
+        led = [
+            (shard.shard, sorted(each.node for each in shard.replicas))
+            for node in nodes[3:]
+            for shard in (await (await fleet.client(node)).shards()).led
+        ]
+        assert sorted(led) == [(f"s00{number}", ["d", "e"]) for number in range(3)]
+        await gone_on(adders)

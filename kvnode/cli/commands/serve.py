@@ -130,7 +130,7 @@ def serve(
     ] = None,
     objects_etcd_ca_file: Annotated[
         str | None,
-        _option(_ETCD, "Whose certificates count. (default: the system's)", "FILE"),
+        _option(_ETCD, "Whose certificates count. (default: gRPC's list)", "FILE"),
     ] = None,
     objects_etcd_certificate_file: Annotated[
         str | None, _option(_ETCD, "Certificate of this node.", "FILE")

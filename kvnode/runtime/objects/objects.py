@@ -11,10 +11,12 @@ from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import RejectedError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import SHARDS, ObjectHost
 from kvnode.runtime.clock import Clock, steady_millis
+from kvnode.runtime.objects.administration import Administration
 from kvnode.runtime.objects.founding import Founding
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
@@ -25,6 +27,9 @@ from kvnode.types import Millis, ReplicaId
 class Objects:
     """
     The objects of one node; an `ObjectsPort`, and a `MeshEvents`.
+
+    Attributes:
+        administration: For those who run the node.
 
     If they end because a disk has failed, so does the node.
     """
@@ -64,6 +69,9 @@ class Objects:
         )
         self._router = Router(self._host, self._shards, parts.authority, parts.peers)
         self._host.attach(self._shards, self._router.led)
+        self.administration = Administration(
+            parts, lambda: self._host.shards, self._shards, self._router
+        )
 
     def _env(self, instance: Instance) -> NodeEnvironment:
         return NodeEnvironment(
@@ -136,6 +144,13 @@ class Objects:
     async def call(self, call: Call) -> Value:
         """Call a method; see the port."""
         return await self._router.call(call)
+
+    def leader_address(self, target: ObjectId) -> str:
+        """Return where the node listens that leads *target*; empty for this one."""
+        shard = self._host.shard_of(target)
+        if self._host.leads(shard):
+            return ""
+        return self._parts.peers.address_of(self._router.leader(shard))
 
     def status(self) -> tuple[ShardStatus, ...]:
         """Return what is known of the shards, by name."""

@@ -43,6 +43,10 @@ ASK_AGAIN_SECONDS: Final = 0.5
 """Between two questions to the authority about a shard."""
 
 
+PATIENCE_SHARE: Final = 0.8
+"""Of the caller's: who is told in time that nothing was done can try elsewhere."""
+
+
 class Router:
     """The way of calls from one node."""
 
@@ -71,7 +75,7 @@ class Router:
         """
         shard = self._objects.shard_of(call.target)
         loop = asyncio.get_running_loop()
-        until = loop.time() + ROUTING_SECONDS_MAX
+        until = loop.time() + _routing_seconds(call)
         pause = PAUSE_SECONDS
         while True:
             try:
@@ -92,7 +96,13 @@ class Router:
     async def _call_leader(self, shard: str, call: Call) -> Value:
         """Try once, at whoever leads as far as is known."""
         if self._objects.leads(shard):
-            return await self._objects.call(*call[:-1])
+            return await self._objects.call(
+                call.target,
+                call.method,
+                call.arguments,
+                call.named,
+                call.idempotency_key,
+            )
         leader = self.leader(shard)
         if call.is_forwarded or not leader:
             self._ask_authority(shard)
@@ -101,22 +111,19 @@ class Router:
             )
             raise NotLeaderError(msg, leader=leader)
         try:
-            result = await self._sent_on(shard, leader, call)
+            return await self._sent_on(shard, leader, call)
         except NotLeaderError as error:
             self._guesses.pop(shard, None)
             if error.leader and error.leader != leader:
                 self._guesses[shard] = error.leader
-            else:
-                self._ask_authority(shard)
+            else:  # what this node's replica believes is wrong, too
+                self._ask_authority(shard, even_with_replica=True)
             raise
         except (UnavailableError, IndeterminateError, asyncio.CancelledError):
             # It is gone, or so slow that whoever called has given up.
             self._guesses.pop(shard, None)
             self._ask_authority(shard)
             raise
-        if self._shards.has_replica(shard):
-            self._guesses.pop(shard, None)  # the replica hears of the next leader first
-        return result
 
     async def _sent_on(self, shard: str, leader: str, call: Call) -> Value:
         """
@@ -143,6 +150,7 @@ class Router:
 
     def led(self, shard: str, leader: ReplicaId) -> None:
         """Take note of who leads *shard*: who led it before answers no more."""
+        self._guesses.pop(shard, None)
         name = self._peers.name_of(leader)
         sent = self._sent.get(shard, {})
         for sending, to in sent.items():
@@ -159,10 +167,11 @@ class Router:
         heard_of = self._shards.leader(shard)
         return "" if heard_of == self._shards.own else self._peers.name_of(heard_of)
 
-    def _ask_authority(self, shard: str) -> None:
+    def _ask_authority(self, shard: str, *, even_with_replica: bool = False) -> None:
         """Find out who leads, unless that is under way or was just done."""
-        if self._shards.has_replica(shard) or shard in self._asking:
-            return  # a replica finds out by itself
+        finds_out_itself = self._shards.has_replica(shard) and not even_with_replica
+        if finds_out_itself or shard in self._asking:
+            return
         task = asyncio.create_task(self._learn(shard), name=f"who leads {shard}")
         self._asking[shard] = task
 
@@ -184,3 +193,10 @@ class Router:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _routing_seconds(call: Call) -> float:
+    """Return for how long a leader is looked for."""
+    if not call.patience_ms:
+        return ROUTING_SECONDS_MAX
+    return min(ROUTING_SECONDS_MAX, PATIENCE_SHARE * call.patience_ms / 1000)

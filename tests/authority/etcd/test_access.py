@@ -35,7 +35,7 @@ def test_plain_endpoints_need_no_credentials() -> None:
 
 
 def test_endpoints_behind_https_speak_tls() -> None:
-    """With the authorities of the system, if no others are named."""
+    """With gRPC's own list of authorities, if no others are named."""
     assert read_access(_config()).credentials is not None
 
 

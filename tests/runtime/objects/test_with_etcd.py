@@ -15,6 +15,7 @@ from typing import NoReturn
 import pytest
 
 from kvnode.authority.local_authority import LocalAuthority
+from kvnode.authority.port import Authority
 from kvnode.core.objects.configuration import Configuration
 from kvnode.errors import CorruptRecordError, RejectedError
 from kvnode.objects.private_map import Storage
@@ -32,6 +33,7 @@ from kvnode.runtime.objects.opening import (
 )
 from kvnode.runtime.objects.ports import Alone
 from kvnode.types import ReplicaId
+from tests.authority.etcd_site import NO_LEADER, EtcdSite
 
 PREFIX = "/kvnode/test/shards/"
 
@@ -58,7 +60,7 @@ def _nobody(own: ReplicaId) -> NoReturn:
 
 def _open(
     directory: Path,
-    authority: LocalAuthority,
+    authority: Authority,
     prefix: str = PREFIX,
     keeper: str = "here",
 ) -> Objects:
@@ -180,3 +182,16 @@ async def test_objects_of_another_authority_are_not_etcds(
     with pytest.raises(RejectedError, match=advice):
         _open(tmp_path, LocalAuthority(tmp_path / "etcd.json"))
     assert not (directory / "etcd").exists()
+
+
+async def test_overview_tells_how_etcd_is(tmp_path: Path) -> None:
+    """Its endpoints stand where voters do."""
+    async with EtcdSite() as site:
+        site.members[1].refusal = NO_LEADER
+        objects = _open(tmp_path, site.authority())
+        found = (await objects.administration.overview()).voters
+        await objects.close()
+
+    assert [each.node for each in found] == [m.endpoint for m in site.members]
+    assert [each.role for each in found] == ["votes", "is not well", "votes"]
+    assert "no leader" in found[1].trouble
