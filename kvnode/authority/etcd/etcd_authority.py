@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from kvnode._pb import etcd_pb2 as pb
 from kvnode.authority.etcd.access import Access
+from kvnode.authority.etcd.connection import Connection
 from kvnode.authority.etcd.endpoints import Endpoints
 from kvnode.authority.etcd.failure import Failure
 from kvnode.authority.etcd.login import Login
@@ -123,17 +124,11 @@ class EtcdAuthority:
         until = self._deadline()
         return tuple(
             await asyncio.gather(
-                *(self._status(place, until) for place in range(self.endpoint_count))
+                *(self._status(each, until) for each in self._endpoints.all)
             )
         )
 
-    @property
-    def endpoint_count(self) -> int:
-        """Return how many endpoints there are."""
-        return len(self._endpoints.all)
-
-    async def _status(self, place: int, until: float) -> EndpointStatus:
-        connection = self._endpoints.all[place]
+    async def _status(self, connection: Connection, until: float) -> EndpointStatus:
         answer = await self._endpoints.ask_one(
             connection, STATUS, pb.EtcdStatus(), until
         )

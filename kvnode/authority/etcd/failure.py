@@ -61,6 +61,8 @@ _ADVICE: Final = (
 )
 """What to do, by what an answer contains."""
 
+_SEE_LOG: Final = ": if that does not pass, see its log"
+
 AUTHENTICATION_IS_OFF: Final = "etcdserver: authentication is not enabled"
 
 
@@ -104,7 +106,7 @@ def failure_of(
     wants_login = said in _LOGIN_WANTED
     has_not_happened = code in _REFUSALS or said in _REFUSALS_BY_TEXT
     return Failure(
-        f"{endpoint} says {said!r}{_advice(said)}",
+        f"{endpoint} says {said!r}{_advice(said) or _SEE_LOG}",
         may_have_happened=changes and not has_not_happened,
         is_final=code in _FINAL,
         wants_login=wants_login,
@@ -131,7 +133,8 @@ def _reason_of_stranger(
         case grpc.StatusCode.UNIMPLEMENTED:
             return f"{endpoint} is no etcd: is it the right port?"
         case _:
-            return f"{endpoint} says {code.name}, {said!r}{_advice(said)}"
+            advice = _advice(said) or _SEE_LOG
+            return f"{endpoint} says {code.name}, {said!r}{advice}"
 
 
 def _advice(said: str) -> str:

@@ -9,6 +9,7 @@ from kvnode._pb.shards_pb2 import ShardFrame
 from kvnode.authority.etcd.access import read_access
 from kvnode.authority.etcd.etcd_authority import EtcdAuthority
 from kvnode.authority.etcd.health import watch_health
+from kvnode.config import NodeConfig
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
@@ -114,17 +115,22 @@ def open_objects(
         meshes.append(mesh)
         return RemotePeers(config.name, own, mesh)
 
-    authority: EtcdAuthority | None = None
-    if config.objects_etcd:
-        prefix = config.objects_etcd_prefix or f"/kvnode/{config.cluster}/shards/"
-        authority = EtcdAuthority(read_access(config), prefix)
-        etcd = Etcd(authority, prefix, config.objects_keepers)
-        objects = open_with_etcd(site, etcd, meet)
-    else:
-        objects = open_among(site, config.objects_voters, meet)
+    objects, etcd = _open_together(config, site, meet)
     (mesh,) = meshes
     mesh.attach(objects)
-    return ServedObjects(objects, mesh, authority)
+    return ServedObjects(objects, mesh, etcd)
+
+
+def _open_together(
+    config: NodeConfig, site: Site, meet: Callable[[ReplicaId], RemotePeers]
+) -> tuple[Objects, EtcdAuthority | None]:
+    """Open objects that are kept with others, and what says who leads them."""
+    if not config.objects_etcd:
+        return open_among(site, config.objects_voters, meet), None
+    prefix = config.objects_etcd_prefix or f"/kvnode/{config.cluster}/shards/"
+    authority = EtcdAuthority(read_access(config), prefix)
+    etcd = Etcd(authority, prefix, config.objects_keepers)
+    return open_with_etcd(site, etcd, meet), authority
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:

@@ -1,7 +1,6 @@
 """The authority in etcd when endpoints fail, are silent, or lose their answers."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -13,7 +12,6 @@ from tests.authority.etcd_site import (
     NO_LEADER,
     PREFIX,
     TIMED_OUT,
-    USER,
     EtcdSite,
     Refusal,
 )
@@ -37,13 +35,6 @@ OVERLOADED = Refusal(
 PROXY = Refusal(grpc.StatusCode.UNAVAILABLE, "upstream reset")
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[EtcdSite]:
-    """Three members that are well."""
-    async with EtcdSite() as site:
-        yield site
-
-
 # -- what is kept ------------------------------------------------------------------
 
 
@@ -59,6 +50,18 @@ async def test_register_that_is_empty_is_not_looked_at_first(site: EtcdSite) -> 
     await site.authority().swap(SHARD, None, FIRST)
 
     assert site.members[0].asked == ["Txn"]
+
+
+async def test_first_configuration_has_no_leader_but_its_own(site: EtcdSite) -> None:
+    """Two processes that found at once agree on one of both."""
+    theirs = FIRST.taken_over_by(A)
+
+    answers = await asyncio.gather(
+        site.authority().swap(SHARD, None, FIRST),
+        site.authority().swap(SHARD, None, theirs),
+    )
+
+    assert answers[0] == answers[1]
 
 
 async def test_who_was_faster_is_not_overwritten(site: EtcdSite) -> None:
@@ -323,98 +326,3 @@ async def test_call_under_way_fails_when_connections_end(site: EtcdSite) -> None
     with pytest.raises(UnavailableError, match="closed by this node"):
         await authority.read(SHARD)
     assert sum(len(member.asked) for member in site.members) == 1
-
-
-# -- logins ------------------------------------------------------------------------
-
-
-async def test_user_logs_in_once_for_all(site: EtcdSite) -> None:
-    """However many shards ask at the same time."""
-    site.store.asks_who = True
-    authority = site.authority(user=USER)
-
-    await asyncio.gather(*(authority.read(f"eu/{n}") for n in range(16)))
-
-    assert site.store.logins == 1
-
-
-async def test_token_that_has_ended_is_renewed(site: EtcdSite) -> None:
-    """In the same call, at the same endpoint, and for a change, too."""
-    site.store.asks_who = True
-    authority = site.authority(user=USER)
-    await authority.swap(SHARD, None, FIRST)
-    site.store.tokens.clear()
-
-    assert await authority.swap(SHARD, FIRST, SECOND) == SECOND
-    site.store.tokens.clear()
-    assert await authority.swap(SHARD, None, FIRST) == SECOND
-    assert site.store.logins == 3
-    assert not site.members[1].asked
-
-
-async def test_token_that_does_not_help_is_given_up(site: EtcdSite) -> None:
-    """One login a try: etcd pays for each."""
-    site.store.asks_who = True
-    authority = site.authority(user=USER, answer_seconds=SHORT)
-    for member in site.members:
-        member.forgets_tokens = True
-
-    with pytest.raises(UnavailableError, match="invalid auth token"):
-        await authority.swap(SHARD, None, FIRST)
-
-    asked = [name for member in site.members for name in member.asked]
-    assert asked.count("Authenticate") <= asked.count("Txn")
-
-
-async def test_wrong_password_names_the_settings(site: EtcdSite) -> None:
-    """And is tried once."""
-    site.store.asks_who = True
-    authority = site.authority(user=USER, password="wrong")  # noqa: S106 -- it is wrong
-
-    with pytest.raises(UnavailableError, match="objects_etcd_password_file"):
-        await authority.read(SHARD)
-    assert sum(len(member.asked) for member in site.members) == 1
-
-
-async def test_missing_user_names_the_setting(site: EtcdSite) -> None:
-    """Etcd asks who it is, and nobody was named."""
-    site.store.asks_who = True
-
-    with pytest.raises(UnavailableError, match="set objects_etcd_user"):
-        await site.authority().read(SHARD)
-
-
-async def test_user_is_no_hindrance_where_etcd_does_not_ask(site: EtcdSite) -> None:
-    """It may begin to ask later, and then is told."""
-    authority = site.authority(user=USER)
-    await authority.swap(SHARD, None, FIRST)
-    await authority.read(SHARD)
-    assert site.members[0].asked == ["Authenticate", "Txn", "Range"]
-
-    site.store.asks_who = True
-
-    assert await authority.read(SHARD) == FIRST
-    assert site.store.logins == 1
-
-
-async def test_silent_login_leaves_time_for_others(site: EtcdSite) -> None:
-    """It is part of the try."""
-    site.store.asks_who = True
-    site.members[0].is_silent = True
-    authority = site.authority(user=USER, answer_seconds=ENOUGH)
-
-    answers = await asyncio.gather(*(authority.read(f"eu/{n}") for n in range(4)))
-
-    assert answers == [None] * 4
-
-
-async def test_first_configuration_has_no_leader_but_its_own(site: EtcdSite) -> None:
-    """Two processes that found at once agree on one of both."""
-    theirs = FIRST.taken_over_by(A)
-
-    answers = await asyncio.gather(
-        site.authority().swap(SHARD, None, FIRST),
-        site.authority().swap(SHARD, None, theirs),
-    )
-
-    assert answers[0] == answers[1]
