@@ -117,6 +117,7 @@ class FakeMember:
         loses_answers: Whether it does what is asked, and never says so.
         late: Set when transactions are to be done that are not answered any more.
         behind: Those transactions.
+        holds_back: Set when it is to answer what it was asked.
         forgets_tokens: Whether it knows none that was given out.
         before_transaction: Is done before the next transaction.
     """
@@ -135,6 +136,7 @@ class FakeMember:
         self._server: grpc.aio.Server | None = None
         self.behind: set[asyncio.Task[None]] = set()
         self.forgets_tokens = False
+        self.holds_back: asyncio.Event | None = None
 
     @property
     def endpoint(self) -> str:
@@ -180,6 +182,8 @@ class FakeMember:
         said = dict(context.invocation_metadata() or ())
         if self.is_cut_off and said.get("hasleader") == "true":
             await context.abort(*NO_LEADER)
+        if self.holds_back is not None:
+            await self.holds_back.wait()
         if self.is_silent or self.is_cut_off:
             await asyncio.Event().wait()
         if self.refusal is not None:

@@ -13,6 +13,8 @@ import pytest
 
 from jepsen_like.adapters.supervisor import HOST, Program, free_ports
 
+SERVING_SECONDS = 30.0
+
 
 class EtcdServer:
     """
@@ -42,9 +44,26 @@ class EtcdServer:
         return f"{self._scheme}://{self.address}"
 
     async def start(self) -> None:
-        """Start it, with what it held; return when it listens."""
+        """
+        Start it, with what it held; return when it serves, or over TLS listens.
+
+        One that is killed before it has served the first time never does: what it is to
+        be a member of was not on its disk yet.
+        """
         self.program.spawn()
         await self.program.ready()
+        if self._scheme == "http":
+            async with asyncio.timeout(SERVING_SECONDS):
+                while not await asyncio.to_thread(self._serves):  # noqa: ASYNC110 -- a process
+                    await asyncio.sleep(0.05)
+
+    def _serves(self) -> bool:
+        """Tell whether it has a leader, which is itself."""
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/health", timeout=10) as reply:  # noqa: S310 -- our own
+                return bool(json.load(reply)["health"] == "true")
+        except OSError:
+            return False
 
     async def kill(self) -> None:
         """End it with SIGKILL; return when it is gone."""

@@ -31,6 +31,8 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024
 CLOSING_SECONDS_MAX: Final = 2.0
 """As long as anybody waits for an answer on a connection that is given up."""
 
+_GIVEN_UP: Final = "this node has given the connection up"
+
 _OPTIONS: Final = (
     ("grpc.client_idle_timeout_ms", IDLE_MILLIS),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -81,24 +83,35 @@ class Connection:
             metadata: What goes along.
             until: By the loop's clock.
         """
-        if self._is_closed:
-            return self._ended(may_have_happened=False)
-        if self._channel is None:
-            self._channel = self._open()
-        channel = self._channel
-        begun = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout_at(until):
-                trouble = await _connected(channel)
-        except TimeoutError:
-            trouble = f"no connection within {until - begun:.1f} s"
-        if trouble is not None:
-            self._drop(channel)
-            return unreachable(self.endpoint, trouble)
+        channel = await self._connect(until)
+        if isinstance(channel, Failure):
+            return channel
         answer = await self._call(channel, method, request, metadata, until)
         if isinstance(answer, Failure) and answer.is_disconnected:
             self._drop(channel)
         return answer
+
+    async def _connect(self, until: float) -> grpc.aio.Channel | Failure:
+        """Return a channel that is connected, or why there is none."""
+        begun = asyncio.get_running_loop().time()
+        while not self._is_closed:
+            if self._channel is None:
+                self._channel = self._open()
+            channel = self._channel
+            try:
+                async with asyncio.timeout_at(until):
+                    trouble = await _connected(channel)
+            except TimeoutError:
+                trouble = f"no connection within {until - begun:.1f} s"
+                self._drop(channel)
+                return unreachable(self.endpoint, trouble)
+            if trouble is None:
+                return channel
+            if channel is self._channel:
+                self._drop(channel)
+                return unreachable(self.endpoint, trouble)
+            # Who had less time has given it up: go on with the next one.
+        return self._ended(may_have_happened=False)
 
     async def _call(
         self,
@@ -161,15 +174,16 @@ class Connection:
 async def _connected(channel: grpc.aio.Channel) -> str | None:
     """Connect *channel*; return why that is not possible, None if it is."""
     states = grpc.ChannelConnectivity
-    while True:
-        state = channel.get_state(try_to_connect=True)
-        if state is states.READY:
-            return None
-        if state is states.TRANSIENT_FAILURE:
-            return await _why_not(channel)
-        if state is states.SHUTDOWN:
-            return "it was closed by this node"
-        await channel.wait_for_state_change(state)
+    try:
+        while (state := channel.get_state(try_to_connect=True)) is not states.READY:
+            if state is states.TRANSIENT_FAILURE:
+                return await _why_not(channel)
+            if state is states.SHUTDOWN:
+                return _GIVEN_UP
+            await channel.wait_for_state_change(state)
+    except grpc.aio.UsageError:  # it waits for calls to end, and takes no others
+        return _GIVEN_UP
+    return None
 
 
 async def _why_not(channel: grpc.aio.Channel) -> str | None:
