@@ -32,6 +32,7 @@ from pydantic_core import ErrorDetails
 
 from kvnode.address import split_address
 from kvnode.errors import ConfigError
+from kvnode.objects_config import ObjectsConfig
 from kvnode.setting_types import (
     COMMA_SEPARATED,
     KIB,
@@ -44,7 +45,6 @@ from kvnode.setting_types import (
     Name,
     NameOrNothing,
     NamespaceName,
-    ObjectClass,
     SizeOrAutomatic,
     count,
     millis,
@@ -60,10 +60,6 @@ CLIENT_VARIABLES: Final = frozenset(
 
 _PEERS_MAX: Final = 256  # as many as a write may depend on (limits.DEPENDENCIES_MAX)
 _NAMESPACES_MAX: Final = 1_000  # a node lists them all in one status reply
-_CLASSES_MAX: Final = 1_000  # more is a mistake in a list
-_VOTERS_MAX: Final = (
-    5  # three survive one loss, five two; more cost more than they save
-)
 _SHOWN_CHARS_MAX: Final = 120
 _WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - never bound here
 
@@ -88,7 +84,7 @@ class PeerConfig(BaseModel, frozen=True, extra="forbid"):
         return {"name": name.strip(), "address": address.strip()}
 
 
-class NodeConfig(BaseModel, frozen=True, extra="forbid"):
+class NodeConfig(ObjectsConfig, frozen=True, extra="forbid"):
     """All that one node can be told; see each field's description."""
 
     name: Name = Field(
@@ -196,7 +192,7 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         dict[Name, Annotated[int, millis(0, 60_000)]],
         NAMED_NUMBERS,
         Field(description="One-way delay added to what is sent to a peer, in ms."),
-    ] = {}
+    ] = {}  # noqa: RUF012 -- pydantic copies it
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least important message that is logged."
     )
@@ -205,27 +201,6 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         COMMA_SEPARATED,
         Field(max_length=_NAMESPACES_MAX, description="Made at start if missing."),
     ] = (DEFAULT_NAMESPACE,)
-
-    objects: Annotated[
-        tuple[ObjectClass, ...],
-        COMMA_SEPARATED,
-        Field(
-            max_length=_CLASSES_MAX,
-            description="Classes of objects to serve, module:Class, or Storage.",
-        ),
-    ] = ()
-    objects_voters: Annotated[
-        tuple[Name, ...],
-        COMMA_SEPARATED,
-        Field(
-            max_length=_VOTERS_MAX,
-            description="Nodes that agree on who leads objects; 1, 3 or 5, by name.",
-        ),
-    ] = ()
-    objects_moved: bool = Field(
-        default=False,
-        description="The data directory was moved, and its original is gone for good.",
-    )
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -240,8 +215,7 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
             ("peers", tuple(peer.address for peer in self.peers)),
             ("seeds", self.seeds),
             ("namespaces", self.namespaces),
-            ("objects", self.objects),
-            ("objects_voters", self.objects_voters),
+            *self._lists_of_objects(),
         ):
             for value in {value for value in values if values.count(value) > 1}:
                 yield field, f"{value!r} is there more than once"
@@ -250,7 +224,9 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         if self.disk_reserve_bytes and self.disk_reserve_bytes >= self.map_bytes:
             complaint = f"must be less than map_bytes, which is {self.map_bytes}"
             yield "disk_reserve_bytes", complaint
-        yield from self._contradictions_of_objects()
+        yield from self._contradictions_of_objects(
+            has_others=bool(self.peers or self.seeds)
+        )
         anywhere = split_address(self.listen)[0] in _WILDCARD_HOSTS
         if anywhere and (self.peers or self.seeds) and not self.advertise:
             complaint = (
@@ -258,23 +234,6 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
                 " dial: say host:port as the others reach this node"
             )
             yield "advertise", complaint
-
-    def _contradictions_of_objects(self) -> Iterator[tuple[str, str]]:
-        if self.objects and (self.peers or self.seeds) and not self.objects_voters:
-            complaint = (
-                "must be set where objects and other nodes are: name 1, 3 or 5 nodes"
-                " that agree on who leads, the same at all nodes, such as a,b,c"
-            )
-            yield "objects_voters", complaint
-        if self.objects_voters and not self.objects:
-            complaint = "must be empty where no objects are served: set objects, too"
-            yield "objects_voters", complaint
-        if len(self.objects_voters) % 2 == 0 and self.objects_voters:
-            complaint = (
-                f"must name 1, 3 or 5 nodes: {len(self.objects_voters)} survive no more"
-                " losses than one fewer"
-            )
-            yield "objects_voters", complaint
 
     def advertised(self, bound_port: int) -> str:
         """Return host:port for others; *bound_port* is what port 0 became."""

@@ -6,9 +6,11 @@ Every check takes what TOML gives (numbers, lists, tables) and what environment
 and flags give (text).
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator
@@ -27,6 +29,8 @@ HOUR_MS: Final = 3_600_000
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _NAMESPACE: Final = re.compile(rf"[a-zA-Z0-9._-]{{1,{NAMESPACE_CHARS_MAX}}}")
 _OBJECT_CLASS: Final = re.compile(r"[\w.]{1,200}:\w{1,64}|Storage", re.ASCII)
+_KEY_PREFIX: Final = re.compile(r"/([a-zA-Z0-9._/-]{0,254}/)?")
+_USER: Final = re.compile(r"[^\s\x00-\x1f]{1,128}")
 _QUANTITY: Final = re.compile(r"([0-9]{1,20})\s*([a-zA-Z]*)", re.ASCII)
 
 
@@ -131,6 +135,44 @@ def _address_or_nothing(value: object) -> str:
     return "" if value == "" else _dialled_address(value)
 
 
+def _etcd_endpoint(value: object) -> str:
+    """Return an endpoint as people who run etcd write it; no slash at its end."""
+    text = value.removesuffix("/") if isinstance(value, str) else ""
+    scheme, separator, address = text.rpartition("://")
+    if separator and scheme not in {"http", "https"}:
+        msg = "must be host:port, http://host:port or https://host:port"
+        raise ValueError(msg)
+    _dialled_address(address)
+    return text
+
+
+def _key_prefix_or_nothing(value: object) -> str:
+    if not isinstance(value, str) or (value and not _KEY_PREFIX.fullmatch(value)):
+        msg = (
+            "must begin and end with a slash, such as /kvnode/shards/, and have at most"
+            " 256 characters of a-z A-Z 0-9 . _ - /"
+        )
+        raise ValueError(msg)
+    return value
+
+
+def _user_or_nothing(value: object) -> str:
+    if not isinstance(value, str) or (value and not _USER.fullmatch(value)):
+        msg = "must be 1 to 128 characters without spaces"
+        raise ValueError(msg)
+    return value
+
+
+def _readable_file(value: object) -> Path | None:
+    if value is None:
+        return None
+    path = Path(value) if isinstance(value, str | Path) else None
+    if path is None or not path.is_file() or not os.access(path, os.R_OK):
+        msg = "must be the path of a file that this process may read"
+        raise ValueError(msg)
+    return path
+
+
 def _listed(value: object) -> object:
     """Split comma separated text; leave lists as they are."""
     if isinstance(value, str):
@@ -159,6 +201,10 @@ NamespaceName = Annotated[str, BeforeValidator(_namespace)]
 BoundAddress = Annotated[str, BeforeValidator(_bound_address)]
 DialledAddress = Annotated[str, BeforeValidator(_dialled_address)]
 AddressOrNothing = Annotated[str, BeforeValidator(_address_or_nothing)]
+EtcdEndpoint = Annotated[str, BeforeValidator(_etcd_endpoint)]
+KeyPrefixOrNothing = Annotated[str, BeforeValidator(_key_prefix_or_nothing)]
+UserOrNothing = Annotated[str, BeforeValidator(_user_or_nothing)]
+ReadableFile = Annotated[Path | None, BeforeValidator(_readable_file)]
 SizeOrAutomatic = Annotated[int | None, BeforeValidator(_size_or_automatic)]
 COMMA_SEPARATED: Final = BeforeValidator(_listed)
 NAMED_NUMBERS: Final = BeforeValidator(_named_numbers)

@@ -24,6 +24,14 @@ WRONG = {
     "seeds": "host:99999",
     "objects": "Counter",
     "objects_voters": "not a name",
+    "objects_keepers": "a,not a name",
+    "objects_etcd": "ftp://etcd:2379",
+    "objects_etcd_prefix": "shards",
+    "objects_etcd_ca_file": "no/such/file",
+    "objects_etcd_certificate_file": "no/such/file",
+    "objects_etcd_key_file": "no/such/file",
+    "objects_etcd_user": "two words",
+    "objects_etcd_password_file": "no/such/file",
     "objects_moved": "perhaps",
     "durability": "hopeful",
     "relaxed_sync_interval_ms": "0",
@@ -247,3 +255,78 @@ def test_node_with_peers_names_who_leads_objects() -> None:
     with pytest.raises(ConfigError, match=r"objects_voters.* 1, 3 or 5 nodes"):
         load(None, {"objects": "Storage", "seeds": "127.0.0.1:7400"}, {})
     assert load(None, {"objects": "a.b:C,Storage"}, {}).objects == ("a.b:C", "Storage")
+
+
+WITH_ETCD = {"objects": "Storage", "objects_keepers": "a,b,c", "objects_etcd": "e:2379"}
+
+
+def test_etcd_takes_the_place_of_voters() -> None:
+    """Peers are no hindrance then; endpoints are as people write them."""
+    config = load(
+        None,
+        {
+            **WITH_ETCD,
+            "seeds": "127.0.0.1:7400",
+            "objects_etcd": "http://e1:2379/,[::1]:2379",
+        },
+        {},
+    )
+
+    assert config.objects_etcd == ("http://e1:2379", "[::1]:2379")
+    assert not config.speaks_tls_with_etcd
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"objects_voters": "a,b,c"}, r"objects_voters = .*name .* in objects_keepers"),
+        ({"objects_keepers": ""}, r"objects_keepers = .*name 1, 3 or 5 nodes"),
+        ({"objects_keepers": "a,b"}, r"objects_keepers = .*2 survive no more"),
+        ({"objects_keepers": "a,b,a"}, r"objects_keepers = .*more than once"),
+        ({"objects_etcd": "e:2379,e:2379"}, r"objects_etcd = .*more than once"),
+        ({"objects": ""}, r"objects_etcd = .*set objects, too"),
+        ({"objects_etcd": ""}, r"objects_keepers = .*name them in objects_voters"),
+        ({"objects_etcd": "https://e:1,f:1"}, r"objects_etcd = .*before none"),
+        ({"objects_etcd_user": "u"}, r"objects_etcd_password_file = .*_user is"),
+        ({"objects_etcd_password_file": "F"}, r"objects_etcd_user = .*_file is"),
+        ({"objects_etcd_ca_file": "F"}, r"objects_etcd_ca_file = .*write https://"),
+        (
+            {"objects_etcd": "https://e:1", "objects_etcd_key_file": "F"},
+            r"objects_etcd_certificate_file = .*_key_file is",
+        ),
+        (
+            {"objects_etcd": "https://e:1", "objects_etcd_certificate_file": "F"},
+            r"objects_etcd_key_file = .*_certificate_file is",
+        ),
+    ],
+)
+def test_contradiction_about_etcd_is_told(
+    tmp_path: Path, changed: dict[str, str], complaint: str
+) -> None:
+    """Which setting, and what it is to be."""
+    file = _file(tmp_path, "something")
+    flags = {
+        name: str(file) if value == "F" else value for name, value in changed.items()
+    }
+
+    with pytest.raises(ConfigError, match=complaint):
+        load(None, {**WITH_ETCD, **flags}, {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("objects_etcd_prefix", "/kvnode/"),
+        ("objects_etcd_ca_file", "F"),
+        ("objects_etcd_user", "u"),
+        ("objects_etcd_password_file", "F"),
+    ],
+)
+def test_setting_of_etcd_is_of_no_use_without_one(
+    tmp_path: Path, field: str, value: str
+) -> None:
+    """Who sets it expects something of it."""
+    text = str(_file(tmp_path, "something")) if value == "F" else value
+
+    with pytest.raises(ConfigError, match=f"{field} = .*of no use without"):
+        load(None, {field: text}, {})

@@ -61,9 +61,9 @@ class VoterView(NamedTuple):
     One voter, in words.
 
     Attributes:
-        node: The name of its node.
+        node: The name of its node, or an endpoint of etcd.
         role: What it is to those who vote.
-        voter: Its identity, None if it does not answer.
+        voter: Its identity, None if it does not answer, or is etcd.
         trouble: Why it does not.
     """
 

@@ -1,6 +1,5 @@
 """What every authority promises; and what a file does besides."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,16 +7,15 @@ import pytest
 
 from kvnode.authority.local_authority import LocalAuthority
 from kvnode.authority.port import Authority
-from kvnode.core.objects.configuration import Configuration
 from kvnode.errors import CorruptRecordError, IndeterminateError, RejectedError
-from kvnode.types import ReplicaId
+from tests.authority.contract import FIRST, AuthorityContract
+from tests.authority.etcd_site import EtcdSite
 from tests.authority.voter_site import VoterSite
 
-A, B, C = map(ReplicaId, (1, 2, 3))
-FIRST = Configuration(1, A, (A, B, C))
 
-
-@pytest.fixture(params=["local", "embedded", "embedded, one voter down"])
+@pytest.fixture(
+    params=["local", "embedded", "embedded, one voter down", "etcd", "etcd, one down"]
+)
 async def authority(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Authority]:
@@ -26,6 +24,12 @@ async def authority(
         local = LocalAuthority(tmp_path / "shards.json")
         yield local
         await local.close()
+        return
+    if request.param.startswith("etcd"):
+        async with EtcdSite() as etcd:
+            if request.param == "etcd, one down":
+                await etcd.members[0].end()
+            yield etcd.authority()
         return
     site = VoterSite()
     await site.found()
@@ -37,61 +41,8 @@ async def authority(
     await site.close()
 
 
-async def test_shard_that_was_never_begun_has_no_configuration(
-    authority: Authority,
-) -> None:
-    """Nobody leads it."""
-    assert await authority.read("eu/1") is None
-
-
-async def test_shard_begins_once(authority: Authority) -> None:
-    """Who comes second is told who was first."""
-    other = Configuration(1, B, (A, B, C))
-
-    assert await authority.swap("eu/1", None, FIRST) == FIRST
-    assert await authority.swap("eu/1", None, other) == FIRST
-    assert await authority.read("eu/1") == FIRST
-
-
-async def test_lead_changes_for_whom_knows_what_is_held(authority: Authority) -> None:
-    """Who knows less changes nothing and is told what is held."""
-    await authority.swap("eu/1", None, FIRST)
-    second = FIRST.taken_over_by(B)
-
-    assert await authority.swap("eu/1", FIRST, second) == second
-    assert await authority.swap("eu/1", FIRST, FIRST.taken_over_by(C)) == second
-
-
-async def test_change_that_has_happened_is_answered_alike_again(
-    authority: Authority,
-) -> None:
-    """Who was not told may ask again."""
-    await authority.swap("eu/1", None, FIRST)
-    second = FIRST.taken_over_by(B)
-    await authority.swap("eu/1", FIRST, second)
-
-    assert await authority.swap("eu/1", FIRST, second) == second
-
-
-async def test_shards_are_apart(authority: Authority) -> None:
-    """Each has a register of its own."""
-    await authority.swap("eu/1", None, FIRST)
-
-    assert await authority.read("eu/2") is None
-
-
-async def test_one_of_many_at_once_wins(authority: Authority) -> None:
-    """And all others are told of it."""
-    await authority.swap("eu/1", None, FIRST)
-    wishes = [FIRST.taken_over_by(each) for each in (A, B, C)]
-
-    answers = await asyncio.gather(
-        *(authority.swap("eu/1", FIRST, wish) for wish in wishes)
-    )
-
-    assert len(set(answers)) == 1
-    assert answers[0] in wishes
-    assert await authority.read("eu/1") == answers[0]
+class TestAuthority(AuthorityContract):
+    """Each of them."""
 
 
 async def test_file_holds_what_was_held_before(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """Clients that count up counters, and know what they were told of that."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from kvnode.client import Client
 from kvnode.errors import IndeterminateError, UnavailableError
+
+FOUNDED_SECONDS = 30.0
+GONE_ON_SECONDS = 20.0
+"""A takeover lasts 1 to 3 s; a busy machine is no reason to fail."""
 
 
 class Adder:
@@ -57,3 +61,25 @@ async def adding(clients: Sequence[Client], count: int) -> AsyncIterator[list[Ad
         await asyncio.wait(tasks)
     for adder in adders:
         await adder.check()
+
+
+async def leaders(client: Client) -> Mapping[str, str]:
+    """Return who leads each shard, as the node of *client* knows; may be empty."""
+    status = await client.objects_status()
+    return {shard.shard: shard.leader for shard in status.shards}
+
+
+async def all_led(client: Client) -> None:
+    """Wait until each shard has a leader."""
+    async with asyncio.timeout(FOUNDED_SECONDS):
+        while not all((await leaders(client)).values()):  # noqa: ASYNC110 -- a process
+            await asyncio.sleep(0.05)
+
+
+async def gone_on(adders: Sequence[Adder]) -> None:
+    """Wait until every counter counts again."""
+    before = [adder.acknowledged for adder in adders]
+    async with asyncio.timeout(GONE_ON_SECONDS):
+        for adder, then in zip(adders, before, strict=True):
+            while adder.acknowledged <= then + 1:  # noqa: ASYNC110 -- of a process
+                await asyncio.sleep(0.05)

@@ -1,14 +1,12 @@
 """Objects that three real nodes keep together, whatever happens to one of them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from shutil import rmtree
 
 import pytest
 
-from kvnode.client import Client
 from kvnode.errors import IndeterminateError, UnavailableError
-from tests.system.counting import Adder, adding
+from tests.system.counting import GONE_ON_SECONDS, adding, all_led, gone_on, leaders
 from tests.system.nodes import Fleet, ServedNode, cut_off
 
 pytestmark = pytest.mark.system
@@ -17,39 +15,14 @@ NAMES = ("a", "b", "c")
 COUNTERS = 24
 """More than there are shards: each node leads some of them."""
 
-FOUNDED_SECONDS = 30.0
-GONE_ON_SECONDS = 20.0
-"""A takeover lasts 1 to 3 s; a busy machine is no reason to fail."""
-
 
 async def _three(fleet: Fleet) -> list[ServedNode]:
     nodes = fleet.add_peers(
         *NAMES, objects=["tests.system.shop:Counter"], objects_voters=list(NAMES)
     )
     await fleet.start(nodes)
-    await _all_led(fleet, nodes[0])
+    await all_led(await fleet.client(nodes[0]))
     return nodes
-
-
-async def _leaders(client: Client) -> Mapping[str, str]:
-    status = await client.objects_status()
-    return {shard.shard: shard.leader for shard in status.shards}
-
-
-async def _all_led(fleet: Fleet, node: ServedNode) -> None:
-    client = await fleet.client(node)
-    async with asyncio.timeout(FOUNDED_SECONDS):
-        while not all((await _leaders(client)).values()):  # noqa: ASYNC110 -- a process
-            await asyncio.sleep(0.05)
-
-
-async def _gone_on(adders: Sequence[Adder]) -> None:
-    """Wait until every counter counts again."""
-    before = [adder.acknowledged for adder in adders]
-    async with asyncio.timeout(GONE_ON_SECONDS):
-        for adder, then in zip(adders, before, strict=True):
-            while adder.acknowledged <= then + 1:  # noqa: ASYNC110 -- of a process
-                await asyncio.sleep(0.05)
 
 
 async def test_each_node_leads_some_and_any_node_takes_calls(fleet: Fleet) -> None:
@@ -61,7 +34,7 @@ async def test_each_node_leads_some_and_any_node_takes_calls(fleet: Fleet) -> No
         for expected, client in enumerate(clients, start=1):
             assert await client.object("Counter", f"n{number}").increment() == expected
 
-    assert set((await _leaders(clients[0])).values()) == set(NAMES)
+    assert set((await leaders(clients[0])).values()) == set(NAMES)
 
 
 async def test_killed_leader_is_followed_and_nothing_answered_is_lost(
@@ -71,13 +44,13 @@ async def test_killed_leader_is_followed_and_nothing_answered_is_lost(
     nodes = await _three(fleet)
     clients = [await fleet.client(node, deadline=5.0) for node in nodes]
     async with adding(clients, COUNTERS) as adders:
-        await _gone_on(adders)
+        await gone_on(adders)
         for place, victim in enumerate(nodes):
             await victim.kill()
             others = [a for n, a in enumerate(adders) if n % len(nodes) != place]
-            await _gone_on(others)
+            await gone_on(others)
             await victim.start()
-            await _gone_on(adders)
+            await gone_on(adders)
 
 
 async def test_paused_leader_answers_nothing_stale(fleet: Fleet) -> None:
@@ -87,9 +60,9 @@ async def test_paused_leader_answers_nothing_stale(fleet: Fleet) -> None:
     clients = [await fleet.client(node, deadline=5.0) for node in others]
     old = await fleet.client(victim, deadline=5.0)
     async with adding(clients, COUNTERS) as adders:
-        await _gone_on(adders)
+        await gone_on(adders)
         victim.pause()
-        await _gone_on(adders)
+        await gone_on(adders)
         floors = [adder.highest for adder in adders]
         # What waits in its sockets is read when it goes on.
         asking = [
@@ -104,7 +77,7 @@ async def test_paused_leader_answers_nothing_stale(fleet: Fleet) -> None:
                 assert isinstance(answer, UnavailableError | IndeterminateError)
             else:
                 assert answer >= floor, "it has answered from the past"
-        await _gone_on(adders)
+        await gone_on(adders)
 
 
 async def test_leader_that_is_cut_off_is_followed_and_heals(fleet: Fleet) -> None:
@@ -114,13 +87,13 @@ async def test_leader_that_is_cut_off_is_followed_and_heals(fleet: Fleet) -> Non
     clients = [await fleet.client(node, deadline=5.0) for node in others]
     lonely = await fleet.client(victim, deadline=1.0)
     async with adding(clients, COUNTERS) as adders:
-        await _gone_on(adders)
+        await gone_on(adders)
         await cut_off(victim, others)
-        await _gone_on(adders)
+        await gone_on(adders)
         with pytest.raises((UnavailableError, IndeterminateError)):
             await lonely.object("Counter", "c0").increment()
         await cut_off(victim, others, blocked=False)
-        await _gone_on(adders)
+        await gone_on(adders)
         async with asyncio.timeout(GONE_ON_SECONDS):
             while True:
                 try:
@@ -152,18 +125,18 @@ async def test_node_that_lost_its_disk_keeps_objects_again(fleet: Fleet) -> None
     nodes = await _three(fleet)
     clients = [await fleet.client(node, deadline=5.0) for node in nodes]
     async with adding(clients, COUNTERS) as adders:
-        await _gone_on(adders)
+        await gone_on(adders)
         victim = nodes[2]
         await victim.kill()
         rmtree(victim.data_directory)
         await victim.start()
-        await _gone_on(adders)
+        await gone_on(adders)
         assert "c" in await clients[0].replace_voter("c", "c", deadline=30.0)
         for status in (await clients[0].objects_status()).shards:
             await clients[0].move_shard(status.shard, NAMES, deadline=30.0)
         await nodes[1].kill()  # now the newcomer makes the majority
         others = [a for n, a in enumerate(adders) if n % len(nodes) != 1]
-        await _gone_on(others)
+        await gone_on(others)
         await nodes[1].start()
 
 
@@ -174,10 +147,10 @@ async def test_shard_moves_to_nodes_of_which_none_kept_it(fleet: Fleet) -> None:
         *names, objects=["tests.system.shop:Counter"], objects_voters=list(NAMES)
     )
     await fleet.start(nodes)
-    await _all_led(fleet, nodes[0])
+    await all_led(await fleet.client(nodes[0]))
     clients = [await fleet.client(node, deadline=5.0) for node in nodes[:2]]
     async with adding(clients, COUNTERS) as adders:
-        await _gone_on(adders)
+        await gone_on(adders)
         for shard in ("s000", "s001", "s002"):
             await clients[0].move_shard(shard, ["d", "e"], deadline=30.0)
         led = [
@@ -186,4 +159,4 @@ async def test_shard_moves_to_nodes_of_which_none_kept_it(fleet: Fleet) -> None:
             for shard in (await (await fleet.client(node)).shards()).led
         ]
         assert sorted(led) == [(f"s00{number}", ["d", "e"]) for number in range(3)]
-        await _gone_on(adders)
+        await gone_on(adders)

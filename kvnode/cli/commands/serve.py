@@ -11,6 +11,7 @@ from kvnode.cli.output import print_line
 
 _WHO: Final = "Who and where"
 _DATA: Final = "Data"
+_ETCD: Final = "Objects with etcd"
 _OTHERS: Final = "Other nodes"
 _LIMITS: Final = "Limits and intervals"
 _TESTS: Final = "Tests and demos"
@@ -106,6 +107,42 @@ def serve(
             help="The data directory was moved and its original is gone.",
             rich_help_panel=_DATA,
         ),
+    ] = None,
+    objects_etcd: Annotated[
+        str | None,
+        _option(
+            _ETCD,
+            "Let this etcd say who leads objects, in place of voters.",
+            "[https://]HOST:PORT,...",
+        ),
+    ] = None,
+    objects_keepers: Annotated[
+        str | None,
+        _option(
+            _ETCD,
+            "Nodes that keep the objects then: 1, 3 or 5 names, the same at all nodes.",
+            "NAME,...",
+        ),
+    ] = None,
+    objects_etcd_prefix: Annotated[
+        str | None,
+        _option(_ETCD, "Of its keys. (default: /kvnode/CLUSTER/shards/)", "/PREFIX/"),
+    ] = None,
+    objects_etcd_ca_file: Annotated[
+        str | None,
+        _option(_ETCD, "Whose certificates count. (default: gRPC's list)", "FILE"),
+    ] = None,
+    objects_etcd_certificate_file: Annotated[
+        str | None, _option(_ETCD, "Certificate of this node.", "FILE")
+    ] = None,
+    objects_etcd_key_file: Annotated[
+        str | None, _option(_ETCD, "Key of that certificate.", "FILE")
+    ] = None,
+    objects_etcd_user: Annotated[
+        str | None, _option(_ETCD, "User of etcd, if it asks for one.", "NAME")
+    ] = None,
+    objects_etcd_password_file: Annotated[
+        str | None, _option(_ETCD, "The user's password, in one line.", "FILE")
     ] = None,
     peers: Annotated[
         str | None,

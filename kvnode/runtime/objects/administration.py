@@ -16,7 +16,8 @@ from kvnode.api.objects_admin_port import (
     ReplicaStatus,
     VoterView,
 )
-from kvnode.authority.embedded_authority import EmbeddedAuthority
+from kvnode.authority.embedded_authority import EmbeddedAuthority, Role
+from kvnode.authority.etcd.etcd_authority import EndpointStatus, EtcdAuthority
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Reconfigure, Suspected
 from kvnode.core.objects.leadership import Leadership
@@ -91,6 +92,8 @@ class Administration:
 
     async def _voters(self) -> tuple[VoterView, ...]:
         authority = self._parts.authority
+        if isinstance(authority, EtcdAuthority):
+            return tuple(map(_view_of, await authority.status()))
         if not isinstance(authority, EmbeddedAuthority):
             return ()
         status = await authority.status()
@@ -194,3 +197,9 @@ class Administration:
                 msg = f"no node {name!r} serves objects here; reachable are {known}"
                 raise InvalidArgumentError(msg)
         return tuple(met[name] for name in nodes)
+
+
+def _view_of(endpoint: EndpointStatus) -> VoterView:
+    """Return an endpoint of etcd as the voter that it stands for."""
+    role = "is not well" if endpoint.trouble else Role.VOTES.value
+    return VoterView(endpoint.endpoint, role, None, endpoint.trouble)

@@ -14,7 +14,7 @@ from typing import Final
 
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Suspected
-from kvnode.errors import IndeterminateError, UnavailableError
+from kvnode.errors import CorruptRecordError, IndeterminateError, UnavailableError
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import ReplicaId
@@ -28,6 +28,16 @@ AGAIN_SECONDS_MAX: Final = 2.0
 
 AT_ONCE: Final = 4
 """Shards that the authority is asked about at once: starting must not flood it."""
+
+FORGOTTEN: Final = (
+    "has a log here, and the authority knows nothing of it: it has lost what it held,"
+    " or another one is asked; to begin anew would give epochs out twice"
+)
+"""
+Of a shard that is not founded.
+
+Seen for a moment, too, when another founder came first while this one asked.
+"""
 
 
 class Founding:
@@ -81,11 +91,17 @@ class Founding:
             try:
                 held = await self._authority.read(shard)
                 if held is None:
+                    if self._host.has_replica(shard):
+                        return f"{shard} {FORGOTTEN}"
                     first = self._first(place)
                     if first is None:
                         return f"not all of {', '.join(self._founders)} were met yet"
                     held = await self._authority.swap(shard, None, first)
-            except (UnavailableError, IndeterminateError) as error:
+            except (
+                UnavailableError,
+                IndeterminateError,
+                CorruptRecordError,
+            ) as error:
                 return str(error)
         if self._own in held.replicas:
             self._host.replica(shard)

@@ -5,8 +5,9 @@ Opening the files of a node's objects.
     objects/state            what they have done
     objects/authority.json   who leads them, if the node keeps them by itself
     objects/voter            this node's part of the authority, if it has one
+    objects/etcd             the prefix of keys, if etcd says who leads them
 
-Which of the last two there is cannot be changed by a setting: the shards were founded
+Which of the last three there is cannot be changed by a setting: the shards were founded
 among certain nodes, and others know nothing of them.
 """
 
@@ -14,12 +15,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from kvnode.authority.embedded_authority import EmbeddedAuthority
 from kvnode.authority.local_authority import LocalAuthority
+from kvnode.authority.port import Authority
 from kvnode.authority.voter_host import VoterHost
 from kvnode.authority.voter_port import VoterTransport
+from kvnode.durable_file import publish
 from kvnode.errors import RejectedError
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.clock import Clock
@@ -37,6 +40,17 @@ AUTHORITY_FILE = "authority.json"
 LOG = "log"
 STATE = "state"
 VOTER = "voter"
+ETCD = "etcd"
+
+_LED_OTHERWISE: Final = {
+    AUTHORITY_FILE: (
+        "that this node has kept by itself, and others would not know them: start it"
+        " without objects_voters and objects_etcd"
+    ),
+    VOTER: "that several nodes keep: set objects_voters as it was",
+    ETCD: "whose leaders are named in etcd: set objects_etcd as it was",
+}
+"""What is said, by what is there, to a node that would have another authority."""
 
 
 class Site(NamedTuple):
@@ -71,17 +85,12 @@ def open_alone(site: Site) -> Objects:
     Open the objects of a node that has all shards to itself; blocks.
 
     Raises:
-        KvError: A file is damaged, a copy, or in use, or of shards that several nodes
-            keep.
+        KvError: A file is damaged, a copy, or in use, or of shards with another
+            authority.
         OSError: One cannot be opened.
     """
     directory = site.data_directory / DIRECTORY
-    if (directory / VOTER).exists():
-        msg = (
-            f"{directory} holds objects that several nodes keep: set objects_voters as"
-            " it was"
-        )
-        raise RejectedError(msg)
+    _check_led_by(directory, AUTHORITY_FILE)
     with ExitStack() as opened:
         store, states = _open_shards(site, opened)
         authority = LocalAuthority(directory / AUTHORITY_FILE)
@@ -112,17 +121,12 @@ def open_among(
         meet: Returns the way to the other nodes, given the identity of this one's logs.
 
     Raises:
-        KvError: A file is damaged, a copy, or in use, or of shards that this node had
-            to itself.
+        KvError: A file is damaged, a copy, or in use, or of shards with another
+            authority.
         OSError: One cannot be opened.
     """
     directory = site.data_directory / DIRECTORY
-    if (directory / AUTHORITY_FILE).exists():
-        msg = (
-            f"{directory} holds objects that this node has kept by itself, and others"
-            " would not know them: start it without objects_voters"
-        )
-        raise RejectedError(msg)
+    _check_led_by(directory, VOTER)
     with ExitStack() as opened:
         store, states = _open_shards(site, opened)
         peers = meet(store.replica)
@@ -152,6 +156,88 @@ def open_among(
         objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
         opened.pop_all()
     return objects
+
+
+class Etcd(NamedTuple):
+    """
+    An etcd that says who leads.
+
+    Attributes:
+        authority: What it says; closed with the objects.
+        prefix: Of its keys.
+        keepers: The names of the nodes that found the shards; the same at all nodes.
+    """
+
+    authority: Authority
+    prefix: str
+    keepers: tuple[str, ...]
+
+
+def open_with_etcd(
+    site: Site, etcd: Etcd, meet: Callable[[ReplicaId], ObjectPeers]
+) -> Objects:
+    """
+    Open the objects of a node that keeps them with others, led as etcd says; blocks.
+
+    Args:
+        site: Where they are.
+        etcd: Says who leads.
+        meet: Returns the way to the other nodes, given the identity of this one's logs.
+
+    Raises:
+        KvError: A file is damaged, a copy, or in use, or of shards with another
+            authority, or under another prefix.
+        OSError: One cannot be opened.
+    """
+    directory = site.data_directory / DIRECTORY
+    _check_led_by(directory, ETCD)
+    with ExitStack() as opened:
+        store, states = _open_shards(site, opened)
+        _keep_prefix(directory / ETCD, etcd.prefix)
+        parts = ObjectParts(
+            store,
+            states,
+            etcd.authority,
+            meet(store.replica),
+            founders=etcd.keepers if site.name in etcd.keepers else (),
+        )
+        objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
+        opened.pop_all()
+    return objects
+
+
+def _check_led_by(directory: Path, own: str) -> None:
+    """
+    See that there is no other authority than *own*.
+
+    Raises:
+        RejectedError: There is.
+    """
+    for name, advice in _LED_OTHERWISE.items():
+        if name != own and (directory / name).exists():
+            msg = f"{directory} holds objects {advice}"
+            raise RejectedError(msg)
+
+
+def _keep_prefix(file: Path, prefix: str) -> None:
+    """
+    Write down under which keys the shards are, or see that it is as it was.
+
+    Raises:
+        RejectedError: It is not.
+    """
+    if not file.exists():
+        beside = file.with_suffix(".new")
+        beside.write_text(f"{prefix}\n", encoding="utf-8")
+        publish(beside, file)
+        return
+    before = file.read_text(encoding="utf-8").strip()
+    if before != prefix:
+        msg = (
+            f"the leaders of the objects in {file.parent} are named in etcd below"
+            f" {before}, and objects_etcd_prefix is {prefix}: set it as it was"
+        )
+        raise RejectedError(msg)
 
 
 def _open_shards(

@@ -6,11 +6,21 @@ from random import Random
 from typing import NamedTuple
 
 from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.authority.etcd.access import read_access
+from kvnode.authority.etcd.etcd_authority import EtcdAuthority
+from kvnode.authority.etcd.health import watch_health
+from kvnode.config import NodeConfig
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.objects.objects import Objects
-from kvnode.runtime.objects.opening import Site, open_alone, open_among
+from kvnode.runtime.objects.opening import (
+    Etcd,
+    Site,
+    open_alone,
+    open_among,
+    open_with_etcd,
+)
 from kvnode.runtime.objects.remote import RemotePeers
 from kvnode.transport.grpc_road import SHARDS, GrpcRoad
 from kvnode.transport.road import Ending, Farewell, Stream
@@ -28,10 +38,12 @@ class ServedObjects(NamedTuple):
     Attributes:
         objects: What is served.
         mesh: The streams to other nodes; None if it keeps its objects by itself.
+        etcd: What says who leads; None if nodes do.
     """
 
     objects: Objects
     mesh: ShardMesh | None
+    etcd: EtcdAuthority | None = None
 
     async def run(self) -> None:
         """
@@ -44,8 +56,11 @@ class ServedObjects(NamedTuple):
         tasks = [asyncio.create_task(self.objects.run(), name="objects of a node")]
         if self.mesh is not None:
             tasks.append(asyncio.create_task(self.mesh.run(), name="meeting"))
+        if self.etcd is not None:
+            watching = watch_health(self.etcd)
+            tasks.append(asyncio.create_task(watching, name="watching etcd"))
         try:
-            # Neither ends but by an error, and neither is of use without the other.
+            # None ends but by an error, and none is of use without the others.
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -88,7 +103,7 @@ def open_objects(
         random_replica,
         config.objects_moved,
     )
-    if not config.objects_voters:
+    if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)
     meshes: list[ShardMesh] = []
 
@@ -103,10 +118,22 @@ def open_objects(
         meshes.append(mesh)
         return RemotePeers(config.name, own, mesh)
 
-    objects = open_among(site, config.objects_voters, meet)
+    objects, etcd = _open_together(config, site, meet)
     (mesh,) = meshes
     mesh.attach(objects)
-    return ServedObjects(objects, mesh)
+    return ServedObjects(objects, mesh, etcd)
+
+
+def _open_together(
+    config: NodeConfig, site: Site, meet: Callable[[ReplicaId], RemotePeers]
+) -> tuple[Objects, EtcdAuthority | None]:
+    """Open objects that are kept with others, and what says who leads them."""
+    if not config.objects_etcd:
+        return open_among(site, config.objects_voters, meet), None
+    prefix = config.objects_etcd_prefix or f"/kvnode/{config.cluster}/shards/"
+    authority = EtcdAuthority(read_access(config), prefix)
+    etcd = Etcd(authority, prefix, config.objects_keepers)
+    return open_with_etcd(site, etcd, meet), authority
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:

@@ -1,0 +1,208 @@
+"""
+Settings of objects: which are served, with whom they are kept, and who says who leads.
+
+Who leads a shard is decided in one of three places, and once there are objects it stays
+so (kvnode.runtime.objects.opening):
+
+    nothing set       this node keeps its objects by itself
+    objects_voters    voters among the nodes; they keep the shards, too, at first
+    objects_etcd      an etcd that is there anyway; objects_keepers keep the shards
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, Field
+
+from kvnode.setting_types import (
+    COMMA_SEPARATED,
+    EtcdEndpoint,
+    KeyPrefixOrNothing,
+    Name,
+    ObjectClass,
+    ReadableFile,
+    UserOrNothing,
+)
+
+HTTPS: Final = "https://"
+
+_CLASSES_MAX: Final = 1_000  # more is a mistake in a list
+_VOTERS_MAX: Final = (
+    5  # three survive one loss, five two; more cost more than they save
+)
+_ENDPOINTS_MAX: Final = 9  # etcd has seven members at most; two are being replaced
+
+
+class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
+    """The settings of a node's objects; see each field's description."""
+
+    objects: Annotated[
+        tuple[ObjectClass, ...],
+        COMMA_SEPARATED,
+        Field(
+            max_length=_CLASSES_MAX,
+            description="Classes of objects to serve, module:Class, or Storage.",
+        ),
+    ] = ()
+    objects_voters: Annotated[
+        tuple[Name, ...],
+        COMMA_SEPARATED,
+        Field(
+            max_length=_VOTERS_MAX,
+            description="Nodes that agree on who leads objects; 1, 3 or 5, by name.",
+        ),
+    ] = ()
+    objects_keepers: Annotated[
+        tuple[Name, ...],
+        COMMA_SEPARATED,
+        Field(
+            max_length=_VOTERS_MAX,
+            description="Nodes that keep objects if etcd says who leads; 1, 3 or 5.",
+        ),
+    ] = ()
+    objects_etcd: Annotated[
+        tuple[EtcdEndpoint, ...],
+        COMMA_SEPARATED,
+        Field(
+            max_length=_ENDPOINTS_MAX,
+            description="Endpoints of the etcd that says who leads objects.",
+        ),
+    ] = ()
+    objects_etcd_prefix: KeyPrefixOrNothing = Field(
+        default="",
+        description="Of keys in etcd; /kvnode/<cluster>/shards/ if not set.",
+    )
+    objects_etcd_ca_file: ReadableFile = Field(
+        default=None, description="Whose certificates of etcd count, in PEM."
+    )
+    objects_etcd_certificate_file: ReadableFile = Field(
+        default=None, description="Certificate of this node for etcd, in PEM."
+    )
+    objects_etcd_key_file: ReadableFile = Field(
+        default=None, description="Key of that certificate, in PEM."
+    )
+    objects_etcd_user: UserOrNothing = Field(
+        default="", description="User of etcd, if it asks for one."
+    )
+    objects_etcd_password_file: ReadableFile = Field(
+        default=None, description="File with the user's password, one line."
+    )
+    objects_moved: bool = Field(
+        default=False,
+        description="The data directory was moved, and its original is gone for good.",
+    )
+
+    @property
+    def speaks_tls_with_etcd(self) -> bool:
+        """Tell whether etcd is reached over TLS."""
+        return any(each.startswith(HTTPS) for each in self.objects_etcd)
+
+    def _lists_of_objects(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the lists in which nothing may be twice, by field."""
+        yield "objects", self.objects
+        yield "objects_voters", self.objects_voters
+        yield "objects_keepers", self.objects_keepers
+        yield "objects_etcd", self.objects_etcd
+
+    def _contradictions_of_objects(
+        self, *, has_others: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Yield fields, and what is wrong with them beside others."""
+        if (
+            self.objects
+            and has_others
+            and not self.objects_voters
+            and not self.objects_etcd
+        ):
+            complaint = (
+                "must be set where objects and other nodes are: name 1, 3 or 5 nodes"
+                " that agree on who leads, the same at all nodes, such as a,b,c; or set"
+                " objects_etcd"
+            )
+            yield "objects_voters", complaint
+        for field, value in (
+            ("objects_voters", self.objects_voters),
+            ("objects_etcd", self.objects_etcd),
+        ):
+            if value and not self.objects:
+                complaint = (
+                    "must be empty where no objects are served: set objects, too"
+                )
+                yield field, complaint
+        for field, names in (
+            ("objects_voters", self.objects_voters),
+            ("objects_keepers", self.objects_keepers),
+        ):
+            if len(names) % 2 == 0 and names:
+                complaint = (
+                    f"must name 1, 3 or 5 nodes: {len(names)} survive no more losses"
+                    " than one fewer"
+                )
+                yield field, complaint
+        if self.objects_etcd:
+            yield from self._contradictions_of_etcd()
+        else:
+            yield from self._of_no_use_without_etcd()
+
+    def _contradictions_of_etcd(self) -> Iterator[tuple[str, str]]:
+        if self.objects_voters:
+            complaint = (
+                "must be empty where objects_etcd says who leads: name the nodes that"
+                " keep the objects in objects_keepers"
+            )
+            yield "objects_voters", complaint
+        if not self.objects_keepers:
+            complaint = (
+                "must be set with objects_etcd: name 1, 3 or 5 nodes that keep the"
+                " objects, the same at all nodes, such as a,b,c"
+            )
+            yield "objects_keepers", complaint
+        if len({each.startswith(HTTPS) for each in self.objects_etcd}) > 1:
+            complaint = "must have https:// before all endpoints, or before none"
+            yield "objects_etcd", complaint
+        certificate, key = (
+            self.objects_etcd_certificate_file,
+            self.objects_etcd_key_file,
+        )
+        for field, value in self._files_of_tls():
+            if value is not None and not self.speaks_tls_with_etcd:
+                complaint = "is for TLS: write https:// before each endpoint of etcd"
+                yield field, complaint
+        if (certificate is None) != (key is None):
+            lacking, other = (
+                ("objects_etcd_certificate_file", "objects_etcd_key_file")
+                if certificate is None
+                else ("objects_etcd_key_file", "objects_etcd_certificate_file")
+            )
+            yield lacking, f"must be set, since {other} is"
+        if bool(self.objects_etcd_user) != bool(self.objects_etcd_password_file):
+            lacking, other = (
+                ("objects_etcd_password_file", "objects_etcd_user")
+                if self.objects_etcd_user
+                else ("objects_etcd_user", "objects_etcd_password_file")
+            )
+            yield lacking, f"must be set, since {other} is"
+
+    def _files_of_tls(self) -> tuple[tuple[str, Path | None], ...]:
+        return (
+            ("objects_etcd_ca_file", self.objects_etcd_ca_file),
+            ("objects_etcd_certificate_file", self.objects_etcd_certificate_file),
+            ("objects_etcd_key_file", self.objects_etcd_key_file),
+        )
+
+    def _of_no_use_without_etcd(self) -> Iterator[tuple[str, str]]:
+        if self.objects_keepers:
+            complaint = (
+                "is of no use without objects_etcd: voters keep the objects, too, so"
+                " name them in objects_voters"
+            )
+            yield "objects_keepers", complaint
+        for field, value in (
+            ("objects_etcd_prefix", self.objects_etcd_prefix),
+            *self._files_of_tls(),
+            ("objects_etcd_user", self.objects_etcd_user),
+            ("objects_etcd_password_file", self.objects_etcd_password_file),
+        ):
+            if value:
+                yield field, "is of no use without objects_etcd"

@@ -1,0 +1,1 @@
+"""The authority in etcd: failover, logins, settings, and what failures mean."""
