@@ -112,8 +112,9 @@ def serve(
         str | None,
         _option(
             _ETCD,
-            "Let this etcd say who leads objects, in place of voters.",
-            "[https://]HOST:PORT,...",
+            "Let this etcd say who leads objects, in place of voters; https:// before"
+            " each for TLS.",
+            "HOST:PORT,...",
         ),
     ] = None,
     objects_keepers: Annotated[
