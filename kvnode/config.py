@@ -61,6 +61,9 @@ CLIENT_VARIABLES: Final = frozenset(
 _PEERS_MAX: Final = 256  # as many as a write may depend on (limits.DEPENDENCIES_MAX)
 _NAMESPACES_MAX: Final = 1_000  # a node lists them all in one status reply
 _CLASSES_MAX: Final = 1_000  # more is a mistake in a list
+_VOTERS_MAX: Final = (
+    5  # three survive one loss, five two; more cost more than they save
+)
 _SHOWN_CHARS_MAX: Final = 120
 _WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - never bound here
 
@@ -211,6 +214,14 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
             description="Classes of objects to serve, module:Class, or Storage.",
         ),
     ] = ()
+    objects_voters: Annotated[
+        tuple[Name, ...],
+        COMMA_SEPARATED,
+        Field(
+            max_length=_VOTERS_MAX,
+            description="Nodes that agree on who leads objects; 1, 3 or 5, by name.",
+        ),
+    ] = ()
     objects_moved: bool = Field(
         default=False,
         description="The data directory was moved, and its original is gone for good.",
@@ -230,6 +241,7 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
             ("seeds", self.seeds),
             ("namespaces", self.namespaces),
             ("objects", self.objects),
+            ("objects_voters", self.objects_voters),
         ):
             for value in {value for value in values if values.count(value) > 1}:
                 yield field, f"{value!r} is there more than once"
@@ -238,12 +250,7 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
         if self.disk_reserve_bytes and self.disk_reserve_bytes >= self.map_bytes:
             complaint = f"must be less than map_bytes, which is {self.map_bytes}"
             yield "disk_reserve_bytes", complaint
-        if self.objects and (self.peers or self.seeds):
-            complaint = (
-                "must be empty where peers or seeds are set: a node keeps its objects"
-                " by itself, and others would have objects of the same names"
-            )
-            yield "objects", complaint
+        yield from self._contradictions_of_objects()
         anywhere = split_address(self.listen)[0] in _WILDCARD_HOSTS
         if anywhere and (self.peers or self.seeds) and not self.advertise:
             complaint = (
@@ -251,6 +258,23 @@ class NodeConfig(BaseModel, frozen=True, extra="forbid"):
                 " dial: say host:port as the others reach this node"
             )
             yield "advertise", complaint
+
+    def _contradictions_of_objects(self) -> Iterator[tuple[str, str]]:
+        if self.objects and (self.peers or self.seeds) and not self.objects_voters:
+            complaint = (
+                "must be set where objects and other nodes are: name 1, 3 or 5 nodes"
+                " that agree on who leads, the same at all nodes, such as a,b,c"
+            )
+            yield "objects_voters", complaint
+        if self.objects_voters and not self.objects:
+            complaint = "must be empty where no objects are served: set objects, too"
+            yield "objects_voters", complaint
+        if len(self.objects_voters) % 2 == 0 and self.objects_voters:
+            complaint = (
+                f"must name 1, 3 or 5 nodes: {len(self.objects_voters)} survive no more"
+                " losses than one fewer"
+            )
+            yield "objects_voters", complaint
 
     def advertised(self, bound_port: int) -> str:
         """Return host:port for others; *bound_port* is what port 0 became."""

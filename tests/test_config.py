@@ -23,6 +23,7 @@ WRONG = {
     "peers": "tokyo=nowhere",
     "seeds": "host:99999",
     "objects": "Counter",
+    "objects_voters": "not a name",
     "objects_moved": "perhaps",
     "durability": "hopeful",
     "relaxed_sync_interval_ms": "0",
@@ -241,8 +242,8 @@ def test_advertised_address_has_the_port_that_was_bound(
     assert config.advertised(4711) == expected
 
 
-def test_node_with_peers_serves_no_objects() -> None:
+def test_node_with_peers_names_who_leads_objects() -> None:
     """Each node would have another object of the same name."""
-    with pytest.raises(ConfigError, match="keeps its objects by itself"):
+    with pytest.raises(ConfigError, match="objects_voters.* 1, 3 or 5 nodes"):
         load(None, {"objects": "Storage", "seeds": "127.0.0.1:7400"}, {})
     assert load(None, {"objects": "a.b:C,Storage"}, {}).objects == ("a.b:C", "Storage")

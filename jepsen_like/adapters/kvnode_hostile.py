@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.versions.record import WIRE, decode
-from kvnode.transport.grpc_road import GrpcRoad
+from kvnode.transport.grpc_road import PEERS, GrpcRoad
 from kvnode.transport.road import RoadError, Stream
 from kvnode.transport.wire import PROTOCOL, PROTOCOL_MIN
 
@@ -50,7 +50,7 @@ async def flood(address: str, cluster: str, own: pb.Address, messages: int) -> i
         How many it has acknowledged.
     """
     with suppress(RoadError, TimeoutError):
-        async with GrpcRoad().open(address) as stream:
+        async with GrpcRoad(PEERS).open(address) as stream:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await stream.write(_hello(cluster, own).SerializeToString())
                 await stream.read()
@@ -65,7 +65,7 @@ async def flood(address: str, cluster: str, own: pb.Address, messages: int) -> i
     return 0
 
 
-async def _old_writes(stream: Stream, count_max: int) -> list[bytes]:
+async def _old_writes(stream: Stream[pb.PeerMessage], count_max: int) -> list[bytes]:
     """Return at most *count_max* writes that the node holds, each as a push."""
     request = pb.DeltaRequest(session=SESSION)
     await stream.write(pb.PeerMessage(delta_request=request).SerializeToString())
@@ -94,7 +94,7 @@ def _push(entry: pb.EntryRecord) -> bytes:
     return pb.PeerMessage(push=push).SerializeToString()
 
 
-async def _count_acknowledged(stream: Stream, count_max: int) -> int:
+async def _count_acknowledged(stream: Stream[pb.PeerMessage], count_max: int) -> int:
     """Read until so many pushes were acknowledged, or the node falls silent."""
     count = 0
     with suppress(RoadError, TimeoutError):
@@ -124,7 +124,7 @@ async def garble(address: str, cluster: str, own: pb.Address, messages: int) -> 
     for number in range(messages):
         made = garbage(number, cluster, own)
         try:
-            async with GrpcRoad().open(address) as stream:
+            async with GrpcRoad(PEERS).open(address) as stream:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     for message in made:
                         await stream.write(message)

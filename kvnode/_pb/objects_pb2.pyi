@@ -136,6 +136,7 @@ class CallRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
     RESULT_FORM_FIELD_NUMBER: _builtins.int
+    FORWARDED_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     idempotency_key: _builtins.str
     """Of two calls of an object with the same key within 24 hours one happens, and
@@ -144,6 +145,8 @@ class CallRequest(_message.Message):
     deadline_ms: _builtins.int
     """The most to wait for the result; 0 = 5,000. The method goes on after that."""
     result_form: Global___ResultForm.ValueType
+    forwarded: _builtins.bool
+    """Between nodes: whoever gets it answers NOT_LEADER rather than passing it on."""
     @_builtins.property
     def target(self) -> Global___ObjectTarget: ...
     @_builtins.property
@@ -162,10 +165,11 @@ class CallRequest(_message.Message):
         idempotency_key: _builtins.str = ...,
         deadline_ms: _builtins.int = ...,
         result_form: Global___ResultForm.ValueType = ...,
+        forwarded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "deadline_ms", b"deadline_ms", "idempotency_key", b"idempotency_key", "method", b"method", "named", b"named", "result_form", b"result_form", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "deadline_ms", b"deadline_ms", "forwarded", b"forwarded", "idempotency_key", b"idempotency_key", "method", b"method", "named", b"named", "result_form", b"result_form", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -313,6 +317,8 @@ class ShardStatus(_message.Message):
     COMMITTED_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
     INSTANCES_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     shard: _builtins.str
     epoch: _builtins.int
     """the newest of which the node has heard; 0 = none"""
@@ -323,6 +329,10 @@ class ShardStatus(_message.Message):
     """last one whose changes its state shows"""
     instances: _builtins.int
     """objects of it that are in memory"""
+    leader: _builtins.str
+    """name of the node that leads it, as far as is known"""
+    fault: _builtins.str
+    """what is wrong with its state here; empty = nothing"""
     def __init__(
         self,
         *,
@@ -332,10 +342,12 @@ class ShardStatus(_message.Message):
         committed: _builtins.int = ...,
         applied: _builtins.int = ...,
         instances: _builtins.int = ...,
+        leader: _builtins.str = ...,
+        fault: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "committed", b"committed", "epoch", b"epoch", "instances", b"instances", "led_here", b"led_here", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "committed", b"committed", "epoch", b"epoch", "fault", b"fault", "instances", b"instances", "leader", b"leader", "led_here", b"led_here", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,9 @@ from kvnode.objects.object_id import ObjectId
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
 
+FORWARDED_BYTES_MAX: Final = 5 * CALL_BYTES_MAX
+"""A call between nodes, as CBOR: a number of three characters in JSON takes nine."""
+
 RESULT_BYTES_MAX: Final = 8 * 1024 * 1024
 """What 1 MiB of an object's values may become if JSON has to escape all of it."""
 
@@ -35,8 +38,9 @@ def call_of(request: pb.CallRequest) -> Call:
         InvalidArgumentError: It breaks a rule or a limit.
     """
     size_bytes = request.ByteSize()
-    if size_bytes > CALL_BYTES_MAX:
-        msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are allowed"
+    bytes_max = FORWARDED_BYTES_MAX if request.forwarded else CALL_BYTES_MAX
+    if size_bytes > bytes_max:
+        msg = f"the call has {size_bytes} bytes; at most {bytes_max} are allowed"
         raise InvalidArgumentError(msg)
     count = len(request.arguments) + len(request.named)
     if count > ARGUMENTS_MAX:
@@ -57,7 +61,47 @@ def call_of(request: pb.CallRequest) -> Call:
         for name, argument in request.named.items()
     }
     target = _target(request.target)
-    return Call(target, request.method, arguments, named, request.idempotency_key)
+    return Call(
+        target,
+        request.method,
+        arguments,
+        named,
+        request.idempotency_key,
+        request.forwarded,
+    )
+
+
+def request_of(call: Call) -> pb.CallRequest:
+    """
+    Return *call* as one node sends it on to another; the inverse of `call_of`.
+
+    Raises:
+        InvalidArgumentError: It is too large.
+    """
+    subject = f"what {call.method} is given"
+    arguments = [_message(each, subject) for each in call.arguments]
+    named = {name: _message(each, subject) for name, each in call.named.items()}
+    target = pb.ObjectTarget(class_name=call.target.class_name)
+    if call.target.name:
+        target.name = call.target.name
+    else:
+        target.id = str(call.target)
+    return pb.CallRequest(
+        target=target,
+        method=call.method,
+        arguments=arguments,
+        named=named,
+        idempotency_key=call.idempotency_key,
+        result_form=pb.RESULT_FORM_CBOR,
+        forwarded=True,
+    )
+
+
+def _message(argument: Value, subject: str) -> pb.ObjectValue:
+    if isinstance(argument, bytes):
+        return pb.ObjectValue(raw=argument)
+    data = encode_value(argument, subject, bytes_max=FORWARDED_BYTES_MAX)
+    return pb.ObjectValue(cbor=data)
 
 
 def result_message(result: Value, form: "pb.ResultForm.ValueType") -> pb.ObjectValue:
@@ -100,7 +144,7 @@ def _value(message: pb.ObjectValue, subject: str) -> Value:
             msg = f"{subject} is not given in any form: set json, raw or cbor"
             raise InvalidArgumentError(msg)
     # Refuses types that no object can store, and what is nested too deep.
-    encode_value(value, subject, bytes_max=2 * CALL_BYTES_MAX)
+    encode_value(value, subject, bytes_max=FORWARDED_BYTES_MAX)
     return value
 
 

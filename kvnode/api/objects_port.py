@@ -18,6 +18,7 @@ class Call(NamedTuple):
         named: By name.
         idempotency_key: Of two calls of an object with the same one, one happens, and
             both get its result; empty = each call happens.
+        is_forwarded: Another node has sent it here: it is not sent on.
     """
 
     target: ObjectId
@@ -25,6 +26,7 @@ class Call(NamedTuple):
     arguments: Sequence[Value] = ()
     named: Mapping[str, Value] = {}
     idempotency_key: str = ""
+    is_forwarded: bool = False
 
 
 class ShardStatus(NamedTuple):
@@ -38,6 +40,8 @@ class ShardStatus(NamedTuple):
         committed: The last entry of the log that it knows to be committed.
         applied: The last whose changes are in its state.
         instances: Objects of it that are in memory.
+        leader: The name of the node that leads it; empty if that is not known.
+        fault: What is wrong with its state here; empty if nothing is.
     """
 
     shard: str
@@ -46,6 +50,8 @@ class ShardStatus(NamedTuple):
     committed: int
     applied: int
     instances: int
+    leader: str = ""
+    fault: str = ""
 
 
 class ObjectsPort(Protocol):

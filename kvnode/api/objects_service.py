@@ -67,6 +67,8 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
                 committed=each.committed,
                 applied=each.applied,
                 instances=each.instances,
+                leader=each.leader,
+                fault=each.fault,
             )
             for each in self._objects.status()
         ]

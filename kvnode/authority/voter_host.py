@@ -172,6 +172,10 @@ class VoterHost:
         self._is_running = False
         self._arrived.set()
 
+    def close(self) -> None:
+        """Release the files; `run` has ended."""
+        self._store.close()
+
     # -- turns -----------------------------------------------------------------
 
     async def _step(

@@ -6,6 +6,7 @@ that takes long, is no reason to take the keys' operations to another node.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import grpc
 
@@ -55,31 +56,57 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         if size_bytes > CALL_BYTES_MAX:
             msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are taken"
             raise InvalidArgumentError(msg)
-
-        async def attempt(
-            connection: Connection[objects_pb2.ObjectCallResult], expires_at: float
-        ) -> objects_pb2.ObjectValue:
-            request.deadline_ms = server_millis(expires_at - self._time())
-            identifier = next(self._ids)
-            call = objects_pb2.ObjectCall(id=identifier, call=request)
-            payload = call.SerializeToString()
-            await self._gate.enter(len(payload), expires_at)
-            result = await connection.submit(identifier, payload, expires_at)
-            match result.WhichOneof("kind"):
-                case "reply":
-                    return result.reply.result
-                case "error":
-                    raise error_of(result.error, namespace="")
-                case _:
-                    msg = f"{connection.address} answered a call with nothing"
-                    raise PeerProtocolError(msg)
-
         return await self.repeat(
-            attempt,
+            partial(self._attempt, request),
             writes=writes,
             deadline=deadline,
             repeatable=bool(request.idempotency_key) or not writes,
         )
+
+    async def call_once(
+        self,
+        request: objects_pb2.CallRequest,
+        *,
+        connect_seconds: float,
+        deadline: float,
+    ) -> objects_pb2.ObjectValue:
+        """
+        Send *request*, of whatever size, to whoever is connected, and never again.
+
+        Args:
+            request: Complete but for its deadline.
+            connect_seconds: How long to wait for a connection, > 0.
+            deadline: Seconds from now, > 0.
+
+        Raises:
+            KvError: `outcome` says whether it may have happened.
+        """
+        expires_at = self._time() + deadline
+        connection = self.pool.ready
+        if connection is None:
+            connection = await self.pool.connect(self._time() + connect_seconds)
+        return await self._attempt(request, connection, expires_at)
+
+    async def _attempt(
+        self,
+        request: objects_pb2.CallRequest,
+        connection: Connection[objects_pb2.ObjectCallResult],
+        expires_at: float,
+    ) -> objects_pb2.ObjectValue:
+        request.deadline_ms = server_millis(expires_at - self._time())
+        identifier = next(self._ids)
+        call = objects_pb2.ObjectCall(id=identifier, call=request)
+        payload = call.SerializeToString()
+        await self._gate.enter(len(payload), expires_at)
+        result = await connection.submit(identifier, payload, expires_at)
+        match result.WhichOneof("kind"):
+            case "reply":
+                return result.reply.result
+            case "error":
+                raise error_of(result.error, namespace="")
+            case _:
+                msg = f"{connection.address} answered a call with nothing"
+                raise PeerProtocolError(msg)
 
     async def status(self, *, deadline: float) -> objects_pb2.ObjectsStatusReply:
         """

@@ -12,6 +12,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from random import Random
@@ -38,6 +39,7 @@ from kvnode.limits import (
     KEEPALIVE_MILLIS,
     KEEPALIVE_TIMEOUT_MILLIS,
 )
+from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import (
     Assembly,
     Surroundings,
@@ -49,13 +51,13 @@ from kvnode.runtime.assembly import (
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.departure import Departures
 from kvnode.runtime.handover import hand_over
-from kvnode.runtime.object_classes import load_classes
-from kvnode.runtime.objects import Objects
+from kvnode.runtime.objects.classes import load_classes
+from kvnode.runtime.objects.serving import ServedObjects, open_objects, turn_away
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.storage.rescue import rescue_files
-from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
+from kvnode.transport.grpc_road import PEERS, SHARDS, GrpcRoad, add_meetings
 from kvnode.types import Millis, ReplicaId
 
 logger = logging.getLogger(__name__)
@@ -111,7 +113,7 @@ class RunningNode:
     port: int
     background: list[asyncio.Task[None]]
     departures: Departures
-    objects: Objects | None
+    objects: ServedObjects | None
 
 
 async def start(config: NodeConfig) -> RunningNode:
@@ -131,27 +133,15 @@ async def start(config: NodeConfig) -> RunningNode:
         reserve_bytes=config.disk_reserve_bytes,
         random_replica=random_replica,
     )
-    objects: Objects | None = None
     try:
-        clock = NodeClock(wall_clock)
-        if classes:
-            objects = Objects.open_alone(
-                config.data_directory,
-                classes,
-                clock=clock,
-                random_replica=random_replica,
-                is_moved=config.objects_moved,
-            )
-        return await _start_on(store, objects, clock, config)
+        return await _start_on(store, classes, config)
     except BaseException:
-        if objects is not None:
-            await objects.close()
         store.close()
         raise
 
 
 async def _start_on(
-    store: LmdbStore, objects: Objects | None, clock: NodeClock, config: NodeConfig
+    store: LmdbStore, classes: Mapping[str, type[DurableObject]], config: NodeConfig
 ) -> RunningNode:
     server = grpc.aio.server(options=SERVER_OPTIONS)
     try:
@@ -160,30 +150,46 @@ async def _start_on(
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
     rng = Random()  # noqa: S311 -- jitter, and whom to probe
+    clock = NodeClock(wall_clock)
     surroundings = Surroundings(
         store,
-        GrpcRoad(),
+        GrpcRoad(PEERS),
         clock,
         rng,
         rng.uniform,
         random_replica,
         lambda: back_up(store, now=clock()),
     )
-    node = await assemble(config, surroundings, address=config.advertised(port))
+    address = config.advertised(port)
+    node = await assemble(config, surroundings, address=address)
     departures = Departures(node.driver)
-    healthy = _add_services(server, node, objects, clock, departures)
-    background = await run_turns(node)
-    if objects is not None:
-        background.append(asyncio.create_task(objects.run(), name="objects"))
-    await server.start()
+    served: ServedObjects | None = None
+    if classes:
+        served = open_objects(
+            node,
+            classes,
+            clock=clock,
+            address=address,
+            random_replica=random_replica,
+        )
+    try:
+        healthy = _add_services(server, node, served, clock, departures)
+        background = await run_turns(node)
+        if served is not None:
+            background.append(asyncio.create_task(served.run(), name="objects"))
+        await server.start()
+    except BaseException:
+        if served is not None:
+            await served.objects.close()
+        raise
     dial_peers(node)
-    return RunningNode(node, server, healthy, port, background, departures, objects)
+    return RunningNode(node, server, healthy, port, background, departures, served)
 
 
 def _add_services(
     server: grpc.aio.Server,
     node: Assembly,
-    objects: Objects | None,
+    served: ServedObjects | None,
     clock: NodeClock,
     departures: Departures,
 ) -> health.aio.HealthServicer:
@@ -214,8 +220,10 @@ def _add_services(
         ),
         server,
     )
-    objects_name = add_objects(server, objects)
-    add_peer_service(server, node.pool)
+    objects_name = add_objects(server, served and served.objects)
+    mesh = served and served.mesh
+    add_meetings(server, SHARDS, mesh.accept if mesh is not None else turn_away)
+    add_meetings(server, PEERS, node.pool.accept)
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = [
         module.DESCRIPTOR.services_by_name[name].full_name
@@ -241,7 +249,7 @@ async def stop(node: RunningNode) -> None:
     await node.server.stop(STOP_GRACE_SECONDS)
     await end_turns(node.assembly, node.background)
     if node.objects is not None:
-        await node.objects.close()
+        await node.objects.objects.close()
 
 
 async def serve(config: NodeConfig) -> None:

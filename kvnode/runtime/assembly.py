@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+from kvnode._pb.peer_pb2 import PeerMessage
 from kvnode.api.namespaces import Namespaces, registration
 from kvnode.api.operations import Operations
 from kvnode.api.reads import Reader
@@ -79,7 +80,7 @@ class Surroundings(NamedTuple):
     """
 
     store: NodeStore
-    road: Road
+    road: Road[PeerMessage]
     clock: Clock
     rng: Rng
     uniform: Uniform

@@ -1,33 +1,77 @@
 """
 Streams between peers over gRPC: dialing, and taking what others dial.
 
-The method is called without the generated stub: messages are handed over in
-bytes, because a push goes to every peer and is encoded once.
+Methods are called without the generated stubs: messages are handed over in bytes,
+because a push goes to every peer and is encoded once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from kvnode._pb import peer_pb2 as pb
+from kvnode._pb import peer_pb2, shards_pb2
 from kvnode.errors import PeerProtocolError
 from kvnode.limits import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
-from kvnode.transport.peer_pool import PeerPool
-from kvnode.transport.road import Ending, RoadError
+from kvnode.transport.road import Ending, Farewell, RoadError, Stream
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """Pages and pushes are under 1 MiB; the rest is room for what comes later."""
 
-SERVICE = pb.DESCRIPTOR.services_by_name["Peer"].full_name
-CONNECT_METHOD = f"/{SERVICE}/Connect"
+SHARD_MESSAGE_BYTES_MAX = 32 * 1024 * 1024
+"""The largest entry of a log is 16 MiB, and what voters hold 12 MiB."""
+
+
+class Message(Protocol):
+    """A protobuf message."""
+
+    @classmethod
+    def FromString(cls, data: bytes, /) -> Self:  # noqa: N802 -- protobuf's name
+        """Return the message in *data*."""
+
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class Method(NamedTuple, Generic[MessageT]):
+    """
+    A method that takes a stream and answers with one.
+
+    Attributes:
+        service: The full name of its service.
+        message: What both streams are made of.
+        bytes_max: Of one message.
+    """
+
+    service: str
+    message: type[MessageT]
+    bytes_max: int
+
+    @property
+    def path(self) -> str:
+        """Return where it is called."""
+        return f"/{self.service}/Connect"
+
+
+PEERS = Method(
+    peer_pb2.DESCRIPTOR.services_by_name["Peer"].full_name,
+    peer_pb2.PeerMessage,
+    MESSAGE_BYTES_MAX,
+)
+"""What nodes say to each other of keys."""
+
+SHARDS = Method(
+    shards_pb2.DESCRIPTOR.services_by_name["Shards"].full_name,
+    shards_pb2.ShardFrame,
+    SHARD_MESSAGE_BYTES_MAX,
+)
+"""What they say to each other of objects."""
 
 CHANNEL_OPTIONS = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", KEEPALIVE_MILLIS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
     ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),  # else a minute
@@ -50,35 +94,49 @@ _STATUSES = {
 }
 
 
-class GrpcRoad:
+class GrpcRoad(Generic[MessageT]):
     """The road over gRPC, each stream on a channel of its own."""
 
+    def __init__(self, method: Method[MessageT]) -> None:
+        """Open streams of *method*."""
+        self._method = method
+
     @asynccontextmanager
-    async def open(self, address: str) -> AsyncIterator["DialedStream"]:
+    async def open(self, address: str) -> AsyncIterator["DialedStream[MessageT]"]:
         """Open a stream to *address*; see kvnode.transport.road."""
-        async with grpc.aio.insecure_channel(
-            address, options=CHANNEL_OPTIONS
-        ) as channel:
-            connect: grpc.aio.StreamStreamMultiCallable[bytes, pb.PeerMessage]
+        method = self._method
+        options = [*CHANNEL_OPTIONS, *_size_options(method.bytes_max)]
+        async with grpc.aio.insecure_channel(address, options=options) as channel:
+            connect: grpc.aio.StreamStreamMultiCallable[bytes, MessageT]
             connect = channel.stream_stream(
-                CONNECT_METHOD, response_deserializer=pb.PeerMessage.FromString
+                method.path, response_deserializer=method.message.FromString
             )
-            yield DialedStream(connect())
+            yield DialedStream(connect(), method.message)
 
 
-class DialedStream:
+def _size_options(bytes_max: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", bytes_max),
+        ("grpc.max_send_message_length", bytes_max),
+    ]
+
+
+class DialedStream(Generic[MessageT]):
     """A stream that this node has dialed."""
 
-    def __init__(self, call: grpc.aio.StreamStreamCall[bytes, pb.PeerMessage]) -> None:
+    def __init__(
+        self, call: grpc.aio.StreamStreamCall[bytes, MessageT], kind: type[MessageT]
+    ) -> None:
         self._call = call
+        self._kind = kind
 
-    async def read(self) -> pb.PeerMessage | None:
+    async def read(self) -> MessageT | None:
         """Return the next message, or None at the end of the stream."""
         try:
             message = await self._call.read()
         except _FAILURES as error:
             raise RoadError(_said(error)) from error
-        return message if isinstance(message, pb.PeerMessage) else None
+        return message if isinstance(message, self._kind) else None
 
     async def write(self, message: bytes) -> None:
         """Send an encoded message."""
@@ -88,22 +146,23 @@ class DialedStream:
             raise RoadError(_said(error)) from error
 
 
-class AcceptedStream:
+class AcceptedStream(Generic[MessageT]):
     """A stream that a peer has dialed; errors of its context end the call."""
 
     def __init__(
-        self, context: grpc.aio.ServicerContext[pb.PeerMessage, bytes]
+        self, context: grpc.aio.ServicerContext[MessageT, bytes], kind: type[MessageT]
     ) -> None:
         self._context = context
+        self._kind = kind
 
-    async def read(self) -> pb.PeerMessage | None:
+    async def read(self) -> MessageT | None:
         """Return the next message, or None at the end of the stream."""
         try:
             message: object = await self._context.read()  # or EOF, untold by its type
         except DecodeError as error:
             msg = "it sent bytes that are no message"
             raise PeerProtocolError(msg) from error
-        return message if isinstance(message, pb.PeerMessage) else None
+        return message if isinstance(message, self._kind) else None
 
     async def write(self, message: bytes) -> None:
         """Send an encoded message."""
@@ -116,29 +175,38 @@ def _said(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def add_peer_service(server: grpc.aio.Server, pool: PeerPool) -> None:
-    """Let peers dial *pool* at *server*."""
-    handler: grpc.RpcMethodHandler[pb.PeerMessage, bytes]
+Accept = Callable[[Stream[MessageT], str], Awaitable[Farewell]]
+"""Runs a stream that somebody has dialed, from somewhere; returns why it is over."""
+
+
+def add_meetings(
+    server: grpc.aio.Server, method: Method[MessageT], accept: Accept[MessageT]
+) -> None:
+    """Let peers call *method* of *server*."""
+    handler: grpc.RpcMethodHandler[MessageT, bytes]
     handler = grpc.stream_stream_rpc_method_handler(
-        _Meetings(pool).connect, request_deserializer=pb.PeerMessage.FromString
+        _Meetings(accept, method.message).connect,
+        request_deserializer=method.message.FromString,
     )
     server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE, {"Connect": handler}),)
+        (grpc.method_handlers_generic_handler(method.service, {"Connect": handler}),)
     )
 
 
-class _Meetings:
+class _Meetings(Generic[MessageT]):
     """Takes connections that peers dial."""
 
-    def __init__(self, pool: PeerPool) -> None:
-        self._pool = pool
+    def __init__(self, accept: Accept[MessageT], kind: type[MessageT]) -> None:
+        self._accept = accept
+        self._kind = kind
 
     async def connect(
         self,
-        request_iterator: AsyncIterator[pb.PeerMessage],
-        context: grpc.aio.ServicerContext[pb.PeerMessage, bytes],
+        request_iterator: AsyncIterator[MessageT],
+        context: grpc.aio.ServicerContext[MessageT, bytes],
     ) -> None:
         """Serve one stream until either side ends it."""
         del request_iterator  # reading through the context allows cancelling a read
-        farewell = await self._pool.accept(AcceptedStream(context), context.peer())
+        stream = AcceptedStream(context, self._kind)
+        farewell = await self._accept(stream, context.peer())
         await context.abort(_STATUSES[farewell.ending], farewell.reason)

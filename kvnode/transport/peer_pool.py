@@ -64,7 +64,7 @@ class PeerPool:
         cluster: str,
         conditions: dict[str, Conditions],
         *,
-        road: Road,
+        road: Road[pb.PeerMessage],
         uniform: Uniform,
     ) -> None:
         """
@@ -204,7 +204,7 @@ class PeerPool:
             raise PeerProtocolError(msg)
         return hello
 
-    async def accept(self, stream: Stream, origin: str) -> Farewell:
+    async def accept(self, stream: Stream[pb.PeerMessage], origin: str) -> Farewell:
         """
         Run a stream that somebody has dialed; return why it is over.
 
@@ -228,7 +228,9 @@ class PeerPool:
             return Farewell(Ending.REFUSED, str(error))
         return Farewell(Ending.OVER, await self.meet(hello, stream, dialed=False))
 
-    async def meet(self, hello: pb.Hello, stream: Stream, *, dialed: bool) -> str:
+    async def meet(
+        self, hello: pb.Hello, stream: Stream[pb.PeerMessage], *, dialed: bool
+    ) -> str:
         """Run one connection from its hello to its end; return why it ended."""
         assert self._events is not None, "attach comes first"
         peer = decode_address(hello.self)
@@ -270,7 +272,7 @@ class PeerPool:
         return True
 
     async def _receive(
-        self, link: Link, stream: Stream, pump: asyncio.Task[None]
+        self, link: Link, stream: Stream[pb.PeerMessage], pump: asyncio.Task[None]
     ) -> None:
         assert self._events is not None, "attach comes first"
         closed = asyncio.create_task(link.closed.wait())

@@ -7,19 +7,19 @@ streams.  gRPC is one (kvnode.transport.grpc_road), a simulated network another.
 
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
-from kvnode._pb import peer_pb2 as pb
+MessageT_co = TypeVar("MessageT_co", covariant=True)
 
 
 class RoadError(Exception):
     """A stream could not be opened, or has broken; says why, for people."""
 
 
-class Stream(Protocol):
-    """Messages both ways, in order each way, until either side ends it."""
+class Stream(Protocol[MessageT_co]):
+    """Messages of one kind both ways, in order each way, until either side ends it."""
 
-    async def read(self) -> pb.PeerMessage | None:
+    async def read(self) -> MessageT_co | None:
         """
         Return the next message, or None at the end of the stream.
 
@@ -36,10 +36,10 @@ class Stream(Protocol):
         """
 
 
-class Road(Protocol):
+class Road(Protocol[MessageT_co]):
     """Opens streams to nodes by address."""
 
-    def open(self, address: str) -> AbstractAsyncContextManager[Stream]:
+    def open(self, address: str) -> AbstractAsyncContextManager[Stream[MessageT_co]]:
         """
         Return a stream to whoever listens at *address*, open while entered.
 

@@ -27,7 +27,7 @@ from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import NOBODY, Roster
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.transport import peer_pool
-from kvnode.transport.grpc_road import GrpcRoad, add_peer_service
+from kvnode.transport.grpc_road import PEERS, GrpcRoad, add_meetings
 from kvnode.transport.peer_pool import PeerPool
 from kvnode.transport.road import RoadError
 from kvnode.transport.wire import PROTOCOL
@@ -48,7 +48,7 @@ class PoolNode:
         self.events: list[Event] = []
         self.pauses: list[float] = []
         self.pool = PeerPool(
-            self.address, cluster, {}, road=GrpcRoad(), uniform=self.uniform
+            self.address, cluster, {}, road=GrpcRoad(PEERS), uniform=self.uniform
         )
         self.pool.attach(self)
         self.server = grpc.aio.server()
@@ -125,7 +125,7 @@ async def _nodes() -> AsyncIterator[Starter]:
         port = server.add_insecure_port("127.0.0.1:0")
         node = PoolNode(name, replica, port, cluster)
         node.server = server
-        add_peer_service(server, node.pool)
+        add_meetings(server, PEERS, node.pool.accept)
         await server.start()
         started.append(node)
         return node

@@ -84,9 +84,18 @@ def serve(
         str | None,
         _option(
             _DATA,
-            "Serve objects of these classes, kept by this node alone; Storage is a map"
-            " that needs no class. (default: none)",
+            "Serve objects of these classes; Storage is a map that needs no class."
+            " (default: none)",
             "MODULE:CLASS,...",
+        ),
+    ] = None,
+    objects_voters: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "Keep objects together with these nodes: 1, 3 or 5 names, the same at all"
+            " nodes. (default: this node alone)",
+            "NAME,...",
         ),
     ] = None,
     objects_moved: Annotated[

@@ -19,7 +19,7 @@ Suspicion starts a takeover and decides nothing: the authority does.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import (
@@ -74,6 +74,9 @@ from kvnode.types import Millis, ReplicaId
 
 Uniform = Callable[[int, int], int]
 """Draws a whole number between two, both included."""
+
+NOBODY: Final = ReplicaId(0)
+"""In place of a leader of whom nothing is known."""
 
 
 @dataclass(slots=True)
@@ -140,9 +143,16 @@ class ShardReplica:
         self._uniform = uniform
         self._snapshots_to: set[ReplicaId] = set()  # they take over, and lag
         self._known = promised  # the newest epoch of which it has heard
+        self._leading = (0, NOBODY)  # the newest epoch whose leader it knows
         # Before it stopped it may have promised a leader not to be sealed.
         self._leased_until = Millis(now + settings.lease)
         self._role: Role = Following(self._patience(now))
+
+    @property
+    def leader(self) -> ReplicaId:
+        """Return who leads, as far as is known here; NOBODY if nothing is."""
+        epoch, leader = self._leading
+        return leader if epoch == self._known else NOBODY
 
     @property
     def leadership(self) -> Leadership | None:
@@ -283,7 +293,7 @@ class ShardReplica:
     def _claim(self, configuration: Configuration, turn: ShardTurn) -> None:
         """Try to lead the next epoch, unless another has only just begun to."""
         news = configuration.epoch > self._known and configuration.leader != self._own
-        self._known = max(self._known, configuration.epoch)
+        self._heard_of(configuration.epoch, configuration.leader)
         if news or self._own not in configuration.replicas:
             self._follow(turn)
             return
@@ -292,7 +302,18 @@ class ShardReplica:
         turn.at_once.append(Swap(configuration, desired))
 
     def _take_over(self, configuration: Configuration, turn: ShardTurn) -> None:
-        self._known = max(self._known, configuration.epoch)
+        """
+        Take over, unless it has promised a later epoch meanwhile.
+
+        It promises this one at once, though it lets itself be sealed only when no lease
+        is left: else what an earlier leader had sent might still come, and replace
+        entries that it has taken from others by now.
+        """
+        if configuration.epoch < turn.promised:
+            self._follow(turn)
+            return
+        turn.promise(configuration.epoch)
+        self._heard_of(configuration.epoch, self._own)
         self._role = Takeover(configuration, self._own, self._settings, turn)
 
     def _lead(self, configuration: Configuration, turn: ShardTurn) -> None:
@@ -313,6 +334,12 @@ class ShardReplica:
         """Return the epoch that this replica leads or takes over in, if any."""
         role = self._role
         return role.epoch if isinstance(role, Takeover | Leadership) else None
+
+    def _heard_of(self, epoch: int, leader: ReplicaId) -> None:
+        """Note who leads *epoch*."""
+        self._known = max(self._known, epoch)
+        if epoch >= self._leading[0]:
+            self._leading = epoch, leader
 
     def _give_way(self, epoch: int, turn: ShardTurn) -> None:
         """Follow whoever leads *epoch*, if it is later than what this replica does."""
@@ -390,6 +417,7 @@ class ShardReplica:
     ) -> None:
         """Take in what a leader sends, and hold still for as long as it asks."""
         self._give_way(message.epoch, turn)
+        self._heard_of(message.epoch, sender)
         turn.promise(message.epoch)
         if isinstance(self._role, Following | Asking | Claiming):
             self._follow(turn)
@@ -413,11 +441,7 @@ class ShardReplica:
 
     def _be_sealed(self, sender: ReplicaId, message: Seal, turn: ShardTurn) -> None:
         """Promise an epoch, unless a leader holds a lease."""
-        if (
-            message.epoch > turn.promised
-            and turn.now < self._leased_until
-            and self.leadership is None
-        ):
+        if turn.now < self._leased_until and self.leadership is None:
             remaining = Millis(self._leased_until - turn.now)
             turn.answer(sender, Leased(message.epoch, remaining))
             return

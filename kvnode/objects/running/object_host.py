@@ -73,6 +73,10 @@ class ObjectHost:
         """Return where an object lives."""
         return shard_name(id_.shard(self._shards))
 
+    def leads(self, shard: str) -> bool:
+        """Tell whether objects of *shard* live here, just now."""
+        return shard in self._led
+
     def instances(self, shard: str) -> int:
         """Return how many objects of a shard are in memory here."""
         return len(self._led.get(shard, ()))

@@ -51,7 +51,7 @@ from kvnode.core.objects.messages import (
 )
 from kvnode.core.objects.quorum_log import Position
 from kvnode.core.objects.settings import ShardSettings
-from kvnode.core.objects.shard_replica import ShardReplica, Uniform
+from kvnode.core.objects.shard_replica import NOBODY, ShardReplica, Uniform
 from kvnode.core.objects.state_reader import StateReader
 from kvnode.errors import (
     IndeterminateError,
@@ -130,6 +130,11 @@ class ShardHost:
             self._add(name, stored)
 
     @property
+    def own(self) -> ReplicaId:
+        """Return the identity of this node's logs."""
+        return self._store.replica
+
+    @property
     def shards(self) -> tuple[str, ...]:
         """Return the names of the shards that are here, ascending."""
         return tuple(sorted(self._shards))
@@ -137,6 +142,15 @@ class ShardHost:
     def replica(self, shard: str) -> ShardReplica:
         """Return the replica of *shard*, to look at; made if there is none yet."""
         return self._shard(shard).replica
+
+    def has_replica(self, shard: str) -> bool:
+        """Tell whether this node has a replica of *shard*."""
+        return shard in self._shards
+
+    def leader(self, shard: str) -> ReplicaId:
+        """Return who leads *shard*, as far as its replica here knows; or NOBODY."""
+        here = self._shards.get(shard)
+        return here.replica.leader if here is not None else NOBODY
 
     def state(self, shard: str) -> StateReader:
         """

@@ -40,7 +40,7 @@ from kvnode.core.replication.messages import (
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import PeerAddress
-from kvnode.transport.grpc_road import CHANNEL_OPTIONS, CONNECT_METHOD, DialedStream
+from kvnode.transport.grpc_road import CHANNEL_OPTIONS, PEERS, DialedStream
 from kvnode.transport.peer_pool import PeerPool
 from kvnode.types import Millis, ReplicaId
 from tests.benchmarks.dataset import SEED
@@ -67,15 +67,15 @@ class _OwnConnection:
     """The road over gRPC; two streams never share a connection."""
 
     @asynccontextmanager
-    async def open(self, address: str) -> AsyncIterator[DialedStream]:
+    async def open(self, address: str) -> AsyncIterator[DialedStream[pb.PeerMessage]]:
         """Open a stream to *address*."""
         options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(address, options=options) as channel:
             connect: grpc.aio.StreamStreamMultiCallable[bytes, pb.PeerMessage]
             connect = channel.stream_stream(
-                CONNECT_METHOD, response_deserializer=_without_entries
+                PEERS.path, response_deserializer=_without_entries
             )
-            yield DialedStream(connect())
+            yield DialedStream(connect(), pb.PeerMessage)
 
 
 def _without_entries(data: bytes) -> pb.PeerMessage:

@@ -14,10 +14,19 @@ from kvnode.core.objects.events import (
     Received,
     Reconfigure,
     Send,
+    Suspected,
     Swap,
     Tick,
 )
-from kvnode.core.objects.messages import Append, Appended, Leased, Refused, Seal, Sealed
+from kvnode.core.objects.messages import (
+    Append,
+    Appended,
+    Leased,
+    Pulled,
+    Refused,
+    Seal,
+    Sealed,
+)
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import ShardReplica
@@ -148,6 +157,58 @@ def test_replica_that_has_just_started_may_have_promised_a_lease() -> None:
     early = one.step([Received(C, Seal(2))], Millis(1599))
 
     assert early.effects == (Send(C, Leased(2, Millis(1))),)
+
+
+def test_entries_of_an_earlier_leader_come_too_late_for_who_takes_over() -> None:
+    """What it has adopted meanwhile may be committed, and they would replace it."""
+    one = replica(promised=3, now=1000)  # under a lease, for all that it knows
+    one.step([Suspected()], Millis(1100))
+    one.step([AuthoritySaid(Configuration(4, C, HELD.replicas))], Millis(1110))
+    one.step([Suspected()], Millis(1120))
+    claim = Configuration(4, C, HELD.replicas)
+    one.step([AuthoritySaid(claim)], Millis(1130))
+    one.step([AuthoritySaid(claim.taken_over_by(B))], Millis(1140))
+    committed = LogEntry(4, b"committed in epoch 4, in which B was not sealed")
+    last = Position(4, 1)
+    sealed = [Received(own, Sealed(5, last)) for own in (A, C)]
+    one.step(sealed, Millis(1150))
+    one.step([Received(C, Pulled(5, ORIGIN, (committed,), last))], Millis(1160))
+    assert one.log.has(last)
+
+    late = one.step([Received(A, heartbeat(3, LogEntry(3, b"late")))], Millis(1170))
+
+    assert Send(A, Refused(3, 5)) in late.effects
+    assert one.log.has(last)
+
+
+def test_own_seal_waits_for_the_lease_that_was_given_to_another() -> None:
+    """Its promise does not count among those sealed before."""
+    one = replica()
+    one.step([Received(A, heartbeat(1))], Millis(5000))
+    one.step([Suspected()], Millis(5010))
+    one.step([AuthoritySaid(HELD)], Millis(5020))
+    one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5030))
+
+    early = one.step([Received(B, Seal(2))], Millis(5100))
+    late = one.step([Received(B, Seal(2))], Millis(5600))
+
+    assert Send(B, Leased(2, Millis(500))) in early.effects
+    assert Send(B, Sealed(2, ORIGIN)) in late.effects
+
+
+def test_authority_that_answers_after_a_later_promise_makes_no_leader() -> None:
+    """Somebody else has taken over since it was asked."""
+    one = replica()
+    one.step([Tick()], Millis(1000))
+    one.step([AuthoritySaid(HELD)], Millis(1010))
+    one.step([Tick()], Millis(2010))
+    one.step([AuthoritySaid(HELD)], Millis(2020))
+    one.step([Received(C, Seal(3))], Millis(2030))
+
+    late = one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(2040))
+
+    assert late.at_once == ()
+    assert one.promised == 3
 
 
 def test_replica_asks_the_authority_when_it_hears_nobody() -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from errno import EIO
 from pathlib import Path
+from random import Random
 from shutil import copytree, rmtree
 
 import pytest
@@ -17,7 +18,9 @@ from kvnode.object_values import Value
 from kvnode.objects import DurableObject, ObjectId
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
-from kvnode.runtime.objects import DIRECTORY, Objects
+from kvnode.runtime.objects.objects import Objects
+from kvnode.runtime.objects.opening import DIRECTORY, Site, open_alone
+from kvnode.runtime.objects.ports import Alone, ObjectParts
 from kvnode.storage.shards.memory_log_store import MemoryLogStore
 from kvnode.storage.shards.memory_shard_state import MemoryShardStates
 from kvnode.types import ReplicaId
@@ -49,12 +52,16 @@ class Counter(DurableObject):
 @asynccontextmanager
 async def running(directory: Path, *, is_moved: bool = False) -> AsyncIterator[Objects]:
     """Yield objects that run in *directory*."""
-    objects = Objects.open_alone(
-        directory,
-        {"Counter": Counter},
-        clock=NodeClock(wall_clock),
-        random_replica=random_replica,
-        is_moved=is_moved,
+    objects = open_alone(
+        Site(
+            directory,
+            "here",
+            {"Counter": Counter},
+            NodeClock(wall_clock),
+            Random(0),
+            random_replica,
+            is_moved,
+        )
     )
     task = asyncio.create_task(objects.run())
     try:
@@ -155,12 +162,15 @@ async def test_disk_that_fails_while_shards_are_founded_ends_them_with_its_error
     None
 ):
     """Whoever runs the node reads what has failed."""
-    objects = Objects(
+    parts = ObjectParts(
         FailingStore(ReplicaId(1)),
         MemoryShardStates(),
         StuckAuthority(),
-        {"Counter": Counter},
-        clock=NodeClock(wall_clock),
+        Alone("here", ReplicaId(1)),
+        founders=("here",),
+    )
+    objects = Objects(
+        parts, {"Counter": Counter}, clock=NodeClock(wall_clock), rng=Random(0)
     )
     async with asyncio.timeout(20):
         with pytest.raises(OSError, match="the disk is gone"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kvnode.errors import ConfigError
-from kvnode.runtime.object_classes import load_classes
+from kvnode.runtime.objects.classes import load_classes
 
 MODULE = '''
 from kvnode.objects import DurableObject

@@ -1,0 +1,90 @@
+"""What the objects of a node ask of other nodes."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from kvnode.api.objects_port import Call
+from kvnode.authority.port import Authority
+from kvnode.authority.voter_host import VoterHost
+from kvnode.core.objects.messages import PeerMessage
+from kvnode.object_values import Value
+from kvnode.storage.shards.port import ShardLogStore
+from kvnode.storage.shards.state_port import ShardStates
+from kvnode.types import ReplicaId
+
+
+class ObjectPeers(Protocol):
+    """The other nodes that serve objects; see kvnode.runtime.shards.ports, too."""
+
+    def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
+        """Send *message*; it may be lost."""
+
+    def name_of(self, replica: ReplicaId) -> str:
+        """Return the name of a node that can be reached, or of this one; else empty."""
+
+    def replicas(self) -> Mapping[str, ReplicaId]:
+        """Return the identities of all nodes that can be reached, and of this one."""
+
+    async def call(self, node: str, call: Call) -> Value:
+        """
+        Let the node named *node* do a call, if the object lives there.
+
+        Raises:
+            NotLeaderError: It does not; nothing was done.
+            UnavailableError: The node cannot be reached; nothing was done.
+            IndeterminateError: No answer came back; it may have happened.
+            KvError: See kvnode.api.objects_port.ObjectsPort.call.
+        """
+
+    async def close(self) -> None:
+        """End all connections."""
+
+
+class Alone:
+    """A node that has no peers."""
+
+    def __init__(self, name: str, own: ReplicaId) -> None:
+        """Be the node *name*, whose logs have the identity *own*."""
+        self._name = name
+        self._own = own
+
+    def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
+        """Lose the message, as if the peer were gone."""
+
+    def name_of(self, replica: ReplicaId) -> str:
+        """Return the name of this node, if *replica* is its own."""
+        return self._name if replica == self._own else ""
+
+    def replicas(self) -> Mapping[str, ReplicaId]:
+        """Return this node."""
+        return {self._name: self._own}
+
+    async def call(self, node: str, call: Call) -> Value:
+        """Never happens: there is no name to call."""
+        msg = f"there is no node {node!r} to do {call.method}"
+        raise AssertionError(msg)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class ObjectParts(NamedTuple):
+    """
+    What the objects of a node stand on.
+
+    Attributes:
+        store: The logs of shards.
+        states: What they have done.
+        authority: Who may lead them.
+        peers: The other nodes.
+        founders: The names of those that keep the shards at first, this one among them;
+            empty if this node keeps none unless it is told to.
+        voter: This node's part of the authority, if it has one.
+    """
+
+    store: ShardLogStore
+    states: ShardStates
+    authority: Authority
+    peers: ObjectPeers
+    founders: tuple[str, ...]
+    voter: VoterHost | None = None

@@ -1,0 +1,81 @@
+"""
+The other nodes over the network: messages of shards, voters, and calls sent on.
+
+A node that sends a call on is a client of the one that gets it, so it does so by the
+client library, on connections of their own: a large argument is no reason to take a
+leader for dead.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from kvnode.api.limits import DEADLINE_MILLIS_MAX
+from kvnode.api.object_calls import request_of
+from kvnode.api.objects_port import Call
+from kvnode.client.object_dispatcher import ObjectDispatcher
+from kvnode.core.objects.messages import PeerMessage
+from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
+from kvnode.errors import CorruptRecordError, PeerProtocolError, UnavailableError
+from kvnode.object_values import Value, decode_value
+from kvnode.transport.shards.mesh import ShardMesh
+from kvnode.types import ReplicaId
+
+CONNECT_SECONDS_MAX: Final = 1.5
+"""Three round trips around the world, and a lost packet."""
+
+
+class RemotePeers:
+    """See kvnode.runtime.objects.ports.ObjectPeers."""
+
+    def __init__(self, name: str, own: ReplicaId, mesh: ShardMesh) -> None:
+        """Reach other nodes by *mesh*, as the node *name* with identity *own*."""
+        self._name = name
+        self._own = own
+        self._mesh = mesh
+        self._dispatchers: dict[str, ObjectDispatcher] = {}
+
+    def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
+        """Send *message*; it may be lost."""
+        self._mesh.send(peer, shard, message)
+
+    async def ask(
+        self, voter: str, request: VoterRequest, deadline_seconds: float
+    ) -> VoterAnswer:
+        """Ask a voter; see kvnode.authority.voter_port.VoterTransport."""
+        return await self._mesh.ask(voter, request, deadline_seconds)
+
+    def name_of(self, replica: ReplicaId) -> str:
+        """Return the name of a node that can be reached, or of this one."""
+        return self._mesh.name_of(replica)
+
+    def replicas(self) -> Mapping[str, ReplicaId]:
+        """Return the identities of all nodes that can be reached, and of this one."""
+        met = {name: node.replica for name, node in self._mesh.nodes.items()}
+        return met | {self._name: self._own}
+
+    async def call(self, node: str, call: Call) -> Value:
+        """Let *node* do a call; see the port."""
+        met = self._mesh.nodes.get(node)
+        if met is None:
+            msg = f"there is no connection to {node}, which leads"
+            raise UnavailableError(msg)
+        dispatcher = self._dispatchers.get(met.address)
+        if dispatcher is None:
+            dispatcher = ObjectDispatcher((met.address,), credentials=None)
+            self._dispatchers[met.address] = dispatcher
+        result = await dispatcher.call_once(
+            request_of(call),
+            connect_seconds=CONNECT_SECONDS_MAX,
+            deadline=DEADLINE_MILLIS_MAX / 1000,
+        )
+        try:
+            return decode_value(result.cbor)
+        except CorruptRecordError as error:
+            msg = f"{node} has answered a call with no value: {error}"
+            raise PeerProtocolError(msg) from error
+
+    async def close(self) -> None:
+        """End all connections."""
+        for dispatcher in self._dispatchers.values():
+            await dispatcher.close()
+        self._dispatchers.clear()

@@ -1,0 +1,151 @@
+"""
+Where calls go: to this node's objects, or to the node that leads their shard.
+
+Who leads is a guess until somebody has answered: this node's replica has heard of a
+leader, a node that was asked has named another, or the authority was asked.  A guess
+that is wrong costs a round trip, since whoever does not lead says so and has done
+nothing.  What may have happened is tried again only under an idempotency key.
+
+While nobody leads the call waits, for about as long as a takeover lasts.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from kvnode.api.objects_port import Call
+from kvnode.authority.port import Authority
+from kvnode.errors import (
+    IndeterminateError,
+    KvError,
+    NotLeaderError,
+    OverloadedError,
+    StoreFullError,
+    UnavailableError,
+)
+from kvnode.object_values import Value
+from kvnode.objects.running.object_host import ObjectHost
+from kvnode.runtime.objects.ports import ObjectPeers
+from kvnode.runtime.shards.host import ShardHost
+
+logger = logging.getLogger(__name__)
+
+ROUTING_SECONDS_MAX: Final = 3.0
+"""A leader that has died is missed for 1.0 to 1.5 s, and followed within another."""
+
+PAUSE_SECONDS: Final = 0.02
+PAUSE_SECONDS_MAX: Final = 0.2
+"""Between two guesses: doubled each time."""
+
+ASK_AGAIN_SECONDS: Final = 0.5
+"""Between two questions to the authority about a shard."""
+
+
+class Router:
+    """The way of calls from one node."""
+
+    def __init__(
+        self,
+        objects: ObjectHost,
+        shards: ShardHost,
+        authority: Authority,
+        peers: ObjectPeers,
+    ) -> None:
+        """Begin without a guess."""
+        self._objects = objects
+        self._shards = shards
+        self._authority = authority
+        self._peers = peers
+        self._guesses: dict[str, str] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def call(self, call: Call) -> Value:
+        """
+        Do *call*, wherever its object lives.
+
+        Raises:
+            KvError: See kvnode.api.objects_port.ObjectsPort.call.
+        """
+        shard = self._objects.shard_of(call.target)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ROUTING_SECONDS_MAX
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                return await self._call_leader(shard, call)
+            except (OverloadedError, StoreFullError):
+                raise
+            except UnavailableError as error:
+                failure: KvError = error
+            except IndeterminateError as error:
+                if not call.idempotency_key:
+                    raise
+                failure = error
+            if call.is_forwarded or loop.time() + pause >= until:
+                raise failure
+            await asyncio.sleep(pause)
+            pause = min(PAUSE_SECONDS_MAX, 2 * pause)
+
+    async def _call_leader(self, shard: str, call: Call) -> Value:
+        """Try once, at whoever leads as far as is known."""
+        if self._objects.leads(shard):
+            return await self._objects.call(*call[:-1])
+        leader = self.leader(shard)
+        if call.is_forwarded or not leader:
+            self._ask_authority(shard)
+            msg = f"this node does not lead shard {shard}" + (
+                f", {leader} does" if leader else ", and knows of none that does"
+            )
+            raise NotLeaderError(msg, leader=leader)
+        try:
+            result = await self._peers.call(leader, call)
+        except NotLeaderError as error:
+            self._guesses.pop(shard, None)
+            if error.leader and error.leader != leader:
+                self._guesses[shard] = error.leader
+            else:
+                self._ask_authority(shard)
+            raise
+        except (UnavailableError, IndeterminateError, asyncio.CancelledError):
+            # It is gone, or so slow that whoever called has given up.
+            self._guesses.pop(shard, None)
+            self._ask_authority(shard)
+            raise
+        if self._shards.has_replica(shard):
+            self._guesses.pop(shard, None)  # the replica hears of the next leader first
+        return result
+
+    def leader(self, shard: str) -> str:
+        """Return the name of the node that is held for the leader; may be empty."""
+        if self._objects.leads(shard):
+            return self._peers.name_of(self._shards.own)
+        if shard in self._guesses:
+            return self._guesses[shard]
+        heard_of = self._shards.leader(shard)
+        return "" if heard_of == self._shards.own else self._peers.name_of(heard_of)
+
+    def _ask_authority(self, shard: str) -> None:
+        """Find out who leads, unless that is under way or was just done."""
+        if self._shards.has_replica(shard) or shard in self._asking:
+            return  # a replica finds out by itself
+        task = asyncio.create_task(self._learn(shard), name=f"who leads {shard}")
+        self._asking[shard] = task
+
+    async def _learn(self, shard: str) -> None:
+        try:
+            held = await self._authority.read(shard)
+            name = "" if held is None else self._peers.name_of(held.leader)
+            if name:
+                self._guesses[shard] = name
+        except KvError as error:
+            logger.debug("who leads shard %s is not known: %s", shard, error)
+        finally:
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            del self._asking[shard]
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = tuple(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,113 @@
+"""The objects of a node that runs: opened, met by others, and run."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import NamedTuple
+
+from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.objects.durable_object import DurableObject
+from kvnode.runtime.assembly import Assembly
+from kvnode.runtime.clock import Clock
+from kvnode.runtime.objects.objects import Objects
+from kvnode.runtime.objects.opening import Site, open_alone, open_among
+from kvnode.runtime.objects.remote import RemotePeers
+from kvnode.transport.grpc_road import SHARDS, GrpcRoad
+from kvnode.transport.road import Ending, Farewell, Stream
+from kvnode.transport.shards.introduction import Introduction
+from kvnode.transport.shards.mesh import ShardMesh
+from kvnode.types import ReplicaId
+
+NONE_TO_MEET = "this node keeps no objects together with others"
+
+
+class ServedObjects(NamedTuple):
+    """
+    The objects of a node, and its way to others.
+
+    Attributes:
+        objects: What is served.
+        mesh: The streams to other nodes; None if it keeps its objects by itself.
+    """
+
+    objects: Objects
+    mesh: ShardMesh | None
+
+    async def run(self) -> None:
+        """
+        Serve until cancelled.
+
+        Raises:
+            KvError: A record is damaged, or the authority cannot be written.
+            OSError: The disk failed.
+        """
+        meeting = asyncio.create_task(self._meet(), name="meeting")
+        try:
+            await self.objects.run()
+        finally:
+            meeting.cancel()
+            await asyncio.wait([meeting])
+
+    async def _meet(self) -> None:
+        if self.mesh is not None:
+            await self.mesh.run()
+
+
+def open_objects(
+    node: Assembly,
+    classes: Mapping[str, type[DurableObject]],
+    *,
+    clock: Clock,
+    address: str,
+    random_replica: Callable[[], ReplicaId],
+) -> ServedObjects:
+    """
+    Open the objects that *node* is told to serve; blocks.
+
+    Args:
+        node: Its configuration says with whom it keeps them, and it knows the others.
+        classes: What they are made of, by name.
+        clock: The node's.
+        address: host:port at which other nodes reach this one.
+        random_replica: Draws a fresh identity.
+
+    Raises:
+        KvError: See kvnode.runtime.objects.opening.
+        OSError: A file cannot be opened.
+    """
+    config = node.config
+    rng = Random()  # noqa: S311 -- patience and jitter
+    site = Site(
+        config.data_directory,
+        config.name,
+        classes,
+        clock,
+        rng,
+        random_replica,
+        config.objects_moved,
+    )
+    if not config.objects_voters:
+        return ServedObjects(open_alone(site), None)
+    meshes: list[ShardMesh] = []
+
+    def meet(own: ReplicaId) -> RemotePeers:
+        mesh = ShardMesh(
+            Introduction(config.cluster, config.name, own, address, config.region),
+            GrpcRoad(SHARDS),
+            known=node.driver.known_peers,
+            conditions=node.pool.conditions,
+            uniform=rng.uniform,
+        )
+        meshes.append(mesh)
+        return RemotePeers(config.name, own, mesh)
+
+    objects = open_among(site, config.objects_voters, meet)
+    (mesh,) = meshes
+    mesh.attach(objects)
+    return ServedObjects(objects, mesh)
+
+
+async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:
+    """Tell a node that would keep objects with this one that it does not."""
+    del stream, origin
+    return Farewell(Ending.REFUSED, NONE_TO_MEET)

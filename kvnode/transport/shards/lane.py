@@ -1,0 +1,84 @@
+"""
+What is on its way out on one stream: frames that wait, joined as they go.
+
+Fields of a frame repeat, so the bytes of several, one after another, are the bytes of
+one that holds all of it.  While one is written the next ones gather; so sixteen shards
+that send in the same turn cost one write.
+
+What finds no room is lost, as on a network, and so is what comes while the road is cut.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from kvnode._pb import shards_pb2 as pb
+from kvnode.transport.link import Conditions
+
+LANE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Four of the largest entries; a peer that lags by more has stopped reading."""
+
+JOINED_BYTES_MAX: Final = 1024 * 1024
+"""A frame is not made larger than that; heartbeats wait for no more before them."""
+
+
+class _Waiting(NamedTuple):
+    """An encoded frame, and when it may go by the loop's clock."""
+
+    due: float
+    frame: bytes
+
+
+class Lane:
+    """The way out on one stream."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        """Begin with nothing; *conditions* are those of the road, as they change."""
+        self._conditions = conditions
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+
+    def send(self, frame: bytes) -> None:
+        """Let *frame* wait for its turn; lost if there is no room."""
+        if self._conditions.blocked:
+            return
+        if self._waiting_bytes + len(frame) > LANE_BYTES_MAX:
+            return
+        due = asyncio.get_running_loop().time() + self._conditions.delay_ms / 1000
+        self._waiting.append(_Waiting(due, frame))
+        self._waiting_bytes += len(frame)
+        self._arrived.set()
+
+    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Write what waits, in its order, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            pause = self._waiting[0].due - loop.time()
+            if pause > 0:
+                await asyncio.sleep(pause)
+            joined = self._joined(max(loop.time(), self._waiting[0].due))
+            if not self._conditions.blocked:
+                await write(joined)
+
+    def _joined(self, now: float) -> bytes:
+        """Take the first frame, and those that may go with it."""
+        frames: list[bytes] = []
+        size_bytes = 0
+        while self._waiting and self._waiting[0].due <= now:
+            size_bytes += len(self._waiting[0].frame)
+            if frames and size_bytes > JOINED_BYTES_MAX:
+                break
+            frames.append(self._waiting.popleft().frame)
+        joined = b"".join(frames)
+        self._waiting_bytes -= len(joined)
+        return joined
+
+
+def hello_frame(hello: pb.ShardHello) -> bytes:
+    """Return the first frame of a stream."""
+    return pb.ShardFrame(hello=hello).SerializeToString()

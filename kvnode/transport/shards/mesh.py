@@ -1,0 +1,315 @@
+"""
+Streams between all nodes of a cluster that serve objects.
+
+Each dials each other and speaks on its own stream, so nobody need choose one of two.
+Messages of shards may be lost, and questions to voters too: a stream that breaks is
+opened again, and nothing more is promised.
+
+Whom to dial is learned from the cluster's members; who serves no objects says so, and
+is asked again now and then.  Who has just been dialed by a node dials it back at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+from kvnode._pb import shards_pb2 as pb
+from kvnode.core.objects.messages import PeerMessage
+from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
+from kvnode.core.versions.store_view import PeerAddress
+from kvnode.errors import PeerProtocolError, UnavailableError
+from kvnode.transport.link import Conditions
+from kvnode.transport.road import Ending, Farewell, Road, RoadError, Stream
+from kvnode.transport.shards.introduction import Introduction, MetNode
+from kvnode.transport.shards.lane import Lane, hello_frame
+from kvnode.transport.shards.message_codec import (
+    decode_shard_message,
+    encode_shard_message,
+)
+from kvnode.transport.shards.voter_questions import (
+    QUESTIONS_MAX,
+    VoterQuestions,
+    reply_to,
+)
+from kvnode.types import ReplicaId
+
+logger = logging.getLogger(__name__)
+
+HELLO_SECONDS_MAX: Final = 10.0
+REDIAL_SECONDS_MIN: Final = 0.2
+REDIAL_SECONDS_MAX: Final = 3.0
+LOOK_SECONDS: Final = 0.5
+"""How soon a node that has become known is dialed."""
+
+CUT: Final = "the road is cut"
+
+Uniform = Callable[[float, float], float]
+"""Draws a number between two others."""
+
+
+class MeshEvents(Protocol):
+    """Where a mesh reports to."""
+
+    def receive(self, sender: ReplicaId, shard: str, message: PeerMessage) -> None:
+        """Take in a message; may drop it."""
+
+    async def answer(self, request: VoterRequest) -> VoterAnswer:
+        """
+        Answer as this node's voter.
+
+        Raises:
+            KvError: See kvnode.authority.voter_host.VoterHost.answer.
+        """
+
+
+class _Way(NamedTuple):
+    """The way to a node that this one has dialed."""
+
+    node: MetNode
+    lane: Lane
+    questions: VoterQuestions
+
+
+class _Sent(NamedTuple):
+    """What was sent last: it often goes to several nodes, and is encoded once."""
+
+    shard: str
+    message: PeerMessage
+    frame: bytes
+
+
+class ShardMesh:
+    """The streams of one node; a ShardTransport and a VoterTransport."""
+
+    def __init__(
+        self,
+        own: Introduction,
+        road: Road[pb.ShardFrame],
+        *,
+        known: Callable[[], Iterable[PeerAddress]],
+        conditions: Callable[[str], Conditions],
+        uniform: Uniform,
+    ) -> None:
+        """
+        Dial nobody yet.
+
+        Args:
+            own: Who this node is.
+            road: What streams are opened on.
+            known: Returns whom to dial.
+            conditions: Emulated distances by the name of a node.
+            uniform: Draws how long to wait before dialing again.
+        """
+        self._own = own
+        self._road = road
+        self._known = known
+        self._conditions = conditions
+        self._uniform = uniform
+        self._events: MeshEvents | None = None
+        self._ways: dict[ReplicaId, _Way] = {}
+        self._dialing: dict[str, asyncio.Task[None]] = {}
+        self._wakers: dict[str, asyncio.Event] = {}
+        self._sent: _Sent | None = None
+
+    def attach(self, events: MeshEvents) -> None:
+        """Say where events go; comes before any dialing or meeting."""
+        self._events = events
+
+    @property
+    def nodes(self) -> dict[str, MetNode]:
+        """Return the nodes to which there is a way, by name."""
+        return {way.node.name: way.node for way in self._ways.values()}
+
+    def name_of(self, replica: ReplicaId) -> str:
+        """Return the name of the node of *replica*; empty if there is no way to it."""
+        if replica == self._own.replica:
+            return self._own.name
+        way = self._ways.get(replica)
+        return way.node.name if way is not None else ""
+
+    # -- saying ------------------------------------------------------------------
+
+    def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
+        """Send *message*; lost if there is no way."""
+        way = self._ways.get(peer)
+        if way is None:
+            return
+        last = self._sent
+        if last is None or last.message is not message or last.shard != shard:
+            frame = pb.ShardFrame(messages=[encode_shard_message(shard, message)])
+            last = self._sent = _Sent(shard, message, frame.SerializeToString())
+        way.lane.send(last.frame)
+
+    async def ask(
+        self, voter: str, request: VoterRequest, deadline_seconds: float
+    ) -> VoterAnswer:
+        """Ask the voter of the node named *voter*; see VoterTransport."""
+        for way in self._ways.values():
+            if way.node.name == voter:
+                return await way.questions.ask(request, deadline_seconds)
+        msg = f"there is no connection to {voter}"
+        raise UnavailableError(msg)
+
+    # -- meeting -----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Dial whoever is known, until cancelled."""
+        try:
+            while True:
+                known = {each.address for each in self._known() if each.address}
+                for address in self._dialing.keys() - known:
+                    self._dialing.pop(address).cancel()
+                    del self._wakers[address]
+                for address in known - self._dialing.keys():
+                    self._wakers[address] = asyncio.Event()
+                    self._dialing[address] = asyncio.create_task(
+                        self._keep_dialing(address), name=f"dial shards {address}"
+                    )
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            for task in self._dialing.values():
+                task.cancel()
+            await asyncio.gather(*self._dialing.values(), return_exceptions=True)
+            self._dialing.clear()
+
+    async def accept(self, stream: Stream[pb.ShardFrame], origin: str) -> Farewell:
+        """Run a stream that somebody has dialed; return why it is over."""
+        try:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                first = await stream.read()
+            node = self._own.checked(first)
+        except (TimeoutError, PeerProtocolError) as error:
+            logger.warning("turned away %s: %s", origin, error)
+            return Farewell(Ending.REFUSED, str(error))
+        conditions = self._conditions(node.name)
+        if conditions.blocked:
+            return Farewell(Ending.CUT, CUT)
+        if node.address in self._wakers:
+            self._wakers[node.address].set()
+        lane = Lane(conditions)
+        lane.send(hello_frame(self._own.hello()))
+        pump = asyncio.create_task(lane.pump(stream.write))
+        try:
+            return await self._hear(node, stream, lane, pump)
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+
+    async def _hear(
+        self,
+        node: MetNode,
+        stream: Stream[pb.ShardFrame],
+        lane: Lane,
+        pump: "asyncio.Task[None]",
+    ) -> Farewell:
+        """Take in what *node* says, and answer on *lane*, until either ends."""
+        assert self._events is not None, "attach comes first"
+        conditions = self._conditions(node.name)
+        answering: set[asyncio.Task[None]] = set()
+        try:
+            while not pump.done():
+                frame = await stream.read()
+                if frame is None:
+                    break
+                if conditions.blocked:
+                    continue
+                for message in frame.messages:
+                    self._events.receive(
+                        node.replica, message.shard, decode_shard_message(message)
+                    )
+                self._answer_all(frame, lane, answering)
+        except PeerProtocolError as error:
+            logger.warning("hung up on %s: %s", node.name, error)
+            return Farewell(Ending.REFUSED, str(error))
+        finally:
+            for task in answering:
+                task.cancel()
+        return Farewell(Ending.OVER, "the stream ended")
+
+    def _answer_all(
+        self, frame: pb.ShardFrame, lane: Lane, answering: "set[asyncio.Task[None]]"
+    ) -> None:
+        if len(answering) + len(frame.questions) > QUESTIONS_MAX:
+            msg = f"it asks more than {QUESTIONS_MAX} questions at once"
+            raise PeerProtocolError(msg)
+        for question in frame.questions:
+            task = asyncio.create_task(self._answer(question, lane))
+            answering.add(task)
+            task.add_done_callback(answering.discard)
+
+    async def _answer(self, question: pb.VoterQuestion, lane: Lane) -> None:
+        assert self._events is not None, "attach comes first"
+        reply = await reply_to(question, self._events.answer)
+        lane.send(pb.ShardFrame(replies=[reply]).SerializeToString())
+
+    # -- dialing -----------------------------------------------------------------
+
+    async def _keep_dialing(self, address: str) -> None:
+        """Keep a way to whoever listens at *address*, redialing as needed."""
+        failures = 0
+        waker = self._wakers[address]
+        while True:
+            waker.clear()
+            try:
+                node = await self._dial(address)
+                failures = 0
+                logger.info("the way to %s has ended", node.name)
+            except (TimeoutError, RoadError, PeerProtocolError) as error:
+                failures = min(failures + 1, 8)
+                level = logging.INFO if failures == 1 else logging.DEBUG
+                reason = str(error) or type(error).__name__
+                logger.log(level, "no objects at %s: %s", address, reason)
+            pause = min(REDIAL_SECONDS_MAX, REDIAL_SECONDS_MIN * 2**failures)
+            try:
+                async with asyncio.timeout(pause * self._uniform(0.5, 1.0)):
+                    await waker.wait()
+            except TimeoutError:
+                pass
+
+    async def _dial(self, address: str) -> MetNode:
+        """Open a stream, use it until it ends, and return to whom it was."""
+        async with self._road.open(address) as stream:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                await stream.write(hello_frame(self._own.hello()))
+                first = await stream.read()
+            if first is None:
+                msg = "the stream ended without a hello"
+                raise RoadError(msg)
+            node = self._own.checked(first)
+            if self._conditions(node.name).blocked:
+                raise RoadError(CUT)
+            lane = Lane(self._conditions(node.name))
+            way = _Way(node, lane, VoterQuestions(node.name, lane.send))
+            self._ways[node.replica] = way
+            logger.info("objects: met %s (%016x)", node.name, node.replica)
+            try:
+                await self._use(way, stream)
+            finally:
+                if self._ways.get(node.replica) is way:
+                    del self._ways[node.replica]
+                way.questions.end()
+        return node
+
+    async def _use(self, way: _Way, stream: Stream[pb.ShardFrame]) -> None:
+        """Write what is sent, and hear answers, until either ends."""
+        tasks = (
+            asyncio.create_task(way.lane.pump(stream.write)),
+            asyncio.create_task(self._hear_replies(way, stream)),
+        )
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _hear_replies(self, way: _Way, stream: Stream[pb.ShardFrame]) -> None:
+        conditions = self._conditions(way.node.name)
+        while (frame := await stream.read()) is not None:
+            if not conditions.blocked:
+                for reply in frame.replies:
+                    way.questions.heard(reply)
