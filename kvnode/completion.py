@@ -17,3 +17,9 @@ async def completed(work: "asyncio.Future[ResultT]") -> ResultT:
     except asyncio.CancelledError:
         await asyncio.wait([work])
         raise
+
+
+def is_being_cancelled() -> bool:
+    """Tell whether somebody else has cancelled the task that runs."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

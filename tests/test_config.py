@@ -244,6 +244,6 @@ def test_advertised_address_has_the_port_that_was_bound(
 
 def test_node_with_peers_names_who_leads_objects() -> None:
     """Each node would have another object of the same name."""
-    with pytest.raises(ConfigError, match="objects_voters.* 1, 3 or 5 nodes"):
+    with pytest.raises(ConfigError, match=r"objects_voters.* 1, 3 or 5 nodes"):
         load(None, {"objects": "Storage", "seeds": "127.0.0.1:7400"}, {})
     assert load(None, {"objects": "a.b:C,Storage"}, {}).objects == ("a.b:C", "Storage")

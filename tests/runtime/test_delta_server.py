@@ -63,8 +63,9 @@ class Serving:
 
 
 @pytest.fixture
-async def serving() -> AsyncIterator[Serving]:
-    """A filled store and its server, closed in the end."""
+async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serving]:
+    """A filled store and its server, closed in the end; it pauses for nobody."""
+    monkeypatch.setattr(delta_server, "PAUSE_FACTOR", 0.0)  # this machine may be busy
     serving = Serving()
     await serving.fill()
     yield serving

@@ -12,9 +12,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from kvnode.completion import is_being_cancelled
 from kvnode.errors import IndeterminateError, UnavailableError
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.running.kept_result import is_being_cancelled
 from kvnode.objects.storing.object_storage import ObjectStorage
 from kvnode.types import Millis
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine
 from inspect import signature
 from typing import Any, Final, TypeVar, cast
 
+from kvnode.completion import is_being_cancelled
 from kvnode.errors import (
     InvalidArgumentError,
     KvError,
@@ -34,7 +35,6 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.alarm_run import run_alarm
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
-    is_being_cancelled,
     raised_by,
     run_kept,
 )

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
+from kvnode.completion import is_being_cancelled
 from kvnode.errors import CorruptRecordError, ObjectRaisedError
 from kvnode.object_values import decode_value, encode_value
 from kvnode.types import Millis
@@ -72,12 +73,6 @@ def raised_by(error: BaseException) -> ObjectRaisedError:
     message = str(error)[:MESSAGE_CHARS_MAX]
     sendable = message.encode(errors="replace").decode()
     return ObjectRaisedError(sendable, type_name=name)
-
-
-def is_being_cancelled() -> bool:
-    """Tell whether somebody else has cancelled the task that runs."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def run_kept(

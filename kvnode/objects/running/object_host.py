@@ -14,7 +14,7 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.running.shard_objects import ShardObjects
-from kvnode.types import Millis
+from kvnode.types import Millis, ReplicaId
 
 SHARDS: Final = 16
 """So many leaders can share the work, and so little is idle."""
@@ -53,11 +53,17 @@ class ObjectHost:
         self._now = now
         self._chance = chance
         self._log: ShardLog | None = None
+        self._on_lead: Callable[[str, ReplicaId], None] = lambda _shard, _leader: None
         self._led: dict[str, ShardObjects] = {}
 
-    def attach(self, log: ShardLog) -> None:
-        """Use the shards of *log*, which tells this host of them."""
+    def attach(
+        self,
+        log: ShardLog,
+        on_lead: Callable[[str, ReplicaId], None] = lambda _shard, _leader: None,
+    ) -> None:
+        """Use the shards of *log*, which tells this host of them, and pass on leads."""
         self._log = log
+        self._on_lead = on_lead
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -132,6 +138,10 @@ class ObjectHost:
         led = self._led.pop(shard, None)
         if led is not None:
             led.close()
+
+    def led(self, shard: str, leader: ReplicaId) -> None:
+        """Pass it on: `opened` tells if it is this node."""
+        self._on_lead(shard, leader)
 
     def committed(self, shard: str, number: int) -> None:
         """Do nothing: whoever proposed has been told."""

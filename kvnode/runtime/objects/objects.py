@@ -62,8 +62,8 @@ class Objects:
             uniform=rng.randint,
             steady=steady,
         )
-        self._host.attach(self._shards)
         self._router = Router(self._host, self._shards, parts.authority, parts.peers)
+        self._host.attach(self._shards, self._router.led)
 
     def _env(self, instance: Instance) -> NodeEnvironment:
         return NodeEnvironment(

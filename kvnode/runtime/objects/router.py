@@ -15,6 +15,7 @@ from typing import Final
 
 from kvnode.api.objects_port import Call
 from kvnode.authority.port import Authority
+from kvnode.completion import is_being_cancelled
 from kvnode.errors import (
     IndeterminateError,
     KvError,
@@ -27,6 +28,7 @@ from kvnode.object_values import Value
 from kvnode.objects.running.object_host import ObjectHost
 from kvnode.runtime.objects.ports import ObjectPeers
 from kvnode.runtime.shards.host import ShardHost
+from kvnode.types import ReplicaId
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Router:
         self._peers = peers
         self._guesses: dict[str, str] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._sent: dict[str, dict[asyncio.Future[Value], str]] = {}
 
     async def call(self, call: Call) -> Value:
         """
@@ -98,7 +101,7 @@ class Router:
             )
             raise NotLeaderError(msg, leader=leader)
         try:
-            result = await self._peers.call(leader, call)
+            result = await self._sent_on(shard, leader, call)
         except NotLeaderError as error:
             self._guesses.pop(shard, None)
             if error.leader and error.leader != leader:
@@ -114,6 +117,38 @@ class Router:
         if self._shards.has_replica(shard):
             self._guesses.pop(shard, None)  # the replica hears of the next leader first
         return result
+
+    async def _sent_on(self, shard: str, leader: str, call: Call) -> Value:
+        """
+        Let *leader* do a call, and give up if another is heard to lead meanwhile.
+
+        One that is paused would else keep its callers until they lose patience.
+        """
+        sending = asyncio.ensure_future(self._peers.call(leader, call))
+        here = self._sent.setdefault(shard, {})
+        here[sending] = leader
+        try:
+            return await sending
+        except asyncio.CancelledError:
+            if here[sending] == leader or is_being_cancelled():
+                raise
+            msg = (
+                f"{here[sending]} has taken the lead of shard {shard} from {leader}"
+                f" while that did {call.method}: it may have happened"
+            )
+            raise IndeterminateError(msg) from None
+        finally:
+            sending.cancel()
+            del here[sending]
+
+    def led(self, shard: str, leader: ReplicaId) -> None:
+        """Take note of who leads *shard*: who led it before answers no more."""
+        name = self._peers.name_of(leader)
+        sent = self._sent.get(shard, {})
+        for sending, to in sent.items():
+            if name and to != name:
+                sent[sending] = name
+                sending.cancel()
 
     def leader(self, shard: str) -> str:
         """Return the name of the node that is held for the leader; may be empty."""

@@ -25,7 +25,7 @@ from kvnode.core.objects.events import (
     TurnResult,
 )
 from kvnode.core.objects.messages import Append
-from kvnode.core.objects.shard_replica import ShardReplica
+from kvnode.core.objects.shard_replica import NOBODY, ShardReplica
 from kvnode.errors import IndeterminateError, StoreFullError, UnavailableError
 from kvnode.runtime.shards.ports import ShardListener
 from kvnode.runtime.shards.state.applier import Applier
@@ -102,6 +102,7 @@ class HostedShard:
         self._is_ticked = False
         self._opening: Opened | None = None  # until the state has caught up
         self._opened: int | None = None  # the epoch that the listener was told of
+        self._leader = NOBODY  # whom the listener was told of
 
     @property
     def leads(self) -> bool:
@@ -153,7 +154,12 @@ class HostedShard:
         """Run a turn of all that waits."""
         events, self._events, self._is_ticked = self._events, [], False
         last_before = self.replica.log.last.number
-        return Turn(self.replica.step(events, now), last_before)
+        result = self.replica.step(events, now)
+        leader = self.replica.leader
+        if leader not in {NOBODY, self._leader}:
+            self._leader = leader
+            self._listener.led(self.name, leader)
+        return Turn(result, last_before)
 
     # -- what comes of it ------------------------------------------------------
 

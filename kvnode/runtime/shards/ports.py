@@ -27,6 +27,9 @@ class ShardListener(Protocol):
     def closed(self, shard: str, epoch: int) -> None:
         """This node does not lead any more, in an epoch that was told as opened."""
 
+    def led(self, shard: str, leader: ReplicaId) -> None:
+        """*leader* leads, as far as is known here; another than before."""
+
     def committed(self, shard: str, number: int) -> None:
         """Entries up to *number* are committed."""
 

@@ -197,6 +197,9 @@ class Site:
             def committed(self, shard: str, number: int) -> None:
                 site.log.append((own, f"committed {shard} to {number}"))
 
+            def led(self, shard: str, leader: ReplicaId) -> None:
+                """Do nothing: replicas are asked."""
+
             def applied(self, shard: str, number: int) -> None:
                 assert site.states[own].open(shard).applied.number == number
                 site.log.append((own, f"applied {shard} to {number}"))

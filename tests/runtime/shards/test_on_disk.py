@@ -45,6 +45,9 @@ class Alone:
     def committed(self, shard: str, number: int) -> None:
         """Do nothing."""
 
+    def led(self, shard: str, leader: ReplicaId) -> None:
+        """Do nothing: replicas are asked."""
+
     def applied(self, shard: str, number: int) -> None:
         """Do nothing."""
 
