@@ -73,18 +73,18 @@ class Router:
         loop = asyncio.get_running_loop()
         until = loop.time() + ROUTING_SECONDS_MAX
         pause = PAUSE_SECONDS
+        doubt: IndeterminateError | None = None
         while True:
             try:
                 return await self._call_leader(shard, call)
-            except (OverloadedError, StoreFullError):
-                raise
             except UnavailableError as error:
-                failure: KvError = error
+                # An earlier try may have happened, whatever becomes of this one.
+                failure: KvError = doubt or error
+                is_over = isinstance(error, OverloadedError | StoreFullError)
             except IndeterminateError as error:
-                if not call.idempotency_key:
-                    raise
-                failure = error
-            if call.is_forwarded or loop.time() + pause >= until:
+                failure = doubt = error
+                is_over = not call.idempotency_key
+            if is_over or call.is_forwarded or loop.time() + pause >= until:
                 raise failure
             await asyncio.sleep(pause)
             pause = min(PAUSE_SECONDS_MAX, 2 * pause)
