@@ -6,6 +6,7 @@ from random import Random
 from typing import NamedTuple
 
 from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.core.versions.store_view import PeerAddress
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
@@ -94,7 +95,7 @@ def open_objects(
         mesh = ShardMesh(
             Introduction(config.cluster, config.name, own, address, config.region),
             GrpcRoad(SHARDS),
-            known=node.driver.known_peers,
+            known=lambda: addresses_of(node),
             conditions=node.pool.conditions,
             uniform=rng.uniform,
         )
@@ -105,6 +106,20 @@ def open_objects(
     (mesh,) = meshes
     mesh.attach(objects)
     return ServedObjects(objects, mesh)
+
+
+def addresses_of(node: Assembly) -> list[PeerAddress]:
+    """
+    Return where *node* is to dial whom it knows.
+
+    What it was told itself counts more than what they say of themselves: between the two
+    there may be a tunnel, or a proxy that only this node can use.
+    """
+    told = {peer.name: peer.address for peer in node.config.peers if peer.name}
+    return [
+        each._replace(address=told.get(each.name, each.address))
+        for each in node.driver.known_peers()
+    ]
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:

@@ -276,7 +276,7 @@ class ShardMesh:
             if first is None:
                 msg = "the stream ended without a hello"
                 raise RoadError(msg)
-            node = self._own.checked(first)
+            node = self._own.checked(first)._replace(address=address)
             if self._conditions(node.name).blocked:
                 raise RoadError(CUT)
             lane = Lane(self._conditions(node.name))
