@@ -12,7 +12,9 @@ class ShardStatus:
 
     `epoch` is the newest that it has heard of, 0 if none; `committed` is the last entry
     of the log that it knows to be committed, `applied` the last one that its state
-    shows; `instances` is how many objects of the shard are in memory.
+    shows; `instances` is how many objects of the shard are in memory.  `leader` is the
+    name of the node that leads it, empty if that is not known; `fault` is what is wrong
+    with its state here, empty if nothing is.
     """
 
     shard: str
@@ -21,6 +23,8 @@ class ShardStatus:
     committed: int
     applied: int
     instances: int
+    leader: str
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ def objects_status_of(reply: objects_pb2.ObjectsStatusReply) -> ObjectsStatus:
             each.committed,
             each.applied,
             each.instances,
+            each.leader,
+            each.fault,
         )
         for each in reply.shards
     )

@@ -51,8 +51,8 @@ class FakeObjects:
     def status(self) -> tuple[ShardStatus, ...]:
         """One shard that is led here, and one that is not."""
         return (
-            ShardStatus("s000", 7, True, 40, 39, 2),  # noqa: FBT003 -- as it prints
-            ShardStatus("s001", 0, False, 0, 0, 0),  # noqa: FBT003
+            ShardStatus("s000", 7, True, 40, 39, 2, "tokyo"),  # noqa: FBT003 -- as it prints
+            ShardStatus("s001", 0, False, 0, 0, 0, "", "gone"),  # noqa: FBT003
         )
 
     async def call(self, call: Call) -> Value:

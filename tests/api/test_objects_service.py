@@ -316,9 +316,15 @@ async def test_status_tells_classes_and_shards(served: ServedObjects) -> None:
     assert [*reply.classes] == ["Counter", "Storage"]
     assert [*reply.shards] == [
         pb.ShardStatus(
-            shard="s000", epoch=7, led_here=True, committed=40, applied=39, instances=2
+            shard="s000",
+            epoch=7,
+            led_here=True,
+            committed=40,
+            applied=39,
+            instances=2,
+            leader="tokyo",
         ),
-        pb.ShardStatus(shard="s001"),
+        pb.ShardStatus(shard="s001", fault="gone"),
     ]
 
 

@@ -36,8 +36,8 @@ class FakeObjects:
         return ObjectsStatus(
             ("Counter", "Storage"),
             (
-                ShardStatus("s000", 7, True, 1400, 1399, 2),  # noqa: FBT003
-                ShardStatus("s001", 0, False, 0, 0, 0),  # noqa: FBT003
+                ShardStatus("s000", 7, True, 1400, 1399, 2, "tokyo", ""),  # noqa: FBT003
+                ShardStatus("s001", 0, False, 0, 0, 0, "", "its file is gone"),  # noqa: FBT003
             ),
         )
 

@@ -290,8 +290,9 @@ def test_status_shows_classes_and_shards(run: Run) -> None:
         "classes  Counter, Storage",
         "shards   1 of 2 are led here",
     ]
-    assert lines[4].split() == ["s000", "here", "7", "1,400", "1,399", "2"]
-    assert lines[5].split() == ["s001", "elsewhere", "0", "0", "0", "0"]
+    assert lines[4].split() == ["s000", "tokyo", "7", "1,400", "1,399", "2"]
+    assert lines[5].split() == ["s001", "not", "known", "0", "0", "0", "0"]
+    assert lines[6] == "s001  its file is gone"
 
 
 def test_status_asks_all_and_ends_with_3_if_one_is_silent(run: Run) -> None:

@@ -412,8 +412,8 @@ async def test_status_tells_classes_and_shards(client: Client) -> None:
     assert await client.objects_status(deadline=2.0) == ObjectsStatus(
         ("Counter", "Storage"),
         (
-            ShardStatus("s000", 7, True, 40, 39, 2),  # noqa: FBT003 -- as it prints
-            ShardStatus("s001", 0, False, 0, 0, 0),  # noqa: FBT003
+            ShardStatus("s000", 7, True, 40, 39, 2, "tokyo", ""),  # noqa: FBT003 -- as it prints
+            ShardStatus("s001", 0, False, 0, 0, 0, "", "gone"),  # noqa: FBT003
         ),
     )
 

@@ -5,38 +5,14 @@ from random import Random
 
 import pytest
 
-from kvnode.client import Client
-from kvnode.errors import IndeterminateError, RejectedError, UnavailableError
+from kvnode.errors import RejectedError
+from tests.system.counting import adding
 from tests.system.nodes import Fleet, ServedNode
 
 pytestmark = pytest.mark.system
 
 COUNTERS = 8
 ROUNDS = 4
-
-
-class Adder:
-    """Counts up one counter, and what it was told of that."""
-
-    def __init__(self, client: Client, name: str) -> None:
-        self.counter = client.object("Counter", name)
-        self.acknowledged = 0
-        self.in_doubt = 0
-        self.highest = 0
-
-    async def add(self) -> None:
-        """Add one, for ever."""
-        while True:
-            try:
-                answer = await self.counter.increment()
-            except UnavailableError:
-                await asyncio.sleep(0.05)
-            except IndeterminateError:
-                self.in_doubt += 1
-            else:
-                self.acknowledged += 1
-                assert answer > self.highest, "an answer that went back"
-                self.highest = answer
 
 
 async def _shop(fleet: Fleet, **settings: object) -> ServedNode:
@@ -50,25 +26,13 @@ async def test_nothing_answered_is_lost_by_sigkill(fleet: Fleet) -> None:
     """In the middle of writing, again and again; and nothing is done twice."""
     node = await _shop(fleet)
     client = await fleet.client(node, deadline=5.0)
-    adders = [Adder(client, f"c{n}") for n in range(COUNTERS)]
-    tasks = [asyncio.create_task(adder.add()) for adder in adders]
     rng = Random(5)
-    for _ in range(ROUNDS):
-        await asyncio.sleep(1.5 + rng.random())
-        await node.kill()
-        await node.start()
-    await asyncio.sleep(2.0)
-    for task in tasks:
-        assert not task.done(), task.exception()
-        task.cancel()
-    await asyncio.wait(tasks)
-
-    for adder in adders:
-        value = await adder.counter.value()
-        # One more may be under way when its caller is cancelled.
-        most = adder.acknowledged + adder.in_doubt + 1
-        assert adder.acknowledged <= value <= most
-        assert adder.acknowledged > 0
+    async with adding([client], COUNTERS):
+        for _ in range(ROUNDS):
+            await asyncio.sleep(1.5 + rng.random())
+            await node.kill()
+            await node.start()
+        await asyncio.sleep(2.0)
 
 
 async def test_node_without_objects_says_so(fleet: Fleet) -> None:

@@ -135,6 +135,9 @@ def _show(endpoint: str, found: "ObjectsStatus") -> None:
     out.print(Text(f"shards   {led} of {len(found.shards)} are led here"))
     if found.shards:
         print_table(_table(found))
+        for shard in found.shards:
+            if shard.fault:
+                out.print(Text(f"{shard.shard}  {shard.fault}", "red"))
     out.print()
 
 
@@ -143,13 +146,15 @@ def _table(found: "ObjectsStatus") -> "Table":
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("shard", "led", "epoch", "committed", "applied", "in memory"):
-        is_text = column in {"shard", "led"}
+    for column in ("shard", "leader", "epoch", "committed", "applied", "in memory"):
+        is_text = column in {"shard", "leader"}
         table.add_column(column, justify="left" if is_text else "right")
     for shard in found.shards:
         table.add_row(
             Text(shard.shard),
-            Text("here", "green") if shard.is_led_here else Text("elsewhere", "dim"),
+            Text(shard.leader, "green" if shard.is_led_here else "")
+            if shard.leader
+            else Text("not known", "yellow"),
             f"{shard.epoch:,}",
             f"{shard.committed:,}",
             f"{shard.applied:,}",

@@ -1,0 +1,146 @@
+"""Objects that three real nodes keep together, whatever happens to one of them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from kvnode.client import Client
+from kvnode.errors import IndeterminateError, UnavailableError
+from tests.system.counting import Adder, adding
+from tests.system.nodes import Fleet, ServedNode, cut_off
+
+pytestmark = pytest.mark.system
+
+NAMES = ("a", "b", "c")
+COUNTERS = 24
+"""More than there are shards: each node leads some of them."""
+
+FOUNDED_SECONDS = 30.0
+GONE_ON_SECONDS = 20.0
+"""A takeover lasts 1 to 3 s; a busy machine is no reason to fail."""
+
+
+async def _three(fleet: Fleet) -> list[ServedNode]:
+    nodes = fleet.add_peers(
+        *NAMES, objects=["tests.system.shop:Counter"], objects_voters=list(NAMES)
+    )
+    await fleet.start(nodes)
+    await _all_led(fleet, nodes[0])
+    return nodes
+
+
+async def _leaders(client: Client) -> Mapping[str, str]:
+    status = await client.objects_status()
+    return {shard.shard: shard.leader for shard in status.shards}
+
+
+async def _all_led(fleet: Fleet, node: ServedNode) -> None:
+    client = await fleet.client(node)
+    async with asyncio.timeout(FOUNDED_SECONDS):
+        while not all((await _leaders(client)).values()):  # noqa: ASYNC110 -- a process
+            await asyncio.sleep(0.05)
+
+
+async def _gone_on(adders: Sequence[Adder]) -> None:
+    """Wait until every counter counts again."""
+    before = [adder.acknowledged for adder in adders]
+    async with asyncio.timeout(GONE_ON_SECONDS):
+        for adder, then in zip(adders, before, strict=True):
+            while adder.acknowledged <= then + 1:  # noqa: ASYNC110 -- of a process
+                await asyncio.sleep(0.05)
+
+
+async def test_each_node_leads_some_and_any_node_takes_calls(fleet: Fleet) -> None:
+    """Whichever a client asks, it is the same counter."""
+    nodes = await _three(fleet)
+    clients = [await fleet.client(node) for node in nodes]
+
+    for number in range(COUNTERS):
+        for expected, client in enumerate(clients, start=1):
+            assert await client.object("Counter", f"n{number}").increment() == expected
+
+    assert set((await _leaders(clients[0])).values()) == set(NAMES)
+
+
+async def test_killed_leader_is_followed_and_nothing_answered_is_lost(
+    fleet: Fleet,
+) -> None:
+    """Each node in turn; it comes back, and the next one goes."""
+    nodes = await _three(fleet)
+    clients = [await fleet.client(node, deadline=5.0) for node in nodes]
+    async with adding(clients, COUNTERS) as adders:
+        await _gone_on(adders)
+        for place, victim in enumerate(nodes):
+            await victim.kill()
+            others = [a for n, a in enumerate(adders) if n % len(nodes) != place]
+            await _gone_on(others)
+            await victim.start()
+            await _gone_on(adders)
+
+
+async def test_paused_leader_answers_nothing_stale(fleet: Fleet) -> None:
+    """It finds out by itself that others lead, before anybody hears from it."""
+    nodes = await _three(fleet)
+    victim, *others = nodes
+    clients = [await fleet.client(node, deadline=5.0) for node in others]
+    old = await fleet.client(victim, deadline=5.0)
+    async with adding(clients, COUNTERS) as adders:
+        await _gone_on(adders)
+        victim.pause()
+        await _gone_on(adders)
+        floors = [adder.highest for adder in adders]
+        # What waits in its sockets is read when it goes on.
+        asking = [
+            asyncio.create_task(old.object("Counter", f"c{number}").value())
+            for number in range(COUNTERS)
+        ]
+        await asyncio.sleep(0.5)
+        victim.resume()
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        for floor, answer in zip(floors, answers, strict=True):
+            if isinstance(answer, BaseException):
+                assert isinstance(answer, UnavailableError | IndeterminateError)
+            else:
+                assert answer >= floor, "it has answered from the past"
+        await _gone_on(adders)
+
+
+async def test_leader_that_is_cut_off_is_followed_and_heals(fleet: Fleet) -> None:
+    """Its own clients are told that nobody leads; all others go on."""
+    nodes = await _three(fleet)
+    victim, *others = nodes
+    clients = [await fleet.client(node, deadline=5.0) for node in others]
+    lonely = await fleet.client(victim, deadline=1.0)
+    async with adding(clients, COUNTERS) as adders:
+        await _gone_on(adders)
+        await cut_off(victim, others)
+        await _gone_on(adders)
+        with pytest.raises((UnavailableError, IndeterminateError)):
+            await lonely.object("Counter", "c0").increment()
+        await cut_off(victim, others, blocked=False)
+        await _gone_on(adders)
+        async with asyncio.timeout(GONE_ON_SECONDS):
+            while True:
+                try:
+                    await lonely.object("Counter", "lonely").increment()
+                    break
+                except (UnavailableError, IndeterminateError):
+                    await asyncio.sleep(0.1)
+
+
+async def test_keys_go_on_while_objects_have_no_majority(fleet: Fleet) -> None:
+    """They share a process and nothing else."""
+    nodes = await _three(fleet)
+    survivor, *others = nodes
+    client = await fleet.client(survivor, deadline=2.0)
+    for node in others:
+        await node.kill()
+
+    with pytest.raises((UnavailableError, IndeterminateError)):
+        await client.object("Counter", "x").increment()
+    await client.put("key", b"value")
+
+    found = await client.get("key")
+    assert found is not None
+    assert found.value == b"value"
