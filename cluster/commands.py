@@ -89,6 +89,13 @@ def up(
     relaxed: Annotated[
         bool, typer.Option(help="Sync to disk every 100 ms instead of at each write.")
     ] = False,
+    objects: Annotated[
+        str,
+        typer.Option(
+            help="Classes of objects to serve, with commas; empty for none.",
+            metavar="MODULE:CLASS,...",
+        ),
+    ] = "Storage",
 ) -> None:
     """Start the nodes that are not running; make the cluster if there is none."""
 
@@ -99,6 +106,7 @@ def up(
                 THREE_CITIES.scaled(distance),
                 first_port=first_port,
                 durability="relaxed" if relaxed else "fsync",
+                objects=[name.strip() for name in objects.split(",") if name.strip()],
             )
             with console.status("starting"):
                 await cluster.start()
@@ -116,6 +124,9 @@ def _advice(cluster: ProcessCluster, directory: Path) -> str:
         "\nWrite in one place and read in another:\n"
         f"  kvnode -e {cluster.endpoint(first)} put greeting hello\n"
         f"  kvnode -e {cluster.endpoint(last)} get greeting\n"
+        "Or what all places agree on, wherever it is asked:\n"
+        f"  kvnode -e {cluster.endpoint(first)} object put cart apples 3\n"
+        f"  kvnode -e {cluster.endpoint(last)} object get cart apples\n"
         "Then do some harm, and undo it:\n"
         f"  kvnode cluster partition{where} {first}\n"
         f"  kvnode cluster kill{where} {last}\n"

@@ -63,6 +63,7 @@ class ProcessCluster:
         *,
         first_port: int | None = None,
         durability: str = "fsync",
+        objects: Sequence[str] = (),
     ) -> "ProcessCluster":
         """
         Describe a new cluster in *directory*, or renew the distances of the old.
@@ -73,6 +74,7 @@ class ProcessCluster:
             first_port: Ports count up from here, leaving out those in use; by
                 default the operating system chooses.
             durability: `fsync` or `relaxed`, taken up when a node starts.
+            objects: Classes of objects, taken up when a node starts.
 
         Raises:
             StateError: The directory holds other sites, or cannot be used.
@@ -82,14 +84,25 @@ class ProcessCluster:
             ports = free_ports(topology.names, first_port)
             # A node left over from another cluster may dial one of these ports.
             name = f"local-{secrets.token_hex(4)}"
-            home.save(ClusterState(topology, ports, durability, name=name))
+            home.save(
+                ClusterState(
+                    topology, ports, durability, name=name, objects=tuple(objects)
+                )
+            )
             return cls(directory)
         state = home.load()
         if state.topology.sites != topology.sites:
             msg = f"{directory} holds a cluster of {', '.join(state.topology.names)};"
             msg += " wipe it first, or choose another directory"
             raise StateError(msg)
-        home.save(replace(state, topology=topology, durability=durability))
+        home.save(
+            replace(
+                state,
+                topology=topology,
+                durability=durability,
+                objects=tuple(objects),
+            )
+        )
         return cls(directory)
 
     @property
@@ -309,9 +322,20 @@ class ProcessCluster:
                     peer: int(topology.delay(name, peer))
                     for peer in topology.others(name)
                 },
+                **self._settings_of_objects(),
                 **self._overrides.get(name, {}),
             }
         )
+
+    def _settings_of_objects(self) -> Mapping[str, object]:
+        if not self._state.objects:
+            return {}
+        names = self.topology.names
+        voters = next(count for count in (5, 3, 1) if count <= len(names))
+        return {
+            "objects": list(self._state.objects),
+            "objects_voters": list(names[:voters]),
+        }
 
     async def _end(self, names: Sequence[str], grace_seconds: float) -> None:
         processes = self._processes(names)

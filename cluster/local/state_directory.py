@@ -41,6 +41,7 @@ class ClusterState:
         durability: `fsync` or `relaxed`.
         cuts: The pairs that cannot talk.
         name: By which its nodes know each other; another cluster's are turned away.
+        objects: The classes of objects that all nodes serve.
     """
 
     topology: Topology
@@ -48,6 +49,7 @@ class ClusterState:
     durability: str = "fsync"
     cuts: frozenset[frozenset[str]] = frozenset()
     name: str = "local"
+    objects: tuple[str, ...] = ()
 
     def with_cuts(self, cuts: frozenset[frozenset[str]]) -> "ClusterState":
         """Return this state with exactly *cuts*."""
@@ -60,6 +62,7 @@ class ClusterState:
                 "format": FORMAT,
                 "name": self.name,
                 "durability": self.durability,
+                "objects": list(self.objects),
                 "sites": [
                     {
                         "name": site.name,
@@ -104,6 +107,7 @@ class ClusterState:
                 durability=str(document["durability"]),
                 cuts=frozenset(frozenset(cut) for cut in document["cuts"]),
                 name=str(document.get("name", "local")),  # earlier ones had that
+                objects=tuple(map(str, document.get("objects", ()))),
             )
         except (KeyError, TypeError, TopologyError) as error:
             msg = f"not the description of a cluster: {error!r}"

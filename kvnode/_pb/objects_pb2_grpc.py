@@ -184,3 +184,211 @@ class Objects:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ObjectsAdminStub:
+    """For those who run the nodes.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Shards = channel.unary_unary(
+                '/kvnode.v1.ObjectsAdmin/Shards',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.ShardsRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.ShardsReply.FromString,
+                _registered_method=True)
+        self.Move = channel.unary_unary(
+                '/kvnode.v1.ObjectsAdmin/Move',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.MoveShardRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.MoveShardReply.FromString,
+                _registered_method=True)
+        self.Lead = channel.unary_unary(
+                '/kvnode.v1.ObjectsAdmin/Lead',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.LeadShardRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.LeadShardReply.FromString,
+                _registered_method=True)
+        self.ReplaceVoter = channel.unary_unary(
+                '/kvnode.v1.ObjectsAdmin/ReplaceVoter',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterReply.FromString,
+                _registered_method=True)
+
+
+class ObjectsAdminServicer:
+    """For those who run the nodes.
+    """
+
+    def Shards(self, request, context):
+        """Who keeps what, as far as this node knows: replicas of the shards that it leads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Move(self, request, context):
+        """Let other nodes keep a shard; answers when it has happened.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Lead(self, request, context):
+        """Let the node that is asked lead a shard of which it has a replica.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaceVoter(self, request, context):
+        """Let the fresh voter of a node vote in place of one that was lost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ObjectsAdminServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Shards': grpc.unary_unary_rpc_method_handler(
+                    servicer.Shards,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.ShardsRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.ShardsReply.SerializeToString,
+            ),
+            'Move': grpc.unary_unary_rpc_method_handler(
+                    servicer.Move,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.MoveShardRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.MoveShardReply.SerializeToString,
+            ),
+            'Lead': grpc.unary_unary_rpc_method_handler(
+                    servicer.Lead,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.LeadShardRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.LeadShardReply.SerializeToString,
+            ),
+            'ReplaceVoter': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceVoter,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterReply.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'kvnode.v1.ObjectsAdmin', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('kvnode.v1.ObjectsAdmin', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ObjectsAdmin:
+    """For those who run the nodes.
+    """
+
+    @staticmethod
+    def Shards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.ObjectsAdmin/Shards',
+            kvnode_dot_v1_dot_objects__pb2.ShardsRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.ShardsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Move(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.ObjectsAdmin/Move',
+            kvnode_dot_v1_dot_objects__pb2.MoveShardRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.MoveShardReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Lead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.ObjectsAdmin/Lead',
+            kvnode_dot_v1_dot_objects__pb2.LeadShardRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.LeadShardReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceVoter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.ObjectsAdmin/ReplaceVoter',
+            kvnode_dot_v1_dot_objects__pb2.ReplaceVoterRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.ReplaceVoterReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -78,3 +78,70 @@ class ObjectsServicer(metaclass=_abc_1.ABCMeta):
         """What this node serves, and what it knows of each shard."""
 
 def add_ObjectsServicer_to_server(servicer: ObjectsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ObjectsAdminStub:
+    """For those who run the nodes."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ObjectsAdminAsyncStub: ...
+    Shards: _grpc.UnaryUnaryMultiCallable[_objects_pb2.ShardsRequest, _objects_pb2.ShardsReply]
+    """Who keeps what, as far as this node knows: replicas of the shards that it leads."""
+    Move: _grpc.UnaryUnaryMultiCallable[_objects_pb2.MoveShardRequest, _objects_pb2.MoveShardReply]
+    """Let other nodes keep a shard; answers when it has happened."""
+    Lead: _grpc.UnaryUnaryMultiCallable[_objects_pb2.LeadShardRequest, _objects_pb2.LeadShardReply]
+    """Let the node that is asked lead a shard of which it has a replica."""
+    ReplaceVoter: _grpc.UnaryUnaryMultiCallable[_objects_pb2.ReplaceVoterRequest, _objects_pb2.ReplaceVoterReply]
+    """Let the fresh voter of a node vote in place of one that was lost."""
+
+@_typing.type_check_only
+class ObjectsAdminAsyncStub(ObjectsAdminStub):
+    """For those who run the nodes."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Shards: _aio.UnaryUnaryMultiCallable[_objects_pb2.ShardsRequest, _objects_pb2.ShardsReply]  # type: ignore[assignment]
+    """Who keeps what, as far as this node knows: replicas of the shards that it leads."""
+    Move: _aio.UnaryUnaryMultiCallable[_objects_pb2.MoveShardRequest, _objects_pb2.MoveShardReply]  # type: ignore[assignment]
+    """Let other nodes keep a shard; answers when it has happened."""
+    Lead: _aio.UnaryUnaryMultiCallable[_objects_pb2.LeadShardRequest, _objects_pb2.LeadShardReply]  # type: ignore[assignment]
+    """Let the node that is asked lead a shard of which it has a replica."""
+    ReplaceVoter: _aio.UnaryUnaryMultiCallable[_objects_pb2.ReplaceVoterRequest, _objects_pb2.ReplaceVoterReply]  # type: ignore[assignment]
+    """Let the fresh voter of a node vote in place of one that was lost."""
+
+class ObjectsAdminServicer(metaclass=_abc_1.ABCMeta):
+    """For those who run the nodes."""
+
+    @_abc_1.abstractmethod
+    def Shards(
+        self,
+        request: _objects_pb2.ShardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.ShardsReply, _abc.Awaitable[_objects_pb2.ShardsReply]]:
+        """Who keeps what, as far as this node knows: replicas of the shards that it leads."""
+
+    @_abc_1.abstractmethod
+    def Move(
+        self,
+        request: _objects_pb2.MoveShardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.MoveShardReply, _abc.Awaitable[_objects_pb2.MoveShardReply]]:
+        """Let other nodes keep a shard; answers when it has happened."""
+
+    @_abc_1.abstractmethod
+    def Lead(
+        self,
+        request: _objects_pb2.LeadShardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.LeadShardReply, _abc.Awaitable[_objects_pb2.LeadShardReply]]:
+        """Let the node that is asked lead a shard of which it has a replica."""
+
+    @_abc_1.abstractmethod
+    def ReplaceVoter(
+        self,
+        request: _objects_pb2.ReplaceVoterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.ReplaceVoterReply, _abc.Awaitable[_objects_pb2.ReplaceVoterReply]]:
+        """Let the fresh voter of a node vote in place of one that was lost."""
+
+def add_ObjectsAdminServicer_to_server(servicer: ObjectsAdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,6 +19,7 @@ class Call(NamedTuple):
         idempotency_key: Of two calls of an object with the same one, one happens, and
             both get its result; empty = each call happens.
         is_forwarded: Another node has sent it here: it is not sent on.
+        patience_ms: For how long the caller waits; 0 = nobody knows.
     """
 
     target: ObjectId
@@ -27,6 +28,7 @@ class Call(NamedTuple):
     named: Mapping[str, Value] = {}
     idempotency_key: str = ""
     is_forwarded: bool = False
+    patience_ms: int = 0
 
 
 class ShardStatus(NamedTuple):

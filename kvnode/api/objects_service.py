@@ -87,8 +87,8 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         return pb.ObjectCallResult(id=call.id, error=to_message(error))
 
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
-        call = call_of(request)
         patience_ms = checked_patience(request.deadline_ms)
+        call = call_of(request)._replace(patience_ms=patience_ms)
         within = asyncio.timeout(patience_ms / 1000)
         try:
             async with within:

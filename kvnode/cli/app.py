@@ -18,6 +18,7 @@ from kvnode.cli.commands import (
     nodes,
     objects,
     serve,
+    shards,
     watching,
 )
 from kvnode.cli.invocation import Deadline, Endpoints, NamespaceName, Setup
@@ -93,6 +94,7 @@ def version(
 for _part in (entries, listing, watching, conflicts, merging):
     _part.register(app)
 objects.register(app, panel=_OBJECTS)
+shards.register(app, panel=_OBJECTS)
 for _file in (import_file, export_file, backup, recovery):
     _file.register(app, panel=_FILES)
 for _operation in (serve, nodes, members, digests, namespaces):

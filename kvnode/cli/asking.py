@@ -28,12 +28,14 @@ async def ask_all(
     call: Call,
     endpoints: Sequence[str],
     ask: Callable[["Client"], Coroutine[Any, Any, Answer]],
+    *,
+    raises: bool = True,
 ) -> list[Answered[Answer]]:
     """
     Return what each of *endpoints* answers, in their order.
 
     Raises:
-        KvError: There is one alone, and it does not answer.
+        KvError: There is one alone, and it does not answer; not unless *raises*.
     """
 
     async def ask_one(endpoint: str) -> Answered[Answer]:
@@ -41,7 +43,7 @@ async def ask_all(
             async with call.client_of(endpoint) as client:
                 return Answered(endpoint, await ask(client))
         except KvError as error:
-            if len(endpoints) == 1:
+            if raises and len(endpoints) == 1:
                 raise
             return Answered(endpoint, None, str(error))
 

@@ -9,21 +9,29 @@ Concurrent calls share frames (kvnode.client.batching), so the way to more
 throughput is more calls at once, from as many tasks as you like.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Self
 
 import grpc
 
-from kvnode._pb import kv_pb2
+from kvnode._pb import kv_pb2, objects_pb2
 from kvnode.client.admin import AdminStore
 from kvnode.client.arguments import deadline_seconds, prefix_bytes
 from kvnode.client.dispatcher import Dispatcher
-from kvnode.client.object_dispatcher import ObjectDispatcher
+from kvnode.client.object_dispatcher import (
+    LEAD,
+    MOVE,
+    REPLACE_VOTER,
+    SHARDS,
+    STATUS,
+    ObjectDispatcher,
+)
 from kvnode.client.object_status import ObjectsStatus, objects_status_of
 from kvnode.client.object_storage import STORAGE_CLASS, StorageHandle
 from kvnode.client.objects import ObjectHandle, target_of
 from kvnode.client.session import Session
+from kvnode.client.shards import ShardsOverview, overview_of
 from kvnode.client.values import Changes, Key
 from kvnode.client.watch import watch
 from kvnode.errors import InvalidArgumentError, UnavailableError
@@ -172,9 +180,85 @@ class Client(AdminStore):
 
     async def objects_status(self, *, deadline: float | None = None) -> ObjectsStatus:
         """Return what the node says of the objects that it serves."""
-        seconds = self._deadline if deadline is None else deadline_seconds(deadline)
-        reply = await self._object_dispatcher().status(deadline=seconds)
+        reply = await self._object_dispatcher().unary_call(
+            STATUS,
+            objects_pb2.ObjectsStatusRequest(),
+            writes=False,
+            deadline=self._seconds(deadline),
+        )
         return objects_status_of(reply)
+
+    async def shards(self, *, deadline: float | None = None) -> ShardsOverview:
+        """Return who keeps the objects, as far as the node knows."""
+        reply = await self._object_dispatcher().unary_call(
+            SHARDS,
+            objects_pb2.ShardsRequest(),
+            writes=False,
+            deadline=self._seconds(deadline),
+        )
+        return overview_of(reply)
+
+    async def move_shard(
+        self, shard: str, nodes: Sequence[str], *, deadline: float | None = None
+    ) -> None:
+        """
+        Let *nodes* keep *shard*; return when they do.
+
+        Args:
+            shard: Its name.
+            nodes: The names of 1 to 7 nodes; an odd number is best.
+            deadline: Seconds; it goes on after that.
+
+        Raises:
+            InvalidArgumentError: There is no such shard or node.
+            IndeterminateError: It may have happened: ask again to finish it.
+        """
+        await self._object_dispatcher().unary_call(
+            MOVE,
+            objects_pb2.MoveShardRequest(shard=shard, nodes=nodes),
+            writes=True,
+            deadline=self._seconds(deadline),
+        )
+
+    async def lead_shard(self, shard: str, *, deadline: float | None = None) -> None:
+        """
+        Let the node that is asked lead *shard*, which it keeps.
+
+        Raises:
+            RejectedError: It does not keep it.
+        """
+        await self._object_dispatcher().unary_call(
+            LEAD,
+            objects_pb2.LeadShardRequest(shard=shard),
+            writes=True,
+            deadline=self._seconds(deadline),
+        )
+
+    async def replace_voter(
+        self, node: str, newcomer: str, *, deadline: float | None = None
+    ) -> tuple[str, ...]:
+        """
+        Let the voter of *newcomer* vote in place of that of *node*, which is lost.
+
+        Both may be the same: the node has come back with a new disk.
+
+        Returns:
+            The names of the nodes that vote then.
+
+        Raises:
+            RejectedError: One of them cannot be.
+            IndeterminateError: It may have been chosen: ask again to finish it.
+        """
+        reply = await self._object_dispatcher().unary_call(
+            REPLACE_VOTER,
+            objects_pb2.ReplaceVoterRequest(node=node, newcomer=newcomer),
+            writes=True,
+            deadline=self._seconds(deadline),
+        )
+        return tuple(reply.nodes)
+
+    def _seconds(self, deadline: float | None) -> float:
+        return self._deadline if deadline is None else deadline_seconds(deadline)
 
     def _object_dispatcher(self) -> ObjectDispatcher:
         dispatcher = self._own_object_dispatcher

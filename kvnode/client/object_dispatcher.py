@@ -7,8 +7,10 @@ that takes long, is no reason to take the keys' operations to another node.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from kvnode._pb import objects_pb2
 from kvnode.client.attempts import Attempts, guarded
@@ -19,6 +21,7 @@ from kvnode.errors import InvalidArgumentError, PeerProtocolError, RejectedError
 from kvnode.object_limits import CALL_BYTES_MAX
 
 _SERVICE = "/kvnode.v1.Objects"
+_ADMIN = "/kvnode.v1.ObjectsAdmin"
 
 
 def no_objects(address: str, because: str = "") -> RejectedError:
@@ -28,6 +31,25 @@ def no_objects(address: str, because: str = "") -> RejectedError:
 
 
 _CALLS = StreamKind(f"{_SERVICE}/Calls", objects_pb2.CallFrameReply, no_objects)
+
+
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+
+class UnaryMethod(NamedTuple, Generic[ReplyT]):
+    """A method of nodes that takes one message: its full name, and its reply."""
+
+    path: str
+    reply: type[ReplyT]
+
+
+STATUS: Final = UnaryMethod(f"{_SERVICE}/Status", objects_pb2.ObjectsStatusReply)
+SHARDS: Final = UnaryMethod(f"{_ADMIN}/Shards", objects_pb2.ShardsReply)
+MOVE: Final = UnaryMethod(f"{_ADMIN}/Move", objects_pb2.MoveShardReply)
+LEAD: Final = UnaryMethod(f"{_ADMIN}/Lead", objects_pb2.LeadShardReply)
+REPLACE_VOTER: Final = UnaryMethod(
+    f"{_ADMIN}/ReplaceVoter", objects_pb2.ReplaceVoterReply
+)
 
 
 class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
@@ -108,9 +130,22 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
                 msg = f"{connection.address} answered a call with nothing"
                 raise PeerProtocolError(msg)
 
-    async def status(self, *, deadline: float) -> objects_pb2.ObjectsStatusReply:
+    async def unary_call(
+        self,
+        method: "UnaryMethod[ReplyT]",
+        request: Message,
+        *,
+        writes: bool,
+        deadline: float,
+    ) -> ReplyT:
         """
-        Ask a node about its shards.
+        Call *method* of a node.
+
+        Args:
+            method: Which one.
+            request: What is asked.
+            writes: Whether it changes anything.
+            deadline: Seconds from now, > 0.
 
         Raises:
             KvError: See `repeat`.
@@ -118,27 +153,27 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
 
         async def attempt(
             connection: Connection[objects_pb2.ObjectCallResult], expires_at: float
-        ) -> objects_pb2.ObjectsStatusReply:
+        ) -> ReplyT:
             address = connection.address
-            invoke: grpc.aio.UnaryUnaryMultiCallable[
-                objects_pb2.ObjectsStatusRequest, objects_pb2.ObjectsStatusReply
-            ] = connection.channel.unary_unary(
-                f"{_SERVICE}/Status",
-                request_serializer=objects_pb2.ObjectsStatusRequest.SerializeToString,
-                response_deserializer=objects_pb2.ObjectsStatusReply.FromString,
+            invoke: grpc.aio.UnaryUnaryMultiCallable[Message, ReplyT]
+            invoke = connection.channel.unary_unary(
+                method.path,
+                request_serializer=_serialized,
+                response_deserializer=method.reply.FromString,
             )
 
-            async def ask() -> objects_pb2.ObjectsStatusReply:
+            async def ask() -> ReplyT:
                 try:
-                    return await invoke(
-                        objects_pb2.ObjectsStatusRequest(),
-                        timeout=expires_at - self._time(),
-                    )
+                    return await invoke(request, timeout=expires_at - self._time())
                 except grpc.aio.AioRpcError as error:
                     if error.code() is grpc.StatusCode.UNIMPLEMENTED:
                         raise no_objects(address) from error
                     raise
 
-            return await guarded(ask(), namespace="", address=address, writes=False)
+            return await guarded(ask(), namespace="", address=address, writes=writes)
 
-        return await self.repeat(attempt, writes=False, deadline=deadline)
+        return await self.repeat(attempt, writes=writes, deadline=deadline)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -254,6 +254,10 @@ class SyncClient(SyncStore):
     set_link = _blocking(Client.set_link)
     set_clock = _blocking(Client.set_clock)
     objects_status = _blocking(Client.objects_status)
+    shards = _blocking(Client.shards)
+    move_shard = _blocking(Client.move_shard)
+    lead_shard = _blocking(Client.lead_shard)
+    replace_voter = _blocking(Client.replace_voter)
     backup = _iterating(Client.backup)
     watch = _iterating(Client.watch)
 

@@ -27,10 +27,12 @@ from kvnode._pb import (
     admin_pb2_grpc,
     kv_pb2,
     kv_pb2_grpc,
+    objects_pb2_grpc,
     peer_pb2,
 )
 from kvnode.api.admin_service import AdminServicer, Facts
 from kvnode.api.kv_service import KvServicer
+from kvnode.api.objects_admin_service import ObjectsAdminServicer
 from kvnode.api.objects_service import add_objects
 from kvnode.config import NodeConfig
 from kvnode.errors import ConfigError, StartOverError
@@ -221,6 +223,10 @@ def _add_services(
         server,
     )
     objects_name = add_objects(server, served and served.objects)
+    if served is not None:
+        objects_pb2_grpc.add_ObjectsAdminServicer_to_server(
+            ObjectsAdminServicer(served.objects.administration), server
+        )
     mesh = served and served.mesh
     add_meetings(server, SHARDS, mesh.accept if mesh is not None else turn_away)
     add_meetings(server, PEERS, node.pool.accept)

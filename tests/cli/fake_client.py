@@ -38,6 +38,7 @@ from kvnode.client import (
     Value,
     WriteResult,
 )
+from kvnode.client.shards import ShardsOverview
 from kvnode.errors import InvalidArgumentError, KvError, UnavailableError
 from kvnode.types import HlcTimestamp, ReplicaId
 from tests.cli.fake_objects import FakeObject, FakeObjects, FakeStorage
@@ -268,6 +269,33 @@ class FakeClient:
     def storage(self, name: str) -> FakeStorage:
         """Return a map."""
         return FakeStorage(self._node.objects, name)
+
+    async def shards(self) -> ShardsOverview:
+        """Return what there is; an endpoint called `down:1` does not answer."""
+        endpoint = self._target.endpoints[0]
+        if endpoint == "down:1":
+            msg = "nobody listens"
+            raise UnavailableError(msg)
+        return self._node.objects.overview(endpoint)
+
+    async def move_shard(
+        self, shard: str, nodes: Sequence[str], *, deadline: float
+    ) -> None:
+        """Note it."""
+        self._node.objects.changes.append(("move", shard, tuple(nodes), deadline))
+        self._node.objects.called()
+
+    async def lead_shard(self, shard: str, *, deadline: float) -> None:
+        """Note it, and who was asked."""
+        asked = self._target.endpoints[0]
+        self._node.objects.changes.append(("lead", asked, shard, deadline))
+
+    async def replace_voter(
+        self, node: str, newcomer: str, *, deadline: float
+    ) -> tuple[str, ...]:
+        """Note it."""
+        self._node.objects.changes.append(("replace", node, newcomer, deadline))
+        return ("a", "b", newcomer)
 
     async def objects_status(self) -> ObjectsStatus:
         """Return what there is; an endpoint called `down:1` does not answer."""

@@ -11,6 +11,13 @@ from kvnode.client import (
     StoredValue,
     Transacted,
 )
+from kvnode.client.shards import (
+    LedShard,
+    ObjectsNode,
+    ShardReplica,
+    ShardsOverview,
+    Voter,
+)
 from kvnode.errors import KvError
 from kvnode.object_values import Value
 
@@ -25,6 +32,27 @@ class FakeObjects:
     options: list[dict[str, Any]] = field(default_factory=list)
     maps: dict[str, dict[str, StoredValue]] = field(default_factory=dict)
     ranges: list[dict[str, Any]] = field(default_factory=list)
+
+    changes: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def overview(self, endpoint: str) -> ShardsOverview:
+        """Two nodes at `a:1` and `b:1`: each leads a shard, and a third is away."""
+        nodes = tuple(
+            ObjectsNode(name, f"{name}:1", "", f"{number:016x}")
+            for number, name in enumerate("ab", start=1)
+        )
+        name = endpoint[0]
+        replicas = (
+            ShardReplica("b", f"{2:016x}", 0, is_silent=False),
+            ShardReplica("a", f"{1:016x}", 1200, is_silent=False),
+            ShardReplica("", f"{7:016x}", 5, is_silent=True),
+        )
+        led = LedShard(f"s00{'ab'.index(name)}", 1400, replicas, ("b",))
+        voters = (
+            Voter("a", "votes", f"{9:016x}", ""),
+            Voter("c", "does not answer", "", "no connection to c"),
+        )
+        return ShardsOverview(name, nodes, (led,), voters)
 
     def called(self) -> None:
         """Fail if the test says so."""

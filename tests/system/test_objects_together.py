@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from shutil import rmtree
 
 import pytest
 
@@ -144,3 +145,41 @@ async def test_keys_go_on_while_objects_have_no_majority(fleet: Fleet) -> None:
     found = await client.get("key")
     assert found is not None
     assert found.value == b"value"
+
+
+async def test_node_that_lost_its_disk_keeps_objects_again(fleet: Fleet) -> None:
+    """Its voter is replaced, and the shards move to its new identity."""
+    nodes = await _three(fleet)
+    clients = [await fleet.client(node, deadline=5.0) for node in nodes]
+    async with adding(clients, COUNTERS) as adders:
+        await _gone_on(adders)
+        victim = nodes[2]
+        await victim.kill()
+        rmtree(victim.data_directory)
+        await victim.start()
+        await _gone_on(adders)
+        assert "c" in await clients[0].replace_voter("c", "c", deadline=30.0)
+        for status in (await clients[0].objects_status()).shards:
+            await clients[0].move_shard(status.shard, NAMES, deadline=30.0)
+        await nodes[1].kill()  # now the newcomer makes the majority
+        others = [a for n, a in enumerate(adders) if n % len(nodes) != 1]
+        await _gone_on(others)
+        await nodes[1].start()
+
+
+async def test_shard_moves_to_nodes_of_which_none_kept_it(fleet: Fleet) -> None:
+    """By way of the leader and some of them; nothing is lost on the way."""
+    names = (*NAMES, "d", "e")
+    nodes = fleet.add_peers(
+        *names, objects=["tests.system.shop:Counter"], objects_voters=list(NAMES)
+    )
+    await fleet.start(nodes)
+    await _all_led(fleet, nodes[0])
+    clients = [await fleet.client(node, deadline=5.0) for node in nodes[:2]]
+    async with adding(clients, COUNTERS) as adders:
+        await _gone_on(adders)
+        for shard in ("s000", "s001", "s002"):
+            await clients[0].move_shard(shard, ["d", "e"], deadline=30.0)
+        leaders = await _leaders(clients[0])
+        assert {leaders[shard] for shard in ("s000", "s001", "s002")} <= {"d", "e"}
+        await _gone_on(adders)

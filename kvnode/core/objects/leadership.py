@@ -137,6 +137,16 @@ class Leadership:
         """Confirm with the next round that this replica leads."""
         self._asking.append((self._round + 1, token))
 
+    @property
+    def moving_to(self) -> tuple[ReplicaId, ...]:
+        """Return to whom the shard moves, ascending; empty if it does not."""
+        return self._moving_to
+
+    def lag_of(self, replica: ReplicaId, last: int) -> tuple[int, bool]:
+        """Return how many entries up to *last* it lacks, and whether it is silent."""
+        follower = self._followers[replica]
+        return max(0, last - follower.matched), follower.is_silent
+
     def move(self, replicas: Sequence[ReplicaId], turn: ShardTurn) -> None:
         """Let other replicas learn the log, then move the shard to *replicas*."""
         assert self._own in replicas, "who moves a shard stays its leader"

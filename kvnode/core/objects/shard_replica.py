@@ -75,6 +75,9 @@ from kvnode.types import Millis, ReplicaId
 Uniform = Callable[[int, int], int]
 """Draws a whole number between two, both included."""
 
+STRANGER_PATIENCE: Final = Millis(60_000)
+"""Of one that has moved away: if it comes back, its leader tells."""
+
 NOBODY: Final = ReplicaId(0)
 """In place of a leader of whom nothing is known."""
 
@@ -294,7 +297,10 @@ class ShardReplica:
         """Try to lead the next epoch, unless another has only just begun to."""
         news = configuration.epoch > self._known and configuration.leader != self._own
         self._heard_of(configuration.epoch, configuration.leader)
-        if news or self._own not in configuration.replicas:
+        if self._own not in configuration.replicas:
+            self._role = Following(Millis(turn.now + STRANGER_PATIENCE))
+            return
+        if news:
             self._follow(turn)
             return
         desired = configuration.taken_over_by(self._own)

@@ -15,6 +15,7 @@ from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import SHARDS, ObjectHost
 from kvnode.runtime.clock import Clock, steady_millis
+from kvnode.runtime.objects.administration import Administration
 from kvnode.runtime.objects.founding import Founding
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
@@ -25,6 +26,9 @@ from kvnode.types import Millis, ReplicaId
 class Objects:
     """
     The objects of one node; an `ObjectsPort`, and a `MeshEvents`.
+
+    Attributes:
+        administration: For those who run the node.
 
     If they end because a disk has failed, so does the node.
     """
@@ -64,6 +68,9 @@ class Objects:
         )
         self._router = Router(self._host, self._shards, parts.authority, parts.peers)
         self._host.attach(self._shards, self._router.led)
+        self.administration = Administration(
+            parts, lambda: self._host.shards, self._shards, self._router
+        )
 
     def _env(self, instance: Instance) -> NodeEnvironment:
         return NodeEnvironment(

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from kvnode.api.objects_admin_port import ObjectsNode
 from kvnode.api.objects_port import Call
 from kvnode.authority.port import Authority
 from kvnode.authority.voter_host import VoterHost
 from kvnode.core.objects.messages import PeerMessage
+from kvnode.errors import UnavailableError
 from kvnode.object_values import Value
 from kvnode.storage.shards.port import ShardLogStore
 from kvnode.storage.shards.state_port import ShardStates
@@ -24,6 +26,15 @@ class ObjectPeers(Protocol):
 
     def replicas(self) -> Mapping[str, ReplicaId]:
         """Return the identities of all nodes that can be reached, and of this one."""
+
+    def nodes(self) -> tuple[ObjectsNode, ...]:
+        """Return all nodes that can be reached, and this one, by name."""
+
+    async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
+        """Let *node*, which leads *shard*, move it; see ObjectsAdminPort."""
+
+    async def lead(self, node: str, shard: str) -> None:
+        """Let *node* lead *shard*; see ObjectsAdminPort."""
 
     async def call(self, node: str, call: Call) -> Value:
         """
@@ -59,10 +70,27 @@ class Alone:
         """Return this node."""
         return {self._name: self._own}
 
+    def nodes(self) -> tuple[ObjectsNode, ...]:
+        """Return this node."""
+        return (ObjectsNode(self._name, "", "", self._own),)
+
+    async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
+        """Refuse."""
+        del shard, nodes
+        raise self._unknown(node)
+
+    async def lead(self, node: str, shard: str) -> None:
+        """Refuse."""
+        del shard
+        raise self._unknown(node)
+
     async def call(self, node: str, call: Call) -> Value:
-        """Never happens: there is no name to call."""
-        msg = f"there is no node {node!r} to do {call.method}"
-        raise AssertionError(msg)
+        """Refuse."""
+        del call
+        raise self._unknown(node)
+
+    def _unknown(self, node: str) -> UnavailableError:
+        return UnavailableError(f"there is no connection to {node!r}")
 
     async def close(self) -> None:
         """Do nothing."""

@@ -6,19 +6,31 @@ client library, on connections of their own: a large argument is no reason to ta
 leader for dead.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from kvnode._pb import objects_pb2
 from kvnode.api.limits import DEADLINE_MILLIS_MAX
 from kvnode.api.object_calls import request_of
+from kvnode.api.objects_admin_port import ObjectsNode
 from kvnode.api.objects_port import Call
-from kvnode.client.object_dispatcher import ObjectDispatcher
+from kvnode.client.object_dispatcher import LEAD, MOVE, ObjectDispatcher
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
-from kvnode.errors import CorruptRecordError, PeerProtocolError, UnavailableError
+from kvnode.errors import (
+    CorruptRecordError,
+    IndeterminateError,
+    PeerProtocolError,
+    UnavailableError,
+)
 from kvnode.object_values import Value, decode_value
+from kvnode.transport.shards.introduction import MetNode
 from kvnode.transport.shards.mesh import ShardMesh
 from kvnode.types import ReplicaId
+
+CHANGE_SECONDS_MAX: Final = 600.0
+"""For a shard to move: a gigabyte at a few megabytes a second."""
 
 CONNECT_SECONDS_MAX: Final = 1.5
 """Three round trips around the world, and a lost packet."""
@@ -55,15 +67,17 @@ class RemotePeers:
 
     async def call(self, node: str, call: Call) -> Value:
         """Let *node* do a call; see the port."""
-        met = self._mesh.nodes.get(node)
-        if met is None:
-            msg = f"there is no connection to {node}, which leads"
-            raise UnavailableError(msg)
-        dispatcher = self._dispatchers.get(met.address)
-        if dispatcher is None:
-            dispatcher = ObjectDispatcher((met.address,), credentials=None)
-            self._dispatchers[met.address] = dispatcher
-        result = await dispatcher.call_once(
+        conditions = self._mesh.conditions(node)
+        await asyncio.sleep(conditions.delay_ms / 1000)
+        value = await self._call_at(node, call)
+        await asyncio.sleep(conditions.delay_ms / 1000)
+        if conditions.blocked:
+            msg = f"the road to {node} was cut while it did {call.method}"
+            raise IndeterminateError(msg)
+        return value
+
+    async def _call_at(self, node: str, call: Call) -> Value:
+        result = await self._dispatcher_to(node).call_once(
             request_of(call),
             connect_seconds=CONNECT_SECONDS_MAX,
             deadline=DEADLINE_MILLIS_MAX / 1000,
@@ -73,6 +87,41 @@ class RemotePeers:
         except CorruptRecordError as error:
             msg = f"{node} has answered a call with no value: {error}"
             raise PeerProtocolError(msg) from error
+
+    def nodes(self) -> tuple[ObjectsNode, ...]:
+        """Return all nodes that can be reached, and this one, by name."""
+        own = self._mesh.own
+        met = [MetNode(own.name, own.replica, own.address, own.region)]
+        met += self._mesh.nodes.values()
+        return tuple(
+            ObjectsNode(each.name, each.address, each.region, each.replica)
+            for each in sorted(met)
+        )
+
+    async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
+        """Let *node* move a shard; see the port."""
+        request = objects_pb2.MoveShardRequest(shard=shard, nodes=nodes, forwarded=True)
+        await self._dispatcher_to(node).unary_call(
+            MOVE, request, writes=True, deadline=CHANGE_SECONDS_MAX
+        )
+
+    async def lead(self, node: str, shard: str) -> None:
+        """Let *node* lead a shard; see the port."""
+        request = objects_pb2.LeadShardRequest(shard=shard)
+        await self._dispatcher_to(node).unary_call(
+            LEAD, request, writes=True, deadline=CHANGE_SECONDS_MAX
+        )
+
+    def _dispatcher_to(self, node: str) -> ObjectDispatcher:
+        met = self._mesh.nodes.get(node)
+        if met is None or self._mesh.conditions(node).blocked:
+            msg = f"there is no connection to {node}, which leads"
+            raise UnavailableError(msg)
+        dispatcher = self._dispatchers.get(met.address)
+        if dispatcher is None:
+            dispatcher = ObjectDispatcher((met.address,), credentials=None)
+            self._dispatchers[met.address] = dispatcher
+        return dispatcher
 
     async def close(self) -> None:
         """End all connections."""

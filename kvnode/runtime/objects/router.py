@@ -43,6 +43,10 @@ ASK_AGAIN_SECONDS: Final = 0.5
 """Between two questions to the authority about a shard."""
 
 
+PATIENCE_SHARE: Final = 0.8
+"""Of the caller's: who is told in time that nothing was done can try elsewhere."""
+
+
 class Router:
     """The way of calls from one node."""
 
@@ -71,7 +75,7 @@ class Router:
         """
         shard = self._objects.shard_of(call.target)
         loop = asyncio.get_running_loop()
-        until = loop.time() + ROUTING_SECONDS_MAX
+        until = loop.time() + _routing_seconds(call)
         pause = PAUSE_SECONDS
         doubt: IndeterminateError | None = None
         while True:
@@ -92,7 +96,13 @@ class Router:
     async def _call_leader(self, shard: str, call: Call) -> Value:
         """Try once, at whoever leads as far as is known."""
         if self._objects.leads(shard):
-            return await self._objects.call(*call[:-1])
+            return await self._objects.call(
+                call.target,
+                call.method,
+                call.arguments,
+                call.named,
+                call.idempotency_key,
+            )
         leader = self.leader(shard)
         if call.is_forwarded or not leader:
             self._ask_authority(shard)
@@ -184,3 +194,10 @@ class Router:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _routing_seconds(call: Call) -> float:
+    """Return for how long a leader is looked for."""
+    if not call.patience_ms:
+        return ROUTING_SECONDS_MAX
+    return min(ROUTING_SECONDS_MAX, PATIENCE_SHARE * call.patience_ms / 1000)

@@ -80,7 +80,13 @@ class _Sent(NamedTuple):
 
 
 class ShardMesh:
-    """The streams of one node; a ShardTransport and a VoterTransport."""
+    """
+    The streams of one node; a ShardTransport and a VoterTransport.
+
+    Attributes:
+        own: Who this node is.
+        conditions: Emulated distances by the name of a node.
+    """
 
     def __init__(
         self,
@@ -101,10 +107,10 @@ class ShardMesh:
             conditions: Emulated distances by the name of a node.
             uniform: Draws how long to wait before dialing again.
         """
-        self._own = own
+        self.own = own
         self._road = road
         self._known = known
-        self._conditions = conditions
+        self.conditions = conditions
         self._uniform = uniform
         self._events: MeshEvents | None = None
         self._ways: dict[ReplicaId, _Way] = {}
@@ -123,8 +129,8 @@ class ShardMesh:
 
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of the node of *replica*; empty if there is no way to it."""
-        if replica == self._own.replica:
-            return self._own.name
+        if replica == self.own.replica:
+            return self.own.name
         way = self._ways.get(replica)
         return way.node.name if way is not None else ""
 
@@ -178,17 +184,17 @@ class ShardMesh:
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 first = await stream.read()
-            node = self._own.checked(first)
+            node = self.own.checked(first)
         except (TimeoutError, PeerProtocolError) as error:
             logger.warning("turned away %s: %s", origin, error)
             return Farewell(Ending.REFUSED, str(error))
-        conditions = self._conditions(node.name)
+        conditions = self.conditions(node.name)
         if conditions.blocked:
             return Farewell(Ending.CUT, CUT)
         if node.address in self._wakers:
             self._wakers[node.address].set()
         lane = Lane(conditions)
-        lane.send(hello_frame(self._own.hello()))
+        lane.send(hello_frame(self.own.hello()))
         pump = asyncio.create_task(lane.pump(stream.write))
         try:
             return await self._hear(node, stream, lane, pump)
@@ -205,7 +211,7 @@ class ShardMesh:
     ) -> Farewell:
         """Take in what *node* says, and answer on *lane*, until either ends."""
         assert self._events is not None, "attach comes first"
-        conditions = self._conditions(node.name)
+        conditions = self.conditions(node.name)
         answering: set[asyncio.Task[None]] = set()
         try:
             while not pump.done():
@@ -271,15 +277,15 @@ class ShardMesh:
         """Open a stream, use it until it ends, and return to whom it was."""
         async with self._road.open(address) as stream:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
-                await stream.write(hello_frame(self._own.hello()))
+                await stream.write(hello_frame(self.own.hello()))
                 first = await stream.read()
             if first is None:
                 msg = "the stream ended without a hello"
                 raise RoadError(msg)
-            node = self._own.checked(first)._replace(address=address)
-            if self._conditions(node.name).blocked:
+            node = self.own.checked(first)._replace(address=address)
+            if self.conditions(node.name).blocked:
                 raise RoadError(CUT)
-            lane = Lane(self._conditions(node.name))
+            lane = Lane(self.conditions(node.name))
             way = _Way(node, lane, VoterQuestions(node.name, lane.send))
             self._ways[node.replica] = way
             logger.info("objects: met %s (%016x)", node.name, node.replica)
@@ -308,7 +314,7 @@ class ShardMesh:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _hear_replies(self, way: _Way, stream: Stream[pb.ShardFrame]) -> None:
-        conditions = self._conditions(way.node.name)
+        conditions = self.conditions(way.node.name)
         while (frame := await stream.read()) is not None:
             if not conditions.blocked:
                 for reply in frame.replies:
