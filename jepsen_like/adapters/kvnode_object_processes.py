@@ -56,7 +56,7 @@ class ObjectProcesses(KvnodeProcesses):
         """
         await super().set_up()
         async with asyncio.timeout(SERVING_SECONDS_MAX):
-            while not await self._is_served():
+            while not await self._is_served():  # noqa: ASYNC110 -- nothing tells of it
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _is_served(self) -> bool:

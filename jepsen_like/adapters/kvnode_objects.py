@@ -8,9 +8,10 @@ One client for two worlds, like `jepsen_like.adapters.kvnode_client`.
 | `read`, `write` | nothing; value | the same | value or None; nothing |
 | `cas` | (expected, new) | `swap` | True or False |
 | `add`, `value` | amount; nothing | the same | nothing; the sum |
-| `txn` | micro-operations ("r", "w" or "append", place, value) | `transact` | the same, reads filled in |
+| `txn` | micro-operations ("r", "w", "append"; place; value) | `transact` | the same |
 | `transfer` | (source, target, amount) | the same | nothing |
-| `insert`, `members` | element; nothing, or `settled` | `remind`, `remembered` | nothing; the elements |
+| `insert` | element | `remind` | nothing |
+| `members` | nothing, or `settled` | `remembered` | the elements |
 
 Additions have idempotency keys: whoever sends them again until they are answered must
 not add twice, and each other one is sent once more when it has been answered.
@@ -100,7 +101,7 @@ class ObjectsClient:
         """Let go of the connection."""
         await self._close()
 
-    async def _ask(self, f: str, name: str, argument: Told) -> Value:
+    async def _ask(self, f: str, name: str, argument: Told) -> Value:  # noqa: PLR0911 -- a table
         match f, argument:
             case (("read" | "value"), None):
                 return await self._call(name, f)
@@ -109,7 +110,8 @@ class ObjectsClient:
             case "cas", (expected, new):
                 return await self._call(name, "swap", _sent(expected), _sent(new))
             case "add", int(amount):
-                return await self._add(name, amount)
+                await self._add(name, amount)
+                return None
             case "txn", tuple(steps):
                 return await self._call(name, "transact", _sent(steps))
             case "transfer", (str(source), str(target), int(amount)):

@@ -6,11 +6,11 @@ streams of its seed: distances, whether logs are tiny, whether reads rest on lea
 
 | fault | what it does |
 | --- | --- |
-| Cut, Disturb, Heal | to messages of shards, of voters, and to calls that are passed on |
+| Cut, Disturb, Heal | to messages of shards and voters, and to calls sent on |
 | Kill, Start, Pause, Resume | to processes; a kill is now and then a power cut |
-| SetClock | the wall clock; its drift makes the steady one wrong, too, within the bound |
+| SetClock | the wall clock; drift bends the steady one, too, within the bound |
 | FillDisk, FreeDisk, SlowDisk | to logs, states and voters together |
-| Wipe | the disk is lost; shards are moved to who the node is now, its voter replaced |
+| Wipe | the disk is lost; shards move to who the node is now, its voter is replaced |
 | CutCoordinator | the node that leads the most shards |
 | others | not possible |
 """

@@ -32,7 +32,7 @@ from jepsen_like.checkers import bank, counter, set_full
 from jepsen_like.checkers.elle import check_list_append
 from jepsen_like.checkers.finals import with_finals
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import Value
+from jepsen_like.history.operation import Key, Value
 from jepsen_like.plan import Invoke
 from jepsen_like.verdict import Judgement, Verdict, combined
 from jepsen_like.workloads.bank import AMOUNT_MAX, OPENING
@@ -107,12 +107,15 @@ class ObjectBankWorkload:
     ) -> Iterator[Invoke]:
         """Yield what is asked for, in order of time: accounts are opened first."""
         asked = list(slots(random, nodes, extent))
-        for place, key in enumerate(sorted({slot.key for slot in asked})):
+        first = {slot.key: place for place, slot in reversed([*enumerate(asked)])}
+        for number, key in enumerate(sorted(first)):
             opening = tuple(("w", part, OPENING) for part in _parts(key, _ACCOUNTS))
-            node = nodes[place % len(nodes)]
-            yield Invoke(0, place % extent.workers, node, "txn", key, opening)
-        for at, worker, node, key in asked:
+            worker, node = number % extent.workers, nodes[number % len(nodes)]
+            yield Invoke(0, worker, node, "txn", key, opening)
+        for place, (at, worker, node, key) in enumerate(asked):
             accounts = _parts(key, _ACCOUNTS)
+            if first[key] == place:
+                continue  # that was to open them
             if weighted(random, _BANK_WEIGHTS) == "txn":
                 yield Invoke(at, worker, node, "txn", key, _reads(accounts))
             else:
@@ -132,7 +135,7 @@ class ObjectBankWorkload:
         found = [
             bank.check(
                 History(tuple(operations), history.faults, history.header),
-                accounts=_parts(str(key), _ACCOUNTS),
+                accounts=_parts(key, _ACCOUNTS),
                 total=_ACCOUNTS * OPENING,
             )
             for key, operations in history.by_key().items()
@@ -170,7 +173,7 @@ class ObjectAlarmWorkload:
         return (set_full.check(history),)
 
 
-def _parts(key: str, count: int) -> tuple[str, ...]:
+def _parts(key: Key, count: int) -> tuple[str, ...]:
     """Return the names of the lists or accounts of an object."""
     return tuple(f"{key}/{number}" for number in range(count))
 
@@ -183,7 +186,7 @@ def _together(found: Sequence[Judgement]) -> Judgement:
     """
     Return what was found of all objects, and all witnesses.
 
-    One whose accounts were never opened says nothing, and takes nothing from the others.
+    One whose accounts were never opened says nothing, of the others neither.
     """
     telling = [each for each in found if each.verdict is not Verdict.UNKNOWN]
     if not telling:

@@ -8,7 +8,9 @@ two of three would be more than any quorum survives.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
 
 from cluster.simulated.chance import Chance
 from cluster.simulated.line import Trouble
@@ -22,7 +24,7 @@ from kvnode.errors import IndeterminateError, KvError, UnavailableError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
 from kvnode.objects.running.object_host import shard_name
-from kvnode.types import ReplicaId
+from kvnode.runtime.objects.administration import Administration
 
 VOTER_COUNTS: Final = (1, 3, 5)
 
@@ -31,12 +33,13 @@ AGAIN_SECONDS: Final = 0.1
 """Before a call that may be repeated is: as clients of the library do."""
 
 OPERATOR_PAUSE_SECONDS: Final = 0.25
+OPERATOR_SECONDS_MAX: Final = 10.0
+"""For one wish: then another node is asked for the same."""
+
 FOUNDING_SECONDS_MAX: Final = 60.0
 
 ROWS_MAX: Final = 1_000_000
 """Of one state: a run of some hundred operations leaves far fewer."""
-
-T = TypeVar("T")
 
 
 class ObjectCluster:
@@ -76,7 +79,7 @@ class ObjectCluster:
         for node in self.nodes.values():
             node.start()
         async with asyncio.timeout(FOUNDING_SECONDS_MAX):
-            while self.leaderless():
+            while self.leaderless():  # noqa: ASYNC110 -- nothing tells of it
                 await asyncio.sleep(OPERATOR_PAUSE_SECONDS)
 
     # -- calls -------------------------------------------------------------------
@@ -151,10 +154,9 @@ class ObjectCluster:
             return False
         node = self.nodes[name]
         node.kill()
-        lost = node.replica
         node.disk.wipe()
         node.start()
-        work = self._replace(node, lost)
+        work = self._replace(node)
         self._replacing = self._loop.spawn(self._loop.main, work, "operator")
         return True
 
@@ -168,45 +170,38 @@ class ObjectCluster:
 
     # -- the operator ----------------------------------------------------------------
 
-    async def _replace(self, node: ObjectNode, lost: ReplicaId) -> None:
-        """Have everybody know who *node* is now."""
-        if node.name in self._common.voters:
-            while not await self._voter_replaced(node.name):
-                await asyncio.sleep(OPERATOR_PAUSE_SECONDS)
+    async def _replace(self, node: ObjectNode) -> None:
+        """Have everybody know who *node* is now: it votes, and keeps all shards."""
+        name, keepers = node.name, self._common.voters
+        if name not in keepers:
+            return
+
+        def replaced(asked: Administration) -> Coroutine[Any, Any, object]:
+            return asked.replace_voter(name, name)
+
+        def moved(shard: str, asked: Administration) -> Coroutine[Any, Any, object]:
+            return asked.move(shard, keepers, is_forwarded=False)
+
+        await self._insisted(node, replaced)
         for shard in map(shard_name, range(SHARDS)):
-            while not await self._moved(shard, lost, node.replica):
-                await asyncio.sleep(OPERATOR_PAUSE_SECONDS)
+            await self._insisted(node, partial(moved, shard))
 
-    async def _voter_replaced(self, name: str) -> bool:
-        for other in self.nodes.values():
-            if other.now is not None and other.name != name and not other.is_frozen:
-                replace = other.now.authority.replace
-                try:
-                    await self._asked(other, lambda: replace(name, name))
-                except KvError:
+    async def _insisted(
+        self,
+        newcomer: ObjectNode,
+        wish: Callable[[Administration], Coroutine[Any, Any, object]],
+    ) -> None:
+        """Ask one node after another, other than *newcomer*, until it is done."""
+        while True:
+            for node in self.nodes.values():
+                now = node.now
+                if now is None or node is newcomer or node.is_frozen:
                     continue
-                return True
-        return False
-
-    async def _moved(self, shard: str, lost: ReplicaId, found: ReplicaId) -> bool:
-        """Ask for a move of *shard*; tell whether it has come to its end."""
-        for now in self._leaders().get(shard, ()):
-            try:
-                held = await self._asked(now.node, lambda: now.authority.read(shard))
-            except KvError:
-                return False
-            if held is None or held.former:
-                return False
-            if lost not in held.replicas:
-                return True
-            now.move(shard, {*held.replicas, found} - {lost})
-            return False
-        return False
-
-    async def _asked(
-        self, node: ObjectNode, question: Callable[[], Coroutine[Any, Any, T]]
-    ) -> T:
-        return await self._post.ask("operator", node, question, DEADLINE_SECONDS)
+                asked = partial(wish, now.objects.administration)
+                with suppress(KvError):
+                    await self._post.ask("operator", node, asked, OPERATOR_SECONDS_MAX)
+                    return
+            await asyncio.sleep(OPERATOR_PAUSE_SECONDS)
 
     # -- what is seen from above -------------------------------------------------------
 

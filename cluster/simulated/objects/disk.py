@@ -7,7 +7,7 @@ takes back what was applied since their last checkpoint, which the log then does
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cluster.simulated.chance import Chance, Stream

@@ -12,7 +12,7 @@ from kvnode.runtime.shards.state import compaction, snapshot_sender
 from kvnode.types import Millis
 
 SHARDS: Final = 4
-"""Fewer than a real node has: each costs heartbeats, and four keys meet most of them."""
+"""Fewer than a real node has: each costs heartbeats, and four keys meet many."""
 
 _SMALL_LOGS: Final = (
     (compaction, {"KEPT_ENTRIES": 10, "CHECKPOINT_ENTRIES": 20, "STEP_ENTRIES": 5}),

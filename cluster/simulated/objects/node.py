@@ -5,7 +5,7 @@ What runs is what a node runs, from the voter to the routing of calls
 (kvnode.runtime.objects); only the wire between nodes is the simulation's own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -20,7 +20,6 @@ from cluster.simulated.true_time import true_time
 from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.authority.embedded_authority import EmbeddedAuthority
 from kvnode.authority.voter_host import VoterHost
-from kvnode.core.objects.events import Reconfigure
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import UnavailableError
@@ -57,7 +56,6 @@ class Incarnation:
     Attributes:
         node: Whose it is.
         owner: It, as the loop sees it.
-        authority: What it asks who leads.
         objects: What it serves.
     """
 
@@ -73,7 +71,7 @@ class Incarnation:
             )
         self.node = node
         self.owner = owner
-        self.authority = EmbeddedAuthority(
+        authority = EmbeddedAuthority(
             voters,
             voter if voter is not None else peers,
             proposer=ReplicaId(stream.identity()),
@@ -82,7 +80,7 @@ class Incarnation:
         parts = ObjectParts(
             disk.logs,
             disk.states,
-            self.authority,
+            authority,
             peers,
             founders=voters if voter is not None else (),
             voter=voter,
@@ -94,10 +92,6 @@ class Incarnation:
             rng=Random(stream.word(WORD_BITS)),  # noqa: S311 -- to be repeatable
             steady=node.steady,
         )
-
-    def move(self, shard: str, replicas: Sequence[ReplicaId]) -> None:
-        """Have *shard* moved, if it is led here."""
-        self.objects._shards.tell(shard, Reconfigure(tuple(sorted(replicas))))
 
 
 class ObjectNode:
@@ -203,6 +197,15 @@ class ObjectNode:
     async def serve(self, call: Call) -> Value:
         """Do a call."""
         return await self._running().objects.call(call)
+
+    async def move(self, shard: str, nodes: tuple[str, ...]) -> None:
+        """Move a shard that it leads."""
+        administration = self._running().objects.administration
+        await administration.move(shard, nodes, is_forwarded=True)
+
+    async def lead(self, shard: str) -> None:
+        """Lead a shard."""
+        await self._running().objects.administration.lead(shard)
 
     def _running(self) -> Incarnation:
         if self.now is None:

@@ -4,11 +4,12 @@ The other nodes, as objects see them (kvnode.runtime.objects.ports), over the po
 Requests to voters and calls that are sent on cross in the bytes of the real wire.
 """
 
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol
 
 from cluster.simulated.objects.post import Post, Receiver
 from kvnode.api.object_calls import call_of, request_of
+from kvnode.api.objects_admin_port import ObjectsNode
 from kvnode.api.objects_port import Call
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.message_codec import (
@@ -41,6 +42,12 @@ class Neighbour(Receiver, Protocol):
 
     async def serve(self, call: Call) -> Value:
         """Do a call."""
+
+    async def move(self, shard: str, nodes: tuple[str, ...]) -> None:
+        """Move a shard that it leads."""
+
+    async def lead(self, shard: str) -> None:
+        """Lead a shard."""
 
 
 class PostedPeers:
@@ -106,6 +113,32 @@ class PostedPeers:
             self._name,
             other,
             lambda: other.serve(call_of(request)),
+            FORWARDED_SECONDS_MAX,
+            is_connected=True,
+        )
+
+    def nodes(self) -> tuple[ObjectsNode, ...]:
+        """Return all nodes, by name."""
+        return tuple(
+            ObjectsNode(name, name, "", node.replica)
+            for name, node in sorted(self._nodes.items())
+        )
+
+    async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
+        """Let another node move a shard; see the port."""
+        await self._changed(node, lambda: self._nodes[node].move(shard, nodes))
+
+    async def lead(self, node: str, shard: str) -> None:
+        """Let another node lead a shard; see the port."""
+        await self._changed(node, lambda: self._nodes[node].lead(shard))
+
+    async def _changed(
+        self, node: str, change: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        await self._post.ask(
+            self._name,
+            self._nodes[node],
+            change,
             FORWARDED_SECONDS_MAX,
             is_connected=True,
         )

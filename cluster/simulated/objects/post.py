@@ -2,9 +2,11 @@
 What nodes that host objects send each other: messages that may be lost, and questions.
 
 Messages between two nodes come in the order in which they were sent, as on the streams
-that carry them; where a link is disturbed they may be lost, come twice, or overtake each
-other, which no stream would do and all who take them in must bear.  A question to a node that is down is refused at once, as a dialed port is where nobody listens; one
-to a node that is frozen, or behind a cut, is not answered at all.
+that carry them; where a link is disturbed they may be lost, come twice, or overtake
+each other, which no stream would do and all who take them in must bear.
+
+A question to a node that is down is refused at once, as a dialed port is where nobody
+listens; one to a node that is frozen, or behind a cut, is not answered at all.
 """
 
 import asyncio

@@ -112,8 +112,8 @@ def addresses_of(node: Assembly) -> list[PeerAddress]:
     """
     Return where *node* is to dial whom it knows.
 
-    What it was told itself counts more than what they say of themselves: between the two
-    there may be a tunnel, or a proxy that only this node can use.
+    What it was told itself counts more than what they say of themselves: there may be
+    a tunnel between the two, or a proxy that only this node can use.
     """
     told = {peer.name: peer.address for peer in node.config.peers if peer.name}
     return [
