@@ -79,5 +79,8 @@ class ObjectsPort(Protocol):
             ObjectRaisedError: The method raised.
         """
 
+    def leader_address(self, target: ObjectId) -> str:
+        """Return where the node listens that leads *target*; empty for this one."""
+
     def status(self) -> tuple[ShardStatus, ...]:
         """Return what is known of the shards, by name."""

@@ -101,7 +101,10 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
                 f" {patience_ms} ms; it goes on, and may happen yet"
             )
             raise DeadlineError(msg) from None
-        return pb.CallReply(result=result_message(result, request.result_form))
+        return pb.CallReply(
+            result=result_message(result, request.result_form),
+            leader=self._objects.leader_address(call.target),
+        )
 
 
 class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):

@@ -45,10 +45,16 @@ class Attempts(Generic[Result]):
         self._gate = Gate()
         self._deadlines = Deadlines(loop)
         self._ids = itertools.count(1)
-        self.pool: Pool[Result] = Pool(
+        self._kind = kind
+        self._credentials = credentials
+        self.pool = self.new_pool(addresses)
+
+    def new_pool(self, addresses: Sequence[str]) -> Pool[Result]:
+        """Return connections that count like those of `pool`; close them yourself."""
+        return Pool(
             addresses,
-            kind,
-            credentials=credentials,
+            self._kind,
+            credentials=self._credentials,
             gate=self._gate,
             deadlines=self._deadlines,
         )

@@ -17,7 +17,14 @@ from kvnode.client.attempts import Attempts, guarded
 from kvnode.client.connection import Connection, StreamKind
 from kvnode.client.dispatcher import server_millis
 from kvnode.client.error_map import error_of
-from kvnode.errors import InvalidArgumentError, PeerProtocolError, RejectedError
+from kvnode.client.leaders import Leaders
+from kvnode.client.retry import is_harmless
+from kvnode.errors import (
+    InvalidArgumentError,
+    KvError,
+    PeerProtocolError,
+    RejectedError,
+)
 from kvnode.object_limits import CALL_BYTES_MAX
 
 _SERVICE = "/kvnode.v1.Objects"
@@ -59,6 +66,14 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         self, addresses: Sequence[str], *, credentials: grpc.ChannelCredentials | None
     ) -> None:
         super().__init__(addresses, _CALLS, credentials=credentials)
+        several = len(addresses) > 1
+        self._leaders: Leaders[objects_pb2.ObjectCallResult] = Leaders(
+            {
+                address: partial(self.new_pool, (address,))
+                for address in addresses
+                if several
+            }
+        )
 
     async def call(
         self, request: objects_pb2.CallRequest, *, writes: bool, deadline: float
@@ -78,12 +93,28 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         if size_bytes > CALL_BYTES_MAX:
             msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are taken"
             raise InvalidArgumentError(msg)
+        repeatable = bool(request.idempotency_key) or not writes
+        expires_at = self._time() + deadline
+        which = request.target.SerializeToString(deterministic=True)
+        leader = self._leaders.known(which, self.pool.ready)
+        if leader is not None:
+            try:
+                return await self._attempt(request, which, leader, expires_at)
+            except KvError as error:
+                self._leaders.forget(which)
+                if not is_harmless(error, writes=writes, repeatable=repeatable):
+                    raise
         return await self.repeat(
-            partial(self._attempt, request),
+            partial(self._attempt, request, which),
             writes=writes,
-            deadline=deadline,
-            repeatable=bool(request.idempotency_key) or not writes,
+            deadline=expires_at - self._time(),
+            repeatable=repeatable,
         )
+
+    async def close(self) -> None:
+        """Fail what is under way, close all connections, cancel all timers."""
+        await self._leaders.close()
+        await super().close()
 
     async def call_once(
         self,
@@ -107,11 +138,12 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         connection = self.pool.ready
         if connection is None:
             connection = await self.pool.connect(self._time() + connect_seconds)
-        return await self._attempt(request, connection, expires_at)
+        return await self._attempt(request, b"", connection, expires_at)
 
     async def _attempt(
         self,
         request: objects_pb2.CallRequest,
+        which: bytes,
         connection: Connection[objects_pb2.ObjectCallResult],
         expires_at: float,
     ) -> objects_pb2.ObjectValue:
@@ -123,6 +155,7 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         result = await connection.submit(identifier, payload, expires_at)
         match result.WhichOneof("kind"):
             case "reply":
+                self._leaders.told(which, result.reply.leader)
                 return result.reply.result
             case "error":
                 raise error_of(result.error, namespace="")

@@ -93,13 +93,13 @@ def decide(  # noqa: PLR0913 -- each is named at the call
     match failure:
         case StoreFullError() | NotCoveredError() if not untried:
             return Decision.GIVE_UP
-        case _ if _is_harmless(failure, writes=writes, repeatable=repeatable):
+        case _ if is_harmless(failure, writes=writes, repeatable=repeatable):
             return Decision.AT_ONCE if untried else Decision.AFTER_PAUSE
         case _:
             return Decision.GIVE_UP
 
 
-def _is_harmless(failure: KvError, *, writes: bool, repeatable: bool) -> bool:
+def is_harmless(failure: KvError, *, writes: bool, repeatable: bool) -> bool:
     """Tell whether another attempt may help, and cannot make it happen twice."""
     match failure:
         case UnavailableError():

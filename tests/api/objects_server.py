@@ -17,6 +17,7 @@ from kvnode.api.objects_service import Context, ObjectsServicer
 from kvnode.errors import ObjectRaisedError
 from kvnode.limits import FRAME_BYTES_MAX
 from kvnode.object_values import Value
+from kvnode.objects.object_id import ObjectId
 from tests.api.server import OPTIONS
 
 
@@ -40,6 +41,7 @@ class FakeObjects:
     hold: dict[str, asyncio.Event] = field(default_factory=dict)  # by method
     finished: list[str] = field(default_factory=list)  # methods
     cancelled: list[str] = field(default_factory=list)  # methods whose callers left
+    leader: str = ""
     began: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -54,6 +56,11 @@ class FakeObjects:
             ShardStatus("s000", 7, True, 40, 39, 2, "tokyo"),  # noqa: FBT003 -- as it prints
             ShardStatus("s001", 0, False, 0, 0, 0, "", "gone"),  # noqa: FBT003
         )
+
+    def leader_address(self, target: ObjectId) -> str:
+        """Return what the test says."""
+        del target
+        return self.leader
 
     async def call(self, call: Call) -> Value:
         """Answer; a caller that is cancelled does not stop the method."""

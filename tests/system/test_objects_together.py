@@ -180,6 +180,10 @@ async def test_shard_moves_to_nodes_of_which_none_kept_it(fleet: Fleet) -> None:
         await _gone_on(adders)
         for shard in ("s000", "s001", "s002"):
             await clients[0].move_shard(shard, ["d", "e"], deadline=30.0)
-        leaders = await _leaders(clients[0])
-        assert {leaders[shard] for shard in ("s000", "s001", "s002")} <= {"d", "e"}
+        led = [
+            (shard.shard, sorted(each.node for each in shard.replicas))
+            for node in nodes[3:]
+            for shard in (await (await fleet.client(node)).shards()).led
+        ]
+        assert sorted(led) == [(f"s00{number}", ["d", "e"]) for number in range(3)]
         await _gone_on(adders)

@@ -11,6 +11,7 @@ from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import RejectedError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import SHARDS, ObjectHost
@@ -143,6 +144,13 @@ class Objects:
     async def call(self, call: Call) -> Value:
         """Call a method; see the port."""
         return await self._router.call(call)
+
+    def leader_address(self, target: ObjectId) -> str:
+        """Return where the node listens that leads *target*; empty for this one."""
+        shard = self._host.shard_of(target)
+        if self._host.leads(shard):
+            return ""
+        return self._parts.peers.address_of(self._router.leader(shard))
 
     def status(self) -> tuple[ShardStatus, ...]:
         """Return what is known of the shards, by name."""

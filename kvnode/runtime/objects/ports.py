@@ -24,6 +24,9 @@ class ObjectPeers(Protocol):
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of a node that can be reached, or of this one; else empty."""
 
+    def address_of(self, node: str) -> str:
+        """Return where *node* listens; empty if it cannot be reached."""
+
     def replicas(self) -> Mapping[str, ReplicaId]:
         """Return the identities of all nodes that can be reached, and of this one."""
 
@@ -65,6 +68,11 @@ class Alone:
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of this node, if *replica* is its own."""
         return self._name if replica == self._own else ""
+
+    def address_of(self, node: str) -> str:
+        """Return nothing: nobody is asked instead of this node."""
+        del node
+        return ""
 
     def replicas(self) -> Mapping[str, ReplicaId]:
         """Return this node."""

@@ -60,6 +60,11 @@ class RemotePeers:
         """Return the name of a node that can be reached, or of this one."""
         return self._mesh.name_of(replica)
 
+    def address_of(self, node: str) -> str:
+        """Return where *node* listens; empty if it cannot be reached."""
+        met = self._mesh.nodes.get(node)
+        return "" if met is None else met.address
+
     def replicas(self) -> Mapping[str, ReplicaId]:
         """Return the identities of all nodes that can be reached, and of this one."""
         met = {name: node.replica for name, node in self._mesh.nodes.items()}

@@ -111,22 +111,19 @@ class Router:
             )
             raise NotLeaderError(msg, leader=leader)
         try:
-            result = await self._sent_on(shard, leader, call)
+            return await self._sent_on(shard, leader, call)
         except NotLeaderError as error:
             self._guesses.pop(shard, None)
             if error.leader and error.leader != leader:
                 self._guesses[shard] = error.leader
-            else:
-                self._ask_authority(shard)
+            else:  # what this node's replica believes is wrong, too
+                self._ask_authority(shard, even_with_replica=True)
             raise
         except (UnavailableError, IndeterminateError, asyncio.CancelledError):
             # It is gone, or so slow that whoever called has given up.
             self._guesses.pop(shard, None)
             self._ask_authority(shard)
             raise
-        if self._shards.has_replica(shard):
-            self._guesses.pop(shard, None)  # the replica hears of the next leader first
-        return result
 
     async def _sent_on(self, shard: str, leader: str, call: Call) -> Value:
         """
@@ -153,6 +150,7 @@ class Router:
 
     def led(self, shard: str, leader: ReplicaId) -> None:
         """Take note of who leads *shard*: who led it before answers no more."""
+        self._guesses.pop(shard, None)
         name = self._peers.name_of(leader)
         sent = self._sent.get(shard, {})
         for sending, to in sent.items():
@@ -169,10 +167,11 @@ class Router:
         heard_of = self._shards.leader(shard)
         return "" if heard_of == self._shards.own else self._peers.name_of(heard_of)
 
-    def _ask_authority(self, shard: str) -> None:
+    def _ask_authority(self, shard: str, *, even_with_replica: bool = False) -> None:
         """Find out who leads, unless that is under way or was just done."""
-        if self._shards.has_replica(shard) or shard in self._asking:
-            return  # a replica finds out by itself
+        finds_out_itself = self._shards.has_replica(shard) and not even_with_replica
+        if finds_out_itself or shard in self._asking:
+            return
         task = asyncio.create_task(self._learn(shard), name=f"who leads {shard}")
         self._asking[shard] = task
 
