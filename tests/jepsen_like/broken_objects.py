@@ -163,6 +163,9 @@ class BrokenObjects(NamedTuple):
 ONE_OBJECT = Extent(operations=300, workers=8, keys=1)
 """So that many ask for the same, while its shard has many leaders."""
 
+MUCH_LATER = Extent(operations=800, workers=12, keys=1, duration_ms=20_000)
+"""Some leaders must end between what they have said and what is on their disks."""
+
 FEW_ALARMS = Extent(operations=30, keys=8)
 """Each alarm that is set rings for all that wait: so another must not come soon."""
 
@@ -181,7 +184,7 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     ),
     "acknowledged before it is durable": BrokenObjects(
         answers_before_durable,
-        drawn("object-list-append", ("restart-storm", "disk-slow"), ONE_OBJECT),
+        drawn("object-list-append", ("restart-storm", "disk-slow"), MUCH_LATER),
         seed=2,
     ),
     "lease not kept by those who gave it": BrokenObjects(
@@ -194,7 +197,9 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
         input_gate_off, drawn("object-bank", ("none",), Extent(operations=300, keys=1))
     ),
     "reads leave before what they saw is committed": BrokenObjects(
-        reads_leave_at_once, drawn("object-register", ("partition-one",), ONE_OBJECT)
+        reads_leave_at_once,
+        drawn("object-register", ("partition-one",), ONE_OBJECT),
+        seed=1,
     ),
     "reply before commit": BrokenObjects(
         writes_leave_at_once,
