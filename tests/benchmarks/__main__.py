@@ -10,8 +10,9 @@ Measure this project's store beside Redis, etcd and the raw ceilings.
     python -m tests.benchmarks --only catch-up --down-seconds 600
     python -m tests.benchmarks --only bootstrap --keys 1000000
     python -m tests.benchmarks --only costs
+    python -m tests.benchmarks --only objects --failovers 20
 
-The last four are about replication: several nodes under one steady load.  They
+The last five are about several nodes under one steady load.  They
 take minutes and want the machine for themselves, so they run when named only.
 
 All servers are started here, on the loopback interface and in a temporary
@@ -42,6 +43,13 @@ from tests.benchmarks.dataset import KEY_COUNT, Dataset, draw
 from tests.benchmarks.fact import Fact, ratios
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measurement import Measurement, Missing, Section
+from tests.benchmarks.objects.calls import (
+    compared_with_etcd,
+    measure_calls,
+    measure_etcd_puts,
+)
+from tests.benchmarks.objects.failover import measure_failover
+from tests.benchmarks.objects.resting import measure_resting
 from tests.benchmarks.replication.bootstrap import measure_bootstrap
 from tests.benchmarks.replication.catch_up import measure_catch_up
 from tests.benchmarks.replication.propagation import COMPARED, measure_propagation
@@ -65,6 +73,7 @@ REPLICATION_SECTIONS = (
     Section.CATCH_UP,
     Section.BOOTSTRAP,
     Section.COSTS,
+    Section.OBJECTS,
 )
 SCALE_KEYS = 1_000_000
 BOOTSTRAP_KEYS = 100_000
@@ -94,6 +103,7 @@ class Options:
     rate: int
     load_seconds: float
     down_seconds: float
+    failovers: int
     distances: bool
     json: Path | None
     profile: Path | None
@@ -149,8 +159,35 @@ class Bench:
             if section in only:
                 measure = partial(self._measure_facts, measure_facts)
                 await self._attempt([section], f"kvnode, {section}", measure)
+        if Section.OBJECTS in only:
+            await self._objects()
         if Section.COSTS in only:
             await self._attempt([Section.COSTS], "kvnode, costs", self._measure_costs)
+
+    async def _objects(self) -> None:
+        seconds, rounds = self._options.seconds, self._options.failovers
+        for name, measure_rows in (
+            ("kvnode, objects", measure_calls),
+            ("etcd, puts", measure_etcd_puts),
+        ):
+            measure = partial(
+                self._measure_rows, partial(measure_rows, seconds=seconds)
+            )
+            await self._attempt([Section.OBJECTS], name, measure)
+        self.results.facts += compared_with_etcd(self.results.rows)
+        for name, measure_facts in (
+            ("kvnode, failover", partial(measure_failover, rounds=rounds)),
+            ("kvnode, resting objects", partial(measure_resting, seconds=5 * seconds)),
+        ):
+            measure = partial(self._measure_facts, measure_facts)
+            await self._attempt([Section.OBJECTS], name, measure)
+
+    async def _measure_rows(
+        self,
+        measure: Callable[[Path], Awaitable[list[Measurement]]],
+        directory: Path,
+    ) -> None:
+        self.results.every_row += await measure(directory)
 
     async def _round(self, only: frozenset[Section]) -> None:
         sections = [section for section in STORE_SECTIONS if section in only]
@@ -268,6 +305,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
         parser.error(
             "--load-seconds and --down-seconds must be above 0, --rate at least 1"
         )
+    if found.failovers < 1:
+        parser.error("--failovers must be at least 1")
     return Options(**vars(found))
 
 
@@ -283,6 +322,12 @@ def _add_load(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--down-seconds", type=float, default=60.0, help="of catch-up's outage; 60"
+    )
+    group.add_argument(
+        "--failovers",
+        type=int,
+        default=5,
+        help="of objects: how many of each kind; 5",
     )
     group.add_argument(
         "--distances",

@@ -39,6 +39,7 @@ class Section(StrEnum):
     CATCH_UP = "catch-up"
     BOOTSTRAP = "bootstrap"
     COSTS = "costs"
+    OBJECTS = "objects"
 
 
 class WrongAnswerError(Exception):

@@ -30,6 +30,7 @@ TITLES = {
     Section.GETS: "gets: 10,000 keys, values of 100 bytes, every answer compared",
     Section.PUTS: "puts: overwrites of 10,000 keys, read back afterwards",
     Section.BULK: "bulk load: 50,000 pairs; quantiles are of a batch",
+    Section.OBJECTS: "objects: durable at two of three nodes before each answer",
     Section.CEILINGS: "ceilings: what disk and RPC layer do on their own;"
     " quantiles are of a transaction or message",
 }
@@ -38,6 +39,7 @@ FACT_TITLES = {
     Section.PROPAGATION: "propagation: one node is written to, two others watch",
     Section.CATCH_UP: "catch-up: a node is down for a while under load",
     Section.BOOTSTRAP: "bootstrap: an empty node takes everything from another",
+    Section.OBJECTS: "objects: against etcd, without a leader, and at rest",
     Section.COSTS: "costs: what a write, a peer and an idle second take",
 }
 

@@ -99,6 +99,10 @@ class PostedPeers:
                 return name
         return ""
 
+    def address_of(self, node: str) -> str:
+        """Return where clients reach a node: here, by its name."""
+        return node if node in self._nodes else ""
+
     def replicas(self) -> Mapping[str, ReplicaId]:
         """Return the identities of all nodes."""
         return {name: node.replica for name, node in self._nodes.items()}

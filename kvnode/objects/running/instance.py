@@ -18,7 +18,8 @@ so the result is there if and only if what they wrote is.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from inspect import signature
+from functools import lru_cache
+from inspect import Signature, signature
 from typing import Any, Final, TypeVar, cast
 
 from kvnode.completion import is_being_cancelled
@@ -101,6 +102,7 @@ class Instance:
         self._kept = KeptResults(self._overlay, id_.body)
         self._object: DurableObject | None = None
         self._alarm = self.storage.alarm()
+        self._alarm_changes = 0  # of those that `_committed` knows of
         self._beginning: list[asyncio.Task[Any]] = []
         self._events: dict[asyncio.Task[Any], None] = {}  # in order, unlike a set
         self._why_broken: KvError | None = None
@@ -134,7 +136,7 @@ class Instance:
             raise InvalidArgumentError(msg)
 
         try:
-            signature(function).bind(self, *args, **named)
+            _signature(function).bind(self, *args, **named)
         except TypeError as error:
             msg = f"{self.id.class_name}.{method} cannot be called so: {error}"
             raise InvalidArgumentError(msg) from error
@@ -264,6 +266,9 @@ class Instance:
 
     def _committed(self) -> None:
         """Tell of an alarm that is durable by now."""
+        if self.storage.alarm_changes == self._alarm_changes:
+            return  # to look costs a read of the state
+        self._alarm_changes = self.storage.alarm_changes
         alarm = self.storage.alarm()
         if alarm != self._alarm and self._why_broken is None:
             self._alarm = alarm
@@ -347,3 +352,9 @@ class Instance:
 
         await self._run(event)
         return self.storage.alarm()  # a call may have set one since the run ended
+
+
+@lru_cache(maxsize=1000)
+def _signature(function: Callable[..., Any]) -> Signature:
+    """Return what *function* takes; to find out takes longer than a call."""
+    return signature(function)

@@ -69,6 +69,7 @@ class ObjectStorage(StoredMap):
         """
         super().__init__(overlay, body)
         self.alarm_is_touched = False
+        self.alarm_changes = 0  # how often it was set or deleted here
         self.alarm_is_running = False
         self._committer = committer
         self._gate = gate
@@ -160,6 +161,7 @@ class ObjectStorage(StoredMap):
 
     def change_alarm(self, after: Alarm | None) -> None:
         """Set the alarm, or none."""
+        self.alarm_changes += 1
         before = self.alarm()
         if before != after:
             self._stage(alarm_changes(self._body, before, after))

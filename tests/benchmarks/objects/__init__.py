@@ -1,0 +1,1 @@
+"""Objects on three nodes: how fast they are, how soon followed, and what they cost."""
