@@ -5,6 +5,7 @@ Every exception kvnode raises on purpose.
     ├── RejectedError            did not happen; the same request fails again
     │   ├── InvalidArgumentError     breaks a rule or a limit; the message names it
     │   ├── NamespaceNotFoundError   no such namespace at this node
+    │   ├── SqlError                 SQLite refused a statement of an object
     │   └── WrongTypeError           a counter operation on a register, and the like
     ├── UnavailableError         did not happen; the same request may pass later
     │   ├── NotCoveredError          the node lacks what the session has seen
@@ -72,6 +73,19 @@ class NamespaceNotFoundError(RejectedError):
             " its creation elsewhere has arrived"
         )
         self.namespace = namespace
+
+
+class SqlError(RejectedError):
+    """
+    SQLite refused a statement of an object, or did not bring it to its end.
+
+    Nothing of it was stored.  `code` is SQLite's name of the reason, such as
+    SQLITE_CONSTRAINT_UNIQUE.
+    """
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class WrongTypeError(RejectedError):

@@ -8,12 +8,18 @@ A class of objects is derived from `DurableObject` and served by
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.storing.object_storage import ObjectStorage, Transaction
+from kvnode.objects.storing.sql.object_sql import ObjectSql
+from kvnode.objects.storing.sql.sql_cursor import SqlCursor, SqlRow, SqlValue
 
 __all__ = [
     "DurableObject",
     "Environment",
     "ObjectContext",
     "ObjectId",
+    "ObjectSql",
     "ObjectStorage",
+    "SqlCursor",
+    "SqlRow",
+    "SqlValue",
     "Transaction",
 ]

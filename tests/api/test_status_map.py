@@ -41,6 +41,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         E.InvalidArgumentError,
     ),
     (
+        E.SqlError("why", code="SQLITE_ERROR"),
+        pb.ERROR_CODE_INVALID_ARGUMENT,
+        Status.INVALID_ARGUMENT,
+        E.InvalidArgumentError,
+    ),
+    (
         E.ConfigError("why"),
         pb.ERROR_CODE_INVALID_ARGUMENT,
         Status.INVALID_ARGUMENT,

@@ -10,6 +10,7 @@ from pycrdt import Doc, Text
 from examples.cart import Cart
 from examples.document import JOINED_EVERY, Document
 from examples.rate_limiter import RateLimiter
+from examples.scores import Scores
 from kvnode.errors import ObjectRaisedError
 from tests.objects.running.objects import NOW, Site, settled
 
@@ -17,7 +18,8 @@ from tests.objects.running.objects import NOW, Site, settled
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     """A host of the examples."""
-    made = Site({"Cart": Cart, "Document": Document, "RateLimiter": RateLimiter})
+    classes = (Cart, Document, RateLimiter, Scores)
+    made = Site({each.__name__: each for each in classes})
     yield made
     made.host.closed("s000", 9)
     await settled()
@@ -97,3 +99,16 @@ async def test_editors_of_a_document_agree(site: Site) -> None:
     assert len(late["updates"]) == 1
     with pytest.raises(ObjectRaisedError, match="no Yjs update"):
         await site.call("Document d", "update", b"x")
+
+
+async def test_scores_keep_the_best_of_each_player(site: Site) -> None:
+    """Also once the object was in no memory."""
+    for player, points in [("ada", 7), ("bob", 9), ("ada", 3), ("eve", 9)]:
+        await site.call("Scores chess", "submit", player, points)
+    assert await site.call("Scores chess", "submit", "ada", 8) == 8
+    site.reopen()
+
+    top = await site.call("Scores chess", "top", 2)
+    ranks = [await site.call("Scores chess", "rank", player) for player in ("ada", "x")]
+    assert top == [{"player": "bob", "points": 9}, {"player": "eve", "points": 9}]
+    assert ranks == [3, None]

@@ -1,5 +1,7 @@
 """Classes of objects that nodes in tests serve."""
 
+from typing import Any
+
 from kvnode.objects import DurableObject
 
 
@@ -16,3 +18,28 @@ class Counter(DurableObject):
         """Return the sum."""
         found: int = await self.storage.get("value", 0)
         return found
+
+
+class Till(DurableObject):
+    """Keeps receipts in SQL, and their sum under a key."""
+
+    async def sell(self, receipt: str, price: int) -> int:
+        """Add a receipt; return the sum."""
+        self.storage.sql.exec(
+            "CREATE TABLE IF NOT EXISTS sale (receipt TEXT PRIMARY KEY, price INTEGER)"
+        )
+        self.storage.sql.exec("INSERT INTO sale VALUES (?, ?)", receipt, price)
+        total: int = await self.storage.get("total", 0) + price
+        await self.storage.put("total", total)
+        return total
+
+    async def closing(self) -> dict[str, Any]:
+        """Return the receipts, the sum, and what SQLite says of the file."""
+        rows = self.storage.sql.exec("SELECT receipt, price FROM sale").all()
+        check = self.storage.sql.exec("PRAGMA integrity_check").one()
+        return {
+            "receipts": [row["receipt"] for row in rows],
+            "sold": sum(int(row["price"] or 0) for row in rows),
+            "total": await self.storage.get("total", 0),
+            "check": check["integrity_check"],
+        }

@@ -1,11 +1,12 @@
 """Objects of a real node: what was answered survives SIGKILL, and clients are told."""
 
 import asyncio
+from itertools import count
 from random import Random
 
 import pytest
 
-from kvnode.errors import RejectedError
+from kvnode.errors import IndeterminateError, RejectedError, UnavailableError
 from tests.system.counting import adding
 from tests.system.nodes import Fleet, ServedNode
 
@@ -16,8 +17,8 @@ ROUNDS = 4
 
 
 async def _shop(fleet: Fleet, **settings: object) -> ServedNode:
-    module = "tests.system.shop:Counter"
-    node = fleet.add("shop", objects=[module], **settings)
+    classes = ["tests.system.shop:Counter", "tests.system.shop:Till"]
+    node = fleet.add("shop", objects=classes, **settings)
     await node.start()
     return node
 
@@ -33,6 +34,43 @@ async def test_nothing_answered_is_lost_by_sigkill(fleet: Fleet) -> None:
             await node.kill()
             await node.start()
         await asyncio.sleep(2.0)
+
+
+async def test_sql_and_keys_survive_sigkill_together(fleet: Fleet) -> None:
+    """In the middle of writing both: the database is whole and fits the key."""
+    node = await _shop(fleet)
+    client = await fleet.client(node, deadline=5.0)
+    till = client.object("Till", "t")
+    sold: list[str] = []
+
+    async def sell(seller: int) -> None:
+        for number in count():
+            receipt = f"{seller}/{number}"
+            try:
+                await till.sell(receipt, number)
+            except UnavailableError:
+                await asyncio.sleep(0.05)
+            except IndeterminateError:
+                pass
+            else:
+                sold.append(receipt)
+
+    sellers = [asyncio.create_task(sell(seller)) for seller in range(4)]
+    for _ in range(2):
+        await asyncio.sleep(1.0)
+        await node.kill()
+        await node.start()
+    await asyncio.sleep(1.0)
+    for task in sellers:
+        assert not task.done(), task.exception()
+        task.cancel()
+    await asyncio.wait(sellers)
+
+    closing = await till.closing()
+    assert closing["check"] == "ok"
+    assert closing["sold"] == closing["total"]
+    assert set(sold) <= set(closing["receipts"])
+    assert len(sold) > 20
 
 
 async def test_node_without_objects_says_so(fleet: Fleet) -> None:

@@ -98,6 +98,7 @@ class Instance:
             gate=self._gate,
             origin=encode_value([id_.class_name, id_.name], "an object's name"),
             has_alarm_hook=asyncio.iscoroutinefunction(getattr(of, "alarm", None)),
+            databases=surroundings.databases,
         )
         self._kept = KeptResults(self._overlay, id_.body)
         self._object: DurableObject | None = None
@@ -134,7 +135,6 @@ class Instance:
                 f" {known}"
             )
             raise InvalidArgumentError(msg)
-
         try:
             _signature(function).bind(self, *args, **named)
         except TypeError as error:
@@ -255,6 +255,7 @@ class Instance:
         """Let what this instance has left running do nothing."""
         self._why_broken = why
         self._committer.fail(why)
+        self.storage.sql.end(why)
         self._gate.abandon()
 
     def _fail_soon(self, what: str, why: object) -> None:

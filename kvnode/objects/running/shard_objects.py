@@ -32,6 +32,7 @@ from kvnode.objects.storing.keys import (
     object_prefix,
     parse_due_key,
 )
+from kvnode.objects.storing.sql.open_databases import OpenDatabases
 from kvnode.types import Millis
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,14 @@ class ShardObjects:
         self._classes = classes
         self._now = now
         self._around = Surroundings(
-            shard, log, env, now, chance, self._alarm_changed, self._broken
+            shard,
+            log,
+            OpenDatabases(),
+            env,
+            now,
+            chance,
+            self._alarm_changed,
+            self._broken,
         )
         self._instances: dict[bytes, Instance] = {}
         self._draining: dict[bytes, Draining] = {}

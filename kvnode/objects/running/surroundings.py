@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kvnode.objects.durable_object import Environment
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.storing.alarm import Alarm
+from kvnode.objects.storing.sql.open_databases import OpenDatabases
 from kvnode.types import Millis
 
 if TYPE_CHECKING:  # it is made from these
@@ -19,6 +20,7 @@ class Surroundings(NamedTuple):
     Attributes:
         shard: Where it lives.
         log: The log of its shard, and the state.
+        databases: Those that are open in the shard.
         env: Other objects.
         now: Returns ms since 1970.
         chance: Draws a number in [0, 1).
@@ -28,6 +30,7 @@ class Surroundings(NamedTuple):
 
     shard: str
     log: ShardLog
+    databases: OpenDatabases
     env: Callable[["Instance"], Environment]
     now: Callable[[], Millis]
     chance: Callable[[], float]

@@ -7,7 +7,7 @@ Where things are in a shard's map (kvnode.core.objects.map_change).
     01 body 04 until key the same, by how long it is kept
     01 body 05           how much all of them take
     01 body 10 key       what it has stored under a key of its own
-    01 body 20 page      a page of its SQL database
+    01 body 20 number    a page of its SQL database, u32 from 0
     02 due body          the same alarm, by when it is due
 
 So everything of one object is one range, and the alarms of a shard another.

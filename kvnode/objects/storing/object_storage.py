@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from inspect import iscoroutine
 from typing import Any, Final, TypeVar
 
 from kvnode.core.objects.map_change import Change, ChangeKind
@@ -11,6 +12,8 @@ from kvnode.objects.storing.alarm import Alarm, alarm_changes, decode_alarm
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.keys import Kind, object_prefix
 from kvnode.objects.storing.overlay import Overlay
+from kvnode.objects.storing.sql.object_sql import ObjectSql
+from kvnode.objects.storing.sql.open_databases import OpenDatabases
 from kvnode.objects.storing.stored_map import StoredMap
 from kvnode.types import Millis
 
@@ -25,10 +28,15 @@ class Transaction(StoredMap):
     What a transaction sees: the object's keys, and what it has written itself.
 
     Nothing of it is stored before it ends, and then all of it at once.
+
+    Attributes:
+        sql: The object's database; the same as `storage.sql`, which belongs to the
+            transaction for as long as that runs.
     """
 
-    def __init__(self, overlay: Overlay, body: bytes) -> None:
+    def __init__(self, overlay: Overlay, body: bytes, sql: ObjectSql) -> None:
         super().__init__(overlay, body)
+        self.sql = sql
         self.is_rolled_back = False
 
     def rollback(self) -> None:
@@ -44,6 +52,9 @@ class ObjectStorage(StoredMap):
     majority: no reply, and no call of another object, goes out before (the output
     gate).  Writes without an await of something else in between happen together or
     not at all, up to 16 MiB of them; more than that is for `transaction` to refuse.
+
+    Attributes:
+        sql: The object's SQL database.
     """
 
     def __init__(  # noqa: PLR0913 -- each is named at the call
@@ -55,6 +66,7 @@ class ObjectStorage(StoredMap):
         gate: InputGate,
         origin: bytes,
         has_alarm_hook: bool,
+        databases: OpenDatabases,
     ) -> None:
         """
         Store in *overlay*.
@@ -66,8 +78,10 @@ class ObjectStorage(StoredMap):
             gate: The object's input gate.
             origin: What its first write says of whose all this is.
             has_alarm_hook: Whether there is code for an alarm to run.
+            databases: Those that are open in the shard.
         """
         super().__init__(overlay, body)
+        self.sql = ObjectSql(overlay, body, stage=self._stage, databases=databases)
         self.alarm_is_touched = False
         self.alarm_changes = 0  # how often it was set or deleted here
         self.alarm_is_running = False
@@ -83,7 +97,8 @@ class ObjectStorage(StoredMap):
         """
         Run *work* while nothing else of the object runs; store what it did at once.
 
-        If it raises, or calls `rollback`, nothing of it is stored.
+        If it raises, or calls `rollback`, nothing of it is stored.  All that is done
+        with `sql` meanwhile belongs to it.
 
         Raises:
             InvalidArgumentError: More was written than fits one entry of the log;
@@ -92,23 +107,54 @@ class ObjectStorage(StoredMap):
 
         async def run() -> T:
             overlay = Overlay(self._overlay)
-            transaction = Transaction(overlay, self._body)
-            result = await work(transaction)
-            if overlay.is_staging and not transaction.is_rolled_back:
-                self._committer.flush()  # what it comes with need not fit as well
-                self._stage(overlay.take()[1])
+            transaction = Transaction(overlay, self._body, self.sql)
+
+            def stage(pages: Sequence[Change]) -> None:
+                keys = overlay.take()[1] if overlay.is_staging else ()
+                if keys or pages:
+                    self._committer.flush()  # what it comes with need not fit as well
+                    self._stage([*keys, *pages])
+
+            with self.sql.scope(stage) as scope:
+                result = await work(transaction)
+                scope.is_undone = transaction.is_rolled_back
             return result
 
         return await self._gate.section(run)
 
+    def transaction_sync(self, work: Callable[[], T]) -> T:
+        """
+        Run *work*, which awaits nothing; all that it does with `sql` happens, or none.
+
+        If it raises, nothing of it does.  One within another may fail by itself.
+
+        Raises:
+            InvalidArgumentError: It is a coroutine function, or has changed more than
+                fits one entry of the log; nothing was changed.
+        """
+        with self.sql.scope():
+            result = work()
+            if iscoroutine(result):
+                result.close()
+                msg = "transaction_sync cannot await: use storage.transaction(...)"
+                raise InvalidArgumentError(msg)
+        return result
+
     async def delete_all(self) -> None:
-        """Delete all that the object has stored, and its alarm."""
+        """
+        Delete all that the object has stored, its SQL database and its alarm.
+
+        Raises:
+            InvalidArgumentError: It runs in a transaction that has used SQL.
+        """
+        self.sql.check_idle()
         self._stage(
             [
                 Change(ChangeKind.DELETE_PREFIX, object_prefix(self._body, kind))
                 for kind in (Kind.STORED, Kind.SQL_PAGE)
             ]
         )
+        self.sql.rest()
         await self.delete_alarm()
 
     async def sync(self) -> None:

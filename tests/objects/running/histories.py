@@ -22,6 +22,7 @@ from jepsen_like.verdict import Verdict
 from kvnode.errors import KvError, ObjectRaisedError
 from kvnode.errors import Outcome as Told
 from kvnode.object_values import Value
+from kvnode.objects.durable_object import DurableObject
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.private_map import Storage
 from kvnode.objects.running.environment import NodeEnvironment
@@ -37,8 +38,7 @@ STEP_SECONDS: Final = 0.003
 """Callers come at multiples of it, so that many come at once."""
 
 NOW: Final = 1_700_000_000_000
-CLASSES: Final = {
-    "Sum": Sum,
+CLASSES: Final[dict[str, type[DurableObject]]] = {
     "Register": Register,
     "Reminder": Reminder,
     "Storage": Storage,
@@ -48,7 +48,8 @@ CLASSES: Final = {
 class World:
     """One run of a seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, sum_of: type[Sum] = Sum) -> None:
+        self.classes = CLASSES | {"Sum": sum_of}
         self.chance = Chance(seed)
         self.loop = VirtualLoop(self.chance, 1000.0)  # type: ignore[abstract]  # it refuses the rest
         self.calls = self.chance.stream("calls")
@@ -81,7 +82,7 @@ class World:
             return NodeEnvironment(instance, host.call)
 
         host = ObjectHost(
-            CLASSES,
+            self.classes,
             shards=1,
             env=env,
             now=self._now,

@@ -4,6 +4,7 @@ import asyncio
 
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
+from kvnode.objects.storing.object_storage import Transaction
 
 PAUSE_SECONDS = 0.002
 
@@ -45,6 +46,47 @@ class Sum(DurableObject):
         """Add one here, and then one to another."""
         value = await self.add()
         await self.env.object("Sum", other).add()
+        return value
+
+
+class SqlSum(Sum):
+    """Does so in SQL, and notes under a key how much it is: they always agree."""
+
+    def __init__(self, ctx: ObjectContext, env: Environment) -> None:
+        super().__init__(ctx, env)
+        self.storage.sql.exec("CREATE TABLE IF NOT EXISTS one (added INTEGER)")
+
+    async def add(self) -> int:
+        """Add one; return the sum."""
+        value = await self.read() + 1
+        self.storage.sql.exec("INSERT INTO one VALUES (?)", value)
+        await self.storage.put("value", value)
+        return value
+
+    async def add_alone(self) -> int:
+        """Do it in a transaction, one time in two after one that is undone."""
+
+        async def work(txn: Transaction) -> int:
+            value = await self.read() + 1
+            txn.sql.exec("INSERT INTO one VALUES (?)", value)
+            await asyncio.sleep(PAUSE_SECONDS)
+            await txn.put("value", value)
+            return value
+
+        async def undone(txn: Transaction) -> None:
+            await work(txn)
+            txn.rollback()
+
+        if await self.read() % 2:
+            await self.storage.transaction(undone)
+        return await self.storage.transaction(work)
+
+    async def read(self) -> int:
+        """Return the sum."""
+        row = self.storage.sql.exec("SELECT count(*), max(added) FROM one")
+        ((counted, last),) = row.raw()
+        value: int = await self.storage.get("value", 0)
+        assert counted == (last or 0) == value, f"{counted!r}, {last!r} and {value}"
         return value
 
 

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from tests.objects.running.histories import World
+from tests.objects.running.modelled_objects import SqlSum
 
 SEEDS = 100
 
@@ -18,6 +19,12 @@ def test_histories_keep_every_promise() -> None:
     """Whatever is late, refused, lost, or of unknown fate."""
     for seed in range(SEEDS):
         assert World(seed).run() == [], f"seed {seed}"
+
+
+def test_histories_in_sql_keep_every_promise() -> None:
+    """The same, of sums that are in a database and agree with a key."""
+    for seed in range(SEEDS // 2):
+        assert World(seed, SqlSum).run() == [], f"seed {seed}"
 
 
 def test_same_seed_is_the_same_history() -> None:
