@@ -8,11 +8,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.object_calls import call_of, result_message
+from kvnode.api.object_calls import (
+    FORWARDED_BYTES_MAX,
+    call_of,
+    request_of,
+    result_message,
+)
+from kvnode.api.objects_port import Call
 from kvnode.errors import InvalidArgumentError, ObjectRaisedError
 from kvnode.object_limits import ARGUMENTS_MAX, CALL_BYTES_MAX
 from kvnode.object_values import Value, decode_value
 from kvnode.objects.object_id import ObjectId
+from tests.test_object_values import VALUES
 
 CART = pb.ObjectTarget(class_name="Cart", name="c")
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
@@ -169,3 +176,72 @@ def test_result_beyond_the_limit_is_told_as_such(
     for form in (pb.RESULT_FORM_JSON, pb.RESULT_FORM_CBOR):
         with pytest.raises(ObjectRaisedError, match=r"has run, but .* 100"):
             result_message("x" * 101, form)
+
+
+names = st.text(min_size=1, max_size=10)
+targets = st.one_of(
+    st.builds(ObjectId.from_name, st.just("Cart"), names),
+    st.binary(min_size=24, max_size=24).map(
+        lambda drawn: ObjectId.drawn("Cart", lambda _: drawn)
+    ),
+)
+
+
+@given(
+    target=targets,
+    method=names,
+    arguments=st.lists(VALUES, max_size=3),
+    named=st.dictionaries(names, VALUES, max_size=3),
+    key=st.text(max_size=10),
+)
+def test_call_that_is_sent_on_comes_as_it_was(
+    target: ObjectId,
+    method: str,
+    *,
+    arguments: list[Value],
+    named: dict[str, Value],
+    key: str,
+) -> None:
+    """And says that another node has sent it, whether or not it did so before."""
+    call = Call(target, method, arguments, named, key)
+    for each in (call, call._replace(is_forwarded=True)):
+        request = pb.CallRequest.FromString(request_of(each).SerializeToString())
+        assert call_of(request) == call._replace(is_forwarded=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + ",".join(["1.5"] * 30_000) + "]",
+        "[" + ",".join(["1e9"] * 30_000) + "]",
+        "[" + ",".join(["[]"] * 30_000) + "]",
+        '"' + "\u00e4" * 100_000 + '"',
+        "9" * 4000,
+    ],
+    ids=["fractions", "exponents", "lists", "escapes", "digits"],
+)
+def test_whatever_a_client_may_send_in_json_can_be_sent_on(text: str) -> None:
+    """Another form of it may be longer, and is allowed to be."""
+    call = call_of(_request(pb.ObjectValue(json=text)))
+    assert call_of(request_of(call)).arguments == call.arguments
+
+
+def test_call_of_a_client_is_held_to_its_own_limit() -> None:
+    """One that another node has sent may be larger, up to a bound."""
+    request = _request(pb.ObjectValue(raw=bytes(CALL_BYTES_MAX)))
+    with pytest.raises(InvalidArgumentError, match=f"at most {CALL_BYTES_MAX}"):
+        call_of(request)
+    request.forwarded = True
+    assert call_of(request).is_forwarded
+
+    request = _request(pb.ObjectValue(raw=bytes(FORWARDED_BYTES_MAX)))
+    request.forwarded = True
+    with pytest.raises(InvalidArgumentError, match=f"at most {FORWARDED_BYTES_MAX}"):
+        call_of(request)
+
+
+def test_argument_that_is_too_large_to_be_sent_on_is_refused() -> None:
+    """Before anything is sent."""
+    call = Call(ObjectId.from_name("Cart", "c"), "add", ["x" * FORWARDED_BYTES_MAX])
+    with pytest.raises(InvalidArgumentError, match="what add is given takes"):
+        request_of(call)

@@ -152,10 +152,15 @@ class ShardReplica:
         self._role: Role = Following(self._patience(now))
 
     @property
+    def leading(self) -> tuple[int, ReplicaId]:
+        """Return the newest epoch of which it knows, and who leads it, or NOBODY."""
+        epoch, leader = self._leading
+        return self._known, leader if epoch == self._known else NOBODY
+
+    @property
     def leader(self) -> ReplicaId:
         """Return who leads, as far as is known here; NOBODY if nothing is."""
-        epoch, leader = self._leading
-        return leader if epoch == self._known else NOBODY
+        return self.leading[1]
 
     @property
     def leadership(self) -> Leadership | None:

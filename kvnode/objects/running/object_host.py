@@ -117,6 +117,12 @@ class ObjectHost:
             method, tuple(arguments), dict(named or {}), idempotency_key
         )
 
+    def close(self) -> None:
+        """End all objects: the host of shards has ended, and tells nothing more."""
+        for led in self._led.values():
+            led.close()
+        self._led.clear()
+
     # -- what the host of shards tells (kvnode.runtime.shards.ports.ShardListener) ----
 
     def opened(self, shard: str, epoch: int, number: int) -> None:

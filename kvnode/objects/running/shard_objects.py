@@ -165,7 +165,13 @@ class ShardObjects:
             await instance.drained()
             row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
             # What the instance had told of it may not be so.
-            self._alarms.set(body, None if row is None else decode_alarm(row))
+            alarm = None if row is None else decode_alarm(row)
+            now = self._now()
+            if alarm is not None and alarm.due <= now:
+                # It may be the alarm that has ended the instance: a log that takes
+                # nothing more would else have it run as fast as it can.
+                alarm = Alarm(Millis(now + ALARM_AGAIN_MILLIS))
+            self._alarms.set(body, alarm)
             self._alarm_set.set()
         except KvError as error:
             self._doubtful[body] = error

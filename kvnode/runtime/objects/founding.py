@@ -49,10 +49,7 @@ class Founding:
         waiting = {shard: place for place, shard in enumerate(self._shards)}
         pause, told = AGAIN_SECONDS, ""
         while waiting:
-            room = asyncio.Semaphore(AT_ONCE)
-            begun = await asyncio.gather(
-                *(self._begin(shard, place, room) for shard, place in waiting.items())
-            )
+            begun = await self._begin_with(waiting)
             for shard, trouble in zip(tuple(waiting), begun, strict=True):
                 if not trouble:
                     del waiting[shard]
@@ -63,6 +60,20 @@ class Founding:
             if waiting:
                 await asyncio.sleep(pause)
                 pause = min(AGAIN_SECONDS_MAX, 2 * pause)
+
+    async def _begin_with(self, places: Mapping[str, int]) -> list[str]:
+        """Begin with shards; return why that is not possible yet, or empty, of each."""
+        room = asyncio.Semaphore(AT_ONCE)
+        tasks = [
+            asyncio.create_task(self._begin(shard, place, room))
+            for shard, place in places.items()
+        ]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:  # one has failed, or this was cancelled
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _begin(self, shard: str, place: int, room: asyncio.Semaphore) -> str:
         """Begin with one shard; return why that is not possible yet, if so."""

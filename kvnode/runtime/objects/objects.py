@@ -106,6 +106,7 @@ class Objects:
             if parts.voter is not None:
                 parts.voter.stop()
             await asyncio.wait((*turns, founding))
+            self._host.close()
             await self._router.close()
 
     async def _found(self) -> None:

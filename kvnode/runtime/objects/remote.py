@@ -45,6 +45,7 @@ class RemotePeers:
         self._own = own
         self._mesh = mesh
         self._dispatchers: dict[str, ObjectDispatcher] = {}
+        self._is_closed = False
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Send *message*; it may be lost."""
@@ -85,7 +86,7 @@ class RemotePeers:
         result = await self._dispatcher_to(node).call_once(
             request_of(call),
             connect_seconds=CONNECT_SECONDS_MAX,
-            deadline=DEADLINE_MILLIS_MAX / 1000,
+            deadline=(call.patience_ms or DEADLINE_MILLIS_MAX) / 1000,
         )
         try:
             return decode_value(result.cbor)
@@ -118,6 +119,9 @@ class RemotePeers:
         )
 
     def _dispatcher_to(self, node: str) -> ObjectDispatcher:
+        if self._is_closed:
+            msg = "this node has stopped: ask another"
+            raise UnavailableError(msg)
         met = self._mesh.nodes.get(node)
         if met is None or self._mesh.conditions(node).blocked:
             msg = f"there is no connection to {node}, which leads"
@@ -129,7 +133,8 @@ class RemotePeers:
         return dispatcher
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections; calls under way fail."""
+        self._is_closed = True
         for dispatcher in self._dispatchers.values():
             await dispatcher.close()
         self._dispatchers.clear()

@@ -65,6 +65,7 @@ class Router:
         self._guesses: dict[str, str] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._sent: dict[str, dict[asyncio.Future[Value], str]] = {}
+        self._is_closed = False
 
     async def call(self, call: Call) -> Value:
         """
@@ -77,24 +78,28 @@ class Router:
         loop = asyncio.get_running_loop()
         until = loop.time() + _routing_seconds(call)
         pause = PAUSE_SECONDS
-        doubt: IndeterminateError | None = None
+        doubt: KvError | None = None
         while True:
             try:
                 return await self._call_leader(shard, call)
             except UnavailableError as error:
-                # An earlier try may have happened, whatever becomes of this one.
-                failure: KvError = doubt or error
-                is_over = isinstance(error, OverloadedError | StoreFullError)
+                # Nothing was done this time, and an earlier try may have done it.
+                failure = doubt or error
+                is_final = isinstance(error, OverloadedError | StoreFullError)
             except IndeterminateError as error:
                 failure = doubt = error
-                is_over = not call.idempotency_key
-            if is_over or call.is_forwarded or loop.time() + pause >= until:
+                is_final = not call.idempotency_key
+            is_late = loop.time() + pause >= until
+            if is_final or is_late or call.is_forwarded or self._is_closed:
                 raise failure
             await asyncio.sleep(pause)
             pause = min(PAUSE_SECONDS_MAX, 2 * pause)
 
     async def _call_leader(self, shard: str, call: Call) -> Value:
         """Try once, at whoever leads as far as is known."""
+        if self._is_closed:
+            msg = "this node has stopped: ask another"
+            raise UnavailableError(msg)
         if self._objects.leads(shard):
             return await self._objects.call(
                 call.target,
@@ -114,9 +119,8 @@ class Router:
             return await self._sent_on(shard, leader, call)
         except NotLeaderError as error:
             self._guesses.pop(shard, None)
-            if error.leader and error.leader != leader:
-                self._guesses[shard] = error.leader
-            else:  # what this node's replica believes is wrong, too
+            if error.leader == leader or not self._guess(shard, error.leader):
+                # What this node's replica believes is wrong, too.
                 self._ask_authority(shard, even_with_replica=True)
             raise
         except (UnavailableError, IndeterminateError, asyncio.CancelledError):
@@ -170,25 +174,34 @@ class Router:
     def _ask_authority(self, shard: str, *, even_with_replica: bool = False) -> None:
         """Find out who leads, unless that is under way or was just done."""
         finds_out_itself = self._shards.has_replica(shard) and not even_with_replica
-        if finds_out_itself or shard in self._asking:
+        if finds_out_itself or shard in self._asking or self._is_closed:
             return
         task = asyncio.create_task(self._learn(shard), name=f"who leads {shard}")
         self._asking[shard] = task
 
+    def _guess(self, shard: str, name: str) -> bool:
+        """Hold *name* for the leader, if it can be; this node knows of itself."""
+        if name in {"", self._peers.name_of(self._shards.own)}:
+            return False
+        self._guesses[shard] = name
+        return True
+
     async def _learn(self, shard: str) -> None:
         try:
-            held = await self._authority.read(shard)
-            name = "" if held is None else self._peers.name_of(held.leader)
-            if name:
-                self._guesses[shard] = name
-        except KvError as error:
-            logger.debug("who leads shard %s is not known: %s", shard, error)
-        finally:
+            try:
+                held = await self._authority.read(shard)
+            except KvError as error:
+                logger.debug("who leads shard %s is not known: %s", shard, error)
+            else:
+                if held is not None:
+                    self._guess(shard, self._peers.name_of(held.leader))
             await asyncio.sleep(ASK_AGAIN_SECONDS)
+        finally:
             del self._asking[shard]
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is under way but calls; those that wait give up soon."""
+        self._is_closed = True
         tasks = tuple(self._asking.values())
         for task in tasks:
             task.cancel()

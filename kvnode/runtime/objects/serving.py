@@ -42,16 +42,18 @@ class ServedObjects(NamedTuple):
             KvError: A record is damaged, or the authority cannot be written.
             OSError: The disk failed.
         """
-        meeting = asyncio.create_task(self._meet(), name="meeting")
-        try:
-            await self.objects.run()
-        finally:
-            meeting.cancel()
-            await asyncio.wait([meeting])
-
-    async def _meet(self) -> None:
+        tasks = [asyncio.create_task(self.objects.run(), name="objects of a node")]
         if self.mesh is not None:
-            await self.mesh.run()
+            tasks.append(asyncio.create_task(self.mesh.run(), name="meeting"))
+        try:
+            # Neither ends but by an error, and neither is of use without the other.
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 def open_objects(

@@ -102,7 +102,7 @@ class HostedShard:
         self._is_ticked = False
         self._opening: Opened | None = None  # until the state has caught up
         self._opened: int | None = None  # the epoch that the listener was told of
-        self._leader = NOBODY  # whom the listener was told of
+        self._leading = (0, NOBODY)  # of whom the listener was told
 
     @property
     def leads(self) -> bool:
@@ -155,10 +155,10 @@ class HostedShard:
         events, self._events, self._is_ticked = self._events, [], False
         last_before = self.replica.log.last.number
         result = self.replica.step(events, now)
-        leader = self.replica.leader
-        if leader not in {NOBODY, self._leader}:
-            self._leader = leader
-            self._listener.led(self.name, leader)
+        leading = self.replica.leading
+        if leading[1] != NOBODY and leading != self._leading:
+            self._leading = leading
+            self._listener.led(self.name, leading[1])
         return Turn(result, last_before)
 
     # -- what comes of it ------------------------------------------------------

@@ -28,7 +28,7 @@ class ShardListener(Protocol):
         """This node does not lead any more, in an epoch that was told as opened."""
 
     def led(self, shard: str, leader: ReplicaId) -> None:
-        """*leader* leads, as far as is known here; another than before."""
+        """*leader* leads, as far as is known here, in another epoch than before."""
 
     def committed(self, shard: str, number: int) -> None:
         """Entries up to *number* are committed."""

@@ -11,6 +11,7 @@ What finds no room is lost, as on a network, and so is what comes while the road
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from kvnode._pb import shards_pb2 as pb
@@ -39,10 +40,11 @@ class Lane:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
+        self._closed = asyncio.Event()
 
     def send(self, frame: bytes) -> None:
-        """Let *frame* wait for its turn; lost if there is no room."""
-        if self._conditions.blocked:
+        """Let *frame* wait for its turn; lost if there is no room, or after the end."""
+        if self._conditions.blocked or self._closed.is_set():
             return
         if self._waiting_bytes + len(frame) > LANE_BYTES_MAX:
             return
@@ -51,17 +53,28 @@ class Lane:
         self._waiting_bytes += len(frame)
         self._arrived.set()
 
+    def close(self) -> None:
+        """Let `pump` end after the write under way; what waits is lost."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._closed.set()
+        self._arrived.set()
+
     async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Write what waits, in its order, until cancelled."""
+        """Write what waits, in its order, until closed."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._closed.is_set():
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
+                continue
             pause = self._waiting[0].due - loop.time()
             if pause > 0:
-                await asyncio.sleep(pause)
-            joined = self._joined(max(loop.time(), self._waiting[0].due))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._closed.wait()
+                continue
+            joined = self._joined(loop.time())
             if not self._conditions.blocked:
                 await write(joined)
 

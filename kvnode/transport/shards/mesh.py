@@ -19,6 +19,7 @@ from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError, UnavailableError
+from kvnode.transport.last_write import after_last_write
 from kvnode.transport.link import Conditions
 from kvnode.transport.road import Ending, Farewell, Road, RoadError, Stream
 from kvnode.transport.shards.introduction import Introduction, MetNode
@@ -43,6 +44,8 @@ LOOK_SECONDS: Final = 0.5
 """How soon a node that has become known is dialed."""
 
 CUT: Final = "the road is cut"
+STREAM_ENDED: Final = "the stream ended"
+TOO_MANY: Final = f"{QUESTIONS_MAX} questions wait here for the voter"
 
 Uniform = Callable[[float, float], float]
 """Draws a number between two others."""
@@ -164,6 +167,9 @@ class ShardMesh:
         try:
             while True:
                 known = {each.address for each in self._known() if each.address}
+                for task in self._dialing.values():
+                    if task.done():
+                        task.result()  # it never ends but by an error
                 for address in self._dialing.keys() - known:
                     self._dialing.pop(address).cancel()
                     del self._wakers[address]
@@ -199,8 +205,8 @@ class ShardMesh:
         try:
             return await self._hear(node, stream, lane, pump)
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            lane.close()
+            await after_last_write(pump)
 
     async def _hear(
         self,
@@ -231,15 +237,19 @@ class ShardMesh:
         finally:
             for task in answering:
                 task.cancel()
-        return Farewell(Ending.OVER, "the stream ended")
+            await asyncio.gather(*answering, return_exceptions=True)
+        return Farewell(Ending.OVER, STREAM_ENDED)
 
     def _answer_all(
         self, frame: pb.ShardFrame, lane: Lane, answering: "set[asyncio.Task[None]]"
     ) -> None:
-        if len(answering) + len(frame.questions) > QUESTIONS_MAX:
-            msg = f"it asks more than {QUESTIONS_MAX} questions at once"
-            raise PeerProtocolError(msg)
         for question in frame.questions:
+            if len(answering) >= QUESTIONS_MAX:
+                # Who asks has given up on those that wait: a slow disk is no fault of
+                # a peer, and its stream carries the messages of shards, too.
+                reply = pb.VoterReply(number=question.number, unavailable=TOO_MANY)
+                lane.send(pb.ShardFrame(replies=[reply]).SerializeToString())
+                continue
             task = asyncio.create_task(self._answer(question, lane))
             answering.add(task)
             task.add_done_callback(answering.discard)
@@ -253,16 +263,19 @@ class ShardMesh:
 
     async def _keep_dialing(self, address: str) -> None:
         """Keep a way to whoever listens at *address*, redialing as needed."""
+        loop = asyncio.get_running_loop()
         failures = 0
         waker = self._wakers[address]
         while True:
             waker.clear()
+            began = loop.time()
+            failures = min(failures + 1, 8)
             try:
-                node = await self._dial(address)
-                failures = 0
-                logger.info("the way to %s has ended", node.name)
+                node, reason = await self._dial(address)
+                logger.info("the way to %s has ended: %s", node.name, reason)
+                if loop.time() - began >= REDIAL_SECONDS_MAX:
+                    failures = 0  # who is hung up on at once is no friend yet
             except (TimeoutError, RoadError, PeerProtocolError) as error:
-                failures = min(failures + 1, 8)
                 level = logging.INFO if failures == 1 else logging.DEBUG
                 reason = str(error) or type(error).__name__
                 logger.log(level, "no objects at %s: %s", address, reason)
@@ -273,14 +286,14 @@ class ShardMesh:
             except TimeoutError:
                 pass
 
-    async def _dial(self, address: str) -> MetNode:
-        """Open a stream, use it until it ends, and return to whom it was."""
+    async def _dial(self, address: str) -> tuple[MetNode, str]:
+        """Open a stream, use it until it ends; return to whom it was, and why so."""
         async with self._road.open(address) as stream:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
                 await stream.write(hello_frame(self.own.hello()))
                 first = await stream.read()
             if first is None:
-                msg = "the stream ended without a hello"
+                msg = f"{STREAM_ENDED} without a hello"
                 raise RoadError(msg)
             node = self.own.checked(first)._replace(address=address)
             if self.conditions(node.name).blocked:
@@ -290,28 +303,29 @@ class ShardMesh:
             self._ways[node.replica] = way
             logger.info("objects: met %s (%016x)", node.name, node.replica)
             try:
-                await self._use(way, stream)
+                return node, await self._use(way, stream)
             finally:
                 if self._ways.get(node.replica) is way:
                     del self._ways[node.replica]
                 way.questions.end()
-        return node
 
-    async def _use(self, way: _Way, stream: Stream[pb.ShardFrame]) -> None:
-        """Write what is sent, and hear answers, until either ends."""
+    async def _use(self, way: _Way, stream: Stream[pb.ShardFrame]) -> str:
+        """Write what is sent, and hear answers, until either ends; return why."""
         tasks = (
             asyncio.create_task(way.lane.pump(stream.write)),
             asyncio.create_task(self._hear_replies(way, stream)),
         )
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except RoadError as error:
+            return str(error)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        return STREAM_ENDED
 
     async def _hear_replies(self, way: _Way, stream: Stream[pb.ShardFrame]) -> None:
         conditions = self.conditions(way.node.name)

@@ -171,6 +171,28 @@ async def test_deleted_alarm_is_not_set_again_by_its_instance_s_end(
     assert Ringer.runs == 0
 
 
+async def test_alarm_is_not_run_as_fast_as_it_can_while_the_log_takes_nothing(
+    ringing: Site,
+) -> None:
+    """Its instance ends each time, and that is no reason to look again at once."""
+    await ringing.call("Ringer r", "set", ringing.now + 1000)
+    ringing.log.refusal = OverloadedError("too many wait")
+    ringing.now += 1000
+    await rang(1)
+    await asyncio.sleep(0.05)
+    assert Ringer.runs == 1
+
+    ringing.now += shard_objects.ALARM_AGAIN_MILLIS
+    await rang(2)
+    ringing.log.refusal = None
+    ringing.now += shard_objects.ALARM_AGAIN_MILLIS
+    await rang(3)
+    await settled()
+    ringing.now += 10_000
+    await asyncio.sleep(0.05)
+    assert Ringer.runs == 3
+
+
 async def test_alarms_at_once_are_bounded(
     ringing: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,3 +192,13 @@ async def test_node_whose_authority_is_damaged_leaves_nothing_open(
     file.unlink()
     async with running(tmp_path) as objects:
         assert await call(objects, "x", "increment") == 1
+
+
+async def test_nothing_is_left_running_once_objects_have_ended(tmp_path: Path) -> None:
+    """A node may begin anew in the same process, over the same files."""
+    before = asyncio.all_tasks()
+    async with running(tmp_path) as objects:
+        await call(objects, "x", "increment")
+    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before
+    assert {task.get_name() for task in left if not task.done()} == set()

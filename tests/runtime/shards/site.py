@@ -161,6 +161,7 @@ class Site:
         self.authority = MemoryAuthority(Configuration(1, members[0], members))
         self.cut: set[ReplicaId] = set()
         self.log: list[tuple[ReplicaId, str]] = []
+        self.heard: list[tuple[ReplicaId, ReplicaId]] = []  # who of which leader
         self.sent: list[tuple[ReplicaId, ReplicaId, PeerMessage]] = []
         self.random = Random(7)
         self.loss = 0.0
@@ -198,7 +199,8 @@ class Site:
                 site.log.append((own, f"committed {shard} to {number}"))
 
             def led(self, shard: str, leader: ReplicaId) -> None:
-                """Do nothing: replicas are asked."""
+                assert shard == SHARD
+                site.heard.append((own, leader))
 
             def applied(self, shard: str, number: int) -> None:
                 assert site.states[own].open(shard).applied.number == number

@@ -143,6 +143,24 @@ def test_host_that_starts_again_has_its_log() -> None:
     simulated(main)
 
 
+def test_followers_are_told_who_leads_once_an_epoch() -> None:
+    """Also of the same leader again: what was believed meanwhile may be of another."""
+
+    async def main(site: Site) -> None:
+        leader = await site.leader()
+        followers = sorted(own for own in MEMBERS if own != leader)
+        for _ in range(2):
+            await asyncio.sleep(5)
+            told = [to for to, of in site.heard if of == leader != to]
+            assert sorted(told) == followers
+            site.heard.clear()
+            await site.end(leader)
+            site.start(leader)
+            site.hosts[leader].tell(SHARD, Suspected())
+
+    simulated(main)
+
+
 def test_shard_without_an_authority_keeps_its_leader() -> None:
     """The authority is needed to change the lead, and for nothing else."""
 
