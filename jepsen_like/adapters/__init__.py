@@ -15,6 +15,12 @@ SYSTEMS: Mapping[str, tuple[str, str]] = {
 }
 """Module and class of each: loaded when it is asked for, with what it needs."""
 
+OBJECTS: Mapping[str, tuple[str, str]] = {
+    "processes": ("jepsen_like.adapters.kvnode_object_processes", "ObjectProcesses"),
+    "namespaces": ("jepsen_like.adapters.kvnode_object_processes", "ObjectNamespaces"),
+}
+"""The same for what is asked of objects."""
+
 KVNODE = ("processes", "namespaces")
 """Those that can begin with a previous version, and take settings."""
 
@@ -25,6 +31,7 @@ def system_named(
     *,
     previous: Path | None = None,
     settings: Mapping[str, str] = MappingProxyType({}),
+    objects: bool = False,
 ) -> System:
     """
     Return the system called *name*, with *nodes*; nothing of it runs yet.
@@ -35,10 +42,11 @@ def system_named(
         previous: Where a previous version of kvnode is installed, for nodes to begin
             with.
         settings: Of the nodes, if they are not to be as usual.
+        objects: Whether clients ask objects, and not the store.
 
     Raises:
         ValueError: There is none of that name, what it needs is not installed, it
-            cannot have so many nodes, no such version, or no settings.
+            cannot have so many nodes, no such version, no settings, or no objects.
     """
     if name not in SYSTEMS:
         msg = (
@@ -46,7 +54,10 @@ def system_named(
             f" {', '.join(SYSTEMS)}, or give module:attribute, a function of yours"
         )
         raise ValueError(msg)
-    module, attribute = SYSTEMS[name]
+    if objects and name not in OBJECTS:
+        msg = f"{name} has no objects to ask: simulated and {', '.join(OBJECTS)} have"
+        raise ValueError(msg)
+    module, attribute = (OBJECTS if objects else SYSTEMS)[name]
     try:
         make: Callable[..., System] = getattr(import_module(module), attribute)
     except ImportError as error:

@@ -69,6 +69,7 @@ from jepsen_like.nemesis.faults import (
     Wipe,
 )
 from jepsen_like.nemesis.partitions import between
+from jepsen_like.system import Client as SystemClient
 from jepsen_like.system import NotPossibleError
 from kvnode._pb import peer_pb2
 from kvnode.client import Client, PeerStatus
@@ -202,7 +203,7 @@ class KvnodeProcesses:
         self._disks[name] = disk
         return {"data_directory": str(disk.place / "data")}
 
-    async def connect(self, process: int, node: str) -> KvnodeClient:
+    async def connect(self, process: int, node: str) -> SystemClient:
         """Return a client of *node*, in the session of *process*."""
         memory = self._memories.setdefault(process, Memory(process))
         client = Client(self.cluster.endpoint(node), deadline=self._operation_seconds)

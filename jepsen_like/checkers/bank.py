@@ -16,6 +16,9 @@ from jepsen_like.verdict import Judgement, Verdict, Witness
 
 NAME = "bank"
 
+READS = "reads of all accounts"
+"""How a judgement calls the number of reads that it rests on."""
+
 
 def check(
     history: History,
@@ -53,7 +56,7 @@ def check(
         found = _wrong(operation, balances, accounts, total, overdrafts=overdrafts)
         if found is not None:
             witnesses.append(found)
-    figures = {"reads of all accounts": reads}
+    figures = {READS: reads}
     if witnesses:
         reason = f"{len(witnesses)} of {reads} reads show wrong balances"
         return Judgement(NAME, Verdict.INVALID, reason, tuple(witnesses), figures)

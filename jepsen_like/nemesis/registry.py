@@ -7,6 +7,7 @@ those that take away what a node alone may have known (`bit-flips`, `wipe`,
 never leave any; and `rolling-upgrade`, which takes a second version that most runs do
 not have.  `mixed-real` mixes those that processes on a machine can suffer: their TCP
 repeats and reorders nothing, and the machine's disk is not theirs to fill or to slow.
+`mixed-objects` mixes those that simulated objects can suffer: nobody poses as a peer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from jepsen_like.plan import Strike
 
 _NOT_MIXED = ("bit-flips",)
 _NOT_REAL = ("duplication", "reordering", "disorder", "disk-full", "disk-slow")
+_NOT_OF_OBJECTS = ("flood", "garble")
 _MIXED_AT_ONCE = 3
 
 _MIXABLE = tuple(
@@ -80,6 +82,13 @@ NEMESES: Mapping[str, Nemesis] = MappingProxyType(
                 "mixed-real",
                 "The same, of those that processes on a machine can suffer.",
                 _mix_of([each for each in _MIXABLE if each.name not in _NOT_REAL]),
+            ),
+            Nemesis(
+                "mixed-objects",
+                "The same, of those that objects can suffer in simulation.",
+                _mix_of(
+                    [each for each in _MIXABLE if each.name not in _NOT_OF_OBJECTS]
+                ),
             ),
         )
     }

@@ -17,6 +17,7 @@ from typing import Final, cast
 from jepsen_like.plan import Plan
 from jepsen_like.runner.execution import execute
 from jepsen_like.runner.run import Run, RunPlan, Watch
+from jepsen_like.workloads import asks_objects
 
 SIMULATED: Final = "simulated"
 
@@ -44,8 +45,7 @@ def run_plan_on(
         msg = f"{name} has no previous version to begin with: processes can have one"
         raise UnknownWorldError(msg)
     if name == SIMULATED:
-        simulate = _attribute("jepsen_like.adapters.kvnode_simulated", "run")
-        return cast("RunPlan", simulate)
+        return _simulated
     module, colon, attribute = name.partition(":")
     if colon:
         return _in_real_time(_attribute(module, attribute), progress)
@@ -53,10 +53,21 @@ def run_plan_on(
 
     def adapted(plan: Plan) -> object:
         return system_named(
-            name, plan.nodes, previous=previous, settings=dict(plan.settings)
+            name,
+            plan.nodes,
+            previous=previous,
+            settings=dict(plan.settings),
+            objects=asks_objects(plan.workload),
         )
 
     return _in_real_time(adapted, progress)
+
+
+def _simulated(plan: Plan) -> Run:
+    store, objects = "kvnode_simulated", "kvnode_objects_simulated"
+    module = objects if asks_objects(plan.workload) else store
+    simulate = _attribute(f"jepsen_like.adapters.{module}", "run")
+    return cast("RunPlan", simulate)(plan)
 
 
 def _in_real_time(make: Callable[[Plan], object], progress: Watch | None) -> RunPlan:

@@ -9,6 +9,13 @@ from jepsen_like.workloads.deletes import DeletesWorkload
 from jepsen_like.workloads.document import DocumentWorkload
 from jepsen_like.workloads.expiry import ExpiryWorkload
 from jepsen_like.workloads.list_append import ListAppendWorkload
+from jepsen_like.workloads.objects import (
+    ObjectAlarmWorkload,
+    ObjectBankWorkload,
+    ObjectListAppendWorkload,
+    asks_objects,
+    exact_counter,
+)
 from jepsen_like.workloads.promises import linearizable_cas, linearizable_register
 from jepsen_like.workloads.register import RegisterWorkload
 from jepsen_like.workloads.sessions import SessionsWorkload
@@ -16,7 +23,14 @@ from jepsen_like.workloads.set import SetWorkload, strong_set
 from jepsen_like.workloads.watch import WatchWorkload
 from jepsen_like.workloads.workload import Extent, Final, Workload
 
-__all__ = ["WORKLOADS", "Extent", "Final", "Workload", "workload_named"]
+__all__ = [
+    "WORKLOADS",
+    "Extent",
+    "Final",
+    "Workload",
+    "asks_objects",
+    "workload_named",
+]
 
 _ALL: tuple[Workload, ...] = (
     RegisterWorkload(),
@@ -38,6 +52,16 @@ _ALL: tuple[Workload, ...] = (
     SetWorkload("strong-set", "set", strong_set),
     ListAppendWorkload(),
     BankWorkload(),
+    RegisterWorkload(
+        "object-register", "register", linearizable_register, asked=("read",)
+    ),
+    CasRegisterWorkload(
+        "object-cas", "cas-register", linearizable_cas, asked=("read",)
+    ),
+    CounterWorkload("object-counter", "counter", exact_counter),
+    ObjectListAppendWorkload(),
+    ObjectBankWorkload(),
+    ObjectAlarmWorkload(),
 )
 
 WORKLOADS: Mapping[str, Workload] = {workload.name: workload for workload in _ALL}

@@ -45,5 +45,11 @@ class ShardSettings:
 
     @property
     def lease_held(self) -> Millis:
-        """Return for how long a leader relies on a lease from when it asked for it."""
-        return Millis(self.lease * (MILLION - self.clock_error_ppm) // MILLION)
+        """
+        Return for how long a leader relies on a lease from when it asked for it.
+
+        A millisecond less than the rates of clocks alone would allow: they show whole
+        ones, and a replica's promise may begin up to one later than it counts from.
+        """
+        promised = max(0, self.lease - 1)
+        return Millis(promised * (MILLION - self.clock_error_ppm) // MILLION)

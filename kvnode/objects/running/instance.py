@@ -340,7 +340,7 @@ class Instance:
             KvError: The instance has failed; the alarm is as it was.
         """
 
-        async def event() -> Alarm | None:
+        async def event() -> None:
             around, made = self._around, cast("Any", self._made())
             run = run_alarm(
                 self.id,
@@ -350,9 +350,9 @@ class Instance:
                 chance=around.chance,
             )
             await self._gate.pass_through(run)
-            return self.storage.alarm()
 
-        return await self._run(event)
+        await self._run(event)
+        return self.storage.alarm()  # a call may have set one since the run ended
 
 
 @lru_cache(maxsize=1000)

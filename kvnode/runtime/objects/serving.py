@@ -10,6 +10,7 @@ from kvnode.authority.etcd.access import read_access
 from kvnode.authority.etcd.etcd_authority import EtcdAuthority
 from kvnode.authority.etcd.health import watch_health
 from kvnode.config import NodeConfig
+from kvnode.core.versions.store_view import PeerAddress
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
@@ -111,7 +112,7 @@ def open_objects(
         mesh = ShardMesh(
             Introduction(config.cluster, config.name, own, address, config.region),
             GrpcRoad(SHARDS),
-            known=node.driver.known_peers,
+            known=lambda: addresses_of(node),
             conditions=node.pool.conditions,
             uniform=rng.uniform,
         )
@@ -134,6 +135,20 @@ def _open_together(
     authority = EtcdAuthority(read_access(config), prefix)
     etcd = Etcd(authority, prefix, config.objects_keepers)
     return open_with_etcd(site, etcd, meet), authority
+
+
+def addresses_of(node: Assembly) -> list[PeerAddress]:
+    """
+    Return where *node* is to dial whom it knows.
+
+    What it was told itself counts more than what they say of themselves: there may be
+    a tunnel between the two, or a proxy that only this node can use.
+    """
+    told = {peer.name: peer.address for peer in node.config.peers if peer.name}
+    return [
+        each._replace(address=told.get(each.name, each.address))
+        for each in node.driver.known_peers()
+    ]
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:

@@ -380,7 +380,7 @@ class ShardHost:
                 case SendSnapshot():
                     self._snapshots.begin(here, effect)
                 case AskAuthority() | Swap():
-                    self._background.start(self._hear_authority(here, effect))
+                    self._ask_authority(here, effect)
                 case Distrusted(sender, reason):
                     self._distrust.note(sender, here.name, reason, self._steady())
                 case (
@@ -395,6 +395,18 @@ class ShardHost:
                 case _:
                     assert_never(effect)
 
+    def _ask_authority(self, here: HostedShard, effect: AskAuthority | Swap) -> None:
+        """
+        Ask, unless the same is being asked.
+
+        A leader that moves its shard asks at every tick until it is answered, and tries
+        to change one register outbid each other: so many at once never come to an end.
+        """
+        question = (here.life, effect)
+        if question not in here.asked:
+            here.asked.add(question)
+            self._background.start(self._hear_authority(here, effect))
+
     async def _hear_authority(
         self, here: HostedShard, effect: AskAuthority | Swap
     ) -> None:
@@ -403,5 +415,6 @@ class ShardHost:
             event: Event = AuthorityFailed()
         else:
             event = await answer_of(self._authority, here.name, effect)
+        here.asked.discard((life, effect))
         if here.life == life:
             self.tell(here.name, event)

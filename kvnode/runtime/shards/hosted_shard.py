@@ -10,6 +10,7 @@ an epoch for the second time.  So answers are for a `life`, and events are forgo
 from typing import Final, NamedTuple, assert_never
 
 from kvnode.core.objects.events import (
+    AskAuthority,
     Closed,
     Committed,
     Confirmed,
@@ -19,6 +20,7 @@ from kvnode.core.objects.events import (
     Proposed,
     Received,
     Send,
+    Swap,
     Tick,
     TurnResult,
 )
@@ -67,6 +69,7 @@ class HostedShard:
         compaction: What of its log may go.
         waiting: Who waits.
         life: Counts the replicas that there were.
+        asked: What the authority is being asked, and in which life.
         rests_until: Until this time of the steady clock it does nothing.
         must_not_lead: The replica is to be made anew before the next turn.
     """
@@ -91,6 +94,7 @@ class HostedShard:
         self.compaction = Compaction(self.applier, lambda: self.replica.log)
         self.waiting = Waiting()
         self.life = 0
+        self.asked: set[tuple[int, AskAuthority | Swap]] = set()
         self.rests_until: Millis | None = None
         self.must_not_lead = False
         self._listener = listener

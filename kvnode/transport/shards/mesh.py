@@ -295,7 +295,7 @@ class ShardMesh:
             if first is None:
                 msg = f"{STREAM_ENDED} without a hello"
                 raise RoadError(msg)
-            node = self.own.checked(first)
+            node = self.own.checked(first)._replace(address=address)
             if self.conditions(node.name).blocked:
                 raise RoadError(CUT)
             lane = Lane(self.conditions(node.name))

@@ -20,7 +20,10 @@ VOCABULARY = {
 }
 """What adapters are asked for; `transfer` by transactional ones alone."""
 
-ORDERED = {"list-append", "linearizable-register", "linearizable-cas"}
+ORDERED = {
+    *("list-append", "linearizable-register", "linearizable-cas"),
+    *("object-list-append", "object-register", "object-cas"),
+}
 """Judged by order alone: what is left in the end is one more read."""
 
 every_workload = pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
@@ -64,7 +67,7 @@ def test_values_are_written_once(workload: Workload) -> None:
                 written.append(value)
             case ("cas", (_, value)) | ("write-expiring", (value, _)):
                 written.append(value)
-            case ("txn", steps) if workload.name == "list-append":
+            case ("txn", steps) if workload.model == "list-append":
                 assert isinstance(steps, tuple)
                 written += [s[2] for s in steps if isinstance(s, tuple) and s[2]]
             case _:

@@ -62,6 +62,24 @@ async def test_alarm_is_given_up_after_six_failures(
     assert "given up" in caplog.text
 
 
+async def test_alarm_set_before_the_end_of_a_run_is_durable_rings(site: Site) -> None:
+    """What the run has left is not what is set by the time that it may be told."""
+    await site.call("Bell b", "set", site.now + 1000)
+    site.log.commits.clear()
+    site.now += 1000
+    async with asyncio.timeout(5):
+        while len(site.log.entries) < 2:  # noqa: ASYNC110 -- no event tells
+            await asyncio.sleep(0.001)
+    setting = site.call("Bell b", "set", site.now + 1000)
+    await settled()
+    site.log.commits.set()
+    await setting
+    assert await site.call("Bell b", "rung") == 1
+
+    site.now += 1000
+    await _until(site, "rung", 2)
+
+
 async def test_alarm_survives_a_failover(site: Site) -> None:
     """Whoever leads next finds it in the state."""
     await site.call("Bell b", "set", site.now + 1000)

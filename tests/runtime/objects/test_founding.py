@@ -70,6 +70,10 @@ class Host:
         self.replicas: list[str] = []
         self.told: list[tuple[str, Event]] = []
 
+    def has_replica(self, shard: str) -> bool:
+        """Tell whether one was made."""
+        return shard in self.replicas
+
     def replica(self, shard: str) -> None:
         """Make a replica."""
         self.replicas.append(shard)
@@ -264,13 +268,44 @@ def test_authority_is_asked_about_few_shards_at_once() -> None:
     simulated(main)
 
 
-def test_authority_that_is_damaged_ends_the_founding_as_a_whole() -> None:
+def test_unforeseen_failure_ends_the_founding_as_a_whole() -> None:
     """With the error, and nothing goes on behind it."""
 
     async def main(authority: Authority) -> None:
-        authority.failures = [CorruptRecordError("no configuration")]
-        with pytest.raises(CorruptRecordError, match="no configuration"):
+        authority.failures = [AssertionError("nobody has thought of this")]
+        with pytest.raises(AssertionError, match="nobody has thought"):
             await Founder("a", authority).founding.run()
+
+    simulated(main)
+
+
+def test_damaged_register_holds_up_no_other_shard() -> None:
+    """It is mended by whoever runs the authority, and looked at again until then."""
+
+    async def main(authority: Authority) -> None:
+        authority.failures = [CorruptRecordError("no configuration")]
+        founder = Founder("a", authority)
+        running = asyncio.create_task(founder.founding.run())
+        await asyncio.sleep(0.15)
+        assert len(founder.host.replicas) == len(SHARDS) - 1
+        await running
+        assert sorted(founder.host.replicas) == list(SHARDS)
+
+    simulated(main)
+
+
+def test_shard_whose_log_is_here_is_not_founded_again() -> None:
+    """Whoever keeps the authority has lost what it held: the node says so and waits."""
+
+    async def main(authority: Authority) -> None:
+        founder = Founder("a", authority)
+        founder.host.replicas = [SHARDS[0]]
+        running = asyncio.create_task(founder.founding.run())
+        await asyncio.sleep(5)
+        running.cancel()
+        await asyncio.wait([running])
+        assert SHARDS[0] not in authority.held
+        assert sorted(authority.held) == list(SHARDS[1:])
 
     simulated(main)
 

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from kvnode.core.objects.events import Suspected
+from kvnode.core.objects.events import Reconfigure, Suspected
 from kvnode.core.objects.messages import Appended, Seal
 from kvnode.errors import (
     IndeterminateError,
@@ -419,5 +419,24 @@ def test_host_that_has_stopped_keeps_nobody_waiting() -> None:
             await waits
         with pytest.raises(UnavailableError, match="has stopped"):
             await host.propose(SHARD, change(b"y"))
+
+    simulated(main)
+
+
+def test_authority_is_asked_once_at_a_time_for_a_move() -> None:
+    """Tries of one node would outbid each other for as long as there are several."""
+
+    async def main(site: Site) -> None:
+        leader = await site.leader()
+        kept = next(own for own in MEMBERS if own != leader)
+        site.start(STRANGER, has_shard=False)
+        site.authority.takes = 1.0
+        before = site.authority.swaps
+        members = tuple(sorted((leader, kept, STRANGER)))
+        site.hosts[leader].tell(SHARD, Reconfigure(members))
+        await asyncio.sleep(0.9)
+
+        assert site.authority.swaps == before + 1
+        await site.until(lambda: site.authority.held.replicas == members)
 
     simulated(main)

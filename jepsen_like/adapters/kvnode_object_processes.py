@@ -1,0 +1,98 @@
+"""
+kvnode's objects on real processes, with or without network namespaces.
+
+All as in `jepsen_like.adapters.kvnode_processes` and `kvnode_namespaces`; but nodes
+serve the class of the harness, and clients call it.  Of several nodes some are named as
+those that agree on who leads, the same to all.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from cluster.simulated.objects.cluster import voters_of
+from jepsen_like.adapters.kvnode_namespaces import KvnodeNamespaces
+from jepsen_like.adapters.kvnode_objects import CLASS, SERVED, ObjectsClient
+from jepsen_like.adapters.kvnode_processes import OPERATION_SECONDS, KvnodeProcesses
+from kvnode.client import Client
+from kvnode.errors import KvError
+from kvnode.object_values import Value
+
+SERVING_SECONDS_MAX: Final = 60.0
+"""Until each shard has its first leader, on a slow machine."""
+
+LOOK_SECONDS: Final = 0.2
+
+
+class ObjectProcesses(KvnodeProcesses):
+    """Real nodes that host objects; a `jepsen_like.system.System`."""
+
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        *,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        **more: Any,  # noqa: ANN401 -- whatever KvnodeProcesses takes
+    ) -> None:
+        """Describe nodes that serve the class of the harness; see `KvnodeProcesses`."""
+        served = {"objects": SERVED}
+        if len(nodes) > 1:
+            served["objects_voters"] = ",".join(voters_of(nodes))
+        super().__init__(nodes, settings={**served, **settings}, **more)
+
+    @property
+    def name(self) -> str:
+        """What is tested."""
+        return f"{super().name}, objects"
+
+    async def set_up(self) -> None:
+        """
+        Start all nodes, empty, and wait until one leads each shard.
+
+        Raises:
+            TimeoutError: That takes too long.
+        """
+        await super().set_up()
+        async with asyncio.timeout(SERVING_SECONDS_MAX):
+            while not await self._is_served():  # noqa: ASYNC110 -- nothing tells of it
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _is_served(self) -> bool:
+        shards: set[str] = set()
+        led: set[str] = set()
+        for node in self.nodes:
+            async with Client(self.cluster.endpoint(node)) as client:
+                try:
+                    status = await client.objects_status()
+                except KvError:
+                    return False
+            shards.update(shard.shard for shard in status.shards)
+            led.update(shard.shard for shard in status.shards if shard.is_led_here)
+        return bool(shards) and led == shards
+
+    async def connect(self, process: int, node: str) -> ObjectsClient:
+        """Return a client of *node*."""
+        client = Client(self.cluster.endpoint(node), deadline=OPERATION_SECONDS)
+
+        async def call(
+            name: str, method: str, *arguments: Value, idempotency_key: str = ""
+        ) -> Value:
+            handle = client.object(CLASS, name)
+            if idempotency_key:
+                handle = handle.options(idempotency_key=idempotency_key)
+            result: Value = await handle.call(method, *arguments)
+            return result
+
+        return ObjectsClient(
+            call, f"{process} {node}", now=_true_millis, close=client.close
+        )
+
+
+class ObjectNamespaces(ObjectProcesses, KvnodeNamespaces):
+    """The same, each behind a cable; a `jepsen_like.system.System`."""
+
+
+def _true_millis() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,227 @@
+"""
+Objects that break a rule, to see that a run of the harness notices.
+
+Each is one line of a replica, a gate or an instance that is wrong, patched in a test
+and nowhere else.  Those that judges below the harness are tried on as well are theirs
+(tests.simulation.test_shard_sabotage, tests.objects.running.test_sabotage).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import pytest
+
+from jepsen_like import generator
+from jepsen_like.nemesis.faults import Cut, Heal, Kill, SlowDisk, Start
+from jepsen_like.nemesis.partitions import between
+from jepsen_like.plan import Invoke, Plan, Step, Strike
+from jepsen_like.workloads.workload import Extent
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import Opened
+from kvnode.core.objects.leadership import Leadership
+from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.shard_turn import ShardTurn
+from kvnode.objects.running.kept_results import KeptResults
+from kvnode.objects.running.output_gate import Mark, OutputGate
+from kvnode.types import ReplicaId
+from tests.objects.running.test_sabotage import (
+    alarm_is_kept_in_memory,
+    input_gate_off,
+    reads_are_not_confirmed,
+    writes_leave_at_once,
+)
+from tests.simulation.test_shard_sabotage import (
+    answers_before_durable,
+    lease_is_not_kept,
+    no_adoption,
+    no_seal,
+)
+
+
+def reads_leave_at_once(patch: pytest.MonkeyPatch) -> None:
+    """What a call reads may not be committed yet; it waits for its own writes alone."""
+    leave_of = OutputGate.leave
+
+    async def leave(self: OutputGate, since: Mark) -> None:
+        if self._committer.count > since.entries:
+            await leave_of(self, since)
+
+    patch.setattr(OutputGate, "leave", leave)
+
+
+def leads_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """
+    Who believes to lead answers, for as long as nobody tells it otherwise.
+
+    A leader that nobody confirms stops by itself before others begin, which saves its
+    readers even where reads are not confirmed: so it must not do that either.
+    """
+    reads_are_not_confirmed(patch)
+    patch.setattr(Leadership, "is_stale", lambda _self, _now: False)
+
+
+def results_are_not_kept(patch: pytest.MonkeyPatch) -> None:
+    """A call with a key runs again whenever it is sent again."""
+    patch.setattr(KeptResults, "find", lambda _self, _key, _now: None)
+
+
+def opens_at_once(patch: pytest.MonkeyPatch) -> None:
+    """It serves before an entry of its own epoch is committed."""
+    begin = Leadership.__init__
+
+    def begun(
+        self: Leadership,
+        configuration: Configuration,
+        own: ReplicaId,
+        settings: ShardSettings,
+        turn: ShardTurn,
+    ) -> None:
+        begin(self, configuration, own, settings, turn)
+        self.is_open = True
+        turn.at_once.append(Opened(self.epoch, turn.committed))
+
+    patch.setattr(Leadership, "__init__", begun)
+
+
+NODES = ("n1", "n2", "n3")
+USUAL = Extent()
+FIRST_LEADER = "n2"
+"""Of the shard in which object `k0` lives: shards are founded one after another."""
+
+WRITERS = 4
+READERS = 40
+"""Who is not answered asks for nothing else: so there must be others."""
+
+
+def drawn(
+    workload: str, nemeses: tuple[str, ...], extent: Extent = USUAL
+) -> Callable[[int], Plan]:
+    """Return what draws a plan from a seed."""
+    return lambda seed: generator.plan(workload, nemeses, seed, NODES, extent)
+
+
+def read_of_the_first_leader(seed: int, *faults: Strike) -> Plan:
+    """
+    Return a plan that writes elsewhere, and reads at the first leader.
+
+    Before it is harmed nobody writes for a while: what waits to be committed there
+    would keep in all that is read later.
+    """
+    writes = [
+        Invoke(at, at // 20 % WRITERS, "n1", "write", "k0", at)
+        for at in (*range(0, 300, 20), *range(1500, 7000, 20))
+    ]
+    reads = [
+        Invoke(at, WRITERS + at // 20 % READERS, FIRST_LEADER, "read", "k0")
+        for at in range(0, 7000, 20)
+    ]
+    unordered: list[Step] = [*faults, *writes, *reads]
+    steps = tuple(sorted(unordered, key=lambda step: step.at))
+    return Plan("object-register", seed, NODES, steps, generator.SETTLE_MS)
+
+
+def heard_by_one_alone(seed: int) -> Plan:
+    """
+    Let one of two followers hear nothing of the first leader, and take over.
+
+    The other one is heard by it until about then, so that it has a lease.
+    """
+    deaf = Cut(((FIRST_LEADER, "n1"), ("n1", FIRST_LEADER)))
+    mute = Cut((("n3", FIRST_LEADER),))
+    return read_of_the_first_leader(
+        seed,
+        Strike(1000, deaf),
+        Strike(2000 + seed * 97 % 1000, mute),
+        Strike(6000, Heal()),
+    )
+
+
+def cut_off(seed: int) -> Plan:
+    """Let nobody hear of the first leader, nor that of them."""
+    others = [node for node in NODES if node != FIRST_LEADER]
+    cut = Cut(between([FIRST_LEADER], others))
+    return read_of_the_first_leader(seed, Strike(1000, cut), Strike(6000, Heal()))
+
+
+def power_fails_while_disks_are_slow(seed: int) -> Plan:
+    """Let all end while two have an entry on its way to disk, and those begin again."""
+    followers = tuple(node for node in NODES if node != FIRST_LEADER)
+    return read_of_the_first_leader(
+        seed,
+        *(Strike(1400, SlowDisk(node, 1500)) for node in followers),
+        Strike(2500, Kill(NODES)),
+        *(Strike(2600, SlowDisk(node, 0)) for node in followers),
+        Strike(2600, Start(followers)),
+        Strike(5000, Start((FIRST_LEADER,))),
+    )
+
+
+class BrokenObjects(NamedTuple):
+    """
+    Broken objects, and the runs that should show it.
+
+    Attributes:
+        apply: What is wrong.
+        plan: Plans that bring it out, by their seeds.
+        seed: Where to begin: one that showed it once.
+        is_drawn: The plans are like those of every run, and not made for this.
+    """
+
+    apply: Callable[[pytest.MonkeyPatch], None]
+    plan: Callable[[int], Plan]
+    seed: int = 0
+    is_drawn: bool = True
+
+
+ONE_OBJECT = Extent(operations=300, workers=8, keys=1)
+"""So that many ask for the same, while its shard has many leaders."""
+
+FEW_ALARMS = Extent(operations=30, keys=8)
+"""Each alarm that is set rings for all that wait: so another must not come soon."""
+
+BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
+    "no seal at takeover": BrokenObjects(
+        no_seal, drawn("object-list-append", ("partition",)), seed=2
+    ),
+    "own log taken for the most advanced": BrokenObjects(
+        no_adoption,
+        drawn("object-list-append", ("partition", "restart-storm"), ONE_OBJECT),
+        seed=34,
+    ),
+    "serves before its own epoch has committed": BrokenObjects(
+        opens_at_once,
+        drawn("object-register", ("partition", "restart-storm"), ONE_OBJECT),
+    ),
+    "acknowledged before it is durable": BrokenObjects(
+        answers_before_durable,
+        power_fails_while_disks_are_slow,
+        seed=36,
+        is_drawn=False,
+    ),
+    "lease not kept by those who gave it": BrokenObjects(
+        lease_is_not_kept, heard_by_one_alone, seed=9, is_drawn=False
+    ),
+    "reads without confirmation": BrokenObjects(
+        leads_for_ever, cut_off, is_drawn=False
+    ),
+    "input gate off": BrokenObjects(
+        input_gate_off, drawn("object-bank", ("none",), Extent(operations=300, keys=1))
+    ),
+    "reads leave before what they saw is committed": BrokenObjects(
+        reads_leave_at_once,
+        drawn("object-register", ("partition-one",), ONE_OBJECT),
+        seed=21,
+    ),
+    "reply before commit": BrokenObjects(
+        writes_leave_at_once,
+        drawn("object-list-append", ("partition-one",), ONE_OBJECT),
+        seed=2,
+    ),
+    "alarm not in the log": BrokenObjects(
+        alarm_is_kept_in_memory,
+        drawn("object-alarm", ("kill",), FEW_ALARMS),
+    ),
+    "results not kept": BrokenObjects(
+        results_are_not_kept, drawn("object-counter", ("none",))
+    ),
+}
