@@ -171,6 +171,14 @@ async def test_deleted_alarm_is_not_set_again_by_its_instance_s_end(
     assert Ringer.runs == 0
 
 
+async def _rang_with_time(ringing: Site, times: int) -> None:
+    """Let time pass until alarms have run so often; it may be set for later yet."""
+    async with asyncio.timeout(5):
+        while Ringer.runs < times:
+            ringing.now += shard_objects.ALARM_AGAIN_MILLIS
+            await asyncio.sleep(0.01)
+
+
 async def test_alarm_is_not_run_as_fast_as_it_can_while_the_log_takes_nothing(
     ringing: Site,
 ) -> None:
@@ -182,11 +190,9 @@ async def test_alarm_is_not_run_as_fast_as_it_can_while_the_log_takes_nothing(
     await asyncio.sleep(0.05)
     assert Ringer.runs == 1
 
-    ringing.now += shard_objects.ALARM_AGAIN_MILLIS
-    await rang(2)
+    await _rang_with_time(ringing, 2)
     ringing.log.refusal = None
-    ringing.now += shard_objects.ALARM_AGAIN_MILLIS
-    await rang(3)
+    await _rang_with_time(ringing, 3)
     await settled()
     ringing.now += 10_000
     await asyncio.sleep(0.05)
