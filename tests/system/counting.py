@@ -21,9 +21,10 @@ class Adder:
         self.in_doubt = 0
         self.highest = 0
 
-    async def add(self) -> None:
-        """Add one, for ever."""
+    async def add(self, pause_seconds: float) -> None:
+        """Add one, for ever, with a pause before each."""
         while True:
+            await asyncio.sleep(pause_seconds)
             try:
                 answer = await self.counter.increment()
             except UnavailableError:
@@ -45,12 +46,14 @@ class Adder:
 
 
 @asynccontextmanager
-async def adding(clients: Sequence[Client], count: int) -> AsyncIterator[list[Adder]]:
+async def adding(
+    clients: Sequence[Client], count: int, *, pause_seconds: float = 0.0
+) -> AsyncIterator[list[Adder]]:
     """Yield adders at work, and check each in the end."""
     adders = [
         Adder(clients[number % len(clients)], f"c{number}") for number in range(count)
     ]
-    tasks = [asyncio.create_task(adder.add()) for adder in adders]
+    tasks = [asyncio.create_task(adder.add(pause_seconds)) for adder in adders]
     try:
         yield adders
         for task in tasks:

@@ -12,7 +12,7 @@ from jepsen_like.workloads.workload import Extent
 
 pytestmark = pytest.mark.system
 
-EXTENT = Extent(operations=120, duration_ms=8_000)
+EXTENT = Extent(operations=120, duration_ms=5_000)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ NAMES = ("a", "b", "c")
 COUNTERS = 24
 """More than there are shards: each node leads some of them."""
 
+PAUSE_SECONDS = 0.05
+"""Between increments: calls are always under way, and takeovers find a processor."""
+
 
 async def _three(fleet: Fleet) -> list[ServedNode]:
     nodes = fleet.add_peers(
@@ -43,7 +46,7 @@ async def test_killed_leader_is_followed_and_nothing_answered_is_lost(
     """Each node in turn; it comes back, and the next one goes."""
     nodes = await _three(fleet)
     clients = [await fleet.client(node, deadline=5.0) for node in nodes]
-    async with adding(clients, COUNTERS) as adders:
+    async with adding(clients, COUNTERS, pause_seconds=PAUSE_SECONDS) as adders:
         await gone_on(adders)
         for place, victim in enumerate(nodes):
             await victim.kill()
@@ -59,7 +62,7 @@ async def test_paused_leader_answers_nothing_stale(fleet: Fleet) -> None:
     victim, *others = nodes
     clients = [await fleet.client(node, deadline=5.0) for node in others]
     old = await fleet.client(victim, deadline=5.0)
-    async with adding(clients, COUNTERS) as adders:
+    async with adding(clients, COUNTERS, pause_seconds=PAUSE_SECONDS) as adders:
         await gone_on(adders)
         victim.pause()
         await gone_on(adders)
@@ -86,7 +89,7 @@ async def test_leader_that_is_cut_off_is_followed_and_heals(fleet: Fleet) -> Non
     victim, *others = nodes
     clients = [await fleet.client(node, deadline=5.0) for node in others]
     lonely = await fleet.client(victim, deadline=1.0)
-    async with adding(clients, COUNTERS) as adders:
+    async with adding(clients, COUNTERS, pause_seconds=PAUSE_SECONDS) as adders:
         await gone_on(adders)
         await cut_off(victim, others)
         await gone_on(adders)
@@ -124,7 +127,7 @@ async def test_node_that_lost_its_disk_keeps_objects_again(fleet: Fleet) -> None
     """Its voter is replaced, and the shards move to its new identity."""
     nodes = await _three(fleet)
     clients = [await fleet.client(node, deadline=5.0) for node in nodes]
-    async with adding(clients, COUNTERS) as adders:
+    async with adding(clients, COUNTERS, pause_seconds=PAUSE_SECONDS) as adders:
         await gone_on(adders)
         victim = nodes[2]
         await victim.kill()
@@ -132,8 +135,10 @@ async def test_node_that_lost_its_disk_keeps_objects_again(fleet: Fleet) -> None
         await victim.start()
         await gone_on(adders)
         assert "c" in await clients[0].replace_voter("c", "c", deadline=30.0)
-        for status in (await clients[0].objects_status()).shards:
-            await clients[0].move_shard(status.shard, NAMES, deadline=30.0)
+        shards = (await clients[0].objects_status()).shards
+        await asyncio.gather(
+            *(clients[0].move_shard(s.shard, NAMES, deadline=30.0) for s in shards)
+        )
         await nodes[1].kill()  # now the newcomer makes the majority
         others = [a for n, a in enumerate(adders) if n % len(nodes) != 1]
         await gone_on(others)
@@ -149,10 +154,14 @@ async def test_shard_moves_to_nodes_of_which_none_kept_it(fleet: Fleet) -> None:
     await fleet.start(nodes)
     await all_led(await fleet.client(nodes[0]))
     clients = [await fleet.client(node, deadline=5.0) for node in nodes[:2]]
-    async with adding(clients, COUNTERS) as adders:
+    async with adding(clients, COUNTERS, pause_seconds=PAUSE_SECONDS) as adders:
         await gone_on(adders)
-        for shard in ("s000", "s001", "s002"):
-            await clients[0].move_shard(shard, ["d", "e"], deadline=30.0)
+        await asyncio.gather(
+            *(
+                clients[0].move_shard(f"s00{number}", ["d", "e"], deadline=30.0)
+                for number in range(3)
+            )
+        )
         led = [
             (shard.shard, sorted(each.node for each in shard.replicas))
             for node in nodes[3:]
