@@ -16,15 +16,14 @@ EXTENT = Extent(operations=120, duration_ms=5_000)
 
 
 @pytest.mark.parametrize(
-    ("workload", "nemesis"),
-    [("object-list-append", "partition"), ("object-counter", "kill")],
+    ("workload", "nemesis"), [("object-list-append", "partition,kill")]
 )
 async def test_objects_of_processes_are_linearizable(
     workload: str, nemesis: str
 ) -> None:
     """Whoever leads, and however often that changes."""
     nodes = generator.node_names(3)
-    plan = generator.plan(workload, (nemesis,), 5, nodes, EXTENT)
+    plan = generator.plan(workload, tuple(nemesis.split(",")), 5, nodes, EXTENT)
 
     made = await asyncio.to_thread(run_plan_on("processes"), plan)
 

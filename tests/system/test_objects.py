@@ -13,7 +13,7 @@ from tests.system.nodes import Fleet, ServedNode
 pytestmark = pytest.mark.system
 
 COUNTERS = 8
-ROUNDS = 4
+ROUNDS = 3
 
 
 async def _shop(fleet: Fleet, **settings: object) -> ServedNode:
