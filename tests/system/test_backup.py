@@ -50,12 +50,26 @@ async def _back_up_while_writing(node: ServedNode, file: Path) -> list[str]:
     return before
 
 
+@pytest.fixture
+async def remembering(fleet: Fleet) -> list[ServedNode]:
+    """
+    Three nodes that forget nothing while a test lasts.
+
+    A backup from before they forgot something starts over when it joins (G2b), and what
+    it alone has goes to a recovery file: that is another test's.
+    """
+    nodes = fleet.add_peers("a", "b", "c", forget_interval_ms=3_600_000)
+    await fleet.start(nodes)
+    await connected(*nodes)
+    return nodes
+
+
 async def test_restored_backup_is_a_new_replica_that_joins_and_converges(
-    fleet: Fleet, trio: list[ServedNode], tmp_path: Path
+    fleet: Fleet, remembering: list[ServedNode], tmp_path: Path
 ) -> None:
     """It holds what was there when the backup began, and gets the rest from peers."""
     file = tmp_path / "backup"
-    before = await _back_up_while_writing(trio[0], file)
+    before = await _back_up_while_writing(remembering[0], file)
     restored = fleet.add("restored")
     state = await restore(file, restored.data_directory, random_replica=random_replica)
 
@@ -63,18 +77,18 @@ async def test_restored_backup_is_a_new_replica_that_joins_and_converges(
     alone = await everything(restored)
     assert set(alone) >= {key.encode() for key in before}
     assert b"after" not in alone
-    async with restored.client() as client, trio[0].client() as original:
+    async with restored.client() as client, remembering[0].client() as original:
         mine, theirs = await client.status(), await original.status()
         assert mine.replica == state.replica
         assert mine.replica != theirs.replica
         await client.put("from-restored", b"v")
     await restored.stop()
-    restored.settings["seeds"] = [trio[0].endpoint]
+    restored.settings["seeds"] = [remembering[0].endpoint]
     await restored.start()
 
-    await connected(*trio, restored)
-    await converged(*trio, restored)
-    held = await everything(trio[1])
+    await connected(*remembering, restored)
+    await converged(*remembering, restored)
+    held = await everything(remembering[1])
     assert b"from-restored" in held
     assert held == await everything(restored)
 
