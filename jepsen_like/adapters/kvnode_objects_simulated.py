@@ -21,14 +21,13 @@ from typing import assert_never
 
 from cluster.simulated.chance import Chance
 from cluster.simulated.cluster import SimulatedCluster
-from cluster.simulated.line import Trouble
 from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.objects.cluster import ObjectCluster
 from cluster.simulated.objects.knobs import chosen
 from cluster.simulated.running import run as simulate
 from cluster.simulated.true_time import EPOCH_MILLIS
 from jepsen_like.adapters.kvnode_objects import CLASS, ObjectsClient
-from jepsen_like.adapters.kvnode_simulated import distances
+from jepsen_like.adapters.kvnode_simulated import distances, trouble_of
 from jepsen_like.adapters.trial_object import Trial
 from jepsen_like.nemesis.faults import (
     Cut,
@@ -177,17 +176,8 @@ class KvnodeObjectsSimulated:
                 chosen = self._cluster.busiest()
                 others = [node for node in self.nodes if node != chosen]
                 self._cluster.cut(between([chosen], others))
-            case Disturb(links, delay_ms, jitter_ms, loss, duplication, reordering):
-                trouble = Trouble(
-                    delay_ms,
-                    jitter_ms,
-                    loss,
-                    duplication,
-                    reordering,
-                    fault.bytes_per_second,
-                    raw=True,
-                )
-                self._cluster.disturb(links, trouble)
+            case Disturb(links):
+                self._cluster.disturb(links, trouble_of(fault, raw=True))
             case Heal():
                 self._cluster.heal()
             case _:

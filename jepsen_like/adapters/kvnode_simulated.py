@@ -171,16 +171,8 @@ class KvnodeSimulated:
                 chosen = self._cluster.coordinator()
                 others = [node for node in self.nodes if node != chosen]
                 await self._cluster.cut(between([chosen], others))
-            case Disturb(links, delay_ms, jitter_ms, loss, duplication, reordering):
-                trouble = Trouble(
-                    delay_ms,
-                    jitter_ms,
-                    loss,
-                    duplication,
-                    reordering,
-                    fault.bytes_per_second,
-                )
-                await self._cluster.disturb(links, trouble)
+            case Disturb(links):
+                await self._cluster.disturb(links, trouble_of(fault))
             case Heal():
                 await self._cluster.heal()
             case _:
@@ -297,3 +289,16 @@ def distances(nodes: Sequence[str], chance: Chance) -> dict[Pair, float]:
         pair: stream.between(0.2, DELAY_MS_MAX, nominal=1.0)
         for pair in combinations(nodes, 2)
     }
+
+
+def trouble_of(fault: Disturb, *, raw: bool = False) -> Trouble:
+    """Return what *fault* does to a line; see `Trouble` for *raw*."""
+    return Trouble(
+        fault.delay_ms,
+        fault.jitter_ms,
+        fault.loss,
+        fault.duplication,
+        fault.reordering,
+        fault.bytes_per_second,
+        raw=raw,
+    )

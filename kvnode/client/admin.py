@@ -6,9 +6,10 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from kvnode._pb import admin_pb2
+from kvnode._pb import admin_pb2, kv_pb2
 from kvnode.client.arguments import deadline_seconds
 from kvnode.client.attempts import guarded
+from kvnode.client.connection import Connection
 from kvnode.client.dispatcher import Dispatcher
 from kvnode.client.replies import (
     departure_of,
@@ -278,7 +279,10 @@ class AdminStore(Store):
         deadline: float | None,
         writes: bool = False,
     ) -> Reply:
-        async def invoke(channel: grpc.aio.Channel, remaining: float) -> Reply:
+        async def invoke(
+            connection: Connection[kv_pb2.OperationResult], remaining: float
+        ) -> Reply:
+            channel = connection.channel
             call: grpc.aio.UnaryUnaryCall[Message, Reply] = channel.unary_unary(
                 f"/kvnode.v1.Admin/{method}",
                 request_serializer=type(request).SerializeToString,

@@ -110,14 +110,14 @@ class Attempts(Generic[Result]):
 
     async def unary(
         self,
-        invoke: Callable[[grpc.aio.Channel, float], Awaitable[Reply]],
+        invoke: Callable[[Connection[Result], float], Awaitable[Reply]],
         *,
         namespace: str,
         writes: bool,
         deadline: float,
     ) -> Reply:
         """
-        Await *invoke* with a connected channel and the seconds left.
+        Await *invoke* with a connection and the seconds left.
 
         Raises:
             KvError: See `repeat`.
@@ -125,7 +125,7 @@ class Attempts(Generic[Result]):
 
         async def attempt(connection: Connection[Result], expires_at: float) -> Reply:
             return await guarded(
-                invoke(connection.channel, expires_at - self._time()),
+                invoke(connection, expires_at - self._time()),
                 namespace=namespace,
                 address=connection.address,
                 writes=writes,

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from kvnode._pb import objects_pb2
-from kvnode.client.attempts import Attempts, guarded
+from kvnode.client.attempts import Attempts
 from kvnode.client.connection import Connection, StreamKind
 from kvnode.client.dispatcher import server_millis
 from kvnode.client.error_map import error_of
@@ -184,28 +184,23 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
             KvError: See `repeat`.
         """
 
-        async def attempt(
-            connection: Connection[objects_pb2.ObjectCallResult], expires_at: float
+        async def invoke(
+            connection: Connection[objects_pb2.ObjectCallResult], remaining: float
         ) -> ReplyT:
-            address = connection.address
-            invoke: grpc.aio.UnaryUnaryMultiCallable[Message, ReplyT]
-            invoke = connection.channel.unary_unary(
+            call: grpc.aio.UnaryUnaryMultiCallable[Message, ReplyT]
+            call = connection.channel.unary_unary(
                 method.path,
                 request_serializer=_serialized,
                 response_deserializer=method.reply.FromString,
             )
+            try:
+                return await call(request, timeout=remaining)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    raise no_objects(connection.address) from error
+                raise
 
-            async def ask() -> ReplyT:
-                try:
-                    return await invoke(request, timeout=expires_at - self._time())
-                except grpc.aio.AioRpcError as error:
-                    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                        raise no_objects(address) from error
-                    raise
-
-            return await guarded(ask(), namespace="", address=address, writes=writes)
-
-        return await self.repeat(attempt, writes=writes, deadline=deadline)
+        return await self.unary(invoke, namespace="", writes=writes, deadline=deadline)
 
 
 def _serialized(message: Message) -> bytes:

@@ -18,6 +18,7 @@ from kvnode.core.node.events import Message, PeerDown, PeerUp, Received
 from kvnode.core.replication.messages import Push, PushAcknowledgement
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
+from kvnode.transport.hello import Spoken, check_hello, no_hello
 from kvnode.transport.link import Conditions, Link
 from kvnode.transport.port import PeerEvents
 from kvnode.transport.road import Ending, Farewell, Road, RoadError, Stream
@@ -184,18 +185,9 @@ class PeerPool:
             PeerProtocolError: Whoever it is must be turned away; says why.
         """
         if message is None or message.WhichOneof("kind") != "hello":
-            msg = "the first message of a stream must be a hello"
-            raise PeerProtocolError(msg)
+            raise no_hello()
         hello = message.hello
-        if hello.cluster != self._cluster:
-            msg = f"this is cluster {self._cluster!r}, not {hello.cluster!r}"
-            raise PeerProtocolError(msg)
-        if hello.protocol < PROTOCOL_MIN or hello.protocol_min > PROTOCOL:
-            msg = (
-                f"no common protocol version: {PROTOCOL_MIN}..{PROTOCOL} here,"
-                f" {hello.protocol_min}..{hello.protocol} there"
-            )
-            raise PeerProtocolError(msg)
+        check_hello(hello, self._cluster, Spoken(PROTOCOL_MIN, PROTOCOL))
         if hello.self.replica in {0, self._own.replica}:
             msg = (
                 f"{hello.self.name} has the identity {hello.self.replica:016x} of"

@@ -127,11 +127,11 @@ async def lead(
     Examples:
       kvnode shards lead s003 tokyo
     """
-    known = {each.name: each.address for each in (await call.client.shards()).nodes}
+    overview = await call.client.shards()
+    known = {each.name: each.address for each in overview.nodes}
     if node not in known:
         msg = f"no node {node!r} serves objects; there are {', '.join(sorted(known))}"
         raise InvalidArgumentError(msg)
-    overview = await call.client.shards()
     if overview.name == node:
         await call.client.lead_shard(shard, deadline=_patience(call))
     else:

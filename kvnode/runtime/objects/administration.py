@@ -110,7 +110,8 @@ class Administration:
         """Let *nodes* keep *shard*; see the port."""
         self._check(shard)
         if self._leading(shard) is None:
-            leader = self._router.leader(shard) or await self._named_leader(shard)
+            router = self._router
+            leader = router.leader(shard) or await router.named_leader(shard)
             if is_forwarded or not leader:
                 msg = f"this node does not lead shard {shard}"
                 raise NotLeaderError(msg, leader=leader)
@@ -170,11 +171,6 @@ class Administration:
             await asyncio.sleep(LOOK_SECONDS)
         msg = f"this node has lost the lead of shard {shard} while it moved: ask again"
         raise IndeterminateError(msg)
-
-    async def _named_leader(self, shard: str) -> str:
-        """Return the name of the node that leads by the authority, empty if none."""
-        held = await self._parts.authority.read(shard)
-        return "" if held is None else self._parts.peers.name_of(held.leader)
 
     def _configuration(self, shard: str) -> Configuration:
         leading = self._leading(shard)

@@ -89,21 +89,19 @@ def open_alone(site: Site) -> Objects:
             authority.
         OSError: One cannot be opened.
     """
-    directory = site.data_directory / DIRECTORY
-    _check_led_by(directory, AUTHORITY_FILE)
-    with ExitStack() as opened:
-        store, states = _open_shards(site, opened)
-        authority = LocalAuthority(directory / AUTHORITY_FILE)
-        parts = ObjectParts(
+
+    def parts_on(
+        store: LmdbLogStore, states: SqliteShardStates, _: ExitStack
+    ) -> ObjectParts:
+        return ObjectParts(
             store,
             states,
-            authority,
+            LocalAuthority(_directory(site) / AUTHORITY_FILE),
             Alone(site.name, store.replica),
             founders=(site.name,),
         )
-        objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
-        opened.pop_all()
-    return objects
+
+    return _opened(site, AUTHORITY_FILE, parts_on)
 
 
 def open_among(
@@ -125,15 +123,15 @@ def open_among(
             authority.
         OSError: One cannot be opened.
     """
-    directory = site.data_directory / DIRECTORY
-    _check_led_by(directory, VOTER)
-    with ExitStack() as opened:
-        store, states = _open_shards(site, opened)
+
+    def parts_on(
+        store: LmdbLogStore, states: SqliteShardStates, opened: ExitStack
+    ) -> ObjectParts:
         peers = meet(store.replica)
         voter: VoterHost | None = None
         if site.name in voters:
             memory = LmdbVoterStore.open(
-                directory / VOTER, random_voter=site.random_replica
+                _directory(site) / VOTER, random_voter=site.random_replica
             )
             opened.callback(memory.close)
             voter = VoterHost(
@@ -145,7 +143,7 @@ def open_among(
             proposer=site.random_replica(),
             uniform=site.rng.uniform,
         )
-        parts = ObjectParts(
+        return ObjectParts(
             store,
             states,
             authority,
@@ -153,9 +151,8 @@ def open_among(
             founders=voters if voter is not None else (),
             voter=voter,
         )
-        objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
-        opened.pop_all()
-    return objects
+
+    return _opened(site, VOTER, parts_on)
 
 
 class Etcd(NamedTuple):
@@ -189,18 +186,36 @@ def open_with_etcd(
             authority, or under another prefix.
         OSError: One cannot be opened.
     """
-    directory = site.data_directory / DIRECTORY
-    _check_led_by(directory, ETCD)
-    with ExitStack() as opened:
-        store, states = _open_shards(site, opened)
-        _keep_prefix(directory / ETCD, etcd.prefix)
-        parts = ObjectParts(
+
+    def parts_on(
+        store: LmdbLogStore, states: SqliteShardStates, _: ExitStack
+    ) -> ObjectParts:
+        _keep_prefix(_directory(site) / ETCD, etcd.prefix)
+        return ObjectParts(
             store,
             states,
             etcd.authority,
             meet(store.replica),
             founders=etcd.keepers if site.name in etcd.keepers else (),
         )
+
+    return _opened(site, ETCD, parts_on)
+
+
+def _directory(site: Site) -> Path:
+    return site.data_directory / DIRECTORY
+
+
+def _opened(
+    site: Site,
+    led_by: str,
+    parts_on: Callable[[LmdbLogStore, SqliteShardStates, ExitStack], ObjectParts],
+) -> Objects:
+    """Return the objects of *site*; if that fails, nothing stays open."""
+    _check_led_by(_directory(site), led_by)
+    with ExitStack() as opened:
+        store, states = _open_shards(site, opened)
+        parts = parts_on(store, states, opened)
         objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
         opened.pop_all()
     return objects
@@ -243,7 +258,7 @@ def _keep_prefix(file: Path, prefix: str) -> None:
 def _open_shards(
     site: Site, opened: ExitStack
 ) -> tuple[LmdbLogStore, SqliteShardStates]:
-    directory = site.data_directory / DIRECTORY
+    directory = _directory(site)
     store = LmdbLogStore.open(
         directory / LOG, random_replica=site.random_replica, is_moved=site.is_moved
     )

@@ -39,10 +39,8 @@ CONNECT_SECONDS_MAX: Final = 1.5
 class RemotePeers:
     """See kvnode.runtime.objects.ports.ObjectPeers."""
 
-    def __init__(self, name: str, own: ReplicaId, mesh: ShardMesh) -> None:
-        """Reach other nodes by *mesh*, as the node *name* with identity *own*."""
-        self._name = name
-        self._own = own
+    def __init__(self, mesh: ShardMesh) -> None:
+        """Reach other nodes by *mesh*, as who it introduces."""
         self._mesh = mesh
         self._dispatchers: dict[str, ObjectDispatcher] = {}
         self._is_closed = False
@@ -69,14 +67,16 @@ class RemotePeers:
     def replicas(self) -> Mapping[str, ReplicaId]:
         """Return the identities of all nodes that can be reached, and of this one."""
         met = {name: node.replica for name, node in self._mesh.nodes.items()}
-        return met | {self._name: self._own}
+        return met | {self._mesh.own.name: self._mesh.own.replica}
 
     async def call(self, node: str, call: Call) -> Value:
         """Let *node* do a call; see the port."""
         conditions = self._mesh.conditions(node)
-        await asyncio.sleep(conditions.delay_ms / 1000)
+        if conditions.delay_ms:
+            await asyncio.sleep(conditions.delay_ms / 1000)
         value = await self._call_at(node, call)
-        await asyncio.sleep(conditions.delay_ms / 1000)
+        if conditions.delay_ms:
+            await asyncio.sleep(conditions.delay_ms / 1000)
         if conditions.blocked:
             msg = f"the road to {node} was cut while it did {call.method}"
             raise IndeterminateError(msg)

@@ -186,15 +186,22 @@ class Router:
         self._guesses[shard] = name
         return True
 
+    async def named_leader(self, shard: str) -> str:
+        """
+        Return the name of the node that leads *shard* by the authority; may be empty.
+
+        Raises:
+            KvError: The authority does not answer.
+        """
+        held = await self._authority.read(shard)
+        return "" if held is None else self._peers.name_of(held.leader)
+
     async def _learn(self, shard: str) -> None:
         try:
             try:
-                held = await self._authority.read(shard)
+                self._guess(shard, await self.named_leader(shard))
             except KvError as error:
                 logger.debug("who leads shard %s is not known: %s", shard, error)
-            else:
-                if held is not None:
-                    self._guess(shard, self._peers.name_of(held.leader))
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         finally:
             del self._asking[shard]

@@ -117,7 +117,7 @@ def open_objects(
             uniform=rng.uniform,
         )
         meshes.append(mesh)
-        return RemotePeers(config.name, own, mesh)
+        return RemotePeers(mesh)
 
     objects, etcd = _open_together(config, site, meet)
     (mesh,) = meshes

@@ -25,7 +25,6 @@ written over the original's file, or a disk that was taken back as a whole, is n
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import Struct
 from threading import Event
@@ -42,7 +41,7 @@ from kvnode.storage.disk.founding import draw_replica, home_row
 from kvnode.storage.disk.layout import HOME_ROW
 from kvnode.storage.disk.opening import open_alone
 from kvnode.storage.disk.room import translated
-from kvnode.storage.disk.writing import finished
+from kvnode.storage.disk.writing import SoleWriter, finished
 from kvnode.storage.meta_codec import seal, unseal
 from kvnode.storage.shards.port import StoredShard
 from kvnode.types import ReplicaId
@@ -104,8 +103,7 @@ class LmdbLogStore:
             self._log = environment.open_db(b"log", txn)
             self._replica = self._read_or_found(txn, random_replica, is_moved=is_moved)
         sync_directory(directory)
-        self._is_writing = False
-        self._writer = ThreadPoolExecutor(1, "kvnode-shards")
+        self._writer = SoleWriter("kvnode-shards")
 
     @classmethod
     def open(
@@ -160,17 +158,15 @@ class LmdbLogStore:
 
     async def persist(self, turns: Mapping[str, Persist]) -> None:
         """Make turns durable in one transaction; see the port."""
-        assert not self._is_writing, "turns must not overlap"
-        self._is_writing = True
         staged = Event()
-        writing = self._writer.submit(self._write, dict(turns), staged)
+        writing = self._writer.begin(self._write, dict(turns), staged)
         if sum(len(turn.entries) for turn in turns.values()) <= STAND_STILL_ROWS_MAX:
             staged.wait()
         await finished(writing)
 
     def close(self) -> None:
         """Release the files, after what is being written."""
-        self._writer.shutdown(wait=True)
+        self._writer.close()
         self._environment.close()
         self._lock.release()
 
@@ -185,7 +181,6 @@ class LmdbLogStore:
         except lmdb.Error as error:
             raise translated(error, self._directory) from error
         finally:
-            self._is_writing = False
             staged.set()
 
     def _write_turn(self, txn: "Transaction", name: str, turn: Persist) -> None:

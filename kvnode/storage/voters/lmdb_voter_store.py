@@ -20,7 +20,6 @@ the snapshot of a virtual machine.
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final
@@ -41,7 +40,7 @@ from kvnode.storage.disk.directory_lock import DirectoryLock
 from kvnode.storage.disk.founding import home_row
 from kvnode.storage.disk.opening import open_alone
 from kvnode.storage.disk.room import translated
-from kvnode.storage.disk.writing import finished
+from kvnode.storage.disk.writing import SoleWriter, finished
 from kvnode.storage.meta_codec import seal, unseal
 from kvnode.types import ReplicaId
 
@@ -82,8 +81,7 @@ class LmdbVoterStore:
             self._registers = environment.open_db(b"registers", txn)
             self._memory = self._read_or_found(txn, random_voter)
         sync_directory(directory)
-        self._is_writing = False
-        self._writer = ThreadPoolExecutor(1, "kvnode-voter")
+        self._writer = SoleWriter("kvnode-voter")
 
     @classmethod
     def open(
@@ -120,14 +118,12 @@ class LmdbVoterStore:
 
     async def persist(self, memory: VoterMemory) -> None:
         """Make *memory* durable in one transaction; see the port."""
-        assert not self._is_writing, "writes must not overlap"
         assert memory.voter == self._memory.voter, "an identity is for ever"
-        self._is_writing = True
-        await finished(self._writer.submit(self._write, memory))
+        await finished(self._writer.begin(self._write, memory))
 
     def close(self) -> None:
         """Release the files, after what is being written."""
-        self._writer.shutdown(wait=True)
+        self._writer.close()
         self._environment.close()
         self._lock.release()
 
@@ -149,8 +145,6 @@ class LmdbVoterStore:
             self._memory = memory
         except lmdb.Error as error:
             raise translated(error, self._directory) from error
-        finally:
-            self._is_writing = False
 
     # -- while it is opened -------------------------------------------------------
 

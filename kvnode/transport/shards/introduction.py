@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from kvnode._pb import shards_pb2 as pb
 from kvnode.errors import PeerProtocolError
+from kvnode.transport.hello import Spoken, check_hello, no_hello
 from kvnode.types import ReplicaId
 
 PROTOCOL: Final = 1
@@ -64,18 +65,9 @@ class Introduction(NamedTuple):
             PeerProtocolError: Whoever it is must be turned away; says why.
         """
         if first is None or not first.HasField("hello"):
-            msg = "the first message of a stream must be a hello"
-            raise PeerProtocolError(msg)
+            raise no_hello()
         hello = first.hello
-        if hello.cluster != self.cluster:
-            msg = f"this is cluster {self.cluster!r}, not {hello.cluster!r}"
-            raise PeerProtocolError(msg)
-        if hello.protocol < PROTOCOL_MIN or hello.protocol_min > PROTOCOL:
-            msg = (
-                f"no common protocol version: {PROTOCOL_MIN}..{PROTOCOL} here,"
-                f" {hello.protocol_min}..{hello.protocol} there"
-            )
-            raise PeerProtocolError(msg)
+        check_hello(hello, self.cluster, Spoken(PROTOCOL_MIN, PROTOCOL))
         if hello.replica in {0, self.replica} or hello.name in {"", self.name}:
             msg = (
                 f"{hello.name} ({hello.replica:016x}) has the name or the identity of"

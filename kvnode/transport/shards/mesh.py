@@ -75,11 +75,19 @@ class _Way(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """What was sent last: it often goes to several nodes, and is encoded once."""
+    """What was sent last: its like often goes to several nodes, and is encoded once."""
 
     shard: str
     message: PeerMessage
     frame: bytes
+
+    def is_of(self, shard: str, message: PeerMessage) -> bool:
+        """Tell whether it says the same; tuples of two kinds may be equal."""
+        return (
+            self.shard == shard
+            and type(self.message) is type(message)
+            and self.message == message
+        )
 
 
 class ShardMesh:
@@ -145,7 +153,7 @@ class ShardMesh:
         if way is None:
             return
         last = self._sent
-        if last is None or last.message is not message or last.shard != shard:
+        if last is None or not last.is_of(shard, message):
             frame = pb.ShardFrame(messages=[encode_shard_message(shard, message)])
             last = self._sent = _Sent(shard, message, frame.SerializeToString())
         way.lane.send(last.frame)

@@ -52,12 +52,10 @@ CALL_SECONDS_MAX = 60.0
 class Peers(RemotePeers):
     """Other nodes; calls go to them as bytes, but not over gRPC."""
 
-    def __init__(
-        self, site: "ClusterSite", name: str, own: ReplicaId, mesh: ShardMesh
-    ) -> None:
-        super().__init__(name, own, mesh)
+    def __init__(self, site: "ClusterSite", mesh: ShardMesh) -> None:
+        super().__init__(mesh)
         self._site = site
-        self._here = name
+        self._here = mesh.own.name
         self._nodes = mesh
 
     async def call(self, node: str, call: Call) -> Value:
@@ -92,7 +90,7 @@ class Node:
             conditions=lambda other: site.conditions[name, other],
             uniform=site.random.uniform,
         )
-        peers = Peers(site, name, own, self.mesh)
+        peers = Peers(site, self.mesh)
         voter: VoterHost | None = None
         if name in VOTERS:
             voter = VoterHost(

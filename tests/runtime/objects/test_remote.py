@@ -32,7 +32,7 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.runtime.objects import remote
 from kvnode.runtime.objects.remote import RemotePeers
 from kvnode.transport.link import Conditions
-from kvnode.transport.shards.introduction import MetNode
+from kvnode.transport.shards.introduction import Introduction, MetNode
 from kvnode.transport.shards.mesh import ShardMesh
 from kvnode.types import ReplicaId
 from tests.api.objects_server import (
@@ -52,6 +52,7 @@ class Mesh:
     """What remote peers ask of a mesh."""
 
     def __init__(self) -> None:
+        self.own = Introduction("test", "here", OWN, "here:1", "")
         self.nodes: dict[str, MetNode] = {}
         self.sent: list[tuple[object, ...]] = []
         self.road = Conditions()
@@ -85,7 +86,7 @@ class Site:
         self.mesh.meet(served.address)
         self.served = served
         self.there = served.objects
-        self.peers = RemotePeers("here", OWN, cast("ShardMesh", self.mesh))
+        self.peers = RemotePeers(cast("ShardMesh", self.mesh))
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ async def test_node_that_serves_no_objects_refuses_in_words() -> None:
     async with listening(lambda server: add_objects(server, None)) as address:
         mesh = Mesh()
         mesh.meet(address)
-        peers = RemotePeers("here", OWN, cast("ShardMesh", mesh))
+        peers = RemotePeers(cast("ShardMesh", mesh))
         with pytest.raises(RejectedError, match="serves no objects"):
             await peers.call("there", CALL)
         await peers.close()
@@ -270,7 +271,7 @@ async def test_answer_that_is_no_value_breaks_the_protocol() -> None:
     async with listening(register) as address:
         mesh = Mesh()
         mesh.meet(address)
-        peers = RemotePeers("here", OWN, cast("ShardMesh", mesh))
+        peers = RemotePeers(cast("ShardMesh", mesh))
         with pytest.raises(PeerProtocolError, match="no value") as caught:
             await peers.call("there", CALL)
         assert caught.value.outcome is Outcome.INDETERMINATE

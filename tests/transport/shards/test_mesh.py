@@ -7,11 +7,18 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from kvnode._pb import shards_pb2 as pb
-from kvnode.core.objects.messages import Append, Appended, Seal
+from kvnode.core.objects.messages import (
+    Append,
+    Appended,
+    PeerMessage,
+    Seal,
+    SnapshotWanted,
+)
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry
 from kvnode.transport.road import Stream
 from kvnode.transport.shards import mesh as mesh_module
 from kvnode.transport.shards.introduction import MetNode
+from kvnode.transport.shards.message_codec import encode_shard_message
 from kvnode.types import Millis, ReplicaId
 from tests.runtime.nodes import until
 from tests.transport.shards.mesh_nodes import (
@@ -75,6 +82,28 @@ async def test_same_message_goes_to_several_nodes_and_shards(site: MeshSite) -> 
     await until(lambda: len(b.received) == len(c.received) == 2)
     assert [shard for _, shard, _ in b.received] == ["s000", "s001"]
     assert b.received == c.received
+
+
+async def test_equal_messages_are_encoded_once(
+    site: MeshSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader makes one for each follower; of two kinds, equal parts say nothing."""
+    a, b = await site.both()
+    encoded: list[PeerMessage] = []
+
+    def encode(shard: str, message: PeerMessage) -> pb.ShardMessage:
+        encoded.append(message)
+        return encode_shard_message(shard, message)
+
+    monkeypatch.setattr(mesh_module, "encode_shard_message", encode)
+    said: list[PeerMessage] = [Seal(3), Seal(3), SnapshotWanted(3), Seal(4)]
+    for message in said:
+        a.mesh.send(b.own.replica, "s000", message)
+
+    await until(lambda: len(b.received) == len(said))
+    assert [message for _, _, message in b.received] == said
+    assert [type(message) for _, _, message in b.received] == [*map(type, said)]
+    assert len(encoded) == len(said) - 1
 
 
 async def test_message_without_a_way_is_lost(site: MeshSite) -> None:
