@@ -161,28 +161,17 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
         if len({each.startswith(HTTPS) for each in self.objects_etcd}) > 1:
             complaint = "must have https:// before all endpoints, or before none"
             yield "objects_etcd", complaint
-        certificate, key = (
-            self.objects_etcd_certificate_file,
-            self.objects_etcd_key_file,
-        )
         for field, value in self._files_of_tls():
             if value is not None and not self.speaks_tls_with_etcd:
                 complaint = "is for TLS: write https:// before each endpoint of etcd"
                 yield field, complaint
-        if (certificate is None) != (key is None):
-            lacking, other = (
-                ("objects_etcd_certificate_file", "objects_etcd_key_file")
-                if certificate is None
-                else ("objects_etcd_key_file", "objects_etcd_certificate_file")
-            )
-            yield lacking, f"must be set, since {other} is"
-        if bool(self.objects_etcd_user) != bool(self.objects_etcd_password_file):
-            lacking, other = (
-                ("objects_etcd_password_file", "objects_etcd_user")
-                if self.objects_etcd_user
-                else ("objects_etcd_user", "objects_etcd_password_file")
-            )
-            yield lacking, f"must be set, since {other} is"
+        for one, other in (
+            ("objects_etcd_certificate_file", "objects_etcd_key_file"),
+            ("objects_etcd_user", "objects_etcd_password_file"),
+        ):
+            if bool(getattr(self, one)) != bool(getattr(self, other)):
+                given, lacking = (one, other) if getattr(self, one) else (other, one)
+                yield lacking, f"must be set, since {given} is"
 
     def _files_of_tls(self) -> tuple[tuple[str, Path | None], ...]:
         return (

@@ -1,6 +1,6 @@
 """The ObjectsAdmin service: who keeps the objects, and changing that."""
 
-from typing import Any, Final
+from typing import Any
 
 import grpc.aio
 
@@ -8,10 +8,8 @@ from kvnode._pb import objects_pb2 as pb
 from kvnode._pb import objects_pb2_grpc
 from kvnode.api.objects_admin_port import LedShard, ObjectsAdminPort, ObjectsOverview
 from kvnode.api.status_map import abort, to_message
+from kvnode.core.objects.configuration import REPLICAS_MAX
 from kvnode.errors import InvalidArgumentError, KvError
-
-REPLICAS_MAX: Final = 7
-"""As of a configuration: three survive one loss, five two, seven three."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
