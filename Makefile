@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 COVER := --cov --cov-report=
 COVER_MORE := --cov --cov-append
 
-.PHONY: demo test check static unit system format proto bench compose-test clean
+.PHONY: demo test check static unit system format proto bench compose-test workerd clean
 
 demo: $(STAMP)
 	$(BIN)/kvnode demo
@@ -46,6 +46,10 @@ bench: $(STAMP)
 compose-test: $(STAMP)
 	$(BIN)/pytest -q -p no:cacheprovider tests/compose
 
+# Cloudflare's runtime, against which tests and comparisons run where it is there.
+workerd:
+	npm install --no-audit --no-fund --no-save --prefix .tools 'workerd@>=1.20261117.1'
+
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -53,4 +57,4 @@ $(STAMP): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
