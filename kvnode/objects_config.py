@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, Field
 
+from kvnode.address import PORT_MAX
 from kvnode.setting_types import (
     COMMA_SEPARATED,
     EtcdEndpoint,
@@ -23,6 +24,7 @@ from kvnode.setting_types import (
     ObjectClass,
     ReadableFile,
     UserOrNothing,
+    count,
 )
 
 HTTPS: Final = "https://"
@@ -87,6 +89,10 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
     )
     objects_etcd_password_file: ReadableFile = Field(
         default=None, description="File with the user's password, one line."
+    )
+    objects_port: Annotated[int, count(0, PORT_MAX)] = Field(
+        default=0,
+        description="Port for streams between nodes with objects; 0 takes a free one.",
     )
     objects_moved: bool = Field(
         default=False,

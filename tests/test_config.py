@@ -33,6 +33,7 @@ WRONG = {
     "objects_etcd_user": "two words",
     "objects_etcd_password_file": "no/such/file",
     "objects_moved": "perhaps",
+    "objects_port": "65536",
     "durability": "hopeful",
     "relaxed_sync_interval_ms": "0",
     "map_bytes": "1 flob",

@@ -5,6 +5,9 @@ What nodes that serve objects say to each other.
 
 Each node dials each other one and says on that stream what it has to say, so
 there are two between any two nodes.  What comes back on a stream are answers alone.
+
+Who has read the hello of a node that has a port for it goes on there, where the
+stream begins anew, with hellos; and stays with gRPC if nobody answers at that port.
 """
 
 from collections import abc as _abc
@@ -71,6 +74,7 @@ class ShardHello(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     REPLICA_FIELD_NUMBER: _builtins.int
+    DIRECT_PORT_FIELD_NUMBER: _builtins.int
     protocol: _builtins.int
     """highest spoken"""
     protocol_min: _builtins.int
@@ -82,6 +86,8 @@ class ShardHello(_message.Message):
     region: _builtins.str
     replica: _builtins.int
     """of the logs of shards; not that of keys"""
+    direct_port: _builtins.int
+    """of the same host, for the same frames over"""
     def __init__(
         self,
         *,
@@ -92,10 +98,11 @@ class ShardHello(_message.Message):
         address: _builtins.str = ...,
         region: _builtins.str = ...,
         replica: _builtins.int = ...,
+        direct_port: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cluster", b"cluster", "name", b"name", "protocol", b"protocol", "protocol_min", b"protocol_min", "region", b"region", "replica", b"replica"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cluster", b"cluster", "direct_port", b"direct_port", "name", b"name", "protocol", b"protocol", "protocol_min", b"protocol_min", "region", b"region", "replica", b"replica"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,9 @@ What nodes that serve objects say to each other.
 
 Each node dials each other one and says on that stream what it has to say, so
 there are two between any two nodes.  What comes back on a stream are answers alone.
+
+Who has read the hello of a node that has a port for it goes on there, where the
+stream begins anew, with hellos; and stays with gRPC if nobody answers at that port.
 """
 
 from collections import abc as _abc

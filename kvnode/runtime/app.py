@@ -167,7 +167,7 @@ async def _start_on(
     departures = Departures(node.driver)
     served: ServedObjects | None = None
     if classes:
-        served = open_objects(
+        served = await open_objects(
             node,
             classes,
             clock=clock,
@@ -182,7 +182,7 @@ async def _start_on(
         await server.start()
     except BaseException:
         if served is not None:
-            await served.objects.close()
+            await served.close()
         raise
     dial_peers(node)
     return RunningNode(node, server, healthy, port, background, departures, served)
@@ -255,7 +255,7 @@ async def stop(node: RunningNode) -> None:
     await node.server.stop(STOP_GRACE_SECONDS)
     await end_turns(node.assembly, node.background)
     if node.objects is not None:
-        await node.objects.objects.close()
+        await node.objects.close()
 
 
 async def serve(config: NodeConfig) -> None:

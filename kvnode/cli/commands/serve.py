@@ -99,6 +99,15 @@ def serve(
             "NAME,...",
         ),
     ] = None,
+    objects_port: Annotated[
+        int | None,
+        _option(
+            _DATA,
+            "Where other nodes with objects send theirs, over plain TCP, which takes"
+            " half as long as over gRPC. (default: any free port)",
+            "PORT",
+        ),
+    ] = None,
     objects_moved: Annotated[
         bool | None,
         typer.Option(

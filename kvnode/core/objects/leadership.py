@@ -303,7 +303,7 @@ class Leadership:
             if replica != self._own
             and (
                 asked
-                or turn.now - follower.sent_at >= self._settings.heartbeat
+                or self._is_beat_due(follower, turn.now)
                 or self._may_send(follower, turn)
             )
         ]
@@ -316,6 +316,16 @@ class Leadership:
             self._send_to(replica, self._followers[replica], turn)
         if is_alone:
             self._count_rounds(turn)
+
+    def _is_beat_due(self, follower: _Follower, now: Millis) -> bool:
+        """
+        Tell whether nothing was sent since the last beat.
+
+        The shards that a node leads beat at the same times, so that their heartbeats
+        go in one frame, and the answers too.
+        """
+        heartbeat = self._settings.heartbeat
+        return now // heartbeat > follower.sent_at // heartbeat
 
     @staticmethod
     def _may_send(follower: _Follower, turn: ShardTurn) -> bool:

@@ -6,11 +6,13 @@ from random import Random
 from typing import NamedTuple
 
 from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.address import split_address
 from kvnode.authority.etcd.access import read_access
 from kvnode.authority.etcd.etcd_authority import EtcdAuthority
 from kvnode.authority.etcd.health import watch_health
 from kvnode.config import NodeConfig
 from kvnode.core.versions.store_view import PeerAddress
+from kvnode.errors import ConfigError
 from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
@@ -23,8 +25,10 @@ from kvnode.runtime.objects.opening import (
     open_with_etcd,
 )
 from kvnode.runtime.objects.remote import RemotePeers
+from kvnode.transport.direct_road import DirectDoor, DirectRoad
 from kvnode.transport.grpc_road import SHARDS, GrpcRoad
 from kvnode.transport.road import Ending, Farewell, Stream
+from kvnode.transport.shards.approach import Approach
 from kvnode.transport.shards.introduction import Introduction
 from kvnode.transport.shards.mesh import ShardMesh
 from kvnode.types import ReplicaId
@@ -39,11 +43,13 @@ class ServedObjects(NamedTuple):
     Attributes:
         objects: What is served.
         mesh: The streams to other nodes; None if it keeps its objects by itself.
+        door: Where others dial it directly; None if nobody does.
         etcd: What says who leads; None if nodes do.
     """
 
     objects: Objects
     mesh: ShardMesh | None
+    door: DirectDoor[ShardFrame] | None = None
     etcd: EtcdAuthority | None = None
 
     async def run(self) -> None:
@@ -70,8 +76,14 @@ class ServedObjects(NamedTuple):
                 task.cancel()
             await asyncio.wait(tasks)
 
+    async def close(self) -> None:
+        """Release ports and files; `run` has ended."""
+        if self.door is not None:
+            await self.door.close()
+        await self.objects.close()
 
-def open_objects(
+
+async def open_objects(
     node: Assembly,
     classes: Mapping[str, type[DurableObject]],
     *,
@@ -80,7 +92,7 @@ def open_objects(
     random_replica: Callable[[], ReplicaId],
 ) -> ServedObjects:
     """
-    Open the objects that *node* is told to serve; blocks.
+    Open the objects that *node* is told to serve; blocks while it reads them.
 
     Args:
         node: Its configuration says with whom it keeps them, and it knows the others.
@@ -90,7 +102,7 @@ def open_objects(
         random_replica: Draws a fresh identity.
 
     Raises:
-        KvError: See kvnode.runtime.objects.opening.
+        KvError: See kvnode.runtime.objects.opening; or the port is taken.
         OSError: A file cannot be opened.
     """
     config = node.config
@@ -106,15 +118,44 @@ def open_objects(
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)
+    door = await _open_door(config)
+    try:
+        return _serve_together(node, site, address, door)
+    except BaseException:
+        await door.close()
+        raise
+
+
+async def _open_door(config: NodeConfig) -> DirectDoor[ShardFrame]:
+    host = split_address(config.listen)[0]
+    try:
+        return await DirectDoor.open(SHARDS, host, config.objects_port)
+    except OSError as error:
+        msg = (
+            f"objects_port: cannot listen on port {config.objects_port} of {host}"
+            f" ({error.strerror or error}): is another process there?"
+        )
+        raise ConfigError(msg) from error
+
+
+def _serve_together(
+    node: Assembly, site: Site, address: str, door: DirectDoor[ShardFrame]
+) -> ServedObjects:
+    config = node.config
     meshes: list[ShardMesh] = []
 
     def meet(own: ReplicaId) -> RemotePeers:
-        mesh = ShardMesh(
-            Introduction(config.cluster, config.name, own, address, config.region),
+        introduction = Introduction(
+            config.cluster, config.name, own, address, config.region, door.port
+        )
+        approach = Approach(
+            introduction,
             GrpcRoad(SHARDS),
-            known=lambda: addresses_of(node),
             conditions=node.pool.conditions,
-            uniform=rng.uniform,
+            direct_road=DirectRoad(SHARDS),
+        )
+        mesh = ShardMesh(
+            approach, known=lambda: addresses_of(node), uniform=site.rng.uniform
         )
         meshes.append(mesh)
         return RemotePeers(mesh)
@@ -122,7 +163,8 @@ def open_objects(
     objects, etcd = _open_together(config, site, meet)
     (mesh,) = meshes
     mesh.attach(objects)
-    return ServedObjects(objects, mesh, etcd)
+    door.attach(mesh.accept)
+    return ServedObjects(objects, mesh, door, etcd)
 
 
 def _open_together(

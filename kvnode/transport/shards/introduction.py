@@ -23,12 +23,14 @@ class MetNode(NamedTuple):
         replica: The identity of its logs of shards.
         address: host:port at which it is reached.
         region: Where it is; may be empty.
+        direct_port: Of its host, for streams over plain TCP; 0 if there is none.
     """
 
     name: str
     replica: ReplicaId
     address: str
     region: str
+    direct_port: int = 0
 
 
 class Introduction(NamedTuple):
@@ -37,6 +39,8 @@ class Introduction(NamedTuple):
 
     Attributes:
         cluster: Nodes of another are turned away.
+
+    The others are those of MetNode.
     """
 
     cluster: str
@@ -44,6 +48,7 @@ class Introduction(NamedTuple):
     replica: ReplicaId
     address: str
     region: str
+    direct_port: int = 0
 
     def hello(self) -> pb.ShardHello:
         """Return what is said first."""
@@ -55,6 +60,7 @@ class Introduction(NamedTuple):
             address=self.address,
             region=self.region,
             replica=self.replica,
+            direct_port=self.direct_port,
         )
 
     def checked(self, first: pb.ShardFrame | None) -> MetNode:
@@ -76,5 +82,9 @@ class Introduction(NamedTuple):
             )
             raise PeerProtocolError(msg)
         return MetNode(
-            hello.name, ReplicaId(hello.replica), hello.address, hello.region
+            hello.name,
+            ReplicaId(hello.replica),
+            hello.address,
+            hello.region,
+            hello.direct_port,
         )

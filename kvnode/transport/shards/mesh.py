@@ -20,9 +20,14 @@ from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError, UnavailableError
 from kvnode.transport.last_write import after_last_write
-from kvnode.transport.link import Conditions
-from kvnode.transport.road import Ending, Farewell, Road, RoadError, Stream
-from kvnode.transport.shards.introduction import Introduction, MetNode
+from kvnode.transport.road import Ending, Farewell, RoadError, Stream
+from kvnode.transport.shards.approach import (
+    CUT,
+    HELLO_SECONDS_MAX,
+    STREAM_ENDED,
+    Approach,
+)
+from kvnode.transport.shards.introduction import MetNode
 from kvnode.transport.shards.lane import Lane, hello_frame
 from kvnode.transport.shards.message_codec import (
     decode_shard_message,
@@ -37,14 +42,11 @@ from kvnode.types import ReplicaId
 
 logger = logging.getLogger(__name__)
 
-HELLO_SECONDS_MAX: Final = 10.0
 REDIAL_SECONDS_MIN: Final = 0.2
 REDIAL_SECONDS_MAX: Final = 3.0
 LOOK_SECONDS: Final = 0.5
 """How soon a node that has become known is dialed."""
 
-CUT: Final = "the road is cut"
-STREAM_ENDED: Final = "the stream ended"
 TOO_MANY: Final = f"{QUESTIONS_MAX} questions wait here for the voter"
 
 Uniform = Callable[[float, float], float]
@@ -101,27 +103,23 @@ class ShardMesh:
 
     def __init__(
         self,
-        own: Introduction,
-        road: Road[pb.ShardFrame],
+        approach: Approach,
         *,
         known: Callable[[], Iterable[PeerAddress]],
-        conditions: Callable[[str], Conditions],
         uniform: Uniform,
     ) -> None:
         """
         Dial nobody yet.
 
         Args:
-            own: Who this node is.
-            road: What streams are opened on.
+            approach: How nodes are met, and who this one is.
             known: Returns whom to dial.
-            conditions: Emulated distances by the name of a node.
             uniform: Draws how long to wait before dialing again.
         """
-        self.own = own
-        self._road = road
+        self.own = approach.own
+        self.conditions = approach.conditions
+        self._approach = approach
         self._known = known
-        self.conditions = conditions
         self._uniform = uniform
         self._events: MeshEvents | None = None
         self._ways: dict[ReplicaId, _Way] = {}
@@ -295,29 +293,24 @@ class ShardMesh:
                 pass
 
     async def _dial(self, address: str) -> tuple[MetNode, str]:
-        """Open a stream, use it until it ends; return to whom it was, and why so."""
-        async with self._road.open(address) as stream:
-            async with asyncio.timeout(HELLO_SECONDS_MAX):
-                await stream.write(hello_frame(self.own.hello()))
-                first = await stream.read()
-            if first is None:
-                msg = f"{STREAM_ENDED} without a hello"
-                raise RoadError(msg)
-            node = self.own.checked(first)._replace(address=address)
-            if self.conditions(node.name).blocked:
-                raise RoadError(CUT)
-            lane = Lane(self.conditions(node.name))
-            way = _Way(node, lane, VoterQuestions(node.name, lane.send))
-            self._ways[node.replica] = way
-            logger.info("objects: met %s (%016x)", node.name, node.replica)
-            try:
-                return node, await self._use(way, stream)
-            finally:
-                if self._ways.get(node.replica) is way:
-                    del self._ways[node.replica]
-                way.questions.end()
+        """Meet a node, and use the way there until it ends; return whom, and why so."""
+        async with self._approach.open(address) as (node, stream):
+            return node, await self._use(node, stream)
 
-    async def _use(self, way: _Way, stream: Stream[pb.ShardFrame]) -> str:
+    async def _use(self, node: MetNode, stream: Stream[pb.ShardFrame]) -> str:
+        """Let *stream* be the way to *node* until it ends; return why it has."""
+        lane = Lane(self.conditions(node.name))
+        way = _Way(node, lane, VoterQuestions(node.name, lane.send))
+        self._ways[node.replica] = way
+        logger.info("objects: met %s (%016x)", node.name, node.replica)
+        try:
+            return await self._speak(way, stream)
+        finally:
+            if self._ways.get(node.replica) is way:
+                del self._ways[node.replica]
+            way.questions.end()
+
+    async def _speak(self, way: _Way, stream: Stream[pb.ShardFrame]) -> str:
         """Write what is sent, and hear answers, until either ends; return why."""
         tasks = (
             asyncio.create_task(way.lane.pump(stream.write)),

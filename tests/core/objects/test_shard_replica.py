@@ -257,6 +257,25 @@ def test_entries_are_durable_before_they_are_acknowledged() -> None:
     assert one.log.last == Position(1, 1)
 
 
+@pytest.mark.parametrize("sent_at", [0, SETTINGS.heartbeat // 3])
+def test_shards_beat_at_the_same_time_whenever_they_have_sent_last(
+    sent_at: int,
+) -> None:
+    """So the heartbeats of all that a node leads go together, and the answers, too."""
+    world = World(4)
+    leader, followers = led(world)
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    beat = SETTINGS.heartbeat
+    start = (world.now // beat + 2) * beat
+    leading.step([Tick()], Millis(start))
+    leading.step([Propose(1, b"x")], Millis(start + sent_at))
+
+    assert leading.step([Tick()], Millis(start + beat - 1)).at_once == ()
+    sent = leading.step([Tick()], Millis(start + beat)).at_once
+    assert {each.receiver for each in sent if isinstance(each, Send)} == set(followers)
+
+
 def test_second_leader_of_an_epoch_is_a_breach_of_protocol() -> None:
     """The authority gives an epoch once."""
     world = World(4)

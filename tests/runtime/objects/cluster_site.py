@@ -35,6 +35,7 @@ from kvnode.runtime.objects.serving import ServedObjects
 from kvnode.storage.shards.memory_shard_state import MemoryShardStates
 from kvnode.storage.voters.memory_voter_store import MemoryVoterStore
 from kvnode.transport.link import Conditions
+from kvnode.transport.shards.approach import Approach
 from kvnode.transport.shards.introduction import Introduction
 from kvnode.transport.shards.mesh import ShardMesh
 from kvnode.types import Millis, ReplicaId
@@ -82,12 +83,14 @@ class Node:
         self.address = f"{name}:1"
         own = site.stores[name].replica
         self.mesh = ShardMesh(
-            Introduction("test", name, own, self.address, ""),
-            site.roads,
+            Approach(
+                Introduction("test", name, own, self.address, ""),
+                site.roads,
+                conditions=lambda other: site.conditions[name, other],
+            ),
             known=lambda: [
                 PeerAddress("", f"{each}:1") for each in site.names - {name}
             ],
-            conditions=lambda other: site.conditions[name, other],
             uniform=site.random.uniform,
         )
         peers = Peers(site, self.mesh)

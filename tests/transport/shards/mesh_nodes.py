@@ -9,6 +9,7 @@ from typing import Self
 import grpc
 import grpc.aio
 
+from kvnode._pb.shards_pb2 import ShardFrame
 from kvnode.core.objects.messages import Appended, PeerMessage
 from kvnode.core.objects.voters.messages import (
     Inquire,
@@ -18,8 +19,10 @@ from kvnode.core.objects.voters.messages import (
 )
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.runtime.app import SERVER_OPTIONS
+from kvnode.transport.direct_road import DirectDoor, DirectRoad
 from kvnode.transport.grpc_road import SHARDS, GrpcRoad, add_meetings
 from kvnode.transport.link import Conditions
+from kvnode.transport.shards.approach import Approach
 from kvnode.transport.shards.introduction import Introduction
 from kvnode.transport.shards.mesh import ShardMesh
 from kvnode.types import ReplicaId
@@ -57,6 +60,7 @@ class MeshNode:
     A mesh with its server; it keeps what is reported to it.
 
     Attributes:
+        approach: How it meets others: directly those that have a port for it.
         known: The addresses that it dials.
         received: Who has sent what, for which shard.
         asked: What its voter was asked.
@@ -65,11 +69,9 @@ class MeshNode:
         pauses: How long it has waited at most before it dialed again, each time.
     """
 
-    def __init__(
-        self, name: str, replica: ReplicaId, port: int, cluster: str = "test"
-    ) -> None:
-        self.address = f"127.0.0.1:{port}"
-        self.own = Introduction(cluster, name, replica, self.address, "somewhere")
+    def __init__(self, own: Introduction) -> None:
+        self.address = own.address
+        self.own = own
         self.known: set[str] = set()
         self.received: list[tuple[ReplicaId, str, PeerMessage]] = []
         self.asked: list[VoterRequest] = []
@@ -78,11 +80,15 @@ class MeshNode:
         self.failure: Exception | None = None
         self.pauses: list[float] = []
         self.conditions: dict[str, Conditions] = defaultdict(Conditions)
-        self.mesh = ShardMesh(
-            self.own,
+        self.approach = Approach(
+            own,
             GrpcRoad(SHARDS),
-            known=lambda: [PeerAddress("", address) for address in self.known],
             conditions=self.conditions.__getitem__,
+            direct_road=DirectRoad(SHARDS),
+        )
+        self.mesh = ShardMesh(
+            self.approach,
+            known=lambda: [PeerAddress("", address) for address in self.known],
             uniform=self.uniform,
         )
         self.mesh.attach(self)
@@ -144,8 +150,16 @@ class MeshNode:
 class MeshSite:
     """Starts nodes, and ends all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_direct: bool) -> None:
+        """
+        Begin without nodes.
+
+        Args:
+            is_direct: They have ports for plain TCP.
+        """
+        self._is_direct = is_direct
         self._servers: dict[MeshNode, grpc.aio.Server] = {}
+        self.doors: dict[MeshNode, DirectDoor[ShardFrame]] = {}
 
     async def start(
         self, name: str, replica: int, *, cluster: str = "test", port: int = 0
@@ -153,8 +167,16 @@ class MeshSite:
         """Return a node that listens, and dials nobody yet."""
         server = grpc.aio.server(options=SERVER_OPTIONS)
         port = server.add_insecure_port(f"127.0.0.1:{port}")
-        node = MeshNode(name, ReplicaId(replica), port, cluster)
+        door: DirectDoor[ShardFrame] | None = None
+        if self._is_direct:
+            door = await DirectDoor.open(SHARDS, "127.0.0.1", 0)
+        address = f"127.0.0.1:{port}"
+        own = Introduction(cluster, name, ReplicaId(replica), address, "somewhere")
+        node = MeshNode(own._replace(direct_port=door.port if door else 0))
         add_meetings(server, SHARDS, node.mesh.accept)
+        if door is not None:
+            self.doors[node] = door
+            door.attach(node.mesh.accept)
         await server.start()
         self._servers[node] = server
         return node
@@ -171,6 +193,8 @@ class MeshSite:
     async def stop(self, node: MeshNode) -> int:
         """End *node* and its server; return the port that is free now."""
         await node.end()
+        if node in self.doors:
+            await self.doors.pop(node).close()
         await self._servers.pop(node).stop(0)
         return int(node.address.rpartition(":")[2])
 
@@ -178,14 +202,16 @@ class MeshSite:
         """End all."""
         for node in self._servers:
             await node.end()
+        for door in self.doors.values():
+            await door.close()
         for server in self._servers.values():
             await server.stop(0)
 
 
 @asynccontextmanager
-async def mesh_site() -> AsyncIterator[MeshSite]:
-    """Yield a site whose nodes are ended in the end."""
-    site = MeshSite()
+async def mesh_site(*, is_direct: bool) -> AsyncIterator[MeshSite]:
+    """Yield a site whose nodes are ended in the end; see `MeshSite`."""
+    site = MeshSite(is_direct=is_direct)
     try:
         yield site
     finally:

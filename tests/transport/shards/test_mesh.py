@@ -279,7 +279,7 @@ async def test_failure_of_the_program_while_dialing_ends_the_mesh(
     """A node that silently dialed one of its peers no more would look healthy."""
     a, b = await site.both()
     c = await site.start("c", 3)
-    monkeypatch.setattr(a.mesh, "_road", BrokenRoad())
+    monkeypatch.setattr(a.approach, "_road", BrokenRoad())
     a.run(c)
     assert a.running is not None
     async with asyncio.timeout(5):

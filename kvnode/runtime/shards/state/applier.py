@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 APPLY_ENTRIES_MAX: Final = 1024
 """In one transaction: some tenths of a second where SQLite is slow."""
 
+APPLY_PAUSE_SECONDS: Final = 0.02
+"""After what there was: ten entries cost little more than one in a transaction."""
+
 APPLY_BYTES_MAX: Final = 4 * 1024 * 1024
 """And so many, or one entry."""
 
@@ -130,6 +133,7 @@ class Applier:
             else:
                 if not self.is_lost:
                     self.fault = ""
+                await asyncio.sleep(APPLY_PAUSE_SECONDS)
 
     async def checkpoint(self) -> Position | None:
         """Return up to where the state is durable now, None if it cannot be made so."""
