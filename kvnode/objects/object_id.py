@@ -13,6 +13,7 @@ a new, empty object.  Where an object lives follows from its body alone.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
@@ -22,6 +23,9 @@ ID_BYTES: Final = 32
 BODY_BYTES: Final = 24
 NAME_BYTES_MAX: Final = 1024  # Cloudflare keeps no longer names either
 CLASS_CHARS_MAX: Final = 64
+
+NAMES_REMEMBERED: Final = 4096
+"""Some MiB at most; to hash a name takes as long as the rest of finding its object."""
 
 _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DRAWN_BIT: Final = 0x80
@@ -49,16 +53,7 @@ class ObjectId(NamedTuple):
         Raises:
             InvalidArgumentError: One of them is empty, too long, or no name.
         """
-        checked_class(class_name)
-        raw = name.encode()
-        if not 0 < len(raw) <= NAME_BYTES_MAX:
-            msg = (
-                f"an object's name has {len(raw)} bytes; it takes 1 to {NAME_BYTES_MAX}"
-            )
-            raise InvalidArgumentError(msg)
-        digest = bytearray(_hash(b"name", class_name, raw)[:BODY_BYTES])
-        digest[0] &= ~_DRAWN_BIT
-        return cls(class_name, bytes(digest), name)
+        return cls(class_name, _named_body(class_name, name), name)
 
     @classmethod
     def drawn(cls, class_name: str, random_bytes: Callable[[int], bytes]) -> Self:
@@ -130,6 +125,19 @@ def checked_class(class_name: str) -> str:
         )
         raise InvalidArgumentError(msg)
     return class_name
+
+
+@lru_cache(maxsize=NAMES_REMEMBERED)
+def _named_body(class_name: str, name: str) -> bytes:
+    """Return the body of the object that has a name; see `ObjectId.from_name`."""
+    checked_class(class_name)
+    raw = name.encode()
+    if not 0 < len(raw) <= NAME_BYTES_MAX:
+        msg = f"an object's name has {len(raw)} bytes; it takes 1 to {NAME_BYTES_MAX}"
+        raise InvalidArgumentError(msg)
+    digest = bytearray(_hash(b"name", class_name, raw)[:BODY_BYTES])
+    digest[0] &= ~_DRAWN_BIT
+    return bytes(digest)
 
 
 def _hash(purpose: bytes, class_name: str, data: bytes) -> bytes:

@@ -266,7 +266,8 @@ class Instance:
         asyncio.get_running_loop().call_soon(self.fail, error)
 
     def _committed(self) -> None:
-        """Tell of an alarm that is durable by now."""
+        """Tell of an entry, and of an alarm, that is durable by now."""
+        self._around.committed(self)
         if self.storage.alarm_changes == self._alarm_changes:
             return  # to look costs a read of the state
         self._alarm_changes = self.storage.alarm_changes
@@ -284,9 +285,14 @@ class Instance:
         """
         await self._committer.drained()
 
-    def applied(self, number: int) -> None:
-        """The shard's state shows entries up to *number* from now on."""
-        self._committer.applied(number)
+    def applied(self, number: int) -> bool:
+        """
+        Let what was written be read from the state, which shows entries up to *number*.
+
+        Returns:
+            Whether all that is committed shows.
+        """
+        return self._committer.applied(number)
 
     # -- what its code may ask for (kvnode.objects.durable_object.ObjectContext) ----
 

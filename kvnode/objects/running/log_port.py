@@ -1,5 +1,6 @@
 """What running objects ask of the host of shards."""
 
+import asyncio
 from typing import Protocol
 
 from kvnode.core.objects.state_reader import Row, StateReader
@@ -8,11 +9,14 @@ from kvnode.core.objects.state_reader import Row, StateReader
 class ShardLog(Protocol):
     """The shards that are here."""
 
-    async def propose(self, shard: str, data: bytes) -> int:
+    def propose(self, shard: str, data: bytes) -> "asyncio.Future[int]":
         """
-        Append an entry; return its number once it is committed.
+        Append an entry; return what has its number once it is committed.
 
-        Raises:
+        Entries are appended in the order of the calls.  What is refused on the spot
+        has failed already when this returns, so that nothing is proposed behind it.
+
+        It fails with:
             UnavailableError: This node does not lead; nothing has happened.
             OverloadedError: Too many wait; nothing has happened.
             StoreFullError: No room; nothing has happened.

@@ -83,9 +83,12 @@ class ShardObjects:
             now,
             chance,
             self._alarm_changed,
+            self._committed,
             self._broken,
         )
         self._instances: dict[bytes, Instance] = {}
+        self._to_show: dict[Instance, None] = {}  # in order, unlike a set
+        self._applied = 0
         self._draining: dict[bytes, Draining] = {}
         self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
         self._is_closed = False
@@ -131,10 +134,15 @@ class ShardObjects:
 
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
-        for instance in tuple(self._instances.values()):
-            instance.applied(number)
-        for draining in tuple(self._draining.values()):
-            draining.instance.applied(number)
+        self._applied = number
+        for instance in tuple(self._to_show):
+            if instance.applied(number):
+                del self._to_show[instance]
+
+    def _committed(self, instance: Instance) -> None:
+        """Let *instance* know when its entries show, which may be so already."""
+        if not instance.applied(self._applied):
+            self._to_show[instance] = None
 
     def close(self) -> None:
         """End: another node leads, or nobody.  The state may be gone already."""

@@ -25,6 +25,7 @@ class Surroundings(NamedTuple):
         now: Returns ms since 1970.
         chance: Draws a number in [0, 1).
         alarm_changed: Called with an object's body and its alarm once that is durable.
+        committed: Called when entries of it are, and may not show in the state yet.
         broken: Called once the instance must be replaced.
     """
 
@@ -35,4 +36,5 @@ class Surroundings(NamedTuple):
     now: Callable[[], Millis]
     chance: Callable[[], float]
     alarm_changed: Callable[[bytes, Alarm | None], None]
+    committed: Callable[["Instance"], None]
     broken: Callable[["Instance"], None]

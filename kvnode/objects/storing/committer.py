@@ -2,14 +2,16 @@
 From what an object has staged to entries of its shard's log.
 
 All that is written without an await in between becomes one entry, and so happens
-together or not at all.  Entries are proposed in the order in which they were written,
-and none after one that failed: what comes later may rest on it.
+together or not at all; and so does what calls that run at the same time have written in
+the same round of the event loop.  Entries are proposed in the order in which they were
+written, and none after one that failed: what comes later may rest on it.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from kvnode.core.objects.map_change import encode_changes
@@ -39,7 +41,7 @@ class Committer:
     def __init__(
         self,
         overlay: Overlay,
-        propose: Callable[[bytes], Awaitable[int]],
+        propose: Callable[[bytes], "asyncio.Future[int]"],
         *,
         on_commit: Callable[[], None],
         on_failure: Callable[[KvError], None],
@@ -49,8 +51,8 @@ class Committer:
 
         Args:
             overlay: What the object stages in.
-            propose: Appends an entry; returns its number when it is committed.
-            on_commit: Called after each entry that is committed.
+            propose: Appends an entry; see kvnode.objects.running.log_port.
+            on_commit: Called after each entry that is committed; see `applied`.
             on_failure: Called when an entry is not, or nobody knows.
         """
         self.count = 0
@@ -61,13 +63,13 @@ class Committer:
         self._on_failure = on_failure
         self._is_held = False
         self._is_due = False
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._last: asyncio.Task[None] | None = None
+        self._is_refused = False
+        self._under_way: set[asyncio.Future[int]] = set()
+        self._last: asyncio.Future[int] | None = None
         self._under_way_bytes = 0
         self._failed_at = 0
         self._is_fate_unknown = False
         self._committed: deque[tuple[int, int]] = deque()  # entry, batch
-        self._applied = 0
         self._shows = asyncio.Event()
 
     @property
@@ -102,16 +104,19 @@ class Committer:
     def flush(self) -> None:
         """Propose what is staged."""
         self._is_due = False
-        if self.failure or self._is_held or not self._overlay.is_staging:
+        if self.failure or self._is_refused or self._is_held:
+            return
+        if not self._overlay.is_staging:
             return
         batch, changes = self._overlay.take()
         data = encode_changes(changes)
         self._under_way_bytes += len(data)
         self.count += 1
-        task = asyncio.create_task(self._commit(self.count, batch, data))
-        self._last = task
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        entry = self._last = self._propose(data)
+        self._is_refused = entry.done() and entry.exception() is not None
+        self._under_way.add(entry)
+        ended = partial(self._ended, self.count, batch, len(data))
+        entry.add_done_callback(ended)
 
     async def settled(self, since: int) -> None:
         """
@@ -124,9 +129,11 @@ class Committer:
             UnavailableError: It will never be, and nothing since then was.
             IndeterminateError: Some of it may be.
         """
+        if self._is_due:
+            await asyncio.sleep(0)  # calls that run meanwhile may join the entry
         self.flush()
-        if self._last is not None and not self._last.done():
-            await asyncio.wait([self._last])  # an entry commits those before it
+        if self._last in self._under_way:  # an entry commits those before it
+            await asyncio.wait([self._last])
         if self.failure is not None:
             raise self.failed_since(since)
 
@@ -189,13 +196,18 @@ class Committer:
             self.failure = failure
             self._failed_at = self.count + 1
 
-    def applied(self, number: int) -> None:
-        """The shard's state shows entries up to *number* from now on."""
-        self._applied = max(self._applied, number)
-        while self._committed and self._committed[0][0] <= self._applied:
+    def applied(self, number: int) -> bool:
+        """
+        Let what was written be read from the state, which shows entries up to *number*.
+
+        Returns:
+            Whether all that is committed shows.
+        """
+        while self._committed and self._committed[0][0] <= number:
             self._overlay.settle(self._committed.popleft()[1])
         if not self._committed:
             self._shows.set()
+        return not self._committed
 
     async def drained(self) -> None:
         """
@@ -213,24 +225,20 @@ class Committer:
             msg = f"nobody knows yet what became of what it has written: {self.failure}"
             raise UnavailableError(msg)
 
-    async def _commit(self, place: int, batch: int, data: bytes) -> None:
-        # Tasks begin in the order in which they were made: one that was refused on the
-        # spot keeps those behind it from the log.
-        try:
-            if self.failure is not None:
-                return
-            number = await self._propose(data)
-        except KvError as error:
+    def _ended(
+        self, place: int, batch: int, size_bytes: int, entry: "asyncio.Future[int]"
+    ) -> None:
+        """Take in what became of an entry; they end in their order."""
+        self._under_way.discard(entry)
+        self._under_way_bytes -= size_bytes
+        error = asyncio.CancelledError() if entry.cancelled() else entry.exception()
+        if error is None:
+            self._committed.append((entry.result(), batch))
+            self._on_commit()
+        elif isinstance(error, KvError):
             self._failed(place, error)
-            return
-        except BaseException as error:
+        else:
             self._failed(place, IndeterminateError(f"an entry is lost: {error!r}"))
-            raise
-        finally:
-            self._under_way_bytes -= len(data)
-        self._committed.append((number, batch))
-        self.applied(self._applied)
-        self._on_commit()
 
     def _failed(self, place: int, error: KvError) -> None:
         if error.outcome is not Outcome.FAILED:

@@ -56,6 +56,7 @@ from kvnode.core.objects.state_reader import StateReader
 from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
+    KvError,
     OverloadedError,
     StoreFullError,
     UnavailableError,
@@ -202,25 +203,34 @@ class ShardHost:
         if self._shard(shard).take(event):
             self._arrived.set()
 
-    async def propose(self, shard: str, data: bytes) -> int:
+    def propose(self, shard: str, data: bytes) -> "asyncio.Future[int]":
         """
-        Append an entry; return its number once it is committed.
+        Append an entry; see kvnode.objects.running.log_port.ShardLog.
 
-        Raises:
+        It fails with:
             UnavailableError: This node does not lead; nothing has happened.
             OverloadedError: Too many wait; nothing has happened.
             StoreFullError: The disk has no room; nothing has happened.
             IndeterminateError: The lead was lost; it may be committed all the same.
         """
-        here = self._shard(shard)
+        try:
+            here = self._shard(shard)
+            self._check_applied(here)
+            return self._ask(here, lambda token: Propose(token, data), len(data))
+        except KvError as error:
+            refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
+
+    def _check_applied(self, here: HostedShard) -> None:
+        """Refuse more entries where the state is too far behind."""
         unapplied = here.replica.committed - here.applier.applied.number
         if here.leads and unapplied > UNAPPLIED_ENTRIES_MAX:
             msg = (
-                f"the state of shard {shard} is {unapplied} entries behind, and more"
-                f" than {UNAPPLIED_ENTRIES_MAX} may not be: try again"
+                f"the state of shard {here.name} is {unapplied} entries behind, and"
+                f" more than {UNAPPLIED_ENTRIES_MAX} may not be: try again"
             )
             raise OverloadedError(msg)
-        return await self._ask(here, lambda token: Propose(token, data), len(data))
 
     async def confirm(self, shard: str) -> None:
         """
@@ -236,12 +246,12 @@ class ShardHost:
             msg = f"this node has lost the lead of shard {shard}"
             raise UnavailableError(msg) from error
 
-    async def _ask(
+    def _ask(
         self,
         here: HostedShard,
         event: Callable[[int], Propose | Confirm],
         size_bytes: int,
-    ) -> int:
+    ) -> "asyncio.Future[int]":
         if self._is_stopping:
             msg = "this node has stopped: ask another"
             raise UnavailableError(msg)
@@ -249,7 +259,7 @@ class ShardHost:
         self._tokens += 1
         future = here.waiting.ask(self._tokens, size_bytes, here.name)
         self.tell(here.name, event(self._tokens))
-        return await future
+        return future
 
     # -- the shards that are here ----------------------------------------------
 

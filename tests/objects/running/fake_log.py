@@ -42,6 +42,13 @@ class DictState:
                         del self.rows[each]
 
 
+def refused(error: KvError) -> "asyncio.Future[int]":
+    """Return what becomes of an entry that is not taken."""
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
 class FakeLog:
     """
     See kvnode.objects.running.log_port.ShardLog; one shard.
@@ -70,12 +77,14 @@ class FakeLog:
         self._host = host
         self._applied = 0
 
-    async def propose(self, shard: str, data: bytes) -> int:
-        """Take an entry, and return once it is committed."""
+    def propose(self, shard: str, data: bytes) -> "asyncio.Future[int]":
+        """Take an entry; its number is there once it is committed."""
         if self.refusal is not None:
-            raise self.refusal
+            return refused(self.refusal)
         self.entries.append(data)
-        number = len(self.entries)
+        return asyncio.ensure_future(self._commit(shard, len(self.entries)))
+
+    async def _commit(self, shard: str, number: int) -> int:
         await self.commits.wait()
         if self.loss is not None:
             raise self.loss

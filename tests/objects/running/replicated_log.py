@@ -20,7 +20,7 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.objects.running.object_host import ObjectHost
-from tests.objects.running.fake_log import DictState
+from tests.objects.running.fake_log import DictState, refused
 
 SHARD = "s000"
 LEASE_SECONDS = 0.01
@@ -56,20 +56,18 @@ class Node:
         """Tell whether it does, whatever it was told."""
         return self.epoch == self._log.epoch
 
-    async def propose(self, shard: str, data: bytes) -> int:
+    def propose(self, shard: str, data: bytes) -> "asyncio.Future[int]":
         """Append an entry, if there is room, or believe to have done so."""
         if not self.epoch:
-            msg = f"this node does not lead {shard}"
-            raise UnavailableError(msg)
+            return refused(UnavailableError(f"this node does not lead {shard}"))
         if self._log.chance.happens(self._log.refusals):
-            msg = "too many wait"
-            raise OverloadedError(msg)
+            return refused(OverloadedError("too many wait"))
         entry = Waiting(data, asyncio.get_running_loop().create_future())
         if self.leads:
             self._log.append(entry)
         else:
             self.forsaken.append(entry)
-        return await entry.future
+        return entry.future
 
     async def confirm(self, shard: str) -> None:
         """Ask a majority, some time after the call."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -116,23 +117,18 @@ def lease_is_taken_for_granted(patch: pytest.MonkeyPatch) -> None:
 def batches_are_split(patch: pytest.MonkeyPatch) -> None:
     """Each change is an entry."""
 
-    async def commit(self: Committer, place: int, batch: int, data: bytes) -> None:
-        await commit_of(self, place, batch, data)
-
-    commit_of = Committer._commit
-
     def flush(self: Committer) -> None:
         self._is_due = False
-        if self.failure or self._is_held or not self._overlay.is_staging:
+        if self.failure or self._is_refused or self._is_held:
+            return
+        if not self._overlay.is_staging:
             return
         batch, changes = self._overlay.take()
         for change in changes:
-            data = encode_changes([change])
-            self._under_way_bytes += len(data)
             self.count += 1
-            self._last = asyncio.create_task(commit(self, self.count, batch, data))
+            self._last = self._propose(encode_changes([change]))
             self._under_way.add(self._last)
-            self._last.add_done_callback(self._under_way.discard)
+            self._last.add_done_callback(partial(self._ended, self.count, batch, 0))
 
     patch.setattr(Committer, "flush", flush)
 
@@ -148,21 +144,15 @@ def former_instance_is_not_drained(patch: pytest.MonkeyPatch) -> None:
 
 def entries_follow_one_that_failed(patch: pytest.MonkeyPatch) -> None:
     """What comes later is proposed all the same."""
+    flush_of = Committer.flush
 
-    async def commit(self: Committer, place: int, batch: int, data: bytes) -> None:
-        failure, self.failure = self.failure, None
-        try:
-            number = await self._propose(data)
-        except KvError as error:
-            self.failure = failure
-            self._failed(place, error)
-            return
-        finally:
-            self.failure = self.failure or failure
-        self._committed.append((number, batch))
-        self.applied(self._applied)
+    def flush(self: Committer) -> None:
+        with pytest.MonkeyPatch.context() as blind:
+            blind.setattr(self, "failure", None)
+            self._is_refused = False
+            flush_of(self)
 
-    patch.setattr(Committer, "_commit", commit)
+    patch.setattr(Committer, "flush", flush)
 
 
 def alarm_is_deleted_before_it_ran(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from kvnode.errors import (
 )
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.overlay import Overlay
-from tests.objects.running.fake_log import DictState
+from tests.objects.running.fake_log import DictState, refused
 from tests.objects.running.objects import settled
 
 
@@ -23,7 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.proposed: list[bytes] = []
         self.fates: list[asyncio.Future[int]] = []
-        self.refusal: Exception | None = None  # of the next proposal
+        self.refusal: KvError | None = None  # of the next proposal
         self.failures: list[KvError] = []
         self.overlay = Overlay(DictState())
         self.committer = Committer(
@@ -35,14 +35,14 @@ class Desk:
         self.failures.append(error)
         self.committer.fail(error)
 
-    async def propose(self, data: bytes) -> int:
+    def propose(self, data: bytes) -> "asyncio.Future[int]":
         """Take an entry, and wait."""
         refusal, self.refusal = self.refusal, None
         if refusal is not None:
-            raise refusal
+            return refused(refusal)
         self.proposed += [change.key for change in decode_changes(data)]
         self.fates.append(asyncio.get_running_loop().create_future())
-        return await self.fates[-1]
+        return self.fates[-1]
 
     async def write(self, key: bytes) -> None:
         """Write a key, and propose it."""
@@ -90,13 +90,12 @@ async def test_nothing_is_proposed_after_an_entry_that_failed(desk: Desk) -> Non
     await settled()
 
     assert desk.proposed == []
-    assert desk.committer.count == 2
+    assert desk.committer.count == 1
 
 
 async def test_nothing_is_proposed_once_the_object_has_ended(desk: Desk) -> None:
     """The shard may be led anew by then, and another instance be there."""
     desk.stage(b"a")
-    desk.committer.flush()
     desk.committer.fail(UnavailableError("the shard was closed"))
     await settled()
 
@@ -111,14 +110,32 @@ async def test_entry_that_ends_in_an_unforeseen_way_counts_as_lost(desk: Desk) -
         await desk.committer.settled(0)
 
     other = Desk()
-    other.refusal = RuntimeError("a fault of ours")
-    other.stage(b"a")
-    other.committer.flush()
-    (task,) = asyncio.all_tasks() - {asyncio.current_task()}
-    with pytest.raises(RuntimeError):
-        await task
+    await other.write(b"a")
+    other.fates[0].set_exception(RuntimeError("a fault of ours"))
     with pytest.raises(IndeterminateError, match="a fault of ours"):
         await other.committer.settled(0)
+
+
+async def test_calls_that_run_at_the_same_time_share_an_entry(desk: Desk) -> None:
+    """Each waits for it; what is written while it is under way is another one's."""
+
+    async def call(key: bytes) -> None:
+        desk.stage(key)
+        await desk.committer.settled(0)
+
+    calls = [asyncio.create_task(call(key)) for key in (b"a", b"b", b"c")]
+    await settled()
+    assert desk.proposed == [b"a", b"b", b"c"]
+    assert len(desk.fates) == 1
+    late = asyncio.create_task(call(b"d"))
+    await settled()
+    assert len(desk.fates) == 2
+
+    desk.fates[0].set_result(1)
+    await asyncio.gather(*calls)
+    assert not late.done()
+    desk.fates[1].set_result(2)
+    await late
 
 
 async def test_nobody_begins_upon_what_has_an_unknown_fate(desk: Desk) -> None:

@@ -98,10 +98,7 @@ def test_leader_that_is_cut_off_tells_its_callers() -> None:
         first = await site.leader()
         host = site.hosts[first]
         site.cut = {first}
-        asked = [
-            asyncio.ensure_future(host.propose(SHARD, change(b"x"))),
-            asyncio.ensure_future(host.confirm(SHARD)),
-        ]
+        asked = host.propose(SHARD, change(b"x")), host.confirm(SHARD)
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
         assert [type(each) for each in outcomes] == [
