@@ -28,7 +28,7 @@ from kvnode.objects.durable_object import DurableObject
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.ports import Alone, ObjectParts, ObjectPeers
-from kvnode.storage.shards.lmdb_log_store import LmdbLogStore
+from kvnode.storage.shards.file_log_store import FileLogStore
 from kvnode.storage.shards.sqlite_shard_states import SqliteShardStates
 from kvnode.storage.voters.lmdb_voter_store import LmdbVoterStore
 from kvnode.types import ReplicaId
@@ -64,7 +64,7 @@ class Site(NamedTuple):
         clock: The node's.
         rng: Draws patience and jitter.
         random_replica: Draws a fresh identity.
-        is_moved: See kvnode.storage.shards.lmdb_log_store.LmdbLogStore.open.
+        is_moved: See kvnode.storage.shards.file_log_store.FileLogStore.open.
     """
 
     data_directory: Path
@@ -91,7 +91,7 @@ def open_alone(site: Site) -> Objects:
     """
 
     def parts_on(
-        store: LmdbLogStore, states: SqliteShardStates, _: ExitStack
+        store: FileLogStore, states: SqliteShardStates, _: ExitStack
     ) -> ObjectParts:
         return ObjectParts(
             store,
@@ -125,7 +125,7 @@ def open_among(
     """
 
     def parts_on(
-        store: LmdbLogStore, states: SqliteShardStates, opened: ExitStack
+        store: FileLogStore, states: SqliteShardStates, opened: ExitStack
     ) -> ObjectParts:
         peers = meet(store.replica)
         voter: VoterHost | None = None
@@ -188,7 +188,7 @@ def open_with_etcd(
     """
 
     def parts_on(
-        store: LmdbLogStore, states: SqliteShardStates, _: ExitStack
+        store: FileLogStore, states: SqliteShardStates, _: ExitStack
     ) -> ObjectParts:
         _keep_prefix(_directory(site) / ETCD, etcd.prefix)
         return ObjectParts(
@@ -209,7 +209,7 @@ def _directory(site: Site) -> Path:
 def _opened(
     site: Site,
     led_by: str,
-    parts_on: Callable[[LmdbLogStore, SqliteShardStates, ExitStack], ObjectParts],
+    parts_on: Callable[[FileLogStore, SqliteShardStates, ExitStack], ObjectParts],
 ) -> Objects:
     """Return the objects of *site*; if that fails, nothing stays open."""
     _check_led_by(_directory(site), led_by)
@@ -257,9 +257,9 @@ def _keep_prefix(file: Path, prefix: str) -> None:
 
 def _open_shards(
     site: Site, opened: ExitStack
-) -> tuple[LmdbLogStore, SqliteShardStates]:
+) -> tuple[FileLogStore, SqliteShardStates]:
     directory = _directory(site)
-    store = LmdbLogStore.open(
+    store = FileLogStore.open(
         directory / LOG, random_replica=site.random_replica, is_moved=site.is_moved
     )
     opened.callback(store.close)

@@ -14,7 +14,7 @@ from kvnode.core.objects.settings import ShardSettings
 from kvnode.runtime.shards import host as host_module
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.runtime.shards.state import compaction
-from kvnode.storage.shards.lmdb_log_store import LmdbLogStore
+from kvnode.storage.shards.file_log_store import FileLogStore
 from kvnode.storage.shards.sqlite_shard_states import SqliteShardStates
 from kvnode.types import Millis, ReplicaId
 from tests.runtime.shards.site import SHARD, change
@@ -54,7 +54,7 @@ class Alone:
 
 async def life(directory: Path, keys: range) -> tuple[int, int]:
     """Let a node write, and end; return its log's base, and how many rows it has."""
-    store = LmdbLogStore.open(directory / "logs", random_replica=lambda: OWN)
+    store = FileLogStore.open(directory / "logs", random_replica=lambda: OWN)
     states = SqliteShardStates(directory / "states")
     authority = LocalAuthority(directory / "authority.json")
     await authority.swap(SHARD, None, Configuration(1, OWN, (OWN,)))
