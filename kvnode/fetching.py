@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from kvnode.errors import InvalidArgumentError
+from kvnode.limits import HTTP_HEADERS_MAX
 
 FETCH: Final = "fetch"
 """The method that is called."""
 
 STATUS_MIN: Final = 200  # 1xx say that a response is still to come
 STATUS_MAX: Final = 599
-HEADERS_MAX: Final = 128  # as many as the servers that people run take
 
 Headers = tuple[tuple[str, str], ...]
 """Names and values in their order; a name may be there more than once."""
@@ -75,8 +75,9 @@ class _Message:
         if not isinstance(self.body, bytes):
             msg = f"a body is bytes, not {type(self.body).__name__}: encode it"
             raise InvalidArgumentError(msg)
-        if len(self.headers) > HEADERS_MAX:
-            msg = f"there are {len(self.headers)} headers; at most {HEADERS_MAX} may be"
+        count = len(self.headers)
+        if count > HTTP_HEADERS_MAX:
+            msg = f"there are {count} headers; at most {HTTP_HEADERS_MAX} may be"
             raise InvalidArgumentError(msg)
         for header in self.headers:
             _check_header(header)

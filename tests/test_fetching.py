@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode.errors import InvalidArgumentError
-from kvnode.fetching import HEADERS_MAX, Request, Response
+from kvnode.fetching import Request, Response
+from kvnode.limits import HTTP_HEADERS_MAX
 from kvnode.object_values import decode_value, encode_value
 
 HEADERS = st.lists(
@@ -55,7 +56,7 @@ def test_response_comes_back(status: int, headers: Any, body: bytes) -> None:  #
         {"headers": (("a", " b"),)},
         {"headers": (("a", b"b"),)},
         {"headers": ("ab",)},
-        {"headers": (("a", "b"),) * (HEADERS_MAX + 1)},
+        {"headers": (("a", "b"),) * (HTTP_HEADERS_MAX + 1)},
     ],
 )
 def test_request_that_http_could_not_carry_is_refused(wrong: dict[str, Any]) -> None:
