@@ -47,7 +47,7 @@ _STATUSES: Final[tuple[tuple[type[KvError], int], ...]] = (
 
 def document(value: Json, status: int = 200) -> Response:
     """Return an answer that is *value*."""
-    return Response(status, (_JSON,), json_text(value).encode())
+    return Response(status, (_JSON,), _line(value))
 
 
 def result(value: Value) -> Response:
@@ -79,4 +79,9 @@ def failure(error: KvError) -> Response:
         status = next(code for kind, code in _STATUSES if isinstance(error, kind))
     if message.retryable:
         headers.append(("retry-after", RETRY_SECONDS))
-    return Response(status, tuple(headers), json_text(body).encode())
+    return Response(status, tuple(headers), _line(body))
+
+
+def _line(value: Json) -> bytes:
+    """Return JSON with an end of line, for terminals."""
+    return f"{json_text(value)}\n".encode()

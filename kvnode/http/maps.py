@@ -22,6 +22,10 @@ from kvnode.http.routes import KeyOf, KeysOf, TransactionOf
 from kvnode.limits import LIST_PAGE_MAX
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.storing.stored_map import KEY_BYTES_MAX as STORED_KEY_BYTES_MAX
+
+KEY_BYTES_MAX: Final = STORED_KEY_BYTES_MAX - 1
+"""The class puts a character before each, so that its own keys are none of them."""
 
 PARAMETERS: Final = ("prefix", "start", "end", "reverse", "limit", "cursor")
 
@@ -51,6 +55,10 @@ class ObjectMaps:
 
     async def _key(self, request: Request, route: KeyOf) -> Response:
         """Read, put or delete a key."""
+        size_bytes = len(route.key.encode())
+        if size_bytes > KEY_BYTES_MAX:
+            msg = f"the key has {size_bytes} bytes; it takes at most {KEY_BYTES_MAX}"
+            raise InvalidArgumentError(msg)
         match request.method:
             case "PUT":
                 value = json_body(request, 'a value, such as 3 or "three"')

@@ -54,7 +54,8 @@ class Patience(NamedTuple):
     Attributes:
         idle_seconds: For the whole header of a request; its connection ends then.
         body_seconds: For a body to come in.
-        grace_seconds: For requests that are under way when it is closed.
+        grace_seconds: For requests that are under way when it is closed, and for the
+            rest of a body that was refused, so that the client reads why.
     """
 
     idle_seconds: float
@@ -134,6 +135,7 @@ class HttpServer:
             max_line_size=HTTP_LINE_BYTES_MAX,
             max_field_size=HTTP_HEADER_BYTES_MAX,
             max_headers=HTTP_HEADERS_MAX,
+            lingering_time=self._patience.grace_seconds,
             auto_decompress=False,  # an object gets what was sent
             access_log=None,
             logger=logger,
