@@ -218,7 +218,8 @@ async def test_longest_name_and_key_fit_into_a_line(
 
 async def test_body_that_does_not_come_is_not_waited_for(objects: FakeObjects) -> None:
     """A client that is slow, or gone, takes up room."""
-    async with listening(objects, PATIENT._replace(body_seconds=0.01)) as served:
+    hasty = PATIENT._replace(body_seconds=0.01, grace_seconds=0.01)
+    async with listening(objects, hasty) as served:
         assert await served.status(f"{ADD}Content-Length: 3\r\n\r\n[") == 408
     assert objects.calls == []
 
@@ -240,15 +241,15 @@ async def test_client_that_goes_does_not_stop_its_call(
     served: Listening, objects: FakeObjects
 ) -> None:
     """As over gRPC: what has begun comes to its end."""
-    objects.hold["increment"] = asyncio.Event()
+    objects.hold["add"], ended = asyncio.Event(), asyncio.Event()
+    objects.answer = lambda _: ended.set()
     async with served.line() as line:
-        line.send(_with_body(b"[1]"))
+        line.send(_with_body(b"[1]").replace(b"increment", b"add"))
         await objects.began.wait()
-    objects.hold["increment"].set()
+    objects.hold["add"].set()
 
     async with asyncio.timeout(5):
-        while not objects.finished:
-            await asyncio.sleep(0)
+        await ended.wait()
 
 
 async def test_more_connections_than_there_may_be_are_cut_off(
