@@ -34,15 +34,13 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-async def _ask(
-    port: int, method: str, path: str, body: bytes = b"", **headers: str
-) -> Answer:
+async def _ask(port: int, method: str, path: str, body: bytes = b"") -> Answer:
     """Ask who listens on *port*, in a thread."""
 
     def ask() -> Answer:
         connection = HTTPConnection(HOST, port, timeout=20.0)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body)
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, found, response.read())
@@ -191,9 +189,7 @@ async def test_every_node_takes_requests_for_all_objects(fleet: Fleet) -> None:
 
     for number, port in enumerate([*ports.values()] * 4, start=1):
         path = "/v1/objects/Counted/c/call/incr"
-        answer = await _ask(
-            port, "POST", path, b"[1]", **{"idempotency-key": f"{number}"}
-        )
+        answer = await _ask(port, "POST", path, b"[1]")
         assert answer.json() == {"result": number}
     large = b"x" * (1024 * 1024 - 4096)
     for port in ports.values():
