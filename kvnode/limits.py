@@ -38,5 +38,5 @@ HTTP_HEADERS_MAX = 128  # of a request or a response; what other servers take
 HTTP_CONNECTIONS_MAX = 512  # half of the files that a process may open by default
 HTTP_REQUESTS_MAX = 256  # under way; the other connections are idle ones of pools
 HTTP_BODIES_BYTES_MAX = 64 * 1024 * 1024  # of requests under way: 64 of the largest
-HTTP_BODY_MILLIS_MAX = 30_000  # for 1 MiB to come in, at 300 kbit/s
+HTTP_BODY_MILLIS_MAX = 30_000  # for 1 MiB to come in, or nothing of it to be read
 HTTP_IDLE_MILLIS_MAX = 75_000  # proxies drop connections after a minute: be later

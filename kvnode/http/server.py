@@ -74,6 +74,8 @@ def bound_socket(address: str) -> socket.socket:
     """
     Return a socket that is bound to host:port, and does not listen yet.
 
+    How long a client may take to read goes with it.
+
     Raises:
         ConfigError: It cannot be.
     """
@@ -82,6 +84,10 @@ def bound_socket(address: str) -> socket.socket:
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it: who reads nothing is cut off, and its answer dropped.
+        found.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, HTTP_BODY_MILLIS_MAX
+        )
         found.bind((host, port))
     except OSError as error:
         found.close()

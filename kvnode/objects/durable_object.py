@@ -75,7 +75,7 @@ class DurableObject:
 
 def methods_of(of: type[DurableObject]) -> dict[str, Callable[..., Any]]:
     """Return what of a class can be called by name."""
-    hooks = {"alarm", FETCH, *dir(DurableObject)}
+    hooks = {"alarm", *dir(DurableObject)}
     methods = {
         name: method
         for name in dir(of)
@@ -83,6 +83,6 @@ def methods_of(of: type[DurableObject]) -> dict[str, Callable[..., Any]]:
         and name not in hooks
         and asyncio.iscoroutinefunction(method := getattr(of, name))
     }
-    if asyncio.iscoroutinefunction(hook := getattr(of, FETCH, None)):
-        methods[FETCH] = as_method(hook)
+    if FETCH in methods:
+        methods[FETCH] = as_method(methods[FETCH])
     return methods

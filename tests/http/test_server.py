@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from kvnode.fetching import Request, Response
 from kvnode.http import server as server_module
 from kvnode.http.server import HttpServer, Patience, bound_socket
 from kvnode.limits import (
+    HTTP_BODY_MILLIS_MAX,
     HTTP_HEADER_BYTES_MAX,
     HTTP_HEADERS_MAX,
     HTTP_LINE_BYTES_MAX,
@@ -301,6 +303,15 @@ async def test_server_that_leaves_answers_what_has_come(objects: FakeObjects) ->
 
         assert (status, "connection: close" in header) == (200, True)
         assert await line.ended()
+
+
+def test_client_that_reads_nothing_is_cut_off_by_the_kernel() -> None:
+    """Its answer would else be kept for as long as it stays."""
+    with closing(bound_socket("127.0.0.1:0")) as listening_socket:
+        option = listening_socket.getsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT
+        )
+    assert option == HTTP_BODY_MILLIS_MAX
 
 
 async def test_address_that_is_taken_is_told() -> None:
