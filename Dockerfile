@@ -36,7 +36,7 @@ ENV PATH=/opt/kvnode/bin:$PATH \
     KVNODE_LISTEN=0.0.0.0:7400
 USER 10001:10001
 VOLUME /data
-EXPOSE 7400
+EXPOSE 7400 7480
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import asyncio, cluster.local.readiness as r; raise SystemExit(not asyncio.run(r.is_serving('127.0.0.1:7400')))"]
 ENTRYPOINT ["kvnode"]

@@ -35,6 +35,8 @@ from cluster.topology import THREE_CITIES, Topology, parse_groups
 from kvnode.errors import KvError
 
 FIRST_PORT = 7401
+HTTP_PORTS_ABOVE = 80
+"""From a node's port to that of its HTTP: 7481 beside 7401, like 80 among all ports."""
 
 app = typer.Typer(
     name="cluster",
@@ -84,7 +86,11 @@ def up(
     ] = 1.0,
     first_port: Annotated[
         int,
-        typer.Option(help="Ports count up from here, leaving out those in use.", min=1),
+        typer.Option(
+            help="Ports count up from here, and those of HTTP from 80 above, leaving"
+            " out those in use.",
+            min=1,
+        ),
     ] = FIRST_PORT,
     relaxed: Annotated[
         bool, typer.Option(help="Sync to disk every 100 ms instead of at each write.")
@@ -108,6 +114,7 @@ def up(
                 durability="relaxed" if relaxed else "fsync",
                 objects=[name.strip() for name in objects.split(",") if name.strip()],
             )
+            cluster.serve_http(first_port + HTTP_PORTS_ABOVE)
             with console.status("starting"):
                 await cluster.start()
             await _show(cluster)
@@ -127,6 +134,7 @@ def _advice(cluster: ProcessCluster, directory: Path) -> str:
         "Or what all places agree on, wherever it is asked:\n"
         f"  kvnode -e {cluster.endpoint(first)} object put cart apples 3\n"
         f"  kvnode -e {cluster.endpoint(last)} object get cart apples\n"
+        f"  curl {cluster.http_endpoint(last)}/v1/objects/Storage/cart/storage/keys\n"
         "Then do some harm, and undo it:\n"
         f"  kvnode cluster partition{where} {first}\n"
         f"  kvnode cluster kill{where} {last}\n"

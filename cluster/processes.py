@@ -125,6 +125,27 @@ class ProcessCluster:
         site = self.topology.site(name)
         return f"{self._hosts.get(name, HOST)}:{self._state.ports[site.name]}"
 
+    def http_endpoint(self, name: str) -> str:
+        """Return the `host:port` at which the node serves HTTP; may be empty."""
+        site = self.topology.site(name)
+        port = self._state.http_ports.get(site.name)
+        return "" if port is None else f"{self._hosts.get(name, HOST)}:{port}"
+
+    def serve_http(self, first_port: int) -> None:
+        """
+        Let all nodes serve HTTP, once they start; where they do so already, it stays.
+
+        Args:
+            first_port: Ports count up from here, leaving out those in use.
+
+        Raises:
+            StateError: There are no more ports above it.
+        """
+        if not self._state.http_ports:
+            ports = free_ports(self.topology.names, first_port)
+            self._state = replace(self._state, http_ports=ports)
+            self.directory.save(self._state)
+
     def state(self, name: str) -> ProcessState:
         """Return what the node's process is doing."""
         return node_process.observe(self.process(name))
@@ -322,10 +343,16 @@ class ProcessCluster:
                     peer: int(topology.delay(name, peer))
                     for peer in topology.others(name)
                 },
+                **self._settings_of_http(name),
                 **self._settings_of_objects(),
                 **self._overrides.get(name, {}),
             }
         )
+
+    def _settings_of_http(self, name: str) -> Mapping[str, object]:
+        """Return nothing where there is none: earlier versions know no such setting."""
+        endpoint = self.http_endpoint(name)
+        return {"http": endpoint} if endpoint else {}
 
     def _settings_of_objects(self) -> Mapping[str, object]:
         if not self._state.objects:

@@ -41,6 +41,7 @@ from kvnode.setting_types import (
     TIB,
     AddressOrNothing,
     BoundAddress,
+    BoundAddressOrNothing,
     DialledAddress,
     Name,
     NameOrNothing,
@@ -108,6 +109,10 @@ class NodeConfig(ObjectsConfig, frozen=True, extra="forbid"):
     advertise: AddressOrNothing = Field(
         default="",
         description="host:port others reach this node at; the listen address.",
+    )
+    http: BoundAddressOrNothing = Field(
+        default="",
+        description="host:port to serve objects over HTTP on; none if not set.",
     )
     peers: Annotated[
         tuple[PeerConfig, ...],

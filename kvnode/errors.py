@@ -4,6 +4,7 @@ Every exception kvnode raises on purpose.
     KvError
     ├── RejectedError            did not happen; the same request fails again
     │   ├── InvalidArgumentError     breaks a rule or a limit; the message names it
+    │   ├── RequestRefusedError      no route of HTTP takes the request so
     │   ├── NamespaceNotFoundError   no such namespace at this node
     │   ├── SqlError                 SQLite refused a statement of an object
     │   └── WrongTypeError           a counter operation on a register, and the like
@@ -62,6 +63,22 @@ class RejectedError(KvError):
 
 class InvalidArgumentError(RejectedError):
     """An argument breaks a rule or a limit, which the message names."""
+
+
+class RequestRefusedError(RejectedError):
+    """
+    A request of HTTP that nothing answers, or not in the form in which it came.
+
+    `status` is what HTTP says of it: 404, 405, 408, 413, 415 or 501.  `allowed` are the
+    methods that there are, if that is what is wrong.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, allowed: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.allowed = allowed
 
 
 class NamespaceNotFoundError(RejectedError):

@@ -29,3 +29,14 @@ CLOCK_BEND_MILLIS_MAX = 10 * 365 * 24 * 3600 * 1000  # ten years: for tests only
 CLOCK_BEND_PPM_MAX = 1_000_000  # a clock that stands still, or goes twice as fast
 KEEPALIVE_MILLIS = 10_000  # pings on a quiet connection; servers must allow half of it
 KEEPALIVE_TIMEOUT_MILLIS = 5000  # no pong for so long: the connection is dead
+
+HTTP_LINE_BYTES_MAX = 16 * 1024
+"""A request's line: the longest name and key with each byte as %XX, and a path."""
+
+HTTP_HEADER_BYTES_MAX = 8 * 1024  # one header; what other servers take
+HTTP_HEADERS_MAX = 128  # of a request or a response; what other servers take
+HTTP_CONNECTIONS_MAX = 512  # half of the files that a process may open by default
+HTTP_REQUESTS_MAX = 256  # under way; the other connections are idle ones of pools
+HTTP_BODIES_BYTES_MAX = 64 * 1024 * 1024  # of requests under way: 64 of the largest
+HTTP_BODY_MILLIS_MAX = 30_000  # for 1 MiB to come in, or nothing of it to be read
+HTTP_IDLE_MILLIS_MAX = 75_000  # proxies drop connections after a minute: be later

@@ -135,6 +135,10 @@ def _address_or_nothing(value: object) -> str:
     return "" if value == "" else _dialled_address(value)
 
 
+def _bound_address_or_nothing(value: object) -> str:
+    return "" if value == "" else _bound_address(value)
+
+
 def _etcd_endpoint(value: object) -> str:
     """Return an endpoint as people who run etcd write it; no slash at its end."""
     text = value.removesuffix("/") if isinstance(value, str) else ""
@@ -201,6 +205,7 @@ NamespaceName = Annotated[str, BeforeValidator(_namespace)]
 BoundAddress = Annotated[str, BeforeValidator(_bound_address)]
 DialledAddress = Annotated[str, BeforeValidator(_dialled_address)]
 AddressOrNothing = Annotated[str, BeforeValidator(_address_or_nothing)]
+BoundAddressOrNothing = Annotated[str, BeforeValidator(_bound_address_or_nothing)]
 EtcdEndpoint = Annotated[str, BeforeValidator(_etcd_endpoint)]
 KeyPrefixOrNothing = Annotated[str, BeforeValidator(_key_prefix_or_nothing)]
 UserOrNothing = Annotated[str, BeforeValidator(_user_or_nothing)]

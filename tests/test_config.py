@@ -20,6 +20,7 @@ WRONG = {
     "cluster": "a/b",
     "listen": "127.0.0.1",
     "advertise": "host:0",
+    "http": "8080",
     "peers": "tokyo=nowhere",
     "seeds": "host:99999",
     "objects": "Counter",

@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cluster.errors import StateError, TopologyError
@@ -42,6 +42,7 @@ class ClusterState:
         cuts: The pairs that cannot talk.
         name: By which its nodes know each other; another cluster's are turned away.
         objects: The classes of objects that all nodes serve.
+        http_ports: Where each serves HTTP; empty if none does.
     """
 
     topology: Topology
@@ -50,6 +51,7 @@ class ClusterState:
     cuts: frozenset[frozenset[str]] = frozenset()
     name: str = "local"
     objects: tuple[str, ...] = ()
+    http_ports: Mapping[str, int] = field(default_factory=dict)
 
     def with_cuts(self, cuts: frozenset[frozenset[str]]) -> "ClusterState":
         """Return this state with exactly *cuts*."""
@@ -68,6 +70,7 @@ class ClusterState:
                         "name": site.name,
                         "region": site.region,
                         "port": self.ports[site.name],
+                        "http_port": self.http_ports.get(site.name),
                     }
                     for site in self.topology.sites
                 ],
@@ -108,6 +111,11 @@ class ClusterState:
                 cuts=frozenset(frozenset(cut) for cut in document["cuts"]),
                 name=str(document.get("name", "local")),  # earlier ones had that
                 objects=tuple(map(str, document.get("objects", ()))),
+                http_ports={
+                    site["name"]: int(site["http_port"])
+                    for site in document["sites"]
+                    if site.get("http_port")  # earlier ones had none
+                },
             )
         except (KeyError, TypeError, TopologyError) as error:
             msg = f"not the description of a cluster: {error!r}"

@@ -32,7 +32,8 @@ from jepsen_like.cli.planning import (
     complaints,
     replay_command,
 )
-from kvnode.cli.output import Json, console, print_json, print_line
+from kvnode.cli.output import console, print_json, print_line
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

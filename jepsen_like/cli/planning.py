@@ -11,7 +11,8 @@ import typer
 
 from jepsen_like.cli.check import Checked, document
 from jepsen_like.cli.exit_codes import ExitCode, foreseen
-from kvnode.cli.output import Json, complain, console, print_json, print_line
+from kvnode.cli.output import complain, console, print_json, print_line
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jepsen_like.history.operation_line import operation_json
 from jepsen_like.judging import TRANSACTION_LEVELS, TRANSACTIONS
 from jepsen_like.verdict import Judgement, Verdict, Witness
-from kvnode.cli.output import Json
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from jepsen_like.cli.check import Checked

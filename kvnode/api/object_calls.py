@@ -9,6 +9,7 @@ import json
 from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
+from kvnode.api.calling import check_shape
 from kvnode.api.limits import no_constant
 from kvnode.api.objects_port import Call
 from kvnode.errors import (
@@ -16,12 +17,9 @@ from kvnode.errors import (
     InvalidArgumentError,
     ObjectRaisedError,
 )
-from kvnode.object_limits import ARGUMENTS_MAX, CALL_BYTES_MAX
+from kvnode.object_limits import CALL_BYTES_MAX
 from kvnode.object_values import Value, decode_value, encode_value
 from kvnode.objects.object_id import ObjectId
-
-METHOD_CHARS_MAX: Final = 128
-"""Longer than anybody's name of a method, and short enough for an error message."""
 
 FORWARDED_BYTES_MAX: Final = 5 * CALL_BYTES_MAX
 """A call between nodes, as CBOR: a number of three characters in JSON takes nine."""
@@ -42,16 +40,7 @@ def call_of(request: pb.CallRequest) -> Call:
     if size_bytes > bytes_max:
         msg = f"the call has {size_bytes} bytes; at most {bytes_max} are allowed"
         raise InvalidArgumentError(msg)
-    count = len(request.arguments) + len(request.named)
-    if count > ARGUMENTS_MAX:
-        msg = f"the call has {count} arguments; at most {ARGUMENTS_MAX} are allowed"
-        raise InvalidArgumentError(msg)
-    if not 0 < len(request.method) <= METHOD_CHARS_MAX:
-        msg = (
-            f"the name of the method has {len(request.method)} characters; it takes 1"
-            f" to {METHOD_CHARS_MAX}"
-        )
-        raise InvalidArgumentError(msg)
+    check_shape(request.method, len(request.arguments) + len(request.named))
     arguments = [
         _value(argument, f"argument {place} of {request.method}")
         for place, argument in enumerate(request.arguments, start=1)

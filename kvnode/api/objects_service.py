@@ -1,11 +1,5 @@
-"""
-The Objects service: unary calls for other people's tools, Calls for the library.
+"""The Objects service: unary calls for other people's tools, Calls for the library."""
 
-A call whose deadline passes ends with DeadlineError, and its method goes on: nobody
-can tell how far it got, and what it has written may be durable already.
-"""
-
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -16,11 +10,12 @@ import grpc.aio
 from kvnode._pb import objects_pb2 as pb
 from kvnode._pb import objects_pb2_grpc
 from kvnode.api.call_stream import CallStream
+from kvnode.api.calling import within_patience
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_calls import call_of, result_message
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.status_map import abort, to_message
-from kvnode.errors import DeadlineError, IndeterminateError, KvError
+from kvnode.errors import IndeterminateError, KvError
 
 logger = logging.getLogger(__name__)
 
@@ -89,18 +84,7 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         patience_ms = checked_patience(request.deadline_ms)
         call = call_of(request)._replace(patience_ms=patience_ms)
-        within = asyncio.timeout(patience_ms / 1000)
-        try:
-            async with within:
-                result = await self._objects.call(call)
-        except TimeoutError:
-            if not within.expired():
-                raise
-            msg = (
-                f"{call.target.class_name}.{call.method} has not ended within"
-                f" {patience_ms} ms; it goes on, and may happen yet"
-            )
-            raise DeadlineError(msg) from None
+        result = await within_patience(self._objects, call)
         return pb.CallReply(
             result=result_message(result, request.result_form),
             leader=self._objects.leader_address(call.target),

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from kvnode.cli.invocation import Call
-from kvnode.cli.output import Json, complain, plain_json
+from kvnode.cli.output import complain, plain_json
 from kvnode.errors import KvError, UnavailableError
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from kvnode.client import Client

@@ -7,23 +7,21 @@ seconds since 1970.
 """
 
 import base64
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from kvnode.cli.arguments import KeyForm
+from kvnode.object_json import Json, json_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.table import Table
 
     from kvnode.client import Item, Value
-
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 _LONGEST_TEXT = 60
 _WIDEST_TABLE = 400
@@ -78,11 +76,6 @@ def print_bytes(value: bytes) -> None:
     if sys.stdout.isatty() and not value.endswith(b"\n"):
         sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
-
-
-def json_text(document: Json) -> str:
-    """Return *document* as JSON on one line."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def bytes_json(name: str, value: bytes) -> dict[str, Json]:

@@ -55,6 +55,7 @@ from kvnode.client.values import (
     Value,
     WriteResult,
 )
+from kvnode.fetching import Request, Response
 
 __all__ = [
     "BatchResults",
@@ -89,7 +90,9 @@ __all__ = [
     "PeerStatus",
     "Put",
     "RepairResult",
+    "Request",
     "RescueFile",
+    "Response",
     "Session",
     "SetHandle",
     "ShardStatus",

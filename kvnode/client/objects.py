@@ -24,6 +24,7 @@ from kvnode.errors import (
     InvalidArgumentError,
     PeerProtocolError,
 )
+from kvnode.fetching import FETCH, Request, Response
 from kvnode.object_limits import CALL_BYTES_MAX
 from kvnode.object_values import Value, decode_value, encode_value
 
@@ -116,6 +117,20 @@ class ObjectHandle:
         except CorruptRecordError as error:
             msg = f"the result of {method} cannot be read: {error}"
             raise PeerProtocolError(msg) from error
+
+    async def fetch(self, request: Request) -> Response:
+        """
+        Let the object answer *request* by its `fetch`.
+
+        Raises:
+            ObjectRaisedError: It raised, rather than answering with an error.
+            KvError: See `call`.
+        """
+        answer = await self.call(FETCH, request.as_value())
+        try:
+            return Response.from_value(answer)
+        except InvalidArgumentError as error:
+            raise PeerProtocolError(str(error)) from error
 
     def _request(
         self, method: str, arguments: Sequence[Value], named: Mapping[str, Value]

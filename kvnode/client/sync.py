@@ -172,6 +172,7 @@ class SyncObjectHandle(SyncOptions):
     """An object; see ObjectHandle."""
 
     call = _blocking(ObjectHandle.call)
+    fetch = _blocking(ObjectHandle.fetch)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):

@@ -5,6 +5,7 @@ A class of objects is derived from `DurableObject` and served by
 `kvnode serve --objects module:Class`.
 """
 
+from kvnode.fetching import Request, Response
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.storing.object_storage import ObjectStorage, Transaction
@@ -18,6 +19,8 @@ __all__ = [
     "ObjectId",
     "ObjectSql",
     "ObjectStorage",
+    "Request",
+    "Response",
     "SqlCursor",
     "SqlRow",
     "SqlValue",

@@ -7,13 +7,15 @@ What a class of objects is made of.
             await self.storage.put("value", value)
             return value
 
-Every public coroutine method can be called by name.  `alarm` runs when an alarm is due.
+Every public coroutine method can be called by name.  `alarm` runs when an alarm is due,
+and `fetch` answers requests of HTTP (kvnode.objects.fetching).
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
+from kvnode.objects.fetching import FETCH, as_method
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.storing.object_storage import ObjectStorage
 
@@ -74,10 +76,13 @@ class DurableObject:
 def methods_of(of: type[DurableObject]) -> dict[str, Callable[..., Any]]:
     """Return what of a class can be called by name."""
     hooks = {"alarm", *dir(DurableObject)}
-    return {
+    methods = {
         name: method
         for name in dir(of)
         if not name.startswith("_")
         and name not in hooks
         and asyncio.iscoroutinefunction(method := getattr(of, name))
     }
+    if FETCH in methods:
+        methods[FETCH] = as_method(methods[FETCH])
+    return methods

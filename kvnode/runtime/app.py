@@ -36,6 +36,7 @@ from kvnode.api.objects_admin_service import ObjectsAdminServicer
 from kvnode.api.objects_service import add_objects
 from kvnode.config import NodeConfig
 from kvnode.errors import ConfigError, StartOverError
+from kvnode.http.server import HttpServer, bound_socket
 from kvnode.limits import (
     FRAME_BYTES_MAX,
     KEEPALIVE_MILLIS,
@@ -106,7 +107,8 @@ class RunningNode:
     A node that runs, and what it is reached by.
 
     `background` are its turns and its housekeeping: the node is finished when any of
-    them ends.  `objects` are those that it serves, if any.
+    them ends.  `objects` are those that it serves, if any, and `http` is where it does
+    so for who has no gRPC.
     """
 
     assembly: Assembly
@@ -116,6 +118,7 @@ class RunningNode:
     background: list[asyncio.Task[None]]
     departures: Departures
     objects: ServedObjects | None
+    http: HttpServer | None = None
 
 
 async def start(config: NodeConfig) -> RunningNode:
@@ -151,6 +154,7 @@ async def _start_on(
     except RuntimeError as error:
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
+    http_socket = bound_socket(config.http) if config.http else None
     rng = Random()  # noqa: S311 -- jitter, and whom to probe
     clock = NodeClock(wall_clock)
     surroundings = Surroundings(
@@ -180,12 +184,19 @@ async def _start_on(
         if served is not None:
             background.append(asyncio.create_task(served.run(), name="objects"))
         await server.start()
+        http: HttpServer | None = None
+        if http_socket is not None:
+            objects = served and served.objects
+            http = HttpServer(http_socket, objects, serves=node.driver.serves)
+            await http.start()
     except BaseException:
         if served is not None:
             await served.close()
         raise
     dial_peers(node)
-    return RunningNode(node, server, healthy, port, background, departures, served)
+    return RunningNode(
+        node, server, healthy, port, background, departures, served, http
+    )
 
 
 def _add_services(
@@ -249,10 +260,15 @@ def _add_services(
 async def stop(node: RunningNode) -> None:
     """Stop *node*: what was accepted is finished, what was told stays true."""
     await node.health.enter_graceful_shutdown()
+    if node.http is not None:
+        node.http.leave()
     if not await hand_over(node.assembly.driver):
         logger.warning("not all peers have acknowledged what was written here last")
     await node.assembly.pool.close()
-    await node.server.stop(STOP_GRACE_SECONDS)
+    closing = [node.server.stop(STOP_GRACE_SECONDS)]
+    if node.http is not None:
+        closing.append(node.http.close())
+    await asyncio.gather(*closing)
     await end_turns(node.assembly, node.background)
     if node.objects is not None:
         await node.objects.close()
@@ -287,6 +303,9 @@ async def _serve_once(config: NodeConfig, stopping: asyncio.Event) -> None:
         node.assembly.driver.replica(),
         config.advertised(node.port),
     )
+    if node.http is not None:
+        host = config.http.rpartition(":")[0]
+        logger.info("%s serves HTTP on %s:%s", config.name, host, node.http.port)
     asked = asyncio.create_task(stopping.wait())
     left = asyncio.create_task(node.departures.departed())
     await asyncio.wait(

@@ -47,6 +47,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         E.InvalidArgumentError,
     ),
     (
+        E.RequestRefusedError("why", status=404),
+        pb.ERROR_CODE_INVALID_ARGUMENT,
+        Status.INVALID_ARGUMENT,
+        E.InvalidArgumentError,
+    ),
+    (
         E.ConfigError("why"),
         pb.ERROR_CODE_INVALID_ARGUMENT,
         Status.INVALID_ARGUMENT,

@@ -1,11 +1,9 @@
 """`kvnode object`: calls, the map that needs no class, and status."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
-from kvnode.cli.object_values import near_json
 from kvnode.client import StoredValue
 from kvnode.errors import (
     DeadlineError,
@@ -77,20 +75,11 @@ def test_method_that_returned_nothing_is_told_on_stderr(run: Run) -> None:
     assert json.loads(run(*CALL, "--json").stdout) == {"result": None}
 
 
-@pytest.mark.parametrize(
-    ("value", "near"),
-    [
-        ({1: {True}, "a": (None, 2.5)}, {"1": [True], "a": [None, 2.5]}),
-        ({"b", "a"}, ["a", "b"]),
-        (datetime(2024, 2, 29, 12, tzinfo=UTC), "2024-02-29T12:00:00+00:00"),
-        ([float("inf"), float("nan")], ["inf", "nan"]),
-    ],
-)
-def test_what_json_cannot_say_is_written_in_its_nearest_form(
-    value: Value, near: Value
-) -> None:
-    """Whatever objects can store can be printed."""
-    assert near_json(value) == near
+def test_argument_in_bytes_is_base64_in_json(run: Run, node: FakeNode) -> None:
+    """As bytes within a result are."""
+    run(*CALL, '[{"base64": "/w=="}]', "--json-args")
+
+    assert node.objects.calls[0][4] == ([b"\xff"],)
 
 
 def test_result_in_bytes_is_base64_in_json(run: Run, node: FakeNode) -> None:
@@ -107,6 +96,7 @@ def test_result_in_bytes_is_base64_in_json(run: Run, node: FakeNode) -> None:
         (("--named", "=x"), "is not NAME=ARG"),
         (("--named", "x"), "is not NAME=ARG"),
         (("--named", "a=x", "--json-args"), "'x' is not JSON"),
+        (('{"base64": "!"}', "--json-args"), "is no base64"),
     ],
 )
 def test_argument_that_is_malformed_ends_with_2(

@@ -15,6 +15,8 @@ from kvnode.client import (
     Client,
     ObjectHandle,
     ObjectsStatus,
+    Request,
+    Response,
     ShardStatus,
     StoredValue,
     SyncClient,
@@ -76,6 +78,30 @@ async def test_attribute_of_a_handle_is_a_method(
     assert [call.target for call in served.objects.calls] == [
         ObjectId.from_name("Counter", "cart-42")
     ] * 2
+
+
+async def test_fetch_is_a_call_with_a_request_in_it(
+    served: ServedObjects, client: Client
+) -> None:
+    """And its result is a response; nodes in between need not know."""
+    response = Response(201, (("a", "b"),), b"\xff")
+    served.objects.answer = lambda _: response.as_value()
+    request = Request("PUT", "http://it/", (("c", "d"),), b"body")
+
+    assert await client.object("Page", "p").fetch(request) == response
+
+    (call,) = served.objects.calls
+    assert (call.method, [*call.arguments]) == ("fetch", [request.as_value()])
+
+
+async def test_answer_that_is_no_response_is_the_nodes_fault(
+    served: ServedObjects, client: Client
+) -> None:
+    """Not the caller's."""
+    served.objects.answer = lambda _: "text"
+
+    with pytest.raises(PeerProtocolError, match="no response"):
+        await client.object("Page", "p").fetch(Request("GET", "/"))
 
 
 async def test_values_come_back_as_they_were_sent(client: Client) -> None:

@@ -64,6 +64,20 @@ def test_cluster_made_again_keeps_its_ports_and_takes_new_distances(
     assert second.topology.delay("tokyo", "virginia") == 150
 
 
+def test_cluster_serves_http_once_it_is_told_where(tmp_path: Path) -> None:
+    """And from then on at the same ports."""
+    cluster = ProcessCluster.create(tmp_path, THREE_CITIES)
+    assert cluster.http_endpoint("tokyo") == ""
+
+    cluster.serve_http(20_000)
+    again = ProcessCluster.create(tmp_path, THREE_CITIES)
+    again.serve_http(30_000)
+
+    endpoints = {cluster.http_endpoint(name) for name in cluster.topology.names}
+    assert len(endpoints) == 3
+    assert again.http_endpoint("tokyo") == cluster.http_endpoint("tokyo")
+
+
 def test_no_two_clusters_have_the_same_name(tmp_path: Path) -> None:
     """A node that is left over from one finds the other's ports, and is turned away."""
     one, other = (

@@ -1,5 +1,6 @@
 """What a local cluster remembers."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,23 @@ def test_state_survives_the_way_through_text(
 ) -> None:
     """What is saved is what is loaded."""
     state = ClusterState(
-        THREE_CITIES.scaled(factor), dict(STATE.ports), durability, cuts
+        THREE_CITIES.scaled(factor),
+        dict(STATE.ports),
+        durability,
+        cuts,
+        http_ports={"tokyo": 4, "frankfurt": 5, "virginia": 6},
     )
 
     assert ClusterState.decode(state.encode()) == state
+
+
+def test_state_of_before_there_was_http_has_none() -> None:
+    """A cluster that was made then goes on."""
+    earlier = json.loads(STATE.encode())
+    for site in earlier["sites"]:
+        del site["http_port"]
+
+    assert ClusterState.decode(json.dumps(earlier)) == STATE
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,11 @@ def deployment() -> Iterator[Deployment]:
         except MissingError as reason:
             pytest.skip(str(reason))
         project = f"kvnodetest{token_hex(4)}"
-        ports = {f"{node.upper()}_PORT": free_port() for node in NODES}
+        ports = {
+            f"{node.upper()}_{kind}": free_port()
+            for node in NODES
+            for kind in ("PORT", "HTTP_PORT")
+        }
         environment = Environment(
             environment.compose,
             {**environment.variables, **ports, "IMAGE": f"{project}:latest"},

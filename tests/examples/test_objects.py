@@ -8,17 +8,19 @@ import pytest
 from pycrdt import Doc, Text
 
 from examples.cart import Cart
+from examples.counter import Counter
 from examples.document import JOINED_EVERY, Document
 from examples.rate_limiter import RateLimiter
 from examples.scores import Scores
 from kvnode.errors import ObjectRaisedError
+from kvnode.objects import Request, Response
 from tests.objects.running.objects import NOW, Site, settled
 
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     """A host of the examples."""
-    classes = (Cart, Document, RateLimiter, Scores)
+    classes = (Cart, Counter, Document, RateLimiter, Scores)
     made = Site({each.__name__: each for each in classes})
     yield made
     made.host.closed("s000", 9)
@@ -43,6 +45,23 @@ async def test_rate_limiter_lets_through_what_it_has(
     assert never == {"allowed": False, "remaining": 0.5, "retry_after": None}
     now[0] -= 3600
     assert not (await site.call("RateLimiter u", "take"))["allowed"]
+
+
+async def test_counter_answers_methods_and_requests(site: Site) -> None:
+    """With one sum."""
+
+    async def fetch(method: str, body: bytes = b"") -> tuple[int, str]:
+        request = Request(method, "http://it/", (), body)
+        answer = await site.call("Counter c", "fetch", request.as_value())
+        response = Response.from_value(answer)
+        return response.status, response.text()
+
+    assert await site.call("Counter c", "incr", 5) == 5
+    assert await fetch("POST", b"3") == (200, "8\n")
+    assert await fetch("GET") == (200, "8\n")
+    assert await fetch("POST", b"many") == (400, "the body must be a number\n")
+    assert (await fetch("DELETE"))[0] == 405
+    assert await site.call("Counter c", "value") == 8
 
 
 async def test_cart_is_ordered_once_and_empties_itself(site: Site) -> None:

@@ -1,8 +1,11 @@
 """Classes of objects that nodes in tests serve."""
 
+import asyncio
 from typing import Any
 
-from kvnode.objects import DurableObject
+from examples.counter import Counter as ExampleCounter
+from kvnode.object_values import Value
+from kvnode.objects import DurableObject, Request, Response
 
 
 class Counter(DurableObject):
@@ -18,6 +21,42 @@ class Counter(DurableObject):
         """Return the sum."""
         found: int = await self.storage.get("value", 0)
         return found
+
+
+class Counted(ExampleCounter):
+    """The example's counter, which raises, waits and redirects on demand."""
+
+    async def echo(self, *values: Value) -> list[Value]:
+        """Return what it is given."""
+        return list(values)
+
+    async def fail(self, message: str) -> None:
+        """Raise."""
+        raise ValueError(message)
+
+    async def wait(self, seconds: float) -> None:
+        """Take some time."""
+        await asyncio.sleep(seconds)
+
+    async def fetch(self, request: Request) -> Response:
+        """Tell what was asked, or do what the path says."""
+        match request.url.rpartition("/")[2]:
+            case "moved":
+                return Response(302, (("location", "https://else.example/"),))
+            case "raise":
+                msg = "gone"
+                raise LookupError(msg)
+            case "length":
+                return Response.of_text(str(len(request.body)))
+            case _:
+                seen = {
+                    "method": request.method,
+                    "url": request.url,
+                    "who": request.header("x-who"),
+                    "body": list(request.body),
+                }
+                body = Response.of_json(seen).body
+                return Response(201, (("x-seen", "ü"),), body)
 
 
 class Till(DurableObject):

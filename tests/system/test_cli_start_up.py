@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("grpc", "pydantic", "pycrdt", "lmdb", "aiofiles", "cluster")
+HEAVY = ("grpc", "pydantic", "pycrdt", "lmdb", "aiofiles", "aiohttp", "cluster")
 
 
 @pytest.mark.system

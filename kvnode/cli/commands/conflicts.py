@@ -8,15 +8,14 @@ from kvnode.cli.arguments import KeyForm
 from kvnode.cli.commands.entries import READ_PANEL
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
-    Json,
     brief,
     bytes_json,
-    json_text,
     note,
     print_line,
     shown,
     time_text,
 )
+from kvnode.object_json import Json, json_text
 
 if TYPE_CHECKING:
     from kvnode.client import Conflict

@@ -16,13 +16,13 @@ from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
     brief,
     item_json,
-    json_text,
     note,
     print_line,
     shown,
     time_text,
 )
 from kvnode.limits import LIST_PAGE_MAX
+from kvnode.object_json import json_text
 
 if TYPE_CHECKING:
     from kvnode.client import Item

@@ -10,7 +10,6 @@ from kvnode.cli.asking import Answered, answer_json, ask_all, end
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import Call, client_command, client_group
 from kvnode.cli.output import (
-    Json,
     complain,
     console,
     note,
@@ -19,6 +18,7 @@ from kvnode.cli.output import (
     print_table,
     span_text,
 )
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from rich.table import Table

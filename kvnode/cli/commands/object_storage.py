@@ -7,16 +7,16 @@ import typer
 
 from kvnode.cli.failures import ExitCode
 from kvnode.cli.invocation import Call, client_command
-from kvnode.cli.object_values import named_json, near_json, print_value, value_of
+from kvnode.cli.object_values import named_json, print_value, value_of
 from kvnode.cli.output import (
     complain,
-    json_text,
     note,
     print_json,
     print_line,
     shown,
 )
 from kvnode.cli.raising import raising_told
+from kvnode.object_json import json_text, near_json
 from kvnode.object_limits import CALL_BYTES_MAX
 
 if TYPE_CHECKING:

@@ -54,6 +54,10 @@ def serve(
         str | None,
         _option(_WHO, "Others reach it here. (default: as --listen)", "HOST:PORT"),
     ] = None,
+    http: Annotated[
+        str | None,
+        _option(_WHO, "Serve objects over HTTP here. (default: not)", "HOST:PORT"),
+    ] = None,
     data_directory: Annotated[
         str | None,
         _option(_DATA, "Made if missing. (default: ./kvnode-data)", "DIRECTORY"),

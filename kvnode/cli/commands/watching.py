@@ -11,7 +11,6 @@ from kvnode.cli.commands.conflicts import conflict_json, conflict_line
 from kvnode.cli.commands.entries import READ_PANEL
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
-    Json,
     brief,
     bytes_json,
     note,
@@ -20,6 +19,7 @@ from kvnode.cli.output import (
     shown,
     value_json,
 )
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from kvnode.client import Change, Changes

@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import typer
 
-from kvnode.cli.output import bytes_json, json_text, shown
+from kvnode.cli.output import bytes_json, shown
 from kvnode.errors import InvalidArgumentError, RejectedError
 from kvnode.limits import KEY_BYTES_MAX, VALUE_BYTES_MAX
+from kvnode.object_json import json_text
 
 if TYPE_CHECKING:
     from kvnode.client import JsonValue

@@ -19,7 +19,6 @@ from kvnode.cli.arguments import KeyForm
 from kvnode.cli.failures import ExitCode, reported
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import (
-    Json,
     bytes_json,
     complain,
     note,
@@ -37,6 +36,7 @@ from kvnode.cli.transfer.recovery_records import (
     recovery_files,
 )
 from kvnode.errors import RejectedError
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from kvnode.client import Client

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kvnode.errors import InvalidArgumentError
+from kvnode.fetching import FETCH, Request, Response
 from kvnode.object_limits import CALL_BYTES_MAX
 from kvnode.object_values import Value, decode_value, encode_value
 from kvnode.objects.object_id import ObjectId
@@ -52,6 +53,10 @@ class ObjectStub:
             return await self._caller(self._target, method, *passed)
 
         return call
+
+    async def fetch(self, request: Request) -> Response:
+        """Let it answer *request*; like a call."""
+        return Response.from_value(await self.__getattr__(FETCH)(request.as_value()))
 
 
 def _copied(

@@ -1,0 +1,61 @@
+"""
+Calls on behalf of somebody who waits for a while, whatever road they came by.
+
+A call whose deadline passes ends with DeadlineError, and its method goes on: nobody
+can tell how far it got, and what it has written may be durable already.
+"""
+
+import asyncio
+from typing import Final
+
+from kvnode.api.objects_port import Call, ObjectsPort
+from kvnode.errors import DeadlineError, InvalidArgumentError
+from kvnode.object_limits import ARGUMENTS_MAX
+from kvnode.object_values import Value
+
+METHOD_CHARS_MAX: Final = 128
+"""Longer than anybody's name of a method, and short enough for an error message."""
+
+
+def check_shape(method: str, argument_count: int) -> None:
+    """
+    Do nothing if a call may look like that.
+
+    Raises:
+        InvalidArgumentError: The method's name or the number of arguments may not be.
+    """
+    if argument_count > ARGUMENTS_MAX:
+        msg = (
+            f"the call has {argument_count} arguments; at most {ARGUMENTS_MAX} are"
+            " allowed"
+        )
+        raise InvalidArgumentError(msg)
+    if not 0 < len(method) <= METHOD_CHARS_MAX:
+        msg = (
+            f"the name of the method has {len(method)} characters; it takes 1"
+            f" to {METHOD_CHARS_MAX}"
+        )
+        raise InvalidArgumentError(msg)
+
+
+async def within_patience(objects: ObjectsPort, call: Call) -> Value:
+    """
+    Return what comes of *call* before its patience ends, which is > 0 ms.
+
+    Raises:
+        DeadlineError: Nothing has.
+        KvError: See kvnode.api.objects_port.ObjectsPort.call.
+    """
+    assert call.patience_ms > 0, "whoever waits for ever is never told"
+    within = asyncio.timeout(call.patience_ms / 1000)
+    try:
+        async with within:
+            return await objects.call(call)
+    except TimeoutError:
+        if not within.expired():
+            raise
+        msg = (
+            f"{call.target.class_name}.{call.method} has not ended within"
+            f" {call.patience_ms} ms; it goes on, and may happen yet"
+        )
+        raise DeadlineError(msg) from None
