@@ -61,6 +61,7 @@ class Committer:
         self._on_failure = on_failure
         self._is_held = False
         self._is_due = False
+        self._is_ended = False
         self._under_way: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
         self._under_way_bytes = 0
@@ -183,11 +184,16 @@ class Committer:
             self._is_held, self._overlay.reserved_bytes = False, 0
             self.flush()
 
-    def fail(self, failure: KvError) -> None:
-        """Propose nothing from now on."""
+    def stop(self, failure: KvError) -> None:
+        """Take nothing more, nor what is staged; what was taken may still commit."""
         if self.failure is None:
             self.failure = failure
             self._failed_at = self.count + 1
+
+    def fail(self, failure: KvError) -> None:
+        """Propose nothing from now on: another may be at work already."""
+        self.stop(failure)
+        self._is_ended = True
 
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
@@ -217,7 +223,8 @@ class Committer:
         # Tasks begin in the order in which they were made: one that was refused on the
         # spot keeps those behind it from the log.
         try:
-            if self.failure is not None:
+            is_after = self.failure is not None and place >= self._failed_at
+            if self._is_ended or is_after:
                 return
             number = await self._propose(data)
         except KvError as error:

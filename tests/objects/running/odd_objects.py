@@ -45,6 +45,17 @@ class Odd(DurableObject):
 
         await self.ctx.block_concurrency_while(section)
 
+    async def fails_at_once_in_a_section(self) -> None:
+        """Write before a section, and in it, and fail there in the same step."""
+        await self.add()
+
+        async def section() -> None:
+            await self.add()
+            msg = "no"
+            raise ValueError(msg)
+
+        await self.ctx.block_concurrency_while(section)
+
     async def aborts(self, secret: str) -> None:
         """End the object without having written."""
         self.ctx.abort(secret)

@@ -61,6 +61,26 @@ async def desk() -> Desk:
     return Desk()
 
 
+async def test_stopped_committer_proposes_what_was_taken_before(desk: Desk) -> None:
+    """And neither what is staged, nor anything if it has ended meanwhile."""
+    desk.stage(b"taken")
+    desk.committer.flush()
+    desk.stage(b"staged")
+    desk.committer.stop(UnavailableError("a section has failed"))
+    await settled()
+    assert desk.proposed == [b"taken"]
+
+
+async def test_committer_that_has_ended_proposes_nothing(desk: Desk) -> None:
+    """Not even what was taken: another instance may be at work already."""
+    desk.stage(b"taken")
+    desk.committer.flush()
+    desk.committer.stop(UnavailableError("a section has failed"))
+    desk.committer.fail(UnavailableError("the lead is lost"))
+    await settled()
+    assert desk.proposed == []
+
+
 async def test_entry_before_one_that_was_refused_is_waited_for(desk: Desk) -> None:
     """It may still be committed, and whoever begins anew has to see it."""
     await desk.write(b"a")
