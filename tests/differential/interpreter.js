@@ -15,8 +15,8 @@ const fromWire = (value) => {
     case "$text": return held[0].repeat(held[1]);
     case "$nothing": return undefined;
     case "$nested": {
-      let inside = null;
-      for (let n = 0; n < held; n++) inside = [inside];
+      let inside = [];
+      for (let n = 1; n < held; n++) inside = [inside];
       return inside;
     }
   }
@@ -114,6 +114,8 @@ export class Interpreter extends DurableObject {
         const due = await storage.getAlarm();
         return due === null ? null : Math.round((due - Date.now()) / 1000);
       }
+      case "alarm is ahead":
+        return (await storage.getAlarm()) > Date.now();
       case "sql": {
         const cursor = storage.sql.exec(...args);
         return [cursor.columnNames, [...cursor.raw()].map((row) => [...row])];

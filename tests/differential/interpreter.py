@@ -8,72 +8,19 @@ step `throw` alone ends a call with an exception.
 
 import asyncio
 import math
-from datetime import UTC, datetime
 from inspect import isawaitable
 from time import time
-from typing import Any, Final
+from typing import Any
 
 from workers import DurableObject
 
-LONG_TEXT: Final = 1000
+from tests.differential.wire import from_wire, to_wire
 
 Step = list[Any]
 
 
 class StoppedError(Exception):
     """A script says that its call ends."""
-
-
-def from_wire(value: Any) -> Any:  # noqa: ANN401 -- anything that JSON can say
-    """Return what an argument of a step means."""
-    match value:
-        case {"$bytes": held}:
-            return bytes(held)
-        case {"$date": held}:
-            return datetime.fromtimestamp(held / 1000, UTC)
-        case {"$set": held}:
-            return set(map(from_wire, held))
-        case {"$float": held}:
-            return float(held)
-        case {"$int": held}:
-            return int(held)
-        case {"$text": [letter, count]}:
-            return letter * count
-        case {"$nothing": _}:
-            return None
-        case {"$nested": depth}:
-            inside = None
-            for _ in range(depth):
-                inside = [inside]
-            return inside
-        case dict():
-            return {key: from_wire(each) for key, each in value.items()}
-        case list():
-            return [from_wire(each) for each in value]
-        case _:
-            return value
-
-
-def to_wire(value: Any) -> Any:  # noqa: ANN401 -- the same
-    """Return what came of a step, as JSON can say it."""
-    match value:
-        case str() if len(value) > LONG_TEXT:
-            return {"$text": [value[0], len(value)]}
-        case float() if not math.isfinite(value):
-            name = str(value).replace("inf", "Infinity").replace("nan", "NaN")
-            return {"$float": name}
-        case bytes():
-            return {"$bytes": list(value)}
-        case datetime():
-            return {"$date": int(value.timestamp() * 1000)}
-        case set():
-            return {"$set": [to_wire(each) for each in value]}
-        case dict():
-            return {key: to_wire(each) for key, each in value.items()}
-        case list() | tuple():
-            return [to_wire(each) for each in value]
-        case _:
-            return value
 
 
 class Interpreter(DurableObject):
@@ -142,6 +89,8 @@ class Interpreter(DurableObject):
                 if due is None:
                     return None
                 return math.floor((due / 1000 - time()) + 0.5)
+            case "alarm is ahead":
+                return await storage.getAlarm() > time() * 1000
             case "sql":
                 cursor = storage.sql.exec(*arguments)
                 return [cursor.columnNames, list(cursor.raw())]

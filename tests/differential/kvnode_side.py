@@ -26,6 +26,11 @@ class KvnodeSide:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
+    @property
+    def epochs(self) -> list[int]:
+        """Return of which epoch each shard's leader is; another has other objects."""
+        return [shard.epoch for shard in self._objects.status()]
+
     async def at_once(self, name: str, scripts: Sequence[list[Any]]) -> list[Any]:
         """Begin the calls of an object in their order; return the trace of each."""
         target = ObjectId.from_name("Interpreter", name)

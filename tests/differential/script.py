@@ -1,8 +1,8 @@
 """
 What a script is: calls of an object, each a list of steps, and what comes of them.
 
-Steps are JSON, so that interpreters in two languages can do them; see interpreter.py and
-interpreter.js.  Calls of one event begin in their order, and are under way together.
+Steps are JSON, so that interpreters in two languages can do them; see interpreter.py
+and interpreter.js.  Calls of one event begin in their order, and are under way together.
 """
 
 import json
@@ -38,6 +38,24 @@ class Rung(NamedTuple):
 Event: TypeAlias = Calls | Rung
 
 
+class Script(NamedTuple):
+    """
+    Something to do with one object, which has nothing before.
+
+    Attributes:
+        name: What it shows; a sentence.
+        events: What happens, one after the other.
+    """
+
+    name: str
+    events: tuple[Event, ...]
+
+
+def alone(*steps: Step) -> tuple[Event, ...]:
+    """Return one call, alone."""
+    return (Calls([[*steps]]),)
+
+
 class Side(Protocol):
     """Something that runs scripts."""
 
@@ -48,10 +66,8 @@ class Side(Protocol):
 def normal(value: Any) -> Any:  # noqa: ANN401 -- anything that JSON can say
     """Return *value* with what two languages write differently written the same."""
     match value:
-        case bool():
-            return value
-        case int():
-            return float(value)
+        case float() if value.is_integer():
+            return int(value)
         case {"$set": held}:
             return {"$set": sorted(map(json.dumps, map(normal, held)))}
         case dict():

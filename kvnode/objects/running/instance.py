@@ -324,7 +324,9 @@ class Instance:
     def abort(self, reason: str) -> None:
         """End this instance."""
         logger.warning("%s %s ends itself: %s", self.id.class_name, self.id, reason)
-        self.fail(UnavailableError(f"the {self.id.class_name} has ended itself"))
+        error = UnavailableError(f"the {self.id.class_name} has ended itself")
+        self._committer.stop(error)  # what it has just written goes with it
+        asyncio.get_running_loop().call_soon(self.fail, error)
 
     # -- its alarm ------------------------------------------------------------------
 

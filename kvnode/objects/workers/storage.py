@@ -10,7 +10,7 @@ from kvnode.object_values import Value
 from kvnode.objects.storing.object_storage import ObjectStorage, Transaction
 from kvnode.objects.storing.stored_map import StoredMap
 from kvnode.objects.workers.js_values import Fields, Rows, as_js
-from kvnode.objects.workers.names import Answer, Facade, at_once, options
+from kvnode.objects.workers.names import Answer, Facade, at_once, not_there, options
 from kvnode.objects.workers.sql import WorkersSql
 
 T = TypeVar("T")
@@ -211,6 +211,7 @@ class WorkersStorage(_Keys):
     ) -> Answer[None]:
         """Let `alarm` run at *when*, in ms since 1970; in the past means at once."""
         options("ctx.storage.setAlarm", given, named)
+        self._check_no_transaction("setAlarm")
         due = int(when) if isinstance(when, float) else when
         return Answer(at_once(self._storage.set_alarm(due)))
 
@@ -219,11 +220,12 @@ class WorkersStorage(_Keys):
     ) -> Answer[None]:
         """Let no alarm run."""
         options("ctx.storage.deleteAlarm", given, named)
+        self._check_no_transaction("deleteAlarm")
         return Answer(at_once(self._storage.delete_alarm()))
 
     def _check_no_transaction(self, call: str) -> None:
         if self._transaction is not None:
-            msg = f"{call} in a transaction that runs is not there: end that before"
+            msg = not_there(f"ctx.storage.{call} while a transaction runs")
             raise InvalidArgumentError(msg)
 
 

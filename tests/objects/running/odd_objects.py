@@ -16,6 +16,10 @@ class Odd(DurableObject):
         """Return what is stored under `value`."""
         return await self.storage.get("value", 0)
 
+    async def stored(self) -> Value:
+        """Return all that is stored."""
+        return await self.storage.list()
+
     async def add(self, by: int = 1) -> int:
         """Add to it."""
         value: int = await self.storage.get("value", 0) + by
@@ -59,6 +63,16 @@ class Odd(DurableObject):
     async def aborts(self, secret: str) -> None:
         """End the object without having written."""
         self.ctx.abort(secret)
+
+    async def aborts_after_a_transaction(self) -> None:
+        """End the object when a transaction is over, and something else is written."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.put("in", 1)
+
+        await self.storage.transaction(work)
+        await self.storage.put("after", 1)
+        self.ctx.abort("enough")
 
     async def asks(self, other: str) -> Value:
         """Call another object, and then wait for a door."""
