@@ -1,8 +1,8 @@
 """
 What a script is: calls of an object, each a list of steps, and what comes of them.
 
-Steps are JSON, so that interpreters in two languages can do them; see interpreter.py
-and interpreter.js.  Calls of one event begin in their order, and are under way together.
+Steps are JSON, so that interpreters in two languages can do them: interpreter.py and
+interpreter.js.  Calls of one event begin in their order, and are under way together.
 """
 
 import json

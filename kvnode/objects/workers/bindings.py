@@ -37,7 +37,7 @@ class Bindings(Facade):
         self._classes = classes
         self._variables = variables
 
-    def __getattr__(self, name: str) -> "Namespace | str":
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- text, or a Namespace
         """Return a variable, or a class of objects."""
         if name in self._variables:
             return self._variables[name]
