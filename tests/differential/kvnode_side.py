@@ -1,6 +1,7 @@
 """Scripts on objects of a node by itself, on real files."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects.classes import load_classes
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.opening import Site, open_alone
+
+logger = logging.getLogger(__name__)
 
 CLASS: Final = "tests.differential.interpreter:Interpreter"
 LED_SECONDS: Final = 20.0
@@ -42,7 +45,8 @@ class KvnodeSide:
             # Else a call that the end of its instance cuts off is begun again.
             call = Call(target, "do", (script,), is_forwarded=True)
             return await self._objects.call(call)
-        except KvError:
+        except KvError as error:
+            logger.info("%s has failed: %r", script, error)
             return "raised"
 
 

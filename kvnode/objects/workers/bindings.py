@@ -14,6 +14,7 @@ from kvnode.errors import InvalidArgumentError
 from kvnode.objects.durable_object import Environment
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.workers.context import WorkersId
+from kvnode.objects.workers.js_values import as_js
 from kvnode.objects.workers.names import Facade
 
 
@@ -23,7 +24,7 @@ class Bindings(Facade):
     _called: ClassVar[str] = "env"
 
     def __init__(
-        self, env: Environment, classes: Collection[str], variables: Mapping[str, str]
+        self, env: Environment, classes: Collection[str], variables: Mapping[str, Any]
     ) -> None:
         """
         Name what is there.
@@ -31,7 +32,7 @@ class Bindings(Facade):
         Args:
             env: Other objects.
             classes: The names of those that are served.
-            variables: Texts by name; these go before classes.
+            variables: What JSON can say, by name; these go before classes.
         """
         self._env = env
         self._classes = classes
@@ -40,7 +41,7 @@ class Bindings(Facade):
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- text, or a Namespace
         """Return a variable, or a class of objects."""
         if name in self._variables:
-            return self._variables[name]
+            return as_js(self._variables[name])
         found = [each for each in self._classes if folded(each) == folded(name)]
         if len(found) != 1:
             self._refuse(name)

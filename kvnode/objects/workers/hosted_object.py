@@ -30,7 +30,7 @@ class HostedObject(DurableObject):
 
     _of: ClassVar[type[importable.DurableObject]]
     _classes: ClassVar[Collection[str]]
-    _variables: ClassVar[Mapping[str, str]]
+    _variables: ClassVar[Mapping[str, Any]]
 
     def __init__(self, ctx: ObjectContext, env: Environment) -> None:
         super().__init__(ctx, env)
@@ -60,7 +60,7 @@ def hosted(
     of: type[importable.DurableObject],
     *,
     classes: Collection[str],
-    variables: Mapping[str, str],
+    variables: Mapping[str, Any],
 ) -> type[HostedObject]:
     """
     Return a class of objects that does what *of* does.

@@ -15,7 +15,7 @@ from kvnode.objects.workers.hosted_object import hosted, is_written_for_workers
 
 
 def load_classes(
-    names: Iterable[str], variables: Mapping[str, str] | None = None
+    names: Iterable[str], variables: Mapping[str, Any] | None = None
 ) -> dict[str, type[DurableObject]]:
     """
     Return classes by what clients call them; the built-in `Storage` is among them.

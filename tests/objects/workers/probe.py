@@ -10,7 +10,7 @@ from tests.objects.running.objects import site
 
 
 def served(
-    *classes: type[DurableObject], variables: dict[str, str] | None = None
+    *classes: type[DurableObject], variables: dict[str, Any] | None = None
 ) -> dict[str, type[OurObject]]:
     """Return classes as a node serves them."""
     found: dict[str, type[OurObject]] = {}

@@ -131,7 +131,7 @@ class Calm(DurableObject):
 
 @pytest.fixture(name="carts")
 async def _carts() -> Any:  # noqa: ANN401 -- a generator
-    variables = {"GREETING": "hello"}
+    variables = {"GREETING": "hello", "LIMITS": {"items": 3}}
     async with site(served(Cart, ShoppingList, Calm, variables=variables)) as made:
         yield made
 
@@ -182,6 +182,7 @@ async def test_other_objects_are_called_by_bindings(carts: Site) -> None:
 async def test_environment_has_variables_and_nothing_else(carts: Site) -> None:
     """A binding that is not there says so."""
     assert await carts.call("Cart a", "variable", "GREETING") == "hello"
+    assert await carts.call("Cart a", "variable", "LIMITS") == {"items": 3}
     with pytest.raises(ObjectRaisedError, match=r"env\.QUEUE is not there; see"):
         await carts.call("Cart a", "variable", "QUEUE")
 
