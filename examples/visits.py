@@ -37,7 +37,7 @@ class Visits(DurableObject):
         """Return how many visits each report told of, by its time."""
         return dict(await self.ctx.storage.list(prefix="report/"))
 
-    async def alarm(self, alarm_info: Any = None) -> None:  # noqa: ANN401 -- Cloudflare's
+    async def alarm(self) -> None:
         """Make a report, and begin anew."""
         visits = self.sql.exec("SELECT count(*) AS visits FROM visit").one().visits
         await self.ctx.storage.put(f"report/{int(time() * 1000)}", visits)

@@ -1,4 +1,4 @@
-"""What classes for Cloudflare find in `env`: read from a file, or refused with a reason."""
+"""What classes for Cloudflare find in `env`: read from a file, or refused."""
 
 from pathlib import Path
 
