@@ -98,7 +98,7 @@ export class Interpreter extends DurableObject {
       case "get": case "put": case "delete": case "list":
         return await keys[name](...args);
       case "of storage":
-        return await this.step(args[0], storage);
+        return await this.step(given[0], storage);
       case "unawaited":
         for (const each of given[0]) this.begin(each, keys);
         return null;

@@ -72,7 +72,7 @@ class Interpreter(DurableObject):
                     return list(found.items())
                 return found
             case "of storage":
-                return await self._step(arguments[0], storage)
+                return await self._step(given[0], storage)
             case "unawaited":
                 for each in given[0]:
                     self._start(each, keys)

@@ -31,8 +31,10 @@ class KvnodeSide:
 
     @property
     def epochs(self) -> list[int]:
-        """Return of which epoch each shard's leader is; another has other objects."""
-        return [shard.epoch for shard in self._objects.status()]
+        """Return in which epoch each shard is led, -1 if it is not."""
+        return [
+            shard.epoch if shard.is_led_here else -1 for shard in self._objects.status()
+        ]
 
     async def at_once(self, name: str, scripts: Sequence[list[Any]]) -> list[Any]:
         """Begin the calls of an object in their order; return the trace of each."""
@@ -42,7 +44,7 @@ class KvnodeSide:
 
     async def _do(self, target: ObjectId, script: list[Any]) -> Any:  # noqa: ANN401 -- a trace
         try:
-            # Else a call that the end of its instance cuts off is begun again.
+            # If not forwarded, one that the end of its instance cuts off is begun again.
             call = Call(target, "do", (script,), is_forwarded=True)
             return await self._objects.call(call)
         except KvError as error:
