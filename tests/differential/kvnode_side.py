@@ -44,7 +44,7 @@ class KvnodeSide:
 
     async def _do(self, target: ObjectId, script: list[Any]) -> Any:  # noqa: ANN401 -- a trace
         try:
-            # If not forwarded, one that the end of its instance cuts off is begun again.
+            # Forwarded: one that the end of its instance cuts off is not begun again.
             call = Call(target, "do", (script,), is_forwarded=True)
             return await self._objects.call(call)
         except KvError as error:

@@ -118,7 +118,6 @@ class ObjectStorage(StoredMap):
             with self.sql.scope(stage) as scope:
                 result = await work(transaction)
                 scope.is_undone = transaction.is_rolled_back
-            self._committer.flush()  # what is written from now on does not belong to it
             return result
 
         return await self._gate.section(run)

@@ -31,7 +31,7 @@ async def test_options_are_given_as_a_map_or_by_name() -> None:
         return [
             await storage.list({"startAfter": "a", "limit": 1}),
             await storage.list(startAfter="a", limit=1),
-            await storage.list(prefix="c", start=None, noCache=True),
+            await storage.list(start="c", prefix=None, noCache=True),
             await storage.get("a", allowConcurrency=True),
         ]
 
@@ -154,6 +154,21 @@ async def test_what_a_transaction_cannot_undo_is_refused_in_it(call: str) -> Non
         await storage.transaction(within)
 
     with pytest.raises(ObjectRaisedError, match=f"storage.{call} while a transaction"):
+        await done(work)
+
+
+async def test_transaction_is_of_no_use_after_its_rollback() -> None:
+    """But may be rolled back again."""
+
+    async def work(self: Any) -> Any:  # noqa: ANN401 -- as people write
+        async def within(txn: Any) -> None:  # noqa: ANN401 -- as people write
+            txn.rollback()
+            txn.rollback()
+            txn.put("a", 1)
+
+        await self.ctx.storage.transaction(within)
+
+    with pytest.raises(ObjectRaisedError, match="the transaction was rolled back"):
         await done(work)
 
 
