@@ -47,6 +47,10 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
             description="Classes of objects to serve, module:Class, or Storage.",
         ),
     ] = ()
+    objects_variables_file: ReadableFile = Field(
+        default=None,
+        description="What classes for Cloudflare find in env: a JSON object.",
+    )
     objects_voters: Annotated[
         tuple[Name, ...],
         COMMA_SEPARATED,
@@ -128,6 +132,7 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
             )
             yield "objects_voters", complaint
         for field, value in (
+            ("objects_variables_file", self.objects_variables_file),
             ("objects_voters", self.objects_voters),
             ("objects_etcd", self.objects_etcd),
         ):

@@ -24,6 +24,7 @@ WRONG = {
     "peers": "tokyo=nowhere",
     "seeds": "host:99999",
     "objects": "Counter",
+    "objects_variables_file": "no/such/file",
     "objects_voters": "not a name",
     "objects_keepers": "a,not a name",
     "objects_etcd": "ftp://etcd:2379",
@@ -313,6 +314,17 @@ def test_contradiction_about_etcd_is_told(
 
     with pytest.raises(ConfigError, match=complaint):
         load(None, {**WITH_ETCD, **flags}, {})
+
+
+def test_variables_are_of_no_use_without_objects(tmp_path: Path) -> None:
+    """Nobody would find them."""
+    file = str(_file(tmp_path, "{}"))
+
+    with pytest.raises(ConfigError, match=r"objects_variables_file = .*set objects"):
+        load(None, {"objects_variables_file": file}, {})
+    assert load(
+        None, {"objects": "shop:Cart", "objects_variables_file": file}, {}
+    ).objects_variables_file == Path(file)
 
 
 @pytest.mark.parametrize(

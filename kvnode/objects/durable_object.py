@@ -56,6 +56,9 @@ class Environment(Protocol):
     def object(self, class_name: str, name: str) -> Any:  # noqa: ANN401 -- any method
         """Return another object; its methods are called like this one's."""
 
+    def object_at(self, target: ObjectId) -> Any:  # noqa: ANN401 -- any method
+        """Return the object of an id, which need not have a name."""
+
 
 class DurableObject:
     """

@@ -58,33 +58,42 @@ class InputGate:
         """Run *work* so that it begins, and goes on, only while it may."""
         return await _gated(self, self._current.get(), work)
 
-    async def section(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def section(self, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """
         Run *work* while nothing else of the object is resumed.
 
-        Sections wait for each other, in the order in which they came; one that is
-        begun within another belongs to it.
+        It has the object when this returns, unless another section does: sections wait
+        for each other, in the order in which they came; one that is begun within
+        another belongs to it.  Whoever awaits it goes on before all others.
         """
         around = self._current.get()
-        while not self.may_pass(around):
-            await self._change()
-        section = Section(_lasting(around))
-        self._holder = section
+        held = [section] if (section := self._taken(around)) else []
 
         async def run() -> T:
+            while not held:
+                if section := self._taken(around):
+                    held.append(section)
+                else:
+                    await self._change()
+            self._current.set(held[0])  # of this task alone
             return await self.pass_through(work())
 
-        token = self._current.set(section)
-        try:
-            task = asyncio.create_task(run())
-        finally:
-            self._current.reset(token)
-        # Not here, once it is done: whoever began it has to pass the gate for that.
-        task.add_done_callback(lambda _: self._end(section))
-        return await task
+        task = asyncio.create_task(run())
+        # Not in `run`: what awaits the task is told of its end just after this, and
+        # what waits at the gate one step later.
+        task.add_done_callback(lambda _: self._end(held))
+        return task
 
-    def _end(self, section: Section) -> None:
-        section.is_over = True  # one that was begun within it may still go on
+    def _taken(self, around: Section | None) -> Section | None:
+        """Give the object to a new section, if one within *around* may have it now."""
+        if not self.may_pass(around):
+            return None
+        self._holder = Section(_lasting(around))
+        return self._holder
+
+    def _end(self, held: list[Section]) -> None:
+        for section in held:
+            section.is_over = True  # one that was begun within it may still go on
         self._holder = _lasting(self._holder)
         self._wake()
 

@@ -56,6 +56,7 @@ from kvnode.runtime.departure import Departures
 from kvnode.runtime.handover import hand_over
 from kvnode.runtime.objects.classes import load_classes
 from kvnode.runtime.objects.serving import ServedObjects, open_objects, turn_away
+from kvnode.runtime.objects.variables import read_variables
 from kvnode.storage.backup import back_up
 from kvnode.storage.durability import Durability
 from kvnode.storage.lmdb_store import LmdbStore
@@ -121,6 +122,11 @@ class RunningNode:
     http: HttpServer | None = None
 
 
+def _classes(config: NodeConfig) -> dict[str, type[DurableObject]]:
+    """Return the classes of objects that a node is told to serve."""
+    return load_classes(config.objects, read_variables(config.objects_variables_file))
+
+
 async def start(config: NodeConfig) -> RunningNode:
     """
     Start a node; it serves when this returns.
@@ -130,7 +136,7 @@ async def start(config: NodeConfig) -> RunningNode:
             address cannot be listened on.
         OSError: The data directory cannot be made or read.
     """
-    classes = load_classes(config.objects) if config.objects else {}
+    classes = _classes(config) if config.objects else {}
     store = LmdbStore.open(
         config.data_directory,
         durability=Durability(config.durability),

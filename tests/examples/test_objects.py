@@ -14,6 +14,7 @@ from examples.rate_limiter import RateLimiter
 from examples.scores import Scores
 from kvnode.errors import ObjectRaisedError
 from kvnode.objects import Request, Response
+from kvnode.runtime.objects.classes import load_classes
 from tests.objects.running.objects import NOW, Site, settled
 
 
@@ -21,7 +22,8 @@ from tests.objects.running.objects import NOW, Site, settled
 async def site() -> AsyncIterator[Site]:
     """A host of the examples."""
     classes = (Cart, Counter, Document, RateLimiter, Scores)
-    made = Site({each.__name__: each for each in classes})
+    written_for_cloudflare = load_classes(["examples.visits:Visits"])
+    made = Site({each.__name__: each for each in classes} | written_for_cloudflare)
     yield made
     made.host.closed("s000", 9)
     await settled()
@@ -131,3 +133,17 @@ async def test_scores_keep_the_best_of_each_player(site: Site) -> None:
     ranks = [await site.call("Scores chess", "rank", player) for player in ("ada", "x")]
     assert top == [{"player": "bob", "points": 9}, {"player": "eve", "points": 9}]
     assert ranks == [3, None]
+
+
+async def test_visits_are_reported_and_begin_anew(site: Site) -> None:
+    """Written for Cloudflare, and served as it is."""
+    assert [await site.call("Visits /home", "note") for _ in range(3)] == [1, 2, 3]
+    site.reopen()
+    assert await site.call("Visits /home", "note", "ada") == 4
+
+    site.now += 10 * 365 * 24 * 3600 * 1000  # the alarm goes by the true time
+    async with asyncio.timeout(10):
+        while not (reports := await site.call("Visits /home", "reports")):  # noqa: ASYNC110 -- no event tells
+            await asyncio.sleep(0.01)
+    assert list(reports.values()) == [4]
+    assert await site.call("Visits /home", "note") == 1

@@ -119,7 +119,7 @@ async def test_section_within_a_section_belongs_to_it(script: Script) -> None:
         await script.gate.section(lambda: script.call("inner"))
         script.log.append("outer goes on")
 
-    task = asyncio.create_task(script.gate.pass_through(script.gate.section(outer)))
+    task = script.gate.section(outer)
     await settled()
     other = script.start("other")
     await script.open("inner")
@@ -132,6 +132,48 @@ async def test_section_within_a_section_belongs_to_it(script: Script) -> None:
         "inner goes on",
         "outer goes on",
     ]
+
+
+async def test_section_has_the_object_as_soon_as_it_is_asked_for(
+    script: Script,
+) -> None:
+    """A call that has come in already does not begin before it."""
+    other = script.start("other")
+    section = script.gate.section(lambda: script.call("s"))
+    await script.open("s")
+    await script.open("other")
+    await asyncio.gather(other, section)
+
+    assert script.log[:3] == ["s begins", "s goes on", "other begins"]
+
+
+async def test_whoever_awaits_a_section_goes_on_before_all_others(
+    script: Script,
+) -> None:
+    """What was found out in it holds for one more step."""
+    waiting = script.start("waiting")
+    await settled()
+    section = script.start_section("s")
+    await settled()
+    await script.open("waiting")
+    other = script.start("other")
+    await script.open("s")
+    await script.open("other")
+    await asyncio.gather(waiting, section, other)
+
+    assert script.log[2:4] == ["s goes on", "s is over"]
+
+
+async def test_section_that_is_cancelled_before_it_begins_opens_the_gate(
+    script: Script,
+) -> None:
+    """It has the object, and nothing of it has run."""
+    section = script.gate.section(lambda: script.call("never"))
+    section.cancel()
+    await settled()
+
+    assert not script.gate.is_closed
+    assert script.log == []
 
 
 async def test_section_that_fails_opens_the_gate(script: Script) -> None:
@@ -160,7 +202,10 @@ async def test_section_whose_caller_is_cancelled_ends_before_the_gate_opens(
             await asyncio.sleep(0)
             script.log.append("cleaned up")
 
-    task = asyncio.create_task(script.gate.section(stubborn))
+    async def caller() -> None:
+        await script.gate.section(stubborn)
+
+    task = asyncio.create_task(caller())
     await settled()
     other = script.start("other")
     task.cancel()
@@ -233,9 +278,9 @@ async def test_section_may_end_before_one_that_was_begun_within_it(
     left: list[asyncio.Task[None]] = []
 
     async def does_not_wait() -> None:
-        left.append(asyncio.create_task(script.gate.section(lambda: script.call("s"))))
+        left.append(script.gate.section(lambda: script.call("s")))
 
-    task = asyncio.create_task(script.gate.section(does_not_wait))
+    task = script.gate.section(does_not_wait)
     await settled()
     other = script.start("other")
     await settled()

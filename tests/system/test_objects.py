@@ -93,3 +93,16 @@ async def test_class_that_is_not_there_is_told_before_the_node_starts(
 
     assert "has no 'Cart'" in node.log
     assert "Traceback" not in node.log
+
+
+async def test_class_written_for_cloudflare_is_served_as_it_is(fleet: Fleet) -> None:
+    """Its module is there in the node's process, and what it has written stays."""
+    node = fleet.add("visits", objects=["examples.visits:Visits"])
+    await node.start()
+    client = await fleet.client(node)
+    visits = client.object("Visits", "/home")
+    assert [await visits.note(), await visits.note("ada")] == [1, 2]
+
+    await node.kill()
+    await node.start()
+    assert await visits.note() == 3

@@ -94,6 +94,12 @@ def serve(
             "MODULE:CLASS,...",
         ),
     ] = None,
+    objects_variables_file: Annotated[
+        str | None,
+        _option(
+            _DATA, "What classes for Cloudflare find in env: a JSON object.", "FILE"
+        ),
+    ] = None,
     objects_voters: Annotated[
         str | None,
         _option(

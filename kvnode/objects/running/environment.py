@@ -25,9 +25,11 @@ class NodeEnvironment:
 
     def object(self, class_name: str, name: str) -> "ObjectStub":
         """Return another object."""
-        return ObjectStub(
-            ObjectId.from_name(class_name, name), self._instance, self._caller
-        )
+        return self.object_at(ObjectId.from_name(class_name, name))
+
+    def object_at(self, target: ObjectId) -> "ObjectStub":
+        """Return the object of an id."""
+        return ObjectStub(target, self._instance, self._caller)
 
 
 class ObjectStub:

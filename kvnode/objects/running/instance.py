@@ -263,6 +263,7 @@ class Instance:
         class_name = self.id.class_name
         logger.warning("an object ends: %s %s: %s: %r", class_name, self.id, what, why)
         error = UnavailableError(f"the {class_name} has ended: {what}; see the log")
+        self._committer.fail(error)  # what it has just written goes with it
         asyncio.get_running_loop().call_soon(self.fail, error)
 
     def _committed(self) -> None:
@@ -302,17 +303,14 @@ class Instance:
         """Run *work* while nothing else of the object does."""
 
         async def section() -> T:
-            async with asyncio.timeout(SECTION_SECONDS_MAX):
-                return await work()
-
-        async def guarded() -> T:
             try:
-                return await self._gate.section(section)
+                async with asyncio.timeout(SECTION_SECONDS_MAX):
+                    return await work()
             except Exception as error:
                 self._fail_soon("a section of its code has failed", error)
                 raise
 
-        task = asyncio.create_task(guarded())
+        task = self._gate.section(section)
         self._begin(task)
         if self._object is None:
             self._beginning.append(task)
@@ -332,7 +330,9 @@ class Instance:
     def abort(self, reason: str) -> None:
         """End this instance."""
         logger.warning("%s %s ends itself: %s", self.id.class_name, self.id, reason)
-        self.fail(UnavailableError(f"the {self.id.class_name} has ended itself"))
+        error = UnavailableError(f"the {self.id.class_name} has ended itself")
+        self._committer.fail(error)  # what it has just written goes with it
+        asyncio.get_running_loop().call_soon(self.fail, error)
 
     # -- its alarm ------------------------------------------------------------------
 

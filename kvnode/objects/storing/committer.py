@@ -191,7 +191,7 @@ class Committer:
             self.flush()
 
     def fail(self, failure: KvError) -> None:
-        """Propose nothing from now on."""
+        """Propose nothing more, nor what is staged; what was proposed may commit."""
         if self.failure is None:
             self.failure = failure
             self._failed_at = self.count + 1

@@ -1,8 +1,8 @@
-"""Three nodes that keep objects together, each with fsync, at no distance."""
+"""Nodes, mostly three, that keep objects together, each with fsync, at no distance."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -18,10 +18,15 @@ FOUNDED_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
 
 
-@asynccontextmanager
-async def three_nodes(directory: Path) -> AsyncIterator[ProcessCluster]:
+def three_nodes(directory: Path) -> AbstractAsyncContextManager[ProcessCluster]:
     """Start three nodes that serve a counter, and wait until all shards are led."""
-    topology = sites(3)
+    return serving_nodes(directory, 3)
+
+
+@asynccontextmanager
+async def serving_nodes(directory: Path, count: int) -> AsyncIterator[ProcessCluster]:
+    """Start so many of them."""
+    topology = sites(count)
     cluster = ProcessCluster.create(directory / "objects", topology, objects=[COUNTER])
     try:
         await cluster.start()

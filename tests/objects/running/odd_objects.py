@@ -16,6 +16,10 @@ class Odd(DurableObject):
         """Return what is stored under `value`."""
         return await self.storage.get("value", 0)
 
+    async def stored(self) -> Value:
+        """Return all that is stored."""
+        return await self.storage.list()
+
     async def add(self, by: int = 1) -> int:
         """Add to it."""
         value: int = await self.storage.get("value", 0) + by
@@ -45,9 +49,30 @@ class Odd(DurableObject):
 
         await self.ctx.block_concurrency_while(section)
 
+    async def fails_at_once_in_a_section(self) -> None:
+        """Write before a section, and in it, and fail there in the same step."""
+        await self.add()
+
+        async def section() -> None:
+            await self.add()
+            msg = "no"
+            raise ValueError(msg)
+
+        await self.ctx.block_concurrency_while(section)
+
     async def aborts(self, secret: str) -> None:
         """End the object without having written."""
         self.ctx.abort(secret)
+
+    async def aborts_after_a_transaction(self) -> None:
+        """End the object when a transaction is over, and something else is written."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.put("in", 1)
+
+        await self.storage.transaction(work)
+        await self.storage.put("after", 1)
+        self.ctx.abort("enough")
 
     async def asks(self, other: str) -> Value:
         """Call another object, and then wait for a door."""

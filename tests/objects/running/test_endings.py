@@ -156,6 +156,23 @@ async def test_error_says_nothing_of_why_the_code_has_ended(odd: Site) -> None:
     assert "secret" not in str(aborted.value)
 
 
+async def test_section_that_fails_takes_its_last_step_with_it(odd: Site) -> None:
+    """What was written before it began is stored."""
+    with pytest.raises(IndeterminateError, match="a section"):
+        await odd.call("Odd o", "fails_at_once_in_a_section")
+
+    assert await odd.call("Odd o", "value") == 1
+    assert len(odd.log.entries) == 1
+
+
+async def test_abort_takes_what_was_written_since_a_transaction(odd: Site) -> None:
+    """The transaction was over, and is an entry by itself."""
+    with pytest.raises(IndeterminateError, match="has ended itself"):
+        await odd.call("Odd o", "aborts_after_a_transaction")
+
+    assert await odd.call("Odd o", "stored") == {"in": 1}
+
+
 async def test_cancellation_that_code_raises_itself_is_its_failure(odd: Site) -> None:
     """Callers go on, and know what was raised."""
     with pytest.raises(ObjectRaisedError) as caught:

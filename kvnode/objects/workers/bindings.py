@@ -1,0 +1,109 @@
+"""
+`env` under Cloudflare's names: other objects, and variables.
+
+There, a configuration says which class a binding means.  Here it is the class whose
+name is the same but for case and underscores: `env.COUNTER` is the class `Counter`, and
+`env.SHOPPING_CART` is `ShoppingCart`.
+"""
+
+from collections.abc import Collection, Mapping
+from secrets import token_bytes
+from typing import Any, ClassVar
+
+from kvnode.errors import InvalidArgumentError
+from kvnode.objects.durable_object import Environment
+from kvnode.objects.object_id import ObjectId
+from kvnode.objects.workers.context import WorkersId
+from kvnode.objects.workers.js_values import as_js
+from kvnode.objects.workers.names import Facade
+
+
+class Bindings(Facade):
+    """What is around an object."""
+
+    _called: ClassVar[str] = "env"
+
+    def __init__(
+        self, env: Environment, classes: Collection[str], variables: Mapping[str, Any]
+    ) -> None:
+        """
+        Name what is there.
+
+        Args:
+            env: Other objects.
+            classes: The names of those that are served.
+            variables: What JSON can say, by name; these go before classes.
+        """
+        self._env = env
+        self._classes = classes
+        self._variables = variables
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- text, or a Namespace
+        """Return a variable, or a class of objects."""
+        if name in self._variables:
+            return as_js(self._variables[name])
+        found = [each for each in self._classes if folded(each) == folded(name)]
+        if len(found) != 1:
+            self._refuse(name)
+        return Namespace(self._env, found[0])
+
+
+class Namespace(Facade):
+    """A class of objects, of which any can be called."""
+
+    _called: ClassVar[str] = "a namespace of objects"
+
+    def __init__(self, env: Environment, class_name: str) -> None:
+        self._env = env
+        self._class_name = class_name
+
+    def idFromName(self, name: str) -> WorkersId:
+        """Return the object of a name."""
+        return WorkersId(ObjectId.from_name(self._class_name, name))
+
+    def idFromString(self, text: str) -> WorkersId:
+        """Return the object of an id that was written down."""
+        return WorkersId(ObjectId.parse(self._class_name, text))
+
+    def newUniqueId(self) -> WorkersId:
+        """Return an object that nobody else has."""
+        return WorkersId(ObjectId.drawn(self._class_name, token_bytes))
+
+    def get(self, id_: WorkersId) -> "WorkersStub":
+        """Return an object; its methods are called like one's own."""
+        if id_.target.class_name != self._class_name:
+            msg = f"{id_} is an object of another class than {self._class_name}"
+            raise InvalidArgumentError(msg)
+        return WorkersStub(self._env, id_)
+
+    def getByName(self, name: str) -> "WorkersStub":
+        """Return the object of a name."""
+        return self.get(self.idFromName(name))
+
+
+class WorkersStub(Facade):
+    """
+    Another object; has any method.
+
+    Attributes:
+        id: Which one.
+        name: What it was called by; None if that is not known.
+    """
+
+    _called: ClassVar[str] = "a stub"
+
+    def __init__(self, env: Environment, id_: WorkersId) -> None:
+        self.id = id_
+        self.name = id_.name
+        self._stub = env.object_at(id_.target)
+
+    def __getattr__(self, method: str) -> Any:  # noqa: ANN401 -- any method
+        """Return a method."""
+        if method == "fetch":
+            self._refuse(method)
+        return getattr(self._stub, method)
+
+
+def folded(name: str) -> str:
+    """Return what is the same of a class and of a binding that means it."""
+    return name.replace("_", "").lower()

@@ -1,0 +1,1 @@
+"""The same scripts for objects of Cloudflare's runtime and for ours, compared."""

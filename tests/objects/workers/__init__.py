@@ -1,0 +1,1 @@
+"""Tests of classes that were written for Cloudflare's Python Workers."""
