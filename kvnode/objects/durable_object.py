@@ -12,7 +12,7 @@ Every public coroutine method can be called by name.  `alarm` runs when an alarm
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.storing.object_storage import ObjectStorage
@@ -63,7 +63,11 @@ class DurableObject:
         ctx: What runs it.
         env: Other objects.
         storage: What it has stored.
+        restore_keeps: Keys that stay what they are when the object is restored to an
+            earlier point in time, such as numbers that are never to be used again.
     """
+
+    restore_keeps: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, ctx: ObjectContext, env: Environment) -> None:
         self.ctx = ctx

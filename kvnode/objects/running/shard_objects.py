@@ -10,19 +10,29 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     CorruptRecordError,
+    IndeterminateError,
+    InvalidArgumentError,
     KvError,
     NotLeaderError,
     OverloadedError,
     UnavailableError,
 )
-from kvnode.object_values import decode_value
+from kvnode.object_values import Value, decode_value
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points import point_calls
+from kvnode.objects.points.object_points import ObjectPoints
+from kvnode.objects.points.shard_history import (
+    HISTORY_DEFAULT,
+    HistoryLimits,
+    ShardHistory,
+)
 from kvnode.objects.running.alarm_clock import AlarmClock
 from kvnode.objects.running.instance import Instance
-from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.running.log_port import LoggedState, ShardLog
 from kvnode.objects.running.surroundings import Surroundings
 from kvnode.objects.storing.alarm import Alarm, decode_alarm
 from kvnode.objects.storing.keys import (
@@ -46,6 +56,10 @@ ALARM_LOOK_SECONDS: Final = 1.0
 """Alarms go by the wall clock, which may be set meanwhile."""
 
 ALARMS_AT_ONCE: Final = 100
+HISTORY_LOOK_MILLIS: Final = 1000
+"""Between two looks at how much of the history is kept: what a second can add is little
+beside that."""
+
 ALARM_PAGE: Final = 1000
 ALARM_AGAIN_MILLIS: Final = 2000
 
@@ -69,15 +83,31 @@ class ShardObjects:
         env: Callable[[Instance], Environment],
         now: Callable[[], Millis],
         chance: Callable[[], float],
+        history: HistoryLimits = HISTORY_DEFAULT,
+        opened: int = 0,
     ) -> None:
-        """Begin: this node leads the shard, and its state is all there ever was."""
+        """
+        Begin: this node leads the shard, and its state is all there ever was.
+
+        Args:
+            shard: Its name.
+            log: Where its entries go, and what they have done.
+            classes: What objects are made of, by name.
+            env: What is around an object.
+            now: Returns ms since 1970.
+            chance: Draws a number in [0, 1).
+            history: How much is kept of what objects were.
+            opened: The last entry there is.
+        """
         self._shard = shard
         self._log = log
         self._classes = classes
         self._now = now
+        self._history = ShardHistory(shard, log, history, now, opened=opened)
         self._around = Surroundings(
             shard,
             log,
+            self._history,
             OpenDatabases(),
             env,
             now,
@@ -87,12 +117,14 @@ class ShardObjects:
         )
         self._instances: dict[bytes, Instance] = {}
         self._draining: dict[bytes, Draining] = {}
+        self._restoring: dict[bytes, asyncio.Task[str]] = {}
         self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
         self._is_closed = False
         self._alarms = AlarmClock()
         self._alarm_set = asyncio.Event()
         self._ringing: dict[bytes, asyncio.Task[None]] = {}
-        self._swept_at = now()
+        self._forgetting: asyncio.Task[None] | None = None
+        self._swept_at = self._looked_at = now()
         self._load_alarms()
         self._ticking = asyncio.create_task(self._tick_forever(), name="alarms")
 
@@ -111,26 +143,51 @@ class ShardObjects:
             UnavailableError: Nobody knows what has become of what it wrote.
             OverloadedError: Too many are there, and busy.
         """
-        while not self._is_closed and id_.body in self._draining:
-            await asyncio.wait([self._draining[id_.body].task])
+        while True:
+            await self._unoccupied(id_.body)
+            found = self._instances.get(id_.body)
+            if found is not None:
+                return found
+            requested = self._points(id_).requested()
+            if requested is None:
+                return self._started(id_)
+            await self._restore_requested(id_, requested)
+
+    def _started(self, id_: ObjectId) -> Instance:
+        """Return a new instance."""
+        if len(self._instances) >= INSTANCES_MAX:
+            self._sweep(0)
+        if len(self._instances) >= INSTANCES_MAX:
+            msg = f"{INSTANCES_MAX} objects of shard {self._shard} are busy"
+            raise OverloadedError(msg)
+        of = self._classes[id_.class_name]
+        started = self._instances[id_.body] = Instance(id_, of, self._around)
+        return started
+
+    async def _unoccupied(self, body: bytes) -> None:
+        """
+        Return once nothing of the object is under way but what its instance does.
+
+        Raises:
+            NotLeaderError: The shard was closed meanwhile.
+            UnavailableError: Nobody knows what has become of what it wrote.
+        """
+        while not self._is_closed:
+            if body in self._draining:
+                await asyncio.wait([self._draining[body].task])
+            elif body in self._restoring:
+                await asyncio.wait([self._restoring[body]])
+            else:
+                break
         if self._is_closed:
             msg = f"this node has lost the lead of shard {self._shard}"
             raise NotLeaderError(msg)
-        if id_.body in self._doubtful:
-            raise UnavailableError(str(self._doubtful[id_.body]))
-        found = self._instances.get(id_.body)
-        if found is None:
-            if len(self._instances) >= INSTANCES_MAX:
-                self._sweep(0)
-            if len(self._instances) >= INSTANCES_MAX:
-                msg = f"{INSTANCES_MAX} objects of shard {self._shard} are busy"
-                raise OverloadedError(msg)
-            of = self._classes[id_.class_name]
-            found = self._instances[id_.body] = Instance(id_, of, self._around)
-        return found
+        if body in self._doubtful:
+            raise UnavailableError(str(self._doubtful[body]))
 
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
+        self._history.applied(number)
         for instance in tuple(self._instances.values()):
             instance.applied(number)
         for draining in tuple(self._draining.values()):
@@ -139,7 +196,10 @@ class ShardObjects:
     def close(self) -> None:
         """End: another node leads, or nobody.  The state may be gone already."""
         self._is_closed = True
+        self._history.close()
         self._ticking.cancel()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
         for task in tuple(self._ringing.values()):
             task.cancel()
         for draining in tuple(self._draining.values()):
@@ -147,6 +207,102 @@ class ShardObjects:
         why = NotLeaderError(f"this node has lost the lead of shard {self._shard}")
         for instance in tuple(self._instances.values()):
             instance.fail(why)
+
+    # -- points in time ------------------------------------------------------------
+
+    async def point(
+        self, id_: ObjectId, method: str, arguments: tuple[Value, ...]
+    ) -> str:
+        """
+        Do what is asked from outside; see kvnode.objects.points.point_calls.
+
+        Raises:
+            InvalidArgumentError: An argument is wrong, or names what is not kept.
+            UnavailableError: It is not possible just now; nothing was done.
+            IndeterminateError: The lead was lost; it may have been restored.
+        """
+        points = self._points(id_)
+        match method, arguments:
+            case (point_calls.CURRENT, ()):
+                await self._confirmed()
+                return points.current()
+            case (point_calls.AT, (int(time),)):
+                await self._confirmed()
+                return await points.at(time)
+            case (point_calls.RESTORE, (str(bookmark),)):
+                return await self._restored(id_, await points.number_of(bookmark))
+            case _:
+                msg = f"{method} does not take {arguments!r:.100}"
+                raise InvalidArgumentError(msg)
+
+    def _points(self, id_: ObjectId) -> ObjectPoints:
+        state = LoggedState(self._log, self._shard)
+        return ObjectPoints(self._history, state, id_.body)
+
+    async def _confirmed(self) -> None:
+        """Return once all that was committed by anybody before is known here."""
+        if not self._log.has_lease(self._shard):
+            await self._log.confirm(self._shard)
+
+    async def _restore_requested(self, id_: ObjectId, number: int) -> None:
+        """Restore an object before it starts, or let it go on as it is."""
+        try:
+            await self._restored(id_, number)
+        except InvalidArgumentError as error:
+            logger.error(  # noqa: TRY400 -- an expected state; the trace says nothing
+                "%s %s was to be restored, and stays what it is: %s",
+                *(id_.class_name, id_, error),
+            )
+            withdrawal = self._points(id_).withdrawal()
+            number = await self._history.propose(encode_changes([withdrawal]))
+            await self._history.shows(number)
+
+    async def _restored(self, id_: ObjectId, number: int) -> str:
+        """
+        Restore an object; return the bookmark that undoes it.
+
+        Its instance ends, and what waits for that is told whether it may have happened.
+        It goes on if the caller is cancelled: others wait for the outcome, too.
+        """
+        body = id_.body
+        while body in self._restoring:
+            await asyncio.wait([self._restoring[body]])
+        instance = self._instances.get(body)
+        if instance is not None:
+            msg = f"the {id_.class_name} is restored to an earlier point: call it again"
+            instance.fail(UnavailableError(msg))
+        draining = self._draining.get(body)
+        task = asyncio.create_task(self._restore(id_, number, draining))
+        self._restoring[body] = task
+        task.add_done_callback(lambda _: self._restoring.pop(body))
+        await asyncio.wait([task])
+        return task.result()
+
+    async def _restore(
+        self, id_: ObjectId, number: int, draining: "Draining | None"
+    ) -> str:
+        body = id_.body
+        if draining is not None:
+            await asyncio.wait([draining.task])
+        if body in self._doubtful:
+            raise UnavailableError(str(self._doubtful[body]))
+        async with self._history.changing:
+            await self._history.check(number)
+            kept = self._classes[id_.class_name].restore_keeps
+            changes = self._points(id_).restoring(number, kept)
+            restored = await self._history.propose(encode_changes(changes))
+            await self._shown(restored)
+        self._look_at_alarm(body)
+        logger.warning("%s %s was restored", id_.class_name, id_)
+        return self._points(id_).before(restored)
+
+    async def _shown(self, number: int) -> None:
+        """Return once the state shows an entry that is committed."""
+        try:
+            await self._history.shows(number)
+        except NotLeaderError as error:
+            msg = f"the object was restored, and {error}"
+            raise IndeterminateError(msg) from error
 
     # -- those that were thrown away -----------------------------------------------
 
@@ -163,20 +319,24 @@ class ShardObjects:
         body = instance.id.body
         try:
             await instance.drained()
-            row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
             # What the instance had told of it may not be so.
-            alarm = None if row is None else decode_alarm(row)
-            now = self._now()
-            if alarm is not None and alarm.due <= now:
-                # It may be the alarm that has ended the instance: a log that takes
-                # nothing more would else have it run as fast as it can.
-                alarm = Alarm(Millis(now + ALARM_AGAIN_MILLIS))
-            self._alarms.set(body, alarm)
-            self._alarm_set.set()
+            self._look_at_alarm(body)
         except KvError as error:
             self._doubtful[body] = error
         finally:
             del self._draining[body]
+
+    def _look_at_alarm(self, body: bytes) -> None:
+        """Take note of the alarm that the state shows."""
+        row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
+        alarm = None if row is None else decode_alarm(row)
+        now = self._now()
+        if alarm is not None and alarm.due <= now:
+            # It may be the alarm that has ended the instance: a log that takes
+            # nothing more would else have it run as fast as it can.
+            alarm = Alarm(Millis(now + ALARM_AGAIN_MILLIS))
+        self._alarms.set(body, alarm)
+        self._alarm_set.set()
 
     # -- time --------------------------------------------------------------------
 
@@ -199,6 +359,9 @@ class ShardObjects:
             if now - self._swept_at >= SWEEP_MILLIS:
                 self._swept_at = now
                 self._sweep(IDLE_MILLIS_MAX)
+            if now - self._looked_at >= HISTORY_LOOK_MILLIS:
+                self._looked_at = now
+                self._forgetting = asyncio.create_task(self._history.forget())
             self._ring_due(now)
             due = self._alarms.next_due()
             pause = ALARM_LOOK_SECONDS

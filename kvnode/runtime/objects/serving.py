@@ -12,6 +12,7 @@ from kvnode.authority.etcd.health import watch_health
 from kvnode.config import NodeConfig
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.points.shard_history import HistoryLimits
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.objects.objects import Objects
@@ -103,6 +104,7 @@ def open_objects(
         rng,
         random_replica,
         config.objects_moved,
+        HistoryLimits(config.objects_history_hours, config.objects_history_bytes),
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)

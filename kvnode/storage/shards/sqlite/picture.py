@@ -84,19 +84,24 @@ def keep(connection: sqlite3.Connection, picture: Picture, run: Run) -> None:
     connection.executemany(_KEEP, [(picture.number, key, key) for key in keys])
 
 
-def keep_restored(connection: sqlite3.Connection, picture: Picture) -> None:
+def keep_restored(connection: sqlite3.Connection, pictures: Iterable[Picture]) -> None:
     """Put down the keys in the table `restored`, which are about to change."""
-    where = {"picture": picture.number, "start": picture.start}
-    connection.execute(_KEEP_RESTORED, where)
+    for picture in pictures:
+        where = {"picture": picture.number, "start": picture.start}
+        connection.execute(_KEEP_RESTORED, where)
 
 
 def keep_undo(
-    connection: sqlite3.Connection, picture: Picture, start: bytes, end: bytes
+    connection: sqlite3.Connection,
+    pictures: Iterable[Picture],
+    start: bytes,
+    end: bytes,
 ) -> None:
     """Put down the undo rows in [start, end), which are about to go."""
-    first, behind = max(start, picture.start), min(end, picture.later)
-    where = {"picture": picture.number, "start": first, "end": behind}
-    connection.execute(_KEEP_RANGE, where)
+    for picture in pictures:
+        first, behind = max(start, picture.start), min(end, picture.later)
+        where = {"picture": picture.number, "start": first, "end": behind}
+        connection.execute(_KEEP_RANGE, where)
 
 
 def next_rows(

@@ -95,7 +95,7 @@ class UndoLog:
         if self.mark is not None:
             self.mark = left_gap(self.mark, run.gap)
 
-    def restore(self, restoring: Restoring, keep: Callable[[], object]) -> None:
+    def restore(self, restoring: Restoring, keep: Callable[[], None]) -> None:
         """
         Restore what is selected, if what it held is still known.
 
@@ -124,7 +124,7 @@ class UndoLog:
         connection.execute(_PUT)
         connection.execute(_CLEAR)
 
-    def forget(self, forget: Forget, keep: Callable[[bytes, bytes], object]) -> None:
+    def forget(self, forget: Forget, keep: Callable[[bytes, bytes], None]) -> None:
         """
         Delete what is too old, and what is too much.
 

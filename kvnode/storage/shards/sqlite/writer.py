@@ -258,16 +258,11 @@ class Writer:
                 undo_log.note(step)
                 self._write(step, pictures)
             case Restoring():
-                undo_log.restore(
-                    step,
-                    lambda: [keep_restored(connection, each) for each in pictures],
-                )
+                undo_log.restore(step, lambda: keep_restored(connection, pictures))
             case Forget():
                 undo_log.forget(
                     step,
-                    lambda start, end: [
-                        keep_undo(connection, each, start, end) for each in pictures
-                    ],
+                    lambda start, end: keep_undo(connection, pictures, start, end),
                 )
             case _:
                 assert_never(step)
