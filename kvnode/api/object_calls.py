@@ -19,6 +19,7 @@ from kvnode.errors import (
 from kvnode.object_limits import ARGUMENTS_MAX, CALL_BYTES_MAX
 from kvnode.object_values import Value, decode_value, encode_value
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.point_calls import POINT_METHODS
 
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
@@ -60,7 +61,10 @@ def call_of(request: pb.CallRequest) -> Call:
         name: _value(argument, f"argument {name!r} of {request.method}")
         for name, argument in request.named.items()
     }
-    target = _target(request.target)
+    if request.method in POINT_METHODS and not request.forwarded:
+        msg = f"{request.method!r} is no method: use Bookmark or Restore"
+        raise InvalidArgumentError(msg)
+    target = target_of(request.target)
     return Call(
         target,
         request.method,
@@ -121,7 +125,13 @@ def result_message(result: Value, form: "pb.ResultForm.ValueType") -> pb.ObjectV
         raise ObjectRaisedError(msg, type_name=type(error).__name__) from error
 
 
-def _target(target: pb.ObjectTarget) -> ObjectId:
+def target_of(target: pb.ObjectTarget) -> ObjectId:
+    """
+    Return which object is meant.
+
+    Raises:
+        InvalidArgumentError: None is, or its name or id is none.
+    """
     match target.WhichOneof("which"):
         case "name":
             return ObjectId.from_name(target.class_name, target.name)

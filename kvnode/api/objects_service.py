@@ -18,9 +18,17 @@ from kvnode._pb import objects_pb2_grpc
 from kvnode.api.call_stream import CallStream
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_calls import call_of, result_message
+from kvnode.api.object_points import (
+    bookmark_call,
+    bookmark_reply,
+    restore_call,
+    restore_reply,
+)
+from kvnode.api.objects_port import Call as ObjectCall
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.status_map import abort, to_message
 from kvnode.errors import DeadlineError, IndeterminateError, KvError
+from kvnode.object_values import Value
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +59,24 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         """Do the calls of one stream until the client ends it."""
         try:
             await CallStream(self._result, context.write).serve(request_iterator)
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def Bookmark(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.BookmarkRequest, context: Context
+    ) -> pb.BookmarkReply:
+        """Name a point in time of an object."""
+        try:
+            return bookmark_reply(await self._ended(bookmark_call(request)))
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def Restore(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.RestoreRequest, context: Context
+    ) -> pb.RestoreReply:
+        """Make an object what it was."""
+        try:
+            return restore_reply(await self._ended(restore_call(request)))
         except KvError as error:
             await abort(context, to_message(error))
 
@@ -89,22 +115,32 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         patience_ms = checked_patience(request.deadline_ms)
         call = call_of(request)._replace(patience_ms=patience_ms)
-        within = asyncio.timeout(patience_ms / 1000)
+        result = await self._ended(call)
+        return pb.CallReply(
+            result=result_message(result, request.result_form),
+            leader=self._objects.leader_address(call.target),
+        )
+
+    async def _ended(self, call: ObjectCall) -> Value:
+        """
+        Return what comes of a call.
+
+        Raises:
+            DeadlineError: Nothing has, for as long as the caller waits.
+            KvError: See ObjectsPort.call.
+        """
+        within = asyncio.timeout(call.patience_ms / 1000)
         try:
             async with within:
-                result = await self._objects.call(call)
+                return await self._objects.call(call)
         except TimeoutError:
             if not within.expired():
                 raise
             msg = (
                 f"{call.target.class_name}.{call.method} has not ended within"
-                f" {patience_ms} ms; it goes on, and may happen yet"
+                f" {call.patience_ms} ms; it goes on, and may happen yet"
             )
             raise DeadlineError(msg) from None
-        return pb.CallReply(
-            result=result_message(result, request.result_form),
-            leader=self._objects.leader_address(call.target),
-        )
 
 
 class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
@@ -122,6 +158,20 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Refuse."""
         del request_iterator
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Bookmark(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.BookmarkRequest, context: Context
+    ) -> pb.BookmarkReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Restore(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.RestoreRequest, context: Context
+    ) -> pb.RestoreReply:
+        """Refuse."""
+        del request
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
 
     async def Status(  # noqa: N802 -- the name is the protocol's

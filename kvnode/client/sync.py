@@ -172,6 +172,9 @@ class SyncObjectHandle(SyncOptions):
     """An object; see ObjectHandle."""
 
     call = _blocking(ObjectHandle.call)
+    bookmark = _blocking(ObjectHandle.bookmark)
+    bookmark_at = _blocking(ObjectHandle.bookmark_at)
+    restore = _blocking(ObjectHandle.restore)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):

@@ -12,7 +12,8 @@ hold what they hold now.
 
     STAMP      key = u64 time at which the leader proposed the entry, ms since 1970
     RESTORE    keys that begin with `key` and end with a suffix become what they were
-               behind an entry; value = u64 its number, suffix
+               behind an entry; value = u64 its number, suffix.  Those that are so
+               already do not change.
     FORGET     key = u64 number, u64 bytes: what was put down by entries up to that
                number goes, and then the oldest until so many bytes are left
 

@@ -124,7 +124,8 @@ class _Entry:
             if restore.selects(key):
                 former.setdefault(key, decode_before(row).value)
         for key, value in former.items():
-            self._set(key, value)
+            if self._rows.get(key) != value:
+                self._set(key, value)
 
     def _forget(self, forget: Forget) -> None:
         for place, row in self._range(UNDO, UNDO_END):

@@ -13,11 +13,16 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
-from kvnode.core.objects.history import Restore
+from kvnode.core.objects.history import Restore, parse_undo_key, undo_key
 from kvnode.core.objects.map_change import Change, ChangeKind
 from kvnode.core.objects.state_reader import StateReader
 from kvnode.errors import InvalidArgumentError
 from kvnode.objects.points.bookmark import Bookmark
+from kvnode.objects.points.point_calls import (
+    COUNTED_BYTES_MAX,
+    COUNTED_MAX,
+    Restored,
+)
 from kvnode.objects.points.shard_history import ShardHistory
 from kvnode.objects.storing.keys import ALARMS, Kind, object_prefix
 
@@ -25,6 +30,7 @@ RESTORES_KEPT: Final = 16
 """Restores by `on_next_session_restore_bookmark` that can be undone, of an object."""
 
 _RESTORED: Final = (Kind.ALARM, Kind.STORED, Kind.SQL_PAGE)
+_COUNTED_AT_ONCE: Final = 50
 _U64: Final = Struct(">Q")
 
 
@@ -80,9 +86,26 @@ class ObjectPoints:
         await self._history.check(number)
         return number
 
-    def before(self, number: int) -> str:
-        """Return the bookmark of the object before entry *number*."""
-        return Bookmark(number - 1).text_for(self._body)
+    def restored(self, number: int) -> Restored:
+        """Return what entry *number* has done, by which the object was restored."""
+        keys = pages = size_bytes = 0
+        has_alarm = False
+        alarm, stored, pages_of = (
+            object_prefix(self._body, kind) for kind in _RESTORED
+        )
+        start, end = undo_key(number), undo_key(number + 1)
+        rows = self._state.scan(start, end, limit=_COUNTED_AT_ONCE)
+        while rows and keys + pages < COUNTED_MAX and size_bytes < COUNTED_BYTES_MAX:
+            for place, row in rows:
+                key = parse_undo_key(place)[1]
+                keys += key.startswith(stored)
+                pages += key.startswith(pages_of)
+                has_alarm |= key == alarm
+                size_bytes += len(row)
+            start = rows[-1][0] + b"\0"
+            rows = self._state.scan(start, end, limit=_COUNTED_AT_ONCE)
+        undo = Bookmark(number - 1).text_for(self._body)
+        return Restored(undo, keys, pages, has_alarm, bool(rows))
 
     # -- a restore at the next session ------------------------------------------------
 

@@ -25,6 +25,7 @@ from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points import point_calls
 from kvnode.objects.points.object_points import ObjectPoints
+from kvnode.objects.points.point_calls import Restored
 from kvnode.objects.points.shard_history import (
     HISTORY_DEFAULT,
     HistoryLimits,
@@ -117,7 +118,7 @@ class ShardObjects:
         )
         self._instances: dict[bytes, Instance] = {}
         self._draining: dict[bytes, Draining] = {}
-        self._restoring: dict[bytes, asyncio.Task[str]] = {}
+        self._restoring: dict[bytes, asyncio.Task[Restored]] = {}
         self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
         self._is_closed = False
         self._alarms = AlarmClock()
@@ -212,7 +213,7 @@ class ShardObjects:
 
     async def point(
         self, id_: ObjectId, method: str, arguments: tuple[Value, ...]
-    ) -> str:
+    ) -> Value:
         """
         Do what is asked from outside; see kvnode.objects.points.point_calls.
 
@@ -230,7 +231,8 @@ class ShardObjects:
                 await self._confirmed()
                 return await points.at(time)
             case (point_calls.RESTORE, (str(bookmark),)):
-                return await self._restored(id_, await points.number_of(bookmark))
+                number = await points.number_of(bookmark)
+                return [*await self._restored(id_, number)]
             case _:
                 msg = f"{method} does not take {arguments!r:.100}"
                 raise InvalidArgumentError(msg)
@@ -257,9 +259,9 @@ class ShardObjects:
             number = await self._history.propose(encode_changes([withdrawal]))
             await self._history.shows(number)
 
-    async def _restored(self, id_: ObjectId, number: int) -> str:
+    async def _restored(self, id_: ObjectId, number: int) -> Restored:
         """
-        Restore an object; return the bookmark that undoes it.
+        Restore an object; return what came of it.
 
         Its instance ends, and what waits for that is told whether it may have happened.
         It goes on if the caller is cancelled: others wait for the outcome, too.
@@ -275,12 +277,13 @@ class ShardObjects:
         task = asyncio.create_task(self._restore(id_, number, draining))
         self._restoring[body] = task
         task.add_done_callback(lambda _: self._restoring.pop(body))
+        task.add_done_callback(asyncio.Task.exception)  # its caller may have left
         await asyncio.wait([task])
         return task.result()
 
     async def _restore(
         self, id_: ObjectId, number: int, draining: "Draining | None"
-    ) -> str:
+    ) -> Restored:
         body = id_.body
         if draining is not None:
             await asyncio.wait([draining.task])
@@ -294,7 +297,7 @@ class ShardObjects:
             await self._shown(restored)
         self._look_at_alarm(body)
         logger.warning("%s %s was restored", id_.class_name, id_)
-        return self._points(id_).before(restored)
+        return self._points(id_).restored(restored)
 
     async def _shown(self, number: int) -> None:
         """Return once the state shows an entry that is committed."""

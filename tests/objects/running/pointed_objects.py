@@ -22,6 +22,10 @@ class Diary(DurableObject):
         self.storage.sql.exec("INSERT INTO line VALUES (?)", f"{key}={value}")
         return await self.storage.get_current_bookmark()
 
+    async def write_all(self, rows: dict[str, Value]) -> None:
+        """Store many keys."""
+        await self.storage.put(rows)
+
     async def delete(self, key: str) -> None:
         """Delete a key, and its lines."""
         await self.storage.delete(key)

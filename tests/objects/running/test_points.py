@@ -39,8 +39,14 @@ async def bookmark(at: Site, target: str = "Diary d") -> str:
 
 async def restore(at: Site, point: str, target: str = "Diary d") -> str:
     """Restore from outside; return what undoes it."""
-    undo: str = await at.call(target, point_calls.RESTORE, point)
-    return undo
+    return (await restored(at, point, target)).undo
+
+
+async def restored(
+    at: Site, point: str, target: str = "Diary d"
+) -> point_calls.Restored:
+    """Restore from outside; return all that is told."""
+    return point_calls.Restored(*await at.call(target, point_calls.RESTORE, point))
 
 
 async def everything(at: Site, target: str = "Diary d") -> Any:  # noqa: ANN401 -- lists
@@ -97,6 +103,35 @@ async def test_restores_are_undone_like_all_else(diary: Site) -> None:
     assert await everything(diary) == first
     await restore(diary, undo)
     assert await everything(diary) == second
+
+
+async def test_restore_tells_what_it_has_changed(diary: Site) -> None:
+    """What is as it was then does not count."""
+    await diary.call("Diary d", "write", "a", 1)
+    point = await diary.call("Diary d", "write", "b", 1)
+    await diary.call("Diary d", "write", "a", 2)
+    await diary.call("Diary d", "write", "a", 1)
+    await diary.call("Diary d", "write", "c", 1)
+    await diary.call("Diary d", "wake", diary.now + 5000)
+
+    found = await restored(diary, point)
+
+    assert found[1:] == (1, 1, True, False)
+    assert (await restored(diary, point))[1:] == (0, 0, False, False)
+
+
+async def test_what_is_counted_has_a_bound(diary: Site) -> None:
+    """To count means to read."""
+    point = await bookmark(diary)
+    for first in range(0, 1200, 100):
+        keys = {f"{first + n}": n for n in range(100)}
+        await diary.call("Diary d", "write_all", keys)
+
+    found = await restored(diary, point)
+
+    assert found.more
+    assert 1000 <= found.keys + found.pages < 1100
+    assert await everything(diary) == [{}, [], None]
 
 
 async def test_other_objects_of_the_shard_are_left_alone(diary: Site) -> None:

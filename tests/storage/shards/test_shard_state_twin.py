@@ -321,7 +321,7 @@ def test_state_holds_what_a_dict_would(
 
 
 @given(drawn=st.lists(batches, max_size=8))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_states_of_both_kinds_hold_the_same_history(
     drawn: list[list[LogEntry]],
 ) -> None:

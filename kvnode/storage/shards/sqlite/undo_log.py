@@ -37,6 +37,10 @@ INSERT OR IGNORE INTO restored SELECT substr(key, 11), value FROM map
     AND (:suffix = x'' OR substr(key, -length(:suffix)) = :suffix)
     ORDER BY map.key
 """  # 10 is HEAD_BYTES
+_LEAVE_EQUAL: Final = """
+DELETE FROM restored WHERE substr(value, 9) = ifnull(
+    (SELECT CAST(x'01' || value AS BLOB) FROM map WHERE map.key = restored.key), x'00')
+"""
 _UNDO: Final = """
 INSERT OR IGNORE INTO map SELECT CAST(:head || key AS BLOB), CAST(:time || ifnull(
     (SELECT x'01' || value FROM map WHERE map.key = restored.key), x'00'
@@ -117,6 +121,7 @@ class UndoLog:
                 "suffix": restore.suffix,
             },
         )
+        connection.execute(_LEAVE_EQUAL)
         keep()
         head = {"head": undo_key(stamp.number), "time": stamp.time_bytes}
         connection.execute(_UNDO, head)
