@@ -32,9 +32,14 @@ from kvnode.storage.shards.state_port import (
     row_bytes,
 )
 from kvnode.types import Millis
-from tests.storage.shards.states import ROWS_MAX, all_rows, entry, rest_of
-
-HISTORY = b"\x03"
+from tests.storage.shards.states import (
+    HISTORY,
+    ROWS_MAX,
+    all_rows,
+    entry,
+    own_rows,
+    rest_of,
+)
 
 keys = st.binary(min_size=1, max_size=3).map(
     lambda drawn: bytes(b"\x00a\xff"[byte % 3] for byte in drawn)
@@ -287,11 +292,6 @@ class Twin:
         for picture in self.pictures:
             assert await rest_of(picture.pages) == picture.due
         self.pictures.clear()
-
-
-def own_rows(state: ShardState) -> list[Row]:
-    """Return all that is there but the history."""
-    return [row for row in all_rows(state) if not row[0].startswith(HISTORY)]
 
 
 async def _run(states: ShardStates, drawn: list[Step]) -> None:
