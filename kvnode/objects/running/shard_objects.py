@@ -364,7 +364,7 @@ class ShardObjects:
                 self._sweep(IDLE_MILLIS_MAX)
             if now - self._looked_at >= HISTORY_LOOK_MILLIS:
                 self._looked_at = now
-                self._forgetting = asyncio.create_task(self._history.forget())
+                self._look_at_history()
             self._ring_due(now)
             due = self._alarms.next_due()
             pause = ALARM_LOOK_SECONDS
@@ -376,6 +376,11 @@ class ShardObjects:
                     await self._alarm_set.wait()
             except TimeoutError:
                 pass
+
+    def _look_at_history(self) -> None:
+        """Let go what is too old or too much, unless that is under way."""
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.create_task(self._history.forget())
 
     def _ring_due(self, now: Millis) -> None:
         """Begin to run alarms that are due, as many as may be at once."""

@@ -3,7 +3,9 @@
 from typing import Any
 
 from kvnode.object_values import Value
-from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
+from kvnode.objects.durable_object import DurableObject
+
+TABLE = "CREATE TABLE IF NOT EXISTS line (text TEXT)"
 
 
 class Diary(DurableObject):
@@ -11,14 +13,10 @@ class Diary(DurableObject):
 
     rung = 0
 
-    def __init__(self, ctx: ObjectContext, env: Environment) -> None:
-        super().__init__(ctx, env)
-        table = "CREATE TABLE IF NOT EXISTS line (text TEXT)"
-        self.storage.sql.exec(table)
-
     async def write(self, key: str, value: Value) -> str:
         """Store a key, and a line of SQL; return the bookmark."""
         await self.storage.put(key, value)
+        self.storage.sql.exec(TABLE)
         self.storage.sql.exec("INSERT INTO line VALUES (?)", f"{key}={value}")
         return await self.storage.get_current_bookmark()
 
@@ -29,6 +27,7 @@ class Diary(DurableObject):
     async def delete(self, key: str) -> None:
         """Delete a key, and its lines."""
         await self.storage.delete(key)
+        self.storage.sql.exec(TABLE)
         self.storage.sql.exec("DELETE FROM line WHERE text LIKE ?", f"{key}=%")
 
     async def forget(self) -> None:
