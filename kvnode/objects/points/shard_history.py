@@ -241,9 +241,7 @@ class ShardHistory:
     # -- what is let go --------------------------------------------------------------
 
     async def forget(self) -> None:
-        """Let go what is too old, or too much, unless a restore is under way."""
-        if self.changing.locked():
-            return
+        """Let go what is too old, or too much, after a restore that is under way."""
         async with self.changing:
             try:
                 forget = self._due()

@@ -62,6 +62,11 @@ class Diary(DurableObject):
         """Have it restored when it starts next; return what undoes that."""
         return await self.storage.on_next_session_restore_bookmark(bookmark)
 
+    async def go_back_now(self, bookmark: str) -> None:
+        """Have it restored, and end this session at once."""
+        await self.storage.on_next_session_restore_bookmark(bookmark)
+        self.ctx.abort("to be restored")
+
     async def end(self) -> None:
         """End this session."""
         self.ctx.abort("to be restored")

@@ -252,6 +252,40 @@ async def test_restore_is_durable_and_seen_before_it_is_told(diary: Site) -> Non
     assert await reading == [{}, [], None]
 
 
+async def test_restore_is_told_once_the_state_shows_it(diary: Site) -> None:
+    """What is committed may show later, and who calls next reads the state."""
+    point = await bookmark(diary)
+    await diary.call("Diary d", "write", "a", 1)
+    diary.log.applies = False
+    restoring = asyncio.create_task(restore(diary, point))
+    reading = asyncio.create_task(everything(diary))
+    await settled()
+    assert not restoring.done()
+    assert not reading.done()
+
+    diary.log.apply("s000", len(diary.log.entries))
+
+    await restoring
+    assert await reading == [{}, [], None]
+
+
+async def test_restore_waits_for_what_was_written_before(site: Site) -> None:
+    """It is about to read which versions were given."""
+    await site.call("Storage m", "put", "k", "first")
+    point = await bookmark(site, "Storage m")
+    site.log.commits.clear()
+    undone = site.call("Storage m", "put", "k", "mistake")
+    await settled()
+    restoring = asyncio.create_task(restore(site, point, "Storage m"))
+    await settled()
+    site.log.commits.set()
+    await restoring
+    with pytest.raises((IndeterminateError, UnavailableError)):
+        await undone
+
+    assert await site.call("Storage m", "put", "k", "new") == 3
+
+
 async def test_lost_lead_leaves_it_open_whether_it_was_restored(diary: Site) -> None:
     """Nobody knows whether its entry survives."""
     point = await bookmark(diary)
@@ -307,6 +341,33 @@ async def end(at: Site) -> None:
     """Let the diary end its session."""
     with pytest.raises(UnavailableError, match="ended itself"):
         await at.call("Diary d", "end")
+
+
+async def test_object_may_end_as_soon_as_it_has_asked(diary: Site) -> None:
+    """That it is to be restored is durable by then."""
+    point = await diary.call("Diary d", "write", "a", 1)
+    then = await everything(diary)
+    await diary.call("Diary d", "write", "a", 2)
+
+    with pytest.raises((UnavailableError, IndeterminateError)):
+        await diary.call("Diary d", "go_back_now", point)
+
+    assert await everything(diary) == then
+
+
+async def test_each_restore_by_the_object_is_undone_by_its_own(diary: Site) -> None:
+    """The first one's bookmark is of before the first, whatever came later."""
+    points, undos = [await bookmark(diary)], []
+    for n in range(3):
+        await diary.call("Diary d", "write", "a", n)
+        points.append(await bookmark(diary))
+        undos.append(await diary.call("Diary d", "go_back", points[n]))
+        await end(diary)
+        await everything(diary)
+
+    for n, undo in enumerate(undos):
+        await restore(diary, undo)
+        assert (await everything(diary))[0] == {"a": n}
 
 
 async def test_restore_that_waits_survives_its_leader(diary: Site) -> None:
@@ -402,16 +463,24 @@ async def test_bookmark_of_a_time_is_what_was_there_then(diary: Site) -> None:
 
 async def test_times_do_not_go_back_with_a_leaders_clock(diary: Site) -> None:
     """Points are found by time in a search that needs that."""
+    start = diary.now
     await diary.call("Diary d", "write", "a", 1)
-    time, diary.now = diary.now, diary.now - 5000
-    diary.reopen()
+    diary.now = start + 10_000
     await diary.call("Diary d", "write", "a", 2)
-    diary.now = time + 1
+    diary.now = start + 5000
+    diary.reopen()
+    for n in range(3, 20):
+        await diary.call("Diary d", "write", "a", n)
+    diary.now = start + 20_000
 
-    point = await diary.call("Diary d", "bookmark_at", time)
+    points = [
+        await diary.call("Diary d", "bookmark_at", start + millis)
+        for millis in (5000, 9999, 10_000)
+    ]
 
-    await restore(diary, point)
-    assert (await everything(diary))[0] == {"a": 2}
+    for point, expected in zip(points, (1, 1, 19), strict=True):
+        await restore(diary, point)
+        assert (await everything(diary))[0] == {"a": expected}
 
 
 @pytest.mark.parametrize("text", ["", "x", "0" * 16, "0" * 16 + "-0-" + "g" * 16])
@@ -506,11 +575,29 @@ async def test_node_that_keeps_nothing_lets_go_what_is_there(diary: Site) -> Non
         await restore(diary, point)
 
 
-async def test_bookmark_is_of_what_a_majority_has(diary: Site) -> None:
+@pytest.mark.parametrize("method", [point_calls.CURRENT, point_calls.AT])
+async def test_bookmark_is_of_what_a_majority_has(diary: Site, method: str) -> None:
     """A leader that was deposed names nothing."""
+    await diary.call("Diary d", "write", "a", 1)
+    arguments = [diary.now] if method == point_calls.AT else []
     diary.log.leased = False
     diary.log.loss = UnavailableError("deposed")
 
     with pytest.raises(UnavailableError):
-        await bookmark(diary)
+        await diary.call("Diary d", method, *arguments)
     assert diary.log.confirmed == 1
+
+
+async def test_leader_looks_by_itself_at_what_it_keeps(
+    diary: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else does."""
+    monkeypatch.setattr(shard_objects, "ALARM_LOOK_SECONDS", 0.001)
+    await diary.call("Diary d", "write", "a", 1)
+    await diary.call("Diary d", "wake", diary.now + 900 * HOUR_MILLIS)
+
+    diary.now += 200 * HOUR_MILLIS
+
+    async with asyncio.timeout(5):
+        while [key for key in diary.log.rows.rows if key[:2] == b"\3\1"]:  # noqa: ASYNC110 -- no event tells
+            await asyncio.sleep(0.001)

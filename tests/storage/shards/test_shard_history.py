@@ -76,6 +76,18 @@ async def test_restore_is_undone_by_another(state: ShardState) -> None:
     assert own_rows(state) == first != last
 
 
+async def test_restore_leaves_alone_what_another_was_about(state: ShardState) -> None:
+    """It was changed again since."""
+    await state.apply([stamped(put(b"a", b"1"), put(b"b", b"1"))])
+    await state.apply([stamped(put(b"a", b"2"), put(b"b", b"2"))])
+    await state.apply([stamped(restore(1, b"a"))])
+    await state.apply([stamped(put(b"a", b"3"))])
+
+    await state.apply([stamped(restore(1, b"b"))])
+
+    assert own_rows(state) == [(b"a", b"3"), (b"b", b"1")]
+
+
 async def test_restore_and_changes_of_one_entry_are_undone_together(
     state: ShardState,
 ) -> None:

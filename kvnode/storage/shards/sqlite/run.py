@@ -122,12 +122,10 @@ class _Folding:
         self._run = Run()
         self.steps: list[Step] = [self._run]
         self._stamp: Stamp | None = None
-        self._undone: set[bytes] = set()  # keys of which the entry has put down all
 
     def add(self, number: int, changes: list[Change]) -> None:
         """Add what entry *number* does."""
         self._stamp = None
-        self._undone.clear()
         for change in changes:
             kind, key, value = change
             match kind:
@@ -159,14 +157,11 @@ class _Folding:
         self.steps.append(run)
 
     def _put_down(self, number: int, key: bytes) -> None:
-        """Let the entry put down what *key* held, unless it has done so already."""
+        """Let the entry put down what *key* holds before this change of it."""
         stamp, run = self._stamp, self._run
         if stamp is None:
             run.gap = number
             return
-        if key in self._undone:
-            return
-        self._undone.add(key)
         place = undo_key(number, key)
         if key in run.values:
             run.undo.append((place, Before(stamp.time, run.values[key]).encode()))
