@@ -10,11 +10,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     CorruptRecordError,
-    IndeterminateError,
-    InvalidArgumentError,
     KvError,
     NotLeaderError,
     OverloadedError,
@@ -23,9 +20,6 @@ from kvnode.errors import (
 from kvnode.object_values import Value, decode_value
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.points import point_calls
-from kvnode.objects.points.object_points import ObjectPoints
-from kvnode.objects.points.point_calls import Restored
 from kvnode.objects.points.shard_history import (
     HISTORY_DEFAULT,
     HistoryLimits,
@@ -33,7 +27,8 @@ from kvnode.objects.points.shard_history import (
 )
 from kvnode.objects.running.alarm_clock import AlarmClock
 from kvnode.objects.running.instance import Instance
-from kvnode.objects.running.log_port import LoggedState, ShardLog
+from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.running.restorer import Restorer
 from kvnode.objects.running.surroundings import Surroundings
 from kvnode.objects.storing.alarm import Alarm, decode_alarm
 from kvnode.objects.storing.keys import (
@@ -116,9 +111,16 @@ class ShardObjects:
             self._alarm_changed,
             self._broken,
         )
+        self._restorer = Restorer(
+            shard,
+            log,
+            self._history,
+            classes,
+            end=self._end,
+            restored=self._look_at_alarm,
+        )
         self._instances: dict[bytes, Instance] = {}
         self._draining: dict[bytes, Draining] = {}
-        self._restoring: dict[bytes, asyncio.Task[Restored]] = {}
         self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
         self._is_closed = False
         self._alarms = AlarmClock()
@@ -149,10 +151,10 @@ class ShardObjects:
             found = self._instances.get(id_.body)
             if found is not None:
                 return found
-            requested = self._points(id_).requested()
+            requested = self._restorer.requested(id_)
             if requested is None:
                 return self._started(id_)
-            await self._restore_requested(id_, requested)
+            await self._restorer.restore_requested(id_, requested)
 
     def _started(self, id_: ObjectId) -> Instance:
         """Return a new instance."""
@@ -176,13 +178,22 @@ class ShardObjects:
         while not self._is_closed:
             if body in self._draining:
                 await asyncio.wait([self._draining[body].task])
-            elif body in self._restoring:
-                await asyncio.wait([self._restoring[body]])
+            elif self._restorer.is_at_work_on(body):
+                await self._restorer.wait_for(body)
             else:
                 break
         if self._is_closed:
             msg = f"this node has lost the lead of shard {self._shard}"
             raise NotLeaderError(msg)
+        self._check_no_doubt(body)
+
+    def _check_no_doubt(self, body: bytes) -> None:
+        """
+        Do nothing if it is known what has become of what an object wrote.
+
+        Raises:
+            UnavailableError: It is not.
+        """
         if body in self._doubtful:
             raise UnavailableError(str(self._doubtful[body]))
 
@@ -214,98 +225,22 @@ class ShardObjects:
     async def point(
         self, id_: ObjectId, method: str, arguments: tuple[Value, ...]
     ) -> Value:
+        """Do what is asked from outside; see kvnode.objects.running.restorer."""
+        return await self._restorer.point(id_, method, arguments)
+
+    async def _end(self, id_: ObjectId, why: UnavailableError) -> None:
         """
-        Do what is asked from outside; see kvnode.objects.points.point_calls.
+        End the instance of an object, and return once all that it wrote shows.
 
         Raises:
-            InvalidArgumentError: An argument is wrong, or names what is not kept.
-            UnavailableError: It is not possible just now; nothing was done.
-            IndeterminateError: The lead was lost; it may have been restored.
+            UnavailableError: Nobody knows what has become of what it wrote.
         """
-        points = self._points(id_)
-        match method, arguments:
-            case (point_calls.CURRENT, ()):
-                await self._confirmed()
-                return points.current()
-            case (point_calls.AT, (int(time),)):
-                await self._confirmed()
-                return await points.at(time)
-            case (point_calls.RESTORE, (str(bookmark),)):
-                number = await points.number_of(bookmark)
-                return [*await self._restored(id_, number)]
-            case _:
-                msg = f"{method} does not take {arguments!r:.100}"
-                raise InvalidArgumentError(msg)
-
-    def _points(self, id_: ObjectId) -> ObjectPoints:
-        state = LoggedState(self._log, self._shard)
-        return ObjectPoints(self._history, state, id_.body)
-
-    async def _confirmed(self) -> None:
-        """Return once all that was committed by anybody before is known here."""
-        if not self._log.has_lease(self._shard):
-            await self._log.confirm(self._shard)
-
-    async def _restore_requested(self, id_: ObjectId, number: int) -> None:
-        """Restore an object before it starts, or let it go on as it is."""
-        try:
-            await self._restored(id_, number)
-        except InvalidArgumentError as error:
-            logger.error(  # noqa: TRY400 -- an expected state; the trace says nothing
-                "%s %s was to be restored, and stays what it is: %s",
-                *(id_.class_name, id_, error),
-            )
-            withdrawal = self._points(id_).withdrawal()
-            number = await self._history.propose(encode_changes([withdrawal]))
-            await self._history.shows(number)
-
-    async def _restored(self, id_: ObjectId, number: int) -> Restored:
-        """
-        Restore an object; return what came of it.
-
-        Its instance ends, and what waits for that is told whether it may have happened.
-        It goes on if the caller is cancelled: others wait for the outcome, too.
-        """
-        body = id_.body
-        while body in self._restoring:
-            await asyncio.wait([self._restoring[body]])
-        instance = self._instances.get(body)
+        instance = self._instances.get(id_.body)
         if instance is not None:
-            msg = f"the {id_.class_name} is restored to an earlier point: call it again"
-            instance.fail(UnavailableError(msg))
-        draining = self._draining.get(body)
-        task = asyncio.create_task(self._restore(id_, number, draining))
-        self._restoring[body] = task
-        task.add_done_callback(lambda _: self._restoring.pop(body))
-        task.add_done_callback(asyncio.Task.exception)  # its caller may have left
-        await asyncio.wait([task])
-        return task.result()
-
-    async def _restore(
-        self, id_: ObjectId, number: int, draining: "Draining | None"
-    ) -> Restored:
-        body = id_.body
-        if draining is not None:
-            await asyncio.wait([draining.task])
-        if body in self._doubtful:
-            raise UnavailableError(str(self._doubtful[body]))
-        async with self._history.changing:
-            await self._history.check(number)
-            kept = self._classes[id_.class_name].restore_keeps
-            changes = self._points(id_).restoring(number, kept)
-            restored = await self._history.propose(encode_changes(changes))
-            await self._shown(restored)
-        self._look_at_alarm(body)
-        logger.warning("%s %s was restored", id_.class_name, id_)
-        return self._points(id_).restored(restored)
-
-    async def _shown(self, number: int) -> None:
-        """Return once the state shows an entry that is committed."""
-        try:
-            await self._history.shows(number)
-        except NotLeaderError as error:
-            msg = f"the object was restored, and {error}"
-            raise IndeterminateError(msg) from error
+            instance.fail(why)
+        while id_.body in self._draining:
+            await asyncio.wait([self._draining[id_.body].task])
+        self._check_no_doubt(id_.body)
 
     # -- those that were thrown away -----------------------------------------------
 
