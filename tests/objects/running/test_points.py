@@ -286,6 +286,30 @@ async def test_restore_waits_for_what_was_written_before(site: Site) -> None:
     assert await site.call("Storage m", "put", "k", "new") == 3
 
 
+async def test_restores_of_an_object_come_one_after_the_other(diary: Site) -> None:
+    """And no call comes in between."""
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    points = [await bookmark(diary)]
+    points.append(await diary.call("Diary d", "write", "a", 1))
+    await diary.call("Diary d", "write", "a", 2)
+    diary.log.applies = False
+    restoring = [asyncio.create_task(restore(diary, point)) for point in points]
+    await settled()
+    reading = asyncio.create_task(everything(diary))
+    for _ in points:
+        await settled()
+        diary.log.apply("s000", len(diary.log.entries))
+
+    _, undo = await asyncio.gather(*restoring)
+    assert not complaints
+    assert (await reading)[0] == {"a": 1}
+    diary.log.applies = True
+    await restore(diary, undo)
+    assert await everything(diary) == [{}, [], None]
+
+
 async def test_lost_lead_leaves_it_open_whether_it_was_restored(diary: Site) -> None:
     """Nobody knows whether its entry survives."""
     point = await bookmark(diary)
