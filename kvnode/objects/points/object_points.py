@@ -13,7 +13,12 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
-from kvnode.core.objects.history import Restore, parse_undo_key, undo_key
+from kvnode.core.objects.history import (
+    Restore,
+    decode_before,
+    parse_undo_key,
+    undo_key,
+)
 from kvnode.core.objects.map_change import Change, ChangeKind
 from kvnode.core.objects.state_reader import StateReader
 from kvnode.errors import InvalidArgumentError
@@ -87,7 +92,11 @@ class ObjectPoints:
         return number
 
     def restored(self, number: int) -> Restored:
-        """Return what entry *number* has done, by which the object was restored."""
+        """
+        Return what entry *number* has done, by which the object was restored.
+
+        What it has changed and changed back (`restore_keeps`) does not count.
+        """
         keys = pages = size_bytes = 0
         has_alarm = False
         alarm, stored, pages_of = (
@@ -98,10 +107,11 @@ class ObjectPoints:
         while rows and keys + pages < COUNTED_MAX and size_bytes < COUNTED_BYTES_MAX:
             for place, row in rows:
                 key = parse_undo_key(place)[1]
-                keys += key.startswith(stored)
-                pages += key.startswith(pages_of)
-                has_alarm |= key == alarm
                 size_bytes += len(row)
+                if decode_before(row).value != self._state.get(key):
+                    keys += key.startswith(stored)
+                    pages += key.startswith(pages_of)
+                    has_alarm |= key == alarm
             start = rows[-1][0] + b"\0"
             rows = self._state.scan(start, end, limit=_COUNTED_AT_ONCE)
         undo = Bookmark(number - 1).text_for(self._body)

@@ -189,8 +189,9 @@ async def test_versions_of_a_map_are_not_used_again(site: Site) -> None:
     point = await bookmark(site, "Storage m")
     undone = await site.call("Storage m", "put", "k", "mistake")
 
-    await restore(site, point, "Storage m")
+    changed = await restored(site, point, "Storage m")
 
+    assert changed.keys == 1
     assert await site.call("Storage m", "get", "k") == {"value": "first", "version": 1}
     assert await site.call("Storage m", "put", "k", "new") > undone
 
