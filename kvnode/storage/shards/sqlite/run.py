@@ -14,10 +14,9 @@ down counts, hence OR IGNORE.
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, assert_never
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from kvnode.core.objects.history import (
-    ABSENT,
     Before,
     Forget,
     Restore,
@@ -48,17 +47,19 @@ INSERT OR IGNORE INTO map
 _UNDO_RANGE: Final = f"{_UNDO_REST} AND key < :end"
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """Which entry it is that puts down what keys held, and when it was proposed."""
+class Stamp(NamedTuple):
+    """
+    Which entry it is that puts down what keys held, and when it was proposed.
+
+    Attributes:
+        number: Of the entry.
+        time: In ms since 1970.
+        time_bytes: The same, as undo rows begin with it, and as the stamp has it.
+    """
 
     number: int
     time: Millis
-
-    @property
-    def time_bytes(self) -> bytes:
-        """Return what its undo rows begin with."""
-        return Before(self.time, None).encode()[: -len(ABSENT)]
+    time_bytes: bytes
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ class _Folding:
                     if self._stamp is None:
                         self._run.gap = number
                 case ChangeKind.STAMP:
-                    self._stamp = Stamp(number, stamp_time(change))
+                    self._stamp = Stamp(number, stamp_time(change), key)
                     self._run.stamps.append(self._stamp)
                 case ChangeKind.RESTORE:
                     if self._stamp is not None:
