@@ -18,6 +18,8 @@ from pydantic import BaseModel, Field
 from kvnode.address import PORT_MAX
 from kvnode.setting_types import (
     COMMA_SEPARATED,
+    GIB,
+    MIB,
     EtcdEndpoint,
     KeyPrefixOrNothing,
     Name,
@@ -25,6 +27,7 @@ from kvnode.setting_types import (
     ReadableFile,
     UserOrNothing,
     count,
+    size,
 )
 
 HTTPS: Final = "https://"
@@ -33,6 +36,9 @@ _CLASSES_MAX: Final = 1_000  # more is a mistake in a list
 _VOTERS_MAX: Final = (
     5  # three survive one loss, five two; more cost more than they save
 )
+_HISTORY_HOURS_MAX: Final = 24 * 366  # a year; what is older belongs into a backup
+_HISTORY_BYTES_MIN: Final = MIB  # less would not hold one step of an object
+_HISTORY_BYTES_MAX: Final = 64 * GIB  # a quarter of what a state may have
 _ENDPOINTS_MAX: Final = 9  # etcd has seven members at most; two are being replaced
 
 
@@ -101,6 +107,17 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
     objects_moved: bool = Field(
         default=False,
         description="The data directory was moved, and its original is gone for good.",
+    )
+
+    objects_history_hours: Annotated[int, count(0, _HISTORY_HOURS_MAX)] = Field(
+        default=168,
+        description="For so long an object can be restored to what it was; 0 = not.",
+    )
+    objects_history_bytes: Annotated[
+        int, size(_HISTORY_BYTES_MIN, _HISTORY_BYTES_MAX)
+    ] = Field(
+        default=256 * MIB,
+        description="What a shard keeps for that at most; it is in snapshots, too.",
     )
 
     @property

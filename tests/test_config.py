@@ -26,6 +26,8 @@ WRONG = {
     "objects": "Counter",
     "objects_variables_file": "no/such/file",
     "objects_voters": "not a name",
+    "objects_history_hours": "-1",
+    "objects_history_bytes": "1",
     "objects_keepers": "a,not a name",
     "objects_etcd": "ftp://etcd:2379",
     "objects_etcd_prefix": "shards",

@@ -299,6 +299,119 @@ class CallFrameReply(_message.Message):
 Global___CallFrameReply: _TypeAlias = CallFrameReply  # noqa: Y015
 
 @_typing.final
+class BookmarkRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    """since 1970; not set: now"""
+    deadline_ms: _builtins.int
+    """0 = 5,000"""
+    @_builtins.property
+    def target(self) -> Global___ObjectTarget: ...
+    def __init__(
+        self,
+        *,
+        target: Global___ObjectTarget | None = ...,
+        at_ms: _builtins.int | None = ...,
+        deadline_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_ms", b"_at_ms", "at_ms", b"at_ms", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_ms", b"_at_ms", "at_ms", b"at_ms", "deadline_ms", b"deadline_ms", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_ms: _TypeAlias = _typing.Literal["at_ms"]  # noqa: Y015
+    _WhichOneofArgType__at_ms: _TypeAlias = _typing.Literal["_at_ms", b"_at_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_ms) -> _WhichOneofReturnType__at_ms | None: ...
+
+Global___BookmarkRequest: _TypeAlias = BookmarkRequest  # noqa: Y015
+
+@_typing.final
+class BookmarkReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOOKMARK_FIELD_NUMBER: _builtins.int
+    bookmark: _builtins.str
+    """of one object, what sorts later is later"""
+    def __init__(
+        self,
+        *,
+        bookmark: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BookmarkReply: _TypeAlias = BookmarkReply  # noqa: Y015
+
+@_typing.final
+class RestoreRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    BOOKMARK_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    bookmark: _builtins.str
+    deadline_ms: _builtins.int
+    """0 = 5,000; the restore goes on after that"""
+    @_builtins.property
+    def target(self) -> Global___ObjectTarget: ...
+    def __init__(
+        self,
+        *,
+        target: Global___ObjectTarget | None = ...,
+        bookmark: _builtins.str = ...,
+        deadline_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "deadline_ms", b"deadline_ms", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreRequest: _TypeAlias = RestoreRequest  # noqa: Y015
+
+@_typing.final
+class RestoreReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNDO_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    PAGES_FIELD_NUMBER: _builtins.int
+    ALARM_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    undo: _builtins.str
+    """the bookmark of the object as it was before"""
+    keys: _builtins.int
+    """that were changed"""
+    pages: _builtins.int
+    """of its SQL database that were changed"""
+    alarm: _builtins.bool
+    """whether that was changed"""
+    more: _builtins.bool
+    """keys and pages were counted so far, and there are more"""
+    def __init__(
+        self,
+        *,
+        undo: _builtins.str = ...,
+        keys: _builtins.int = ...,
+        pages: _builtins.int = ...,
+        alarm: _builtins.bool = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "keys", b"keys", "more", b"more", "pages", b"pages", "undo", b"undo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreReply: _TypeAlias = RestoreReply  # noqa: Y015
+
+@_typing.final
 class ObjectsStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

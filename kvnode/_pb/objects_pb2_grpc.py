@@ -44,6 +44,16 @@ class ObjectsStub:
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.CallFrame.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_objects__pb2.CallFrameReply.FromString,
                 _registered_method=True)
+        self.Bookmark = channel.unary_unary(
+                '/kvnode.v1.Objects/Bookmark',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.BookmarkRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.BookmarkReply.FromString,
+                _registered_method=True)
+        self.Restore = channel.unary_unary(
+                '/kvnode.v1.Objects/Restore',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.RestoreRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.RestoreReply.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/kvnode.v1.Objects/Status',
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.ObjectsStatusRequest.SerializeToString,
@@ -68,6 +78,21 @@ class ObjectsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Bookmark(self, request, context):
+        """The name of a point in time of an object: now, or an earlier one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restore(self, request, context):
+        """Make an object what it was at a bookmark. Calls of it that are under way fail, and
+        are told whether they may have happened.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """What this node serves, and what it knows of each shard.
         """
@@ -87,6 +112,16 @@ def add_ObjectsServicer_to_server(servicer, server):
                     servicer.Calls,
                     request_deserializer=kvnode_dot_v1_dot_objects__pb2.CallFrame.FromString,
                     response_serializer=kvnode_dot_v1_dot_objects__pb2.CallFrameReply.SerializeToString,
+            ),
+            'Bookmark': grpc.unary_unary_rpc_method_handler(
+                    servicer.Bookmark,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.BookmarkRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.BookmarkReply.SerializeToString,
+            ),
+            'Restore': grpc.unary_unary_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.RestoreRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.RestoreReply.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -148,6 +183,60 @@ class Objects:
             '/kvnode.v1.Objects/Calls',
             kvnode_dot_v1_dot_objects__pb2.CallFrame.SerializeToString,
             kvnode_dot_v1_dot_objects__pb2.CallFrameReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Bookmark(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Objects/Bookmark',
+            kvnode_dot_v1_dot_objects__pb2.BookmarkRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.BookmarkReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Objects/Restore',
+            kvnode_dot_v1_dot_objects__pb2.RestoreRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.RestoreReply.FromString,
             options,
             channel_credentials,
             insecure,

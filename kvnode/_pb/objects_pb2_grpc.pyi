@@ -39,6 +39,12 @@ class ObjectsStub:
     """Answers once nothing can undo what the method did."""
     Calls: _grpc.StreamStreamMultiCallable[_objects_pb2.CallFrame, _objects_pb2.CallFrameReply]
     """Answers come in any order."""
+    Bookmark: _grpc.UnaryUnaryMultiCallable[_objects_pb2.BookmarkRequest, _objects_pb2.BookmarkReply]
+    """The name of a point in time of an object: now, or an earlier one."""
+    Restore: _grpc.UnaryUnaryMultiCallable[_objects_pb2.RestoreRequest, _objects_pb2.RestoreReply]
+    """Make an object what it was at a bookmark. Calls of it that are under way fail, and
+    are told whether they may have happened.
+    """
     Status: _grpc.UnaryUnaryMultiCallable[_objects_pb2.ObjectsStatusRequest, _objects_pb2.ObjectsStatusReply]
     """What this node serves, and what it knows of each shard."""
 
@@ -49,6 +55,12 @@ class ObjectsAsyncStub(ObjectsStub):
     """Answers once nothing can undo what the method did."""
     Calls: _aio.StreamStreamMultiCallable[_objects_pb2.CallFrame, _objects_pb2.CallFrameReply]  # type: ignore[assignment]
     """Answers come in any order."""
+    Bookmark: _aio.UnaryUnaryMultiCallable[_objects_pb2.BookmarkRequest, _objects_pb2.BookmarkReply]  # type: ignore[assignment]
+    """The name of a point in time of an object: now, or an earlier one."""
+    Restore: _aio.UnaryUnaryMultiCallable[_objects_pb2.RestoreRequest, _objects_pb2.RestoreReply]  # type: ignore[assignment]
+    """Make an object what it was at a bookmark. Calls of it that are under way fail, and
+    are told whether they may have happened.
+    """
     Status: _aio.UnaryUnaryMultiCallable[_objects_pb2.ObjectsStatusRequest, _objects_pb2.ObjectsStatusReply]  # type: ignore[assignment]
     """What this node serves, and what it knows of each shard."""
 
@@ -68,6 +80,24 @@ class ObjectsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_objects_pb2.CallFrameReply], _abc.AsyncIterator[_objects_pb2.CallFrameReply]]:
         """Answers come in any order."""
+
+    @_abc_1.abstractmethod
+    def Bookmark(
+        self,
+        request: _objects_pb2.BookmarkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.BookmarkReply, _abc.Awaitable[_objects_pb2.BookmarkReply]]:
+        """The name of a point in time of an object: now, or an earlier one."""
+
+    @_abc_1.abstractmethod
+    def Restore(
+        self,
+        request: _objects_pb2.RestoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.RestoreReply, _abc.Awaitable[_objects_pb2.RestoreReply]]:
+        """Make an object what it was at a bookmark. Calls of it that are under way fail, and
+        are told whether they may have happened.
+        """
 
     @_abc_1.abstractmethod
     def Status(

@@ -12,9 +12,22 @@ from kvnode.api.objects_port import Call, ObjectsPort
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
+from kvnode.objects.points.point_calls import POINT_METHODS
 
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
+
+
+def check_name(method: str) -> None:
+    """
+    Do nothing if somebody may call *method* by that name.
+
+    Raises:
+        InvalidArgumentError: It is what points in time are asked for by, within nodes.
+    """
+    if method in POINT_METHODS:
+        msg = f"{method!r} is no method: use Bookmark or Restore"
+        raise InvalidArgumentError(msg)
 
 
 def check_shape(method: str, argument_count: int) -> None:

@@ -9,7 +9,7 @@ import json
 from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.calling import check_shape
+from kvnode.api.calling import check_name, check_shape
 from kvnode.api.limits import no_constant
 from kvnode.api.objects_port import Call
 from kvnode.errors import (
@@ -49,7 +49,9 @@ def call_of(request: pb.CallRequest) -> Call:
         name: _value(argument, f"argument {name!r} of {request.method}")
         for name, argument in request.named.items()
     }
-    target = _target(request.target)
+    if not request.forwarded:
+        check_name(request.method)
+    target = target_of(request.target)
     return Call(
         target,
         request.method,
@@ -110,7 +112,13 @@ def result_message(result: Value, form: "pb.ResultForm.ValueType") -> pb.ObjectV
         raise ObjectRaisedError(msg, type_name=type(error).__name__) from error
 
 
-def _target(target: pb.ObjectTarget) -> ObjectId:
+def target_of(target: pb.ObjectTarget) -> ObjectId:
+    """
+    Return which object is meant.
+
+    Raises:
+        InvalidArgumentError: None is, or its name or id is none.
+    """
     match target.WhichOneof("which"):
         case "name":
             return ObjectId.from_name(target.class_name, target.name)

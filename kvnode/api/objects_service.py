@@ -13,6 +13,12 @@ from kvnode.api.call_stream import CallStream
 from kvnode.api.calling import within_patience
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_calls import call_of, result_message
+from kvnode.api.object_points import (
+    bookmark_call,
+    bookmark_reply,
+    restore_call,
+    restore_reply,
+)
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.status_map import abort, to_message
 from kvnode.errors import IndeterminateError, KvError
@@ -46,6 +52,28 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         """Do the calls of one stream until the client ends it."""
         try:
             await CallStream(self._result, context.write).serve(request_iterator)
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def Bookmark(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.BookmarkRequest, context: Context
+    ) -> pb.BookmarkReply:
+        """Name a point in time of an object."""
+        try:
+            return bookmark_reply(
+                await within_patience(self._objects, bookmark_call(request))
+            )
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def Restore(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.RestoreRequest, context: Context
+    ) -> pb.RestoreReply:
+        """Make an object what it was."""
+        try:
+            return restore_reply(
+                await within_patience(self._objects, restore_call(request))
+            )
         except KvError as error:
             await abort(context, to_message(error))
 
@@ -106,6 +134,20 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Refuse."""
         del request_iterator
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Bookmark(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.BookmarkRequest, context: Context
+    ) -> pb.BookmarkReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Restore(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.RestoreRequest, context: Context
+    ) -> pb.RestoreReply:
+        """Refuse."""
+        del request
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
 
     async def Status(  # noqa: N802 -- the name is the protocol's

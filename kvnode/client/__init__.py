@@ -8,6 +8,7 @@ from kvnode.client.batch import Delete, Get, Put, Step
 from kvnode.client.client import Client
 from kvnode.client.documents import DocumentHandle
 from kvnode.client.handles import CounterHandle, SetHandle
+from kvnode.client.object_points import Restored
 from kvnode.client.object_status import ObjectsStatus, ShardStatus
 from kvnode.client.object_storage import (
     StorageHandle,
@@ -93,6 +94,7 @@ __all__ = [
     "Request",
     "RescueFile",
     "Response",
+    "Restored",
     "Session",
     "SetHandle",
     "ShardStatus",

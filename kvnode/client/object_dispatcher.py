@@ -51,6 +51,8 @@ class UnaryMethod(NamedTuple, Generic[ReplyT]):
 
 
 STATUS: Final = UnaryMethod(f"{_SERVICE}/Status", objects_pb2.ObjectsStatusReply)
+BOOKMARK: Final = UnaryMethod(f"{_SERVICE}/Bookmark", objects_pb2.BookmarkReply)
+RESTORE: Final = UnaryMethod(f"{_SERVICE}/Restore", objects_pb2.RestoreReply)
 SHARDS: Final = UnaryMethod(f"{_ADMIN}/Shards", objects_pb2.ShardsReply)
 MOVE: Final = UnaryMethod(f"{_ADMIN}/Move", objects_pb2.MoveShardReply)
 LEAD: Final = UnaryMethod(f"{_ADMIN}/Lead", objects_pb2.LeadShardReply)

@@ -14,11 +14,14 @@ happens once (`options`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 from kvnode._pb import objects_pb2
 from kvnode.client.arguments import deadline_seconds
-from kvnode.client.object_dispatcher import ObjectDispatcher
+from kvnode.client.dispatcher import server_millis
+from kvnode.client.object_dispatcher import BOOKMARK, RESTORE, ObjectDispatcher
+from kvnode.client.object_points import Restored, bookmark_request, restored_of
 from kvnode.errors import (
     CorruptRecordError,
     InvalidArgumentError,
@@ -131,6 +134,61 @@ class ObjectHandle:
             return Response.from_value(answer)
         except InvalidArgumentError as error:
             raise PeerProtocolError(str(error)) from error
+
+    # -- points in time --------------------------------------------------------------
+
+    async def bookmark(self) -> str:
+        """
+        Return the name of the object's state as it is now, to `restore` it.
+
+        Raises:
+            KvError: No answer came.
+        """
+        return await self._bookmark(None)
+
+    async def bookmark_at(self, when: datetime | int) -> str:
+        """
+        Return the name of the object's state as it was at *when*.
+
+        Args:
+            when: With a time zone, or in ms since 1970; by the clocks of the nodes that
+                have led.
+
+        Raises:
+            InvalidArgumentError: It is in the future, or further back than is kept.
+            KvError: No answer came.
+        """
+        return await self._bookmark(when)
+
+    async def _bookmark(self, when: datetime | int | None) -> str:
+        request = bookmark_request(self._target, when, server_millis(self._deadline))
+        reply = await self._dispatcher().unary_call(
+            BOOKMARK, request, writes=False, deadline=self._deadline
+        )
+        return reply.bookmark
+
+    async def restore(self, bookmark: str) -> Restored:
+        """
+        Make the object what it was at a bookmark: its keys, SQL database, and alarm.
+
+        Calls of it that are under way fail, and are told whether they may have
+        happened.  What calls with idempotency keys have returned stays: sent again,
+        they do not happen again.
+
+        Raises:
+            InvalidArgumentError: It is no bookmark of this object, or names what is not
+                kept any more; nothing was changed.
+            KvError: No answer came; `outcome` says whether it may have been restored.
+        """
+        request = objects_pb2.RestoreRequest(
+            target=self._target,
+            bookmark=bookmark,
+            deadline_ms=server_millis(self._deadline),
+        )
+        reply = await self._dispatcher().unary_call(
+            RESTORE, request, writes=True, deadline=self._deadline
+        )
+        return restored_of(reply)
 
     def _request(
         self, method: str, arguments: Sequence[Value], named: Mapping[str, Value]

@@ -173,6 +173,9 @@ class SyncObjectHandle(SyncOptions):
 
     call = _blocking(ObjectHandle.call)
     fetch = _blocking(ObjectHandle.fetch)
+    bookmark = _blocking(ObjectHandle.bookmark)
+    bookmark_at = _blocking(ObjectHandle.bookmark_at)
+    restore = _blocking(ObjectHandle.restore)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kvnode.api.calling import check_shape, within_patience
+from kvnode.api.calling import check_name, check_shape, within_patience
 from kvnode.api.limits import checked_patience, no_constant
 from kvnode.api.object_calls import FORWARDED_BYTES_MAX
 from kvnode.api.objects_port import Call, ObjectsPort
@@ -60,6 +60,7 @@ class ObjectCalls:
         """Answer with the result of a method, whose arguments are in *request*."""
         arguments, named = _arguments(request, route.method)
         check_shape(route.method, len(arguments) + len(named))
+        check_name(route.method)
         return result(
             await self.value(request, route.target, route.method, arguments, named)
         )

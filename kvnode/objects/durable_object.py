@@ -13,7 +13,7 @@ and `fetch` answers requests of HTTP (kvnode.objects.fetching).
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from kvnode.objects.fetching import FETCH, as_method
 from kvnode.objects.object_id import ObjectId
@@ -68,7 +68,11 @@ class DurableObject:
         ctx: What runs it.
         env: Other objects.
         storage: What it has stored.
+        restore_keeps: Keys that stay what they are when the object is restored to an
+            earlier point in time, such as numbers that are never to be used again.
     """
+
+    restore_keeps: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, ctx: ObjectContext, env: Environment) -> None:
         self.ctx = ctx

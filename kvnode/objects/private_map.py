@@ -29,6 +29,8 @@ _VERSION: Final = "v"
 class Storage(DurableObject):
     """A map of its own for whoever knows its name."""
 
+    restore_keeps = (_VERSION,)
+
     async def get(self, key: str) -> Value:
         """Return {"value", "version"} of a key, None if it is not there."""
         return await self.storage.get(_place(key))

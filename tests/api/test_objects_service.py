@@ -337,6 +337,8 @@ async def test_node_without_objects_says_so_on_every_road() -> None:
         stub = objects_pb2_grpc.ObjectsStub(channel)
         for ask in (
             lambda: stub.Call(_request()),
+            lambda: stub.Bookmark(pb.BookmarkRequest()),
+            lambda: stub.Restore(pb.RestoreRequest()),
             lambda: stub.Status(pb.ObjectsStatusRequest()),
             lambda: stub.Calls().read(),
         ):

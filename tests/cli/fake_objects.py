@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from kvnode.client import (
     ObjectsStatus,
+    Restored,
     ShardStatus,
     StoredItem,
     StoredValue,
@@ -28,6 +30,9 @@ class FakeObjects:
 
     result: Value = None
     failure: KvError | None = None
+    restored: Restored = field(
+        default_factory=lambda: Restored("undo", 3, 1, alarm=True, is_more=False)
+    )
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     options: list[dict[str, Any]] = field(default_factory=list)
     maps: dict[str, dict[str, StoredValue]] = field(default_factory=dict)
@@ -87,6 +92,22 @@ class FakeObject:
         self._objects.calls.append((*self._target, method, arguments, named))
         self._objects.called()
         return self._objects.result
+
+    async def bookmark(self) -> str:
+        """Note it, and answer."""
+        return await self.bookmark_at(None)
+
+    async def bookmark_at(self, when: datetime | None) -> str:
+        """Note it, and answer."""
+        self._objects.calls.append((*self._target, "bookmark", when))
+        self._objects.called()
+        return "mark"
+
+    async def restore(self, bookmark: str) -> Restored:
+        """Note it, and answer."""
+        self._objects.calls.append((*self._target, "restore", bookmark))
+        self._objects.called()
+        return self._objects.restored
 
 
 class FakeStorage:

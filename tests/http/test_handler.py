@@ -22,6 +22,7 @@ from kvnode.fetching import Response
 from kvnode.http.handler import Handler
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.point_calls import RESTORE
 from kvnode.types import DEFAULT_NAMESPACE, EntryKey
 from tests.api.objects_server import FakeObjects
 from tests.http.asking import COUNTER, ask, error, result
@@ -196,6 +197,15 @@ async def test_call_that_is_malformed_is_refused(
     assert not found["maybe_happened"]
     assert objects.calls == []
     assert re.search(message, found["message"])
+
+
+async def test_what_nodes_ask_each_other_for_is_no_method(
+    handler: Handler, objects: FakeObjects
+) -> None:
+    """An object is restored by those that run the node, not by every caller."""
+    asked = await ask(handler, "POST", f"{COUNTER}/call/{RESTORE}", ["x"])
+    assert "is no method" in error(asked, 400)["message"]
+    assert not objects.calls
 
 
 async def test_method_of_http_that_a_path_does_not_have_is_told(

@@ -82,3 +82,12 @@ class Till(DurableObject):
             "total": await self.storage.get("total", 0),
             "check": check["integrity_check"],
         }
+
+    async def burn(self) -> None:
+        """Delete everything: the worst of mistakes."""
+        await self.storage.delete_all()
+
+    async def is_empty(self) -> bool:
+        """Tell whether there is nothing at all."""
+        tables = self.storage.sql.exec("SELECT count(*) AS n FROM sqlite_schema").one()
+        return not tables["n"] and not await self.storage.list()

@@ -127,6 +127,18 @@ def serve(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    objects_history_hours: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "How far back objects can be restored; 0 is not. (default: 168)",
+            "COUNT",
+        ),
+    ] = None,
+    objects_history_bytes: Annotated[
+        str | None,
+        _option(_DATA, "Kept for that, of a shard. (default: 256MiB)", "SIZE"),
+    ] = None,
     objects_etcd: Annotated[
         str | None,
         _option(

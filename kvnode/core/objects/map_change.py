@@ -6,15 +6,18 @@ their SQL databases.  What a key means is settled above; a replica applies chang
 without knowing, in the order of the log, so all hold the same after the same entry.
 
     entry    each change in turn
-    change   u8 kind, key, and for PUT the value
+    change   u8 kind, key, and a value where the kind has one
     bytes    varint length, then that many
 
 An entry without changes is the one with which a leader begins.
+
+Three kinds are about what keys held before (kvnode.core.objects.history).  A STAMP is
+the first change of its entry, a FORGET the only one.
 """
 
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kvnode.core.crdt.varint import decode_varint, encode_varint
 from kvnode.errors import CorruptRecordError
@@ -32,6 +35,19 @@ class ChangeKind(IntEnum):
     PUT = 1
     DELETE = 2
     DELETE_PREFIX = 3
+    STAMP = 4
+    RESTORE = 5
+    FORGET = 6
+
+
+STAMP_KEY_BYTES: Final = 8
+FORGET_KEY_BYTES: Final = 16
+RESTORE_VALUE_BYTES_MIN: Final = 8
+
+_WITH_VALUE: Final = frozenset({ChangeKind.PUT, ChangeKind.RESTORE})
+_OF_HISTORY: Final = frozenset(
+    {ChangeKind.STAMP, ChangeKind.RESTORE, ChangeKind.FORGET}
+)
 
 
 class Change(NamedTuple):
@@ -40,8 +56,9 @@ class Change(NamedTuple):
 
     Attributes:
         kind: What it does.
-        key: Which key, or what all keys that go begin with; 1 to KEY_BYTES_MAX bytes.
-        value: Of PUT alone.
+        key: Which key, or what all keys that go, or are restored, begin with; 1 to
+            KEY_BYTES_MAX bytes.  Of STAMP and FORGET: see kvnode.core.objects.history.
+        value: Of PUT, and of RESTORE.
     """
 
     kind: ChangeKind
@@ -55,7 +72,7 @@ def encode_changes(changes: Iterable[Change]) -> bytes:
     for kind, key, value in changes:
         assert 0 < len(key) <= KEY_BYTES_MAX, "keys are checked where they come from"
         parts += (bytes((kind,)), encode_varint(len(key)), key)
-        if kind is ChangeKind.PUT:
+        if kind in _WITH_VALUE:
             parts += (encode_varint(len(value)), value)
     return b"".join(parts)
 
@@ -74,13 +91,31 @@ def decode_changes(data: bytes) -> list[Change]:
             kind = ChangeKind(data[at])
             key, at = _take(data, at + 1, range(1, KEY_BYTES_MAX + 1))
             value = b""
-            if kind is ChangeKind.PUT:
+            if kind in _WITH_VALUE:
                 value, at = _take(data, at, range(ENTRY_BYTES_MAX + 1))
-            changes.append(Change(kind, key, value))
+            change = Change(kind, key, value)
+            if kind in _OF_HISTORY:
+                _check(change, has_before=bool(changes), has_behind=at < len(data))
+            changes.append(change)
     except (IndexError, ValueError) as error:
         msg = f"a log entry of {len(data)} bytes is damaged: {error}"
         raise CorruptRecordError(msg) from error
     return changes
+
+
+def _check(change: Change, *, has_before: bool, has_behind: bool) -> None:
+    """Refuse what states might understand differently."""
+    match change.kind:
+        case ChangeKind.STAMP:
+            is_right = len(change.key) == STAMP_KEY_BYTES and not has_before
+        case ChangeKind.FORGET:
+            is_alone = not has_before and not has_behind
+            is_right = len(change.key) == FORGET_KEY_BYTES and is_alone
+        case _:
+            is_right = len(change.value) >= RESTORE_VALUE_BYTES_MIN
+    if not is_right:
+        msg = f"a {change.kind.name} in a wrong place, or of a wrong size"
+        raise ValueError(msg)
 
 
 def _take(data: bytes, at: int, sizes: range) -> tuple[bytes, int]:

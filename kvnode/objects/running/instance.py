@@ -33,6 +33,7 @@ from kvnode.object_values import Value, decode_value, encode_value
 from kvnode.objects.durable_object import DurableObject, methods_of
 from kvnode.objects.input_gate import InputGate
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.running.alarm_run import run_alarm
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
@@ -85,7 +86,7 @@ class Instance:
         self._overlay = Overlay(LoggedState(log, shard))
         self._committer = Committer(
             self._overlay,
-            lambda data: log.propose(shard, data),
+            surroundings.history.propose,
             on_commit=self._committed,
             on_failure=self.fail,
         )
@@ -99,6 +100,7 @@ class Instance:
             origin=encode_value([id_.class_name, id_.name], "an object's name"),
             has_alarm_hook=asyncio.iscoroutinefunction(getattr(of, "alarm", None)),
             databases=surroundings.databases,
+            points=ObjectPoints(surroundings.history, self._overlay, id_.body),
         )
         self._kept = KeptResults(self._overlay, id_.body)
         self._object: DurableObject | None = None

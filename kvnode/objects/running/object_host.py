@@ -11,6 +11,8 @@ from kvnode.errors import InvalidArgumentError, NotLeaderError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.point_calls import POINT_METHODS
+from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.running.shard_objects import ShardObjects
@@ -28,7 +30,7 @@ def shard_name(number: int) -> str:
 class ObjectHost:
     """Calls objects that live in shards led here."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         classes: Mapping[str, type[DurableObject]],
         *,
@@ -36,6 +38,7 @@ class ObjectHost:
         env: Callable[[Instance], Environment],
         now: Callable[[], Millis],
         chance: Callable[[], float],
+        history: HistoryLimits = HISTORY_DEFAULT,
     ) -> None:
         """
         Serve *classes* by their names.
@@ -46,12 +49,14 @@ class ObjectHost:
             env: What is around an object.
             now: Returns ms since 1970.
             chance: Draws a number in [0, 1).
+            history: How much is kept of what objects were.
         """
         self._classes = dict(classes)
         self._shards = shards
         self._env = env
         self._now = now
         self._chance = chance
+        self._history = history
         self._log: ShardLog | None = None
         self._on_lead: Callable[[str, ReplicaId], None] = lambda _shard, _leader: None
         self._led: dict[str, ShardObjects] = {}
@@ -112,6 +117,8 @@ class ObjectHost:
         if led is None:
             msg = f"this node does not lead shard {shard}"
             raise NotLeaderError(msg)
+        if method in POINT_METHODS:
+            return await led.point(id_, method, tuple(arguments))
         instance = await led.instance(id_)
         return await instance.call(
             method, tuple(arguments), dict(named or {}), idempotency_key
@@ -127,7 +134,7 @@ class ObjectHost:
 
     def opened(self, shard: str, epoch: int, number: int) -> None:
         """This node leads *shard*, and its state is all there ever was."""
-        del epoch, number
+        del epoch
         assert self._log is not None, "the host of shards is attached"
         self._led[shard] = ShardObjects(
             shard,
@@ -136,6 +143,8 @@ class ObjectHost:
             env=self._env,
             now=self._now,
             chance=self._chance,
+            history=self._history,
+            opened=number,
         )
 
     def closed(self, shard: str, epoch: int) -> None:

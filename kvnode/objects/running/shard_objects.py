@@ -17,12 +17,18 @@ from kvnode.errors import (
     OverloadedError,
     UnavailableError,
 )
-from kvnode.object_values import decode_value
+from kvnode.object_values import Value, decode_value
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.shard_history import (
+    HISTORY_DEFAULT,
+    HistoryLimits,
+    ShardHistory,
+)
 from kvnode.objects.running.alarm_clock import AlarmClock
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.running.restorer import Restorer
 from kvnode.objects.running.surroundings import Surroundings
 from kvnode.objects.storing.alarm import Alarm, decode_alarm
 from kvnode.objects.storing.keys import (
@@ -46,6 +52,10 @@ ALARM_LOOK_SECONDS: Final = 1.0
 """Alarms go by the wall clock, which may be set meanwhile."""
 
 ALARMS_AT_ONCE: Final = 100
+HISTORY_LOOK_MILLIS: Final = 1000
+"""Between two looks at how much of the history is kept: what a second can add is little
+beside that."""
+
 ALARM_PAGE: Final = 1000
 ALARM_AGAIN_MILLIS: Final = 2000
 
@@ -69,15 +79,31 @@ class ShardObjects:
         env: Callable[[Instance], Environment],
         now: Callable[[], Millis],
         chance: Callable[[], float],
+        history: HistoryLimits = HISTORY_DEFAULT,
+        opened: int = 0,
     ) -> None:
-        """Begin: this node leads the shard, and its state is all there ever was."""
+        """
+        Begin: this node leads the shard, and its state is all there ever was.
+
+        Args:
+            shard: Its name.
+            log: Where its entries go, and what they have done.
+            classes: What objects are made of, by name.
+            env: What is around an object.
+            now: Returns ms since 1970.
+            chance: Draws a number in [0, 1).
+            history: How much is kept of what objects were.
+            opened: The last entry there is.
+        """
         self._shard = shard
         self._log = log
         self._classes = classes
         self._now = now
+        self._history = ShardHistory(shard, log, history, now, opened=opened)
         self._around = Surroundings(
             shard,
             log,
+            self._history,
             OpenDatabases(),
             env,
             now,
@@ -85,6 +111,14 @@ class ShardObjects:
             self._alarm_changed,
             self._committed,
             self._broken,
+        )
+        self._restorer = Restorer(
+            shard,
+            log,
+            self._history,
+            classes,
+            end=self._end,
+            restored=self._look_at_alarm,
         )
         self._instances: dict[bytes, Instance] = {}
         self._to_show: dict[Instance, None] = {}  # in order, unlike a set
@@ -95,7 +129,8 @@ class ShardObjects:
         self._alarms = AlarmClock()
         self._alarm_set = asyncio.Event()
         self._ringing: dict[bytes, asyncio.Task[None]] = {}
-        self._swept_at = now()
+        self._forgetting: asyncio.Task[None] | None = None
+        self._swept_at = self._looked_at = now()
         self._load_alarms()
         self._ticking = asyncio.create_task(self._tick_forever(), name="alarms")
 
@@ -114,26 +149,60 @@ class ShardObjects:
             UnavailableError: Nobody knows what has become of what it wrote.
             OverloadedError: Too many are there, and busy.
         """
-        while not self._is_closed and id_.body in self._draining:
-            await asyncio.wait([self._draining[id_.body].task])
+        while True:
+            await self._unoccupied(id_.body)
+            found = self._instances.get(id_.body)
+            if found is not None:
+                return found
+            requested = self._restorer.requested(id_)
+            if requested is None:
+                return self._started(id_)
+            await self._restorer.restore_requested(id_, requested)
+
+    def _started(self, id_: ObjectId) -> Instance:
+        """Return a new instance."""
+        if len(self._instances) >= INSTANCES_MAX:
+            self._sweep(0)
+        if len(self._instances) >= INSTANCES_MAX:
+            msg = f"{INSTANCES_MAX} objects of shard {self._shard} are busy"
+            raise OverloadedError(msg)
+        of = self._classes[id_.class_name]
+        started = self._instances[id_.body] = Instance(id_, of, self._around)
+        return started
+
+    async def _unoccupied(self, body: bytes) -> None:
+        """
+        Return once nothing of the object is under way but what its instance does.
+
+        Raises:
+            NotLeaderError: The shard was closed meanwhile.
+            UnavailableError: Nobody knows what has become of what it wrote.
+        """
+        while not self._is_closed:
+            if body in self._draining:
+                await asyncio.wait([self._draining[body].task])
+            elif self._restorer.is_at_work_on(body):
+                await self._restorer.wait_for(body)
+            else:
+                break
         if self._is_closed:
             msg = f"this node has lost the lead of shard {self._shard}"
             raise NotLeaderError(msg)
-        if id_.body in self._doubtful:
-            raise UnavailableError(str(self._doubtful[id_.body]))
-        found = self._instances.get(id_.body)
-        if found is None:
-            if len(self._instances) >= INSTANCES_MAX:
-                self._sweep(0)
-            if len(self._instances) >= INSTANCES_MAX:
-                msg = f"{INSTANCES_MAX} objects of shard {self._shard} are busy"
-                raise OverloadedError(msg)
-            of = self._classes[id_.class_name]
-            found = self._instances[id_.body] = Instance(id_, of, self._around)
-        return found
+        self._check_no_doubt(body)
+
+    def _check_no_doubt(self, body: bytes) -> None:
+        """
+        Do nothing if it is known what has become of what an object wrote.
+
+        Raises:
+            UnavailableError: It is not.
+        """
+        if body in self._doubtful:
+            raise UnavailableError(str(self._doubtful[body]))
 
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
+        self._history.applied(number)
         self._applied = number
         for instance in tuple(self._to_show):
             if instance.applied(number):
@@ -147,7 +216,10 @@ class ShardObjects:
     def close(self) -> None:
         """End: another node leads, or nobody.  The state may be gone already."""
         self._is_closed = True
+        self._history.close()
         self._ticking.cancel()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
         for task in tuple(self._ringing.values()):
             task.cancel()
         for draining in tuple(self._draining.values()):
@@ -155,6 +227,28 @@ class ShardObjects:
         why = NotLeaderError(f"this node has lost the lead of shard {self._shard}")
         for instance in tuple(self._instances.values()):
             instance.fail(why)
+
+    # -- points in time ------------------------------------------------------------
+
+    async def point(
+        self, id_: ObjectId, method: str, arguments: tuple[Value, ...]
+    ) -> Value:
+        """Do what is asked from outside; see kvnode.objects.running.restorer."""
+        return await self._restorer.point(id_, method, arguments)
+
+    async def _end(self, id_: ObjectId, why: UnavailableError) -> None:
+        """
+        End the instance of an object, and return once all that it wrote shows.
+
+        Raises:
+            UnavailableError: Nobody knows what has become of what it wrote.
+        """
+        instance = self._instances.get(id_.body)
+        if instance is not None:
+            instance.fail(why)
+        while id_.body in self._draining:
+            await asyncio.wait([self._draining[id_.body].task])
+        self._check_no_doubt(id_.body)
 
     # -- those that were thrown away -----------------------------------------------
 
@@ -171,20 +265,24 @@ class ShardObjects:
         body = instance.id.body
         try:
             await instance.drained()
-            row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
             # What the instance had told of it may not be so.
-            alarm = None if row is None else decode_alarm(row)
-            now = self._now()
-            if alarm is not None and alarm.due <= now:
-                # It may be the alarm that has ended the instance: a log that takes
-                # nothing more would else have it run as fast as it can.
-                alarm = Alarm(Millis(now + ALARM_AGAIN_MILLIS))
-            self._alarms.set(body, alarm)
-            self._alarm_set.set()
+            self._look_at_alarm(body)
         except KvError as error:
             self._doubtful[body] = error
         finally:
             del self._draining[body]
+
+    def _look_at_alarm(self, body: bytes) -> None:
+        """Take note of the alarm that the state shows."""
+        row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
+        alarm = None if row is None else decode_alarm(row)
+        now = self._now()
+        if alarm is not None and alarm.due <= now:
+            # It may be the alarm that has ended the instance: a log that takes
+            # nothing more would else have it run as fast as it can.
+            alarm = Alarm(Millis(now + ALARM_AGAIN_MILLIS))
+        self._alarms.set(body, alarm)
+        self._alarm_set.set()
 
     # -- time --------------------------------------------------------------------
 
@@ -207,6 +305,9 @@ class ShardObjects:
             if now - self._swept_at >= SWEEP_MILLIS:
                 self._swept_at = now
                 self._sweep(IDLE_MILLIS_MAX)
+            if now - self._looked_at >= HISTORY_LOOK_MILLIS:
+                self._looked_at = now
+                self._look_at_history()
             self._ring_due(now)
             due = self._alarms.next_due()
             pause = ALARM_LOOK_SECONDS
@@ -218,6 +319,11 @@ class ShardObjects:
                     await self._alarm_set.wait()
             except TimeoutError:
                 pass
+
+    def _look_at_history(self) -> None:
+        """Let go what is too old or too much, unless that is under way."""
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.create_task(self._history.forget())
 
     def _ring_due(self, now: Millis) -> None:
         """Begin to run alarms that are due, as many as may be at once."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from kvnode.objects.durable_object import Environment
+from kvnode.objects.points.shard_history import ShardHistory
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.sql.open_databases import OpenDatabases
@@ -20,6 +21,7 @@ class Surroundings(NamedTuple):
     Attributes:
         shard: Where it lives.
         log: The log of its shard, and the state.
+        history: Of the shard; entries go to the log through it.
         databases: Those that are open in the shard.
         env: Other objects.
         now: Returns ms since 1970.
@@ -31,6 +33,7 @@ class Surroundings(NamedTuple):
 
     shard: str
     log: ShardLog
+    history: ShardHistory
     databases: OpenDatabases
     env: Callable[["Instance"], Environment]
     now: Callable[[], Millis]

@@ -152,6 +152,20 @@ class Committer:
             )
             raise InvalidArgumentError(msg)
 
+    def check_not_reserved(self) -> None:
+        """
+        Do nothing if what is written next can become durable before its call ends.
+
+        Raises:
+            InvalidArgumentError: The call that runs has an idempotency key.
+        """
+        if self._is_held:
+            msg = (
+                "what a call with an idempotency key writes becomes durable with its"
+                " result: restore in one without"
+            )
+            raise InvalidArgumentError(msg)
+
     def failed_since(self, since: int) -> KvError:
         """Return what `failure` says to whoever began when `count` was *since*."""
         assert self.failure is not None, "there is something to tell"

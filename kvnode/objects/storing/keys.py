@@ -6,9 +6,12 @@ Where things are in a shard's map (kvnode.core.objects.map_change).
     01 body 03 key       the result of a call with that idempotency key
     01 body 04 until key the same, by how long it is kept
     01 body 05           how much all of them take
+    01 body 06           to where it is restored when it starts next
+    01 body 07           where it was restored so
     01 body 10 key       what it has stored under a key of its own
     01 body 20 number    a page of its SQL database, u32 from 0
     02 due body          the same alarm, by when it is due
+    03                   what keys held before (kvnode.core.objects.history)
 
 So everything of one object is one range, and the alarms of a shard another.
 """
@@ -34,6 +37,8 @@ class Kind(IntEnum):
     RESULT = 0x03
     RESULT_DUE = 0x04
     RESULT_SUM = 0x05
+    RESTORE_DUE = 0x06
+    RESTORES = 0x07
     STORED = 0x10
     SQL_PAGE = 0x20
 

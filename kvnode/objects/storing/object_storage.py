@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from kvnode.core.objects.map_change import Change, ChangeKind
 from kvnode.errors import InvalidArgumentError
 from kvnode.objects.input_gate import InputGate
+from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.storing.alarm import Alarm, alarm_changes, decode_alarm
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.keys import Kind, object_prefix
@@ -67,6 +68,7 @@ class ObjectStorage(StoredMap):
         origin: bytes,
         has_alarm_hook: bool,
         databases: OpenDatabases,
+        points: ObjectPoints,
     ) -> None:
         """
         Store in *overlay*.
@@ -79,6 +81,7 @@ class ObjectStorage(StoredMap):
             origin: What its first write says of whose all this is.
             has_alarm_hook: Whether there is code for an alarm to run.
             databases: Those that are open in the shard.
+            points: The object's points in time.
         """
         super().__init__(overlay, body)
         self.sql = ObjectSql(overlay, body, stage=self._stage, databases=databases)
@@ -87,6 +90,7 @@ class ObjectStorage(StoredMap):
         self.alarm_is_running = False
         self._committer = committer
         self._gate = gate
+        self._points = points
         self._origin = Change(ChangeKind.PUT, object_prefix(body, Kind.ORIGIN), origin)
         self._has_origin = overlay.get(self._origin.key) is not None
         self._has_alarm_hook = has_alarm_hook
@@ -170,6 +174,54 @@ class ObjectStorage(StoredMap):
         self._committer.check_not_held()
         await self._committer.settled(self._committer.count)
 
+    # -- points in time ----------------------------------------------------------
+
+    async def get_current_bookmark(self) -> str:
+        """
+        Return the name of the object's state as it is now, once that is durable.
+
+        Raises:
+            InvalidArgumentError: The call has an idempotency key and has written.
+            KvError: See `sync`.
+        """
+        await self.sync()
+        return self._points.current()
+
+    async def get_bookmark_for_time(self, when: datetime | int) -> str:
+        """
+        Return the name of the object's state as it was at *when*.
+
+        Args:
+            when: With a time zone, or in ms since 1970.
+
+        Raises:
+            InvalidArgumentError: It is no time, in the future, or further back than
+                is kept.
+        """
+        return await self._points.at(_millis(when, "a point in time"))
+
+    async def on_next_session_restore_bookmark(self, bookmark: str) -> str:
+        """
+        Have the object restored when it starts next, as it does after `ctx.abort`.
+
+        Its keys, its SQL database and its alarm become what they were then, and an
+        alarm that was due meanwhile rings.  What is written until then is lost, and
+        is there again if the restore is undone.
+
+        Returns:
+            The bookmark of the moment right before that, which undoes it.
+
+        Raises:
+            InvalidArgumentError: It is no bookmark of this object, or names what is no
+                more known; or the call has an idempotency key.
+            KvError: See `sync`.
+        """
+        self._committer.check_not_reserved()
+        number = await self._points.number_of(bookmark)
+        self._stage([self._points.request(number)])
+        await self.sync()
+        return self._points.requested_by()
+
     # -- the alarm ---------------------------------------------------------------
 
     async def get_alarm(self) -> int | None:
@@ -192,7 +244,7 @@ class ObjectStorage(StoredMap):
         if not self._has_alarm_hook:
             msg = "the class has no `async def alarm(self)` that could run"
             raise InvalidArgumentError(msg)
-        self.change_alarm(Alarm(_millis(when)))
+        self.change_alarm(Alarm(_millis(when, "an alarm")))
         self.alarm_is_touched = True
 
     async def delete_alarm(self) -> None:
@@ -234,7 +286,7 @@ class ObjectStorage(StoredMap):
         self._committer.wrote()
 
 
-def _millis(when: object) -> Millis:
+def _millis(when: object, subject: str) -> Millis:
     if isinstance(when, datetime):
         if when.tzinfo is None:
             msg = f"{when} has no time zone: give it one, as in datetime.now(UTC)"
@@ -243,7 +295,7 @@ def _millis(when: object) -> Millis:
         when = int(since.total_seconds() * 1000)
     if not isinstance(when, int) or not 0 <= when <= DUE_MILLIS_MAX:
         msg = (
-            f"an alarm at {when!r} is at no time: give a datetime, or the ms since"
+            f"{subject} at {when!r} is at no time: give a datetime, or the ms since"
             f" 1970, 0 to {DUE_MILLIS_MAX}"
         )
         raise InvalidArgumentError(msg)

@@ -22,6 +22,9 @@ from kvnode.errors import InvalidArgumentError
 CHANGE_BYTES: Final = 8
 """What a change takes beside key and value, about."""
 
+STAMP_BYTES: Final = 16
+"""What is before them in an entry (kvnode.core.objects.history), about."""
+
 
 class Overlay:
     """
@@ -94,7 +97,7 @@ class Overlay:
     def fits(self, changes: Sequence[Change]) -> bool:
         """Tell whether *changes* may join what is staged in one entry of the log."""
         size = self._staged_bytes + sum(map(_size, changes))
-        return size + self.reserved_bytes <= ENTRY_BYTES_MAX
+        return size + self.reserved_bytes + STAMP_BYTES <= ENTRY_BYTES_MAX
 
     def stage(self, changes: Sequence[Change]) -> None:
         """

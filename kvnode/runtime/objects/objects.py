@@ -12,6 +12,7 @@ from kvnode.errors import RejectedError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import SHARDS, ObjectHost
@@ -34,7 +35,7 @@ class Objects:
     If they end because a disk has failed, so does the node.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         parts: ObjectParts,
         classes: Mapping[str, type[DurableObject]],
@@ -42,6 +43,7 @@ class Objects:
         clock: Clock,
         rng: Random,
         steady: Callable[[], Millis] = steady_millis,
+        history: HistoryLimits = HISTORY_DEFAULT,
     ) -> None:
         """
         Put the parts together; nothing runs yet.
@@ -52,10 +54,16 @@ class Objects:
             clock: The node's.
             rng: Draws patience and jitter.
             steady: Returns ms by a clock that is never set.
+            history: How much is kept of what objects were.
         """
         self._parts = parts
         self._host = ObjectHost(
-            classes, shards=SHARDS, env=self._env, now=clock, chance=rng.random
+            classes,
+            shards=SHARDS,
+            env=self._env,
+            now=clock,
+            chance=rng.random,
+            history=history,
         )
         self._shards = ShardHost(
             parts.store,

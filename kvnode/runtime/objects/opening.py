@@ -25,6 +25,7 @@ from kvnode.authority.voter_port import VoterTransport
 from kvnode.durable_file import publish
 from kvnode.errors import RejectedError
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.ports import Alone, ObjectParts, ObjectPeers
@@ -65,6 +66,7 @@ class Site(NamedTuple):
         rng: Draws patience and jitter.
         random_replica: Draws a fresh identity.
         is_moved: See kvnode.storage.shards.file_log_store.FileLogStore.open.
+        history: How much is kept of what objects were.
     """
 
     data_directory: Path
@@ -74,6 +76,7 @@ class Site(NamedTuple):
     rng: Random
     random_replica: Callable[[], ReplicaId]
     is_moved: bool
+    history: HistoryLimits = HISTORY_DEFAULT
 
 
 class PeersAndVoters(ObjectPeers, VoterTransport, Protocol):
@@ -216,7 +219,13 @@ def _opened(
     with ExitStack() as opened:
         store, states = _open_shards(site, opened)
         parts = parts_on(store, states, opened)
-        objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
+        objects = Objects(
+            parts,
+            site.classes,
+            clock=site.clock,
+            rng=site.rng,
+            history=site.history,
+        )
         opened.pop_all()
     return objects
 

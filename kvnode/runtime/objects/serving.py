@@ -14,6 +14,7 @@ from kvnode.config import NodeConfig
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import ConfigError
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.points.shard_history import HistoryLimits
 from kvnode.runtime.assembly import Assembly
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.objects.objects import Objects
@@ -115,6 +116,7 @@ async def open_objects(
         rng,
         random_replica,
         config.objects_moved,
+        HistoryLimits(config.objects_history_hours, config.objects_history_bytes),
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)

@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice, takewhile
-from typing import assert_never
 
-from kvnode.core.objects.map_change import Change, ChangeKind, decode_changes
+from kvnode.core.objects.map_change import decode_changes
+from kvnode.core.objects.plain_history import perform
 from kvnode.core.objects.quorum_log import ORIGIN, LogEntry, Position
 from kvnode.core.objects.state_reader import Row
 from kvnode.errors import UnavailableError
@@ -55,11 +55,20 @@ class MemoryShardState:
             list(reversed(list(rows)))[:limit] if reverse else list(islice(rows, limit))
         )
 
+    def put(self, key: bytes, value: bytes) -> None:
+        """Put *value* under *key* (kvnode.core.objects.plain_history.PlainMap)."""
+        self._map.put(key, value)
+
+    def discard(self, key: bytes) -> None:
+        """Remove *key* if it is there."""
+        self._map.discard(key)
+
     async def apply(self, entries: Sequence[LogEntry]) -> None:
         """Do what *entries* say."""
-        changes = [each for entry in entries for each in decode_changes(entry.data)]
-        for change in changes:
-            _change(self._map, change)
+        numbered = enumerate(entries, start=self._applied.number + 1)
+        changes = [(number, decode_changes(entry.data)) for number, entry in numbered]
+        for number, some in changes:
+            perform(self, number, some)
         if entries:
             number = self._applied.number + len(entries)
             self._applied = Position(entries[-1].epoch, number)
@@ -182,19 +191,3 @@ class MemoryShardStates:
 
     def close(self) -> None:
         """Do nothing: what is here stays."""
-
-
-def _change(rows: Map, change: Change) -> None:
-    match change.kind:
-        case ChangeKind.PUT:
-            rows.put(change.key, change.value)
-        case ChangeKind.DELETE:
-            rows.discard(change.key)
-        case ChangeKind.DELETE_PREFIX:
-            behind = takewhile(
-                lambda row: row[0].startswith(change.key), rows.items_from(change.key)
-            )
-            for key, _ in list(behind):
-                rows.discard(key)
-        case _:
-            assert_never(change.kind)

@@ -17,7 +17,7 @@ from kvnode.core.objects.quorum_log import LogEntry, Position
 from kvnode.core.objects.state_reader import Row
 from kvnode.storage.shards.sqlite.draft import Draft
 from kvnode.storage.shards.sqlite.picture import Picture
-from kvnode.storage.shards.sqlite.run import Run, fold
+from kvnode.storage.shards.sqlite.run import Step, fold
 from kvnode.storage.shards.sqlite.state_file import STATE_BYTES_MAX, translated
 from kvnode.storage.shards.sqlite.writer import Writer
 
@@ -74,10 +74,10 @@ class SqliteShardState:
         if not entries:
             return
         assert entries[0].epoch >= self.applied.epoch, "they are behind `applied`"
-        runs = fold(entries)
+        steps = fold(entries, self.applied.number + 1)
         after = Position(entries[-1].epoch, self.applied.number + len(entries))
         self._is_applying = True
-        await self._done(lambda: self._apply(runs, after))
+        await self._done(lambda: self._apply(steps, after))
 
     async def checkpoint(self) -> Position:
         """Make what is applied durable; see the port."""
@@ -99,9 +99,9 @@ class SqliteShardState:
             self._is_closed = True
             self._writer.close()
 
-    def _apply(self, runs: Sequence[Run], after: Position) -> None:
+    def _apply(self, steps: Sequence[Step], after: Position) -> None:
         try:
-            self._writer.apply(runs, after)
+            self._writer.apply(steps, after)
         finally:
             self._is_applying = False
 

@@ -4,6 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvnode.core.objects.history import (
+    Forget,
+    Restore,
+    forget_of,
+    restore_of,
+    stamp,
+    stamp_time,
+)
 from kvnode.core.objects.map_change import (
     KEY_BYTES_MAX,
     Change,
@@ -12,6 +20,7 @@ from kvnode.core.objects.map_change import (
     encode_changes,
 )
 from kvnode.errors import CorruptRecordError
+from kvnode.types import Millis
 
 keys = st.binary(min_size=1, max_size=40) | st.just(b"k" * KEY_BYTES_MAX)
 puts = st.builds(
@@ -29,6 +38,38 @@ deletes = st.builds(
 def test_changes_come_out_as_they_went_in(changes: list[Change]) -> None:
     """In their order, which decides what is left."""
     assert decode_changes(encode_changes(changes)) == changes
+
+
+def test_changes_about_history_come_out_as_they_went_in() -> None:
+    """A stamp before others, a restore of whatever keys, what is let go by itself."""
+    entries = [
+        [stamp(Millis(7)), Restore(b"a", b"", 1).change()],
+        [stamp(Millis(7)), Restore(b"a", b"z", 1 << 60).change()],
+        [Forget(3, 4).change()],
+    ]
+    for changes in entries:
+        assert decode_changes(encode_changes(changes)) == changes
+    assert stamp_time(entries[0][0]) == 7
+    assert restore_of(entries[1][1]) == Restore(b"a", b"z", 1 << 60)
+    assert forget_of(entries[2][0]) == Forget(3, 4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [Change(ChangeKind.DELETE, b"k"), stamp(Millis(7))],
+        [stamp(Millis(7)), stamp(Millis(8))],
+        [Change(ChangeKind.STAMP, b"short")],
+        [stamp(Millis(7)), Forget(1, 2).change()],
+        [Forget(1, 2).change(), Change(ChangeKind.DELETE, b"k")],
+        [Change(ChangeKind.FORGET, b"short")],
+        [Change(ChangeKind.RESTORE, b"k", b"short")],
+    ],
+)
+def test_change_in_a_wrong_place_is_damage(changes: list[Change]) -> None:
+    """States might understand it differently."""
+    with pytest.raises(CorruptRecordError, match="in a wrong place, or of a wrong"):
+        decode_changes(encode_changes(changes))
 
 
 @given(data=st.binary(max_size=60))

@@ -2,17 +2,25 @@
 
 import asyncio
 
-from kvnode.core.objects.map_change import ChangeKind, decode_changes
+from kvnode.core.objects.map_change import decode_changes
+from kvnode.core.objects.plain_history import perform
 from kvnode.core.objects.state_reader import Row
 from kvnode.errors import KvError, UnavailableError
 from kvnode.objects.running.object_host import ObjectHost
 
 
 class DictState:
-    """A map in memory."""
+    """
+    A map in memory.
+
+    Attributes:
+        rows: What is in it.
+        applied: How many entries were.
+    """
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
+        self.applied = 0
 
     def get(self, key: bytes) -> bytes | None:
         """Return a value."""
@@ -29,17 +37,25 @@ class DictState:
         ]
         return found[:limit]
 
+    @property
+    def own(self) -> dict[bytes, bytes]:
+        """Return what is in it but the history."""
+        return {
+            key: row for key, row in self.rows.items() if not key.startswith(b"\x03")
+        }
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Put a value."""
+        self.rows[key] = value
+
+    def discard(self, key: bytes) -> None:
+        """Remove a key."""
+        self.rows.pop(key, None)
+
     def apply(self, data: bytes) -> None:
-        """Do what an entry says."""
-        for kind, key, value in decode_changes(data):
-            match kind:
-                case ChangeKind.PUT:
-                    self.rows[key] = value
-                case ChangeKind.DELETE:
-                    self.rows.pop(key, None)
-                case ChangeKind.DELETE_PREFIX:
-                    for each in [each for each in self.rows if each.startswith(key)]:
-                        del self.rows[each]
+        """Do what the next entry says."""
+        self.applied += 1
+        perform(self, self.applied, decode_changes(data))
 
 
 def refused(error: KvError) -> "asyncio.Future[int]":

@@ -8,6 +8,7 @@ from typing import Any
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.private_map import Storage
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
@@ -150,7 +151,11 @@ class Bell(DurableObject):
 class Site:
     """A host, its log, and its time."""
 
-    def __init__(self, classes: dict[str, type[DurableObject]] | None = None) -> None:
+    def __init__(
+        self,
+        classes: dict[str, type[DurableObject]] | None = None,
+        history: HistoryLimits = HISTORY_DEFAULT,
+    ) -> None:
         self.now = NOW
         self.host = ObjectHost(
             classes or {"Counter": Counter, "Bell": Bell, "Storage": Storage},
@@ -158,6 +163,7 @@ class Site:
             env=self._env,
             now=lambda: Millis(self.now),
             chance=lambda: 0.5,
+            history=history,
         )
         self.log = FakeLog(self.host)
         self.host.attach(self.log)
@@ -179,7 +185,7 @@ class Site:
         """Lose the lead, and have it again."""
         self.host.closed("s000", 1)
         self.log.loss = None
-        self.host.opened("s000", 2, 0)
+        self.host.opened("s000", 2, self.log.rows.applied)
 
 
 async def settled(turns: int = 50) -> None:
@@ -191,13 +197,14 @@ async def settled(turns: int = 50) -> None:
 @asynccontextmanager
 async def site(
     classes: dict[str, type[DurableObject]] | None = None,
+    history: HistoryLimits = HISTORY_DEFAULT,
 ) -> AsyncIterator[Site]:
     """Yield a host that leads its only shard."""
     Counter.started, Bell.failures = 0, 0
     DOORS.clear()
     for name in "ab":
         DOORS[name] = asyncio.Event()
-    made = Site(classes)
+    made = Site(classes, history)
     try:
         yield made
     finally:

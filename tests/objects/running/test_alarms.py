@@ -94,7 +94,7 @@ async def test_alarm_is_gone_with_all_that_is_stored(site: Site) -> None:
     await site.call("Bell b", "forget")
 
     assert await site.call("Bell b", "due") is None
-    assert len(site.log.rows.rows) == 1
+    assert len(site.log.rows.own) == 1
 
 
 async def test_class_without_an_alarm_cannot_set_one(site: Site) -> None:

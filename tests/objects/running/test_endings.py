@@ -285,19 +285,19 @@ async def test_result_of_a_call_with_a_key_is_always_with_its_writes(
 
 async def test_results_that_have_expired_are_deleted(odd: Site) -> None:
     """More of them with every call than it adds."""
-    empty = len(odd.log.rows.rows)
+    empty = len(odd.log.rows.own)
     for n in range(20):
         await odd.call("Odd o", "add", key=f"k{n}")
-    full = len(odd.log.rows.rows)
+    full = len(odd.log.rows.own)
     odd.now += instance_module.RESULT_KEPT_MILLIS + 1
     for n in range(10):
         await odd.call("Odd o", "add", key=f"k{n + 15}")
 
     assert full - empty == 20 * 2 + 3  # and the origin, the sum, and the value
-    assert len(odd.log.rows.rows) == empty + 10 * 2 + 3
+    assert len(odd.log.rows.own) == empty + 10 * 2 + 3
     odd.now += instance_module.RESULT_KEPT_MILLIS + 1
-    sums = [row for key, row in odd.log.rows.rows.items() if key[-1:] == b"\x05"]
-    sizes = [row for key, row in odd.log.rows.rows.items() if key[25:26] == b"\x04"]
+    sums = [row for key, row in odd.log.rows.own.items() if key[-1:] == b"\x05"]
+    sizes = [row for key, row in odd.log.rows.own.items() if key[25:26] == b"\x04"]
     assert int.from_bytes(sums[0]) == sum(map(int.from_bytes, sizes))
 
 

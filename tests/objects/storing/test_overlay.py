@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvnode.core.objects.map_change import ENTRY_BYTES_MAX, Change, ChangeKind
+from kvnode.core.objects.history import stamp
+from kvnode.core.objects.map_change import (
+    ENTRY_BYTES_MAX,
+    Change,
+    ChangeKind,
+    encode_changes,
+)
 from kvnode.errors import InvalidArgumentError
-from kvnode.objects.storing.overlay import Overlay
+from kvnode.objects.storing.overlay import CHANGE_BYTES, STAMP_BYTES, Overlay
+from kvnode.types import Millis
 from tests.objects.running.fake_log import DictState
 
 KEYS = st.sampled_from([b"a1", b"a2", b"a3", b"b1", b"b2"])
@@ -91,6 +98,20 @@ def test_entry_has_a_bound_and_nothing_of_what_is_too_much_is_staged() -> None:
 
     assert overlay.get(b"x") is None
     assert overlay.take() == (1, (Change(ChangeKind.PUT, b"k", b"v"),))
+
+
+def test_entry_has_room_for_its_stamp() -> None:
+    """Peers refuse an entry that is larger than that."""
+    overlay = Overlay(DictState())
+    room = ENTRY_BYTES_MAX - CHANGE_BYTES - STAMP_BYTES - 1
+    most = Change(ChangeKind.PUT, b"k", bytes(room))
+
+    with pytest.raises(InvalidArgumentError, match="written in one step"):
+        overlay.stage([most._replace(value=bytes(room + 1))])
+    overlay.stage([most])
+
+    entry = [stamp(Millis(1 << 60)), *overlay.take()[1]]
+    assert len(encode_changes(entry)) <= ENTRY_BYTES_MAX
 
 
 def test_what_is_written_again_takes_room_once() -> None:

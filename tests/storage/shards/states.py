@@ -1,5 +1,6 @@
 """Entries to apply, and ways to look at what they did."""
 
+from kvnode.core.objects.history import Forget, Restore, stamp
 from kvnode.core.objects.map_change import Change, ChangeKind, encode_changes
 from kvnode.core.objects.quorum_log import LogEntry
 from kvnode.core.objects.state_reader import Row, StateReader
@@ -7,8 +8,11 @@ from kvnode.storage.shards.state_port import (
     ShardState,
     StatePages,
 )
+from kvnode.types import Millis
 
 ROWS_MAX = 100_000
+HISTORY = b"\x03"
+"""What the keys of a history begin with."""
 
 
 def put(key: bytes, value: bytes) -> Change:
@@ -29,6 +33,26 @@ def delete_prefix(prefix: bytes) -> Change:
 def entry(*changes: Change, epoch: int = 1) -> LogEntry:
     """Return an entry of these changes."""
     return LogEntry(epoch, encode_changes(changes))
+
+
+def stamped(*changes: Change, time: int = 1) -> LogEntry:
+    """Return an entry of these changes that puts down what keys held."""
+    return entry(stamp(Millis(time)), *changes)
+
+
+def restore(number: int, prefix: bytes, suffix: bytes = b"") -> Change:
+    """Return what makes keys what they were behind an entry."""
+    return Restore(prefix, suffix, number).change()
+
+
+def forget(number: int, size_bytes_max: int = 1 << 40) -> LogEntry:
+    """Return an entry that lets go what was put down."""
+    return entry(Forget(number, size_bytes_max).change())
+
+
+def own_rows(state: StateReader) -> list[Row]:
+    """Return all that a state holds but its history."""
+    return [row for row in all_rows(state) if not row[0].startswith(HISTORY)]
 
 
 def numbered(count: int, *, first: int = 1, epoch: int = 1) -> list[LogEntry]:

@@ -31,8 +31,11 @@ from tests.storage.shards.states import (
     entry,
     numbered,
     numbered_rows,
+    own_rows,
     put,
     rest_of,
+    restore,
+    stamped,
 )
 
 
@@ -400,6 +403,24 @@ def test_state_of_a_later_version_is_refused(path: Path) -> None:
 
     with pytest.raises(RejectedError, match=r"has format 9 .* run the version"):
         SqliteShardState(path)
+
+
+async def test_state_of_an_earlier_version_is_taken_over(path: Path) -> None:
+    """And refused by that version from then on: it would leave gaps in the history."""
+    with closing(SqliteShardState(path)) as state:
+        await state.apply(numbered(2))
+    with closing(sqlite3.connect(path)) as tool:
+        tool.execute("UPDATE meta SET format = 1")
+        tool.commit()
+
+    with closing(SqliteShardState(path)) as state:
+        assert state.applied == Position(1, 2)
+        await state.apply([stamped(put(b"000001", b"new"))])
+        await state.apply([stamped(restore(2, b"0"))])
+        assert own_rows(state) == numbered_rows(2)
+
+    with closing(sqlite3.connect(path)) as tool:
+        assert tool.execute("SELECT format FROM meta").fetchone() == (2,)
 
 
 def test_directory_is_of_one_process(

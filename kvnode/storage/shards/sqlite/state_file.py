@@ -30,7 +30,10 @@ from kvnode.errors import (
 )
 from kvnode.storage.disk.room import FULL_DISK_BYTES, free_disk_bytes
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1 knows nothing of histories (kvnode.core.objects.history), and would leave gaps."""
+
+_FORMATS_READ: Final = (1, 2)
 
 PAGE_BYTES: Final = 4096
 """SQLite's own choice, written down since a commit writes whole pages."""
@@ -197,10 +200,12 @@ def _read_or_found(connection: sqlite3.Connection, path: Path) -> Position:
     if len(form) != 1 or not isinstance(form[0][0], int):
         msg = f"{path} is no state of a shard"
         raise CorruptRecordError(msg)
-    if form[0][0] != FORMAT:
+    if form[0][0] not in _FORMATS_READ:
         msg = (
             f"the state of a shard in {path} has format {form[0][0]} and this version"
             f" reads {FORMAT}: run the version that wrote it"
         )
         raise RejectedError(msg)
+    if form[0][0] != FORMAT:
+        connection.execute("UPDATE meta SET format = ?", (FORMAT,))
     return Position(*connection.execute("SELECT epoch, number FROM meta").fetchone())

@@ -16,16 +16,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, assert_never
 
+from kvnode.core.objects.history import MARK_KEY, Forget
 from kvnode.core.objects.quorum_log import Position
 from kvnode.core.objects.state_reader import Row
 from kvnode.durable_file import publish, sync_directory
 from kvnode.errors import OverloadedError, UnavailableError
 from kvnode.storage.shards.sqlite.draft import Draft, delete_draft
-from kvnode.storage.shards.sqlite.picture import Picture, forget, keep, next_rows
+from kvnode.storage.shards.sqlite.picture import (
+    Picture,
+    forget,
+    keep,
+    keep_restored,
+    keep_undo,
+    next_rows,
+)
 from kvnode.storage.shards.sqlite.reader import Reader
-from kvnode.storage.shards.sqlite.run import Run, write
+from kvnode.storage.shards.sqlite.run import Restoring, Run, Step, write
 from kvnode.storage.shards.sqlite.state_file import (
     beside,
     open_reader,
@@ -37,6 +45,7 @@ from kvnode.storage.shards.sqlite.state_file import (
     translated,
     wal_of,
 )
+from kvnode.storage.shards.sqlite.undo_log import UndoLog
 
 PICTURES_MAX: Final = 8
 """Four other replicas of a shard, and four that it may be moved to at the same time."""
@@ -105,10 +114,10 @@ class Writer:
 
     # -- the state -------------------------------------------------------------
 
-    def apply(self, runs: Sequence[Run], after: Position) -> None:
-        """Do *runs* in one transaction; *after* is applied then."""
+    def apply(self, steps: Sequence[Step], after: Position) -> None:
+        """Do *steps* in one transaction; *after* is applied then."""
         with self._failing():
-            while not self._has_applied(runs, after):
+            while not self._has_applied(steps, after):
                 pass
 
     def checkpoint(self) -> Position:
@@ -223,15 +232,16 @@ class Writer:
             self._failure = error
             raise
 
-    def _has_applied(self, runs: Sequence[Run], after: Position) -> bool:
+    def _has_applied(self, steps: Sequence[Step], after: Position) -> bool:
         """Commit, unless a picture has begun for which nothing was kept."""
         self._connection.execute("BEGIN IMMEDIATE")
         with self._picturing:
             pictures = tuple(self._pictures)
-        for run in runs:
-            for picture in pictures:
-                keep(self._connection, picture, run)
-            write(self._connection, run)
+        undo_log = UndoLog(self._connection)
+        for step in steps:
+            self._do(step, undo_log, pictures)
+        if (mark := undo_log.end()) is not None:
+            self._write(Run(values={MARK_KEY: mark.encode()}), pictures)
         set_applied(self._connection, after)
         with self._picturing:
             if not set(self._pictures) <= set(pictures):
@@ -240,6 +250,27 @@ class Writer:
             self._connection.execute("COMMIT")
             self.applied = after
         return True
+
+    def _do(self, step: Step, undo_log: UndoLog, pictures: Sequence[Picture]) -> None:
+        connection = self._connection
+        match step:
+            case Run():
+                undo_log.note(step)
+                self._write(step, pictures)
+            case Restoring():
+                undo_log.restore(step, lambda: keep_restored(connection, pictures))
+            case Forget():
+                undo_log.forget(
+                    step,
+                    lambda start, end: keep_undo(connection, pictures, start, end),
+                )
+            case _:
+                assert_never(step)
+
+    def _write(self, run: Run, pictures: Sequence[Picture]) -> None:
+        for picture in pictures:
+            keep(self._connection, picture, run)
+        write(self._connection, run)
 
     def _check(self, draft: Draft) -> None:
         if draft is not self._draft:

@@ -1,0 +1,1 @@
+"""Points in time: bookmarks of objects, and going back to one."""
