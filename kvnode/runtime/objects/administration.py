@@ -19,7 +19,7 @@ from kvnode.api.objects_admin_port import (
 from kvnode.authority.embedded_authority import EmbeddedAuthority, Role
 from kvnode.authority.etcd.etcd_authority import EndpointStatus, EtcdAuthority
 from kvnode.core.objects.configuration import Configuration
-from kvnode.core.objects.events import Reconfigure, Suspected
+from kvnode.core.objects.events import Reconfigure, TakeLead
 from kvnode.core.objects.leadership import Leadership
 from kvnode.errors import (
     IndeterminateError,
@@ -141,7 +141,7 @@ class Administration:
         looks = 0
         while not self._shards.leads(shard):
             if looks % round(SUSPECT_SECONDS / LOOK_SECONDS) == 0:
-                self._shards.tell(shard, Suspected())
+                self._shards.tell(shard, TakeLead())
             looks += 1
             await asyncio.sleep(LOOK_SECONDS)
 

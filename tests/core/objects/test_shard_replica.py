@@ -16,6 +16,7 @@ from kvnode.core.objects.events import (
     Send,
     Suspected,
     Swap,
+    TakeLead,
     Tick,
 )
 from kvnode.core.objects.messages import (
@@ -194,6 +195,75 @@ def test_own_seal_waits_for_the_lease_that_was_given_to_another() -> None:
 
     assert Send(B, Leased(2, Millis(500))) in early.effects
     assert Send(B, Sealed(2, ORIGIN)) in late.effects
+
+
+def test_lease_that_its_leader_has_given_up_need_not_be_waited_for() -> None:
+    """Who led the epoch of the lease has said that it leads no more."""
+    one = replica()
+    one.step([Received(A, heartbeat(3))], Millis(5000))
+
+    earlier = one.step([Received(C, Seal(4, 2))], Millis(5010))
+    released = one.step([Received(C, Seal(4, 3))], Millis(5020))
+
+    assert earlier.effects == (Send(C, Leased(4, Millis(590))),)
+    assert released.effects == (Send(C, Sealed(4, ORIGIN)),)
+
+
+def test_replica_that_has_just_started_knows_up_to_which_epoch_it_is_leased() -> None:
+    """To nobody of a later one than it had promised."""
+    one = replica(promised=3, now=1000)
+
+    earlier = one.step([Received(C, Seal(4, 2))], Millis(1010))
+    released = one.step([Received(C, Seal(4, 3))], Millis(1020))
+
+    assert earlier.effects == (Send(C, Leased(4, Millis(590))),)
+    assert released.effects == (Send(C, Sealed(4, ORIGIN)),)
+
+
+def test_leader_that_is_sealed_says_that_it_leads_no_more() -> None:
+    """Again if it is asked again: the answer may have been lost."""
+    world = World(4)
+    leader, (other, _) = led(world)
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    assert leading.leadership is not None
+    epoch, last = leading.leadership.epoch, leading.log.last
+
+    turns = [
+        leading.step([Received(other, Seal(epoch + 1))], world.steady(leader))
+        for _ in range(2)
+    ]
+
+    sealed = Send(other, Sealed(epoch + 1, last, epoch))
+    assert [turn.effects for turn in turns] == [(sealed,), (sealed,)]
+
+
+def test_lead_is_taken_from_a_leader_that_is_there_before_its_lease_ends() -> None:
+    """In the time of some messages and syncs; from one that is gone it takes longer."""
+    for seed in range(20):
+        world = World(seed, settings=ShardSettings(lease=Millis(600)))
+        world.disk_takes = (5,)
+        _, (heir, _) = led(world)
+        began = world.now
+        world.step(heir, TakeLead())
+        while [host.own for host in world.leaders] != [heir]:
+            world.run(1)
+            assert world.now - began < 600, "the lease was waited for"
+
+
+def test_replica_that_is_told_to_lead_is_not_held_up_by_the_leader() -> None:
+    """One that only suspects it follows again when it hears it."""
+    for event, is_held_up in ((Suspected(), True), (TakeLead(), False)):
+        one = replica()
+        one.step([Received(A, heartbeat(1))], Millis(5000))
+        one.step([event], Millis(5010))
+        one.step([Received(A, heartbeat(1))], Millis(5015))
+        claimed = one.step([AuthoritySaid(HELD)], Millis(5020)).at_once
+        one.step([Received(A, heartbeat(1))], Millis(5025))
+        held = one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5030)).at_once
+
+        assert (Swap(HELD, HELD.taken_over_by(B)) in claimed) is not is_held_up
+        assert (Send(A, Seal(2)) in held) is not is_held_up
 
 
 def test_authority_that_answers_after_a_later_promise_makes_no_leader() -> None:
