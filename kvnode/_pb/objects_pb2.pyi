@@ -608,15 +608,21 @@ class LeadShardRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SHARD_FIELD_NUMBER: _builtins.int
+    GIVER_LEADS_FIELD_NUMBER: _builtins.int
     shard: _builtins.str
+    giver_leads: _builtins.int
+    """Between nodes: how many the one leads that gives it away; who leads nearly as many
+    refuses. 0 = in any case.
+    """
     def __init__(
         self,
         *,
         shard: _builtins.str = ...,
+        giver_leads: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["giver_leads", b"giver_leads", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

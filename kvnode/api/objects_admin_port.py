@@ -111,13 +111,19 @@ class ObjectsAdminPort(Protocol):
             IndeterminateError: The lead was lost meanwhile; ask again.
         """
 
-    async def lead(self, shard: str) -> None:
+    async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """
         Let this node lead *shard*; return when it does.
 
+        Args:
+            shard: Which.
+            giver_leads: How many the node leads that gives it away, if this one is to
+                refuse what would be no better then; 0 = it leads it in any case.
+
         Raises:
             InvalidArgumentError: There is no such shard.
-            RejectedError: This node has no replica of it.
+            RejectedError: This node has no replica of it, is stopping, or would lead
+                more than its share.
             UnavailableError: The authority does not answer.
         """
 

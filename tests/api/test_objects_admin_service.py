@@ -56,9 +56,9 @@ class FakeAdministration:
         """Note it."""
         await self._do("move", shard, nodes, is_forwarded)
 
-    async def lead(self, shard: str) -> None:
+    async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """Note it."""
-        await self._do("lead", shard)
+        await self._do("lead", shard, giver_leads)
 
     async def replace_voter(self, node: str, newcomer: str) -> tuple[str, ...]:
         """Note it."""
@@ -121,7 +121,7 @@ async def test_changes_are_passed_on(client: Client, fake: FakeAdministration) -
 
     assert fake.asked == [
         ("move", "s001", ("a", "b"), False),
-        ("lead", "s002"),
+        ("lead", "s002", 0),
         ("replace", "lost", "new"),
     ]
 

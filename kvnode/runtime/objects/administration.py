@@ -21,6 +21,7 @@ from kvnode.authority.etcd.etcd_authority import EndpointStatus, EtcdAuthority
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Reconfigure, TakeLead
 from kvnode.core.objects.leadership import Leadership
+from kvnode.core.objects.spreading import may_take
 from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
@@ -43,7 +44,12 @@ LEADERLESS_SECONDS_MAX: Final = 5.0
 
 
 class Administration:
-    """See kvnode.api.objects_admin_port.ObjectsAdminPort."""
+    """
+    See kvnode.api.objects_admin_port.ObjectsAdminPort.
+
+    Attributes:
+        is_stopping: The node takes no lead any more.
+    """
 
     def __init__(
         self,
@@ -57,6 +63,8 @@ class Administration:
         self._names = names
         self._shards = shards
         self._router = router
+        self._taking = False
+        self.is_stopping = False
 
     # -- looking -----------------------------------------------------------------
 
@@ -131,9 +139,30 @@ class Administration:
         await self._parts.peers.lead(name, shard)
         await self._parts.peers.move(name, shard, nodes)
 
-    async def lead(self, shard: str) -> None:
+    async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """Let this node lead *shard*; see the port."""
         self._check(shard)
+        if self.is_stopping:
+            msg = "this node is stopping, and takes no lead"
+            raise RejectedError(msg)
+        if giver_leads:
+            await self._take_one(shard, giver_leads)
+        else:
+            await self._lead(shard)
+
+    async def _take_one(self, shard: str, giver_leads: int) -> None:
+        """Lead *shard* if the giver still leads more then; one at a time."""
+        own_leads = sum(map(self._shards.leads, self._shards.shards))
+        if self._taking or not may_take(gives=giver_leads, takes=own_leads):
+            msg = f"this node leads {own_leads} shards, which is its share for now"
+            raise RejectedError(msg)
+        self._taking = True
+        try:
+            await self._lead(shard)
+        finally:
+            self._taking = False
+
+    async def _lead(self, shard: str) -> None:
         held = await self._parts.authority.read(shard)
         if held is None or self._shards.own not in held.replicas:
             msg = f"this node does not keep shard {shard}: move it here first"

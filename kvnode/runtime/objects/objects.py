@@ -1,14 +1,17 @@
 """The objects of a node: shards, instances, and the way of calls to them."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
+from math import ceil
 from random import Random
+from typing import Final
 
 from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
-from kvnode.errors import RejectedError
+from kvnode.errors import RejectedError, UnavailableError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
 from kvnode.objects.object_id import ObjectId
@@ -18,10 +21,20 @@ from kvnode.objects.running.object_host import SHARDS, ObjectHost
 from kvnode.runtime.clock import Clock, steady_millis
 from kvnode.runtime.objects.administration import Administration
 from kvnode.runtime.objects.founding import Founding
+from kvnode.runtime.objects.handing_over import HandingOver
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import Millis, ReplicaId
+
+logger = logging.getLogger(__name__)
+
+CALLS_SECONDS_MAX: Final = 3.0
+"""For calls under way when a node stops; longer ones are told that they may happen."""
+
+LOOK_SECONDS: Final = 0.01
+
+STOPPING: Final = "this node is stopping: ask another"
 
 
 class Objects:
@@ -69,6 +82,11 @@ class Objects:
         )
         self._router = Router(self._host, self._shards, parts.authority, parts.peers)
         self._host.attach(self._shards, self._router.led)
+        self._handing = HandingOver(
+            self._host, self._shards, parts.peers, self._router.leader
+        )
+        self._is_stopping = False
+        self._under_way = 0
         self.administration = Administration(
             parts, lambda: self._host.shards, self._shards, self._router
         )
@@ -113,6 +131,23 @@ class Objects:
         if self._parts.founders:
             await Founding(self._parts, self._host.shards, self._shards).run()
 
+    async def hand_over(self) -> None:
+        """
+        Get ready to stop: give all leads away, then take no more calls from outside.
+
+        Calls go on meanwhile, and are sent on as leads go.  Returns when none is under
+        way, or after some seconds.
+        """
+        self.administration.is_stopping = True
+        left = await self._handing.give_all()
+        if left and self._parts.founders[1:]:
+            logger.warning("nobody has taken the lead of %s", ", ".join(left))
+        self._is_stopping = True
+        for _ in range(ceil(CALLS_SECONDS_MAX / LOOK_SECONDS)):
+            if not self._under_way:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def close(self) -> None:
         """Release the files; `run` has ended."""
         await self._parts.peers.close()
@@ -144,7 +179,13 @@ class Objects:
 
     async def call(self, call: Call) -> Value:
         """Call a method; see the port."""
-        return await self._router.call(call)
+        if self._is_stopping:
+            raise UnavailableError(STOPPING)
+        self._under_way += 1
+        try:
+            return await self._router.call(call)
+        finally:
+            self._under_way -= 1
 
     def leader_address(self, target: ObjectId) -> str:
         """Return where the node listens that leads *target*; empty for this one."""

@@ -42,6 +42,12 @@ PAUSE_SECONDS_MAX: Final = 0.2
 ASK_AGAIN_SECONDS: Final = 0.5
 """Between two questions to the authority about a shard."""
 
+LAST_WORD_SECONDS: Final = 0.2
+"""
+For the answer of one that has led and does not any more: it may be on its way.
+
+A round trip, most often.  One that is paused has been missed for a second by then.
+"""
 
 PATIENCE_SHARE: Final = 0.8
 """Of the caller's: who is told in time that nothing was done can try elsewhere."""
@@ -131,9 +137,10 @@ class Router:
 
     async def _sent_on(self, shard: str, leader: str, call: Call) -> Value:
         """
-        Let *leader* do a call, and give up if another is heard to lead meanwhile.
+        Let *leader* do a call, and give up soon if another is heard to lead meanwhile.
 
-        One that is paused would else keep its callers until they lose patience.
+        One that is paused would else keep its callers until they lose patience; one
+        that has given its lead away has said so, and done nothing.
         """
         sending = asyncio.ensure_future(self._peers.call(leader, call))
         here = self._sent.setdefault(shard, {})
@@ -160,7 +167,8 @@ class Router:
         for sending, to in sent.items():
             if name and to != name:
                 sent[sending] = name
-                sending.cancel()
+                loop = asyncio.get_running_loop()
+                loop.call_later(LAST_WORD_SECONDS, sending.cancel)
 
     def leader(self, shard: str) -> str:
         """Return the name of the node that is held for the leader; may be empty."""
