@@ -88,6 +88,10 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
     objects_etcd_password_file: ReadableFile = Field(
         default=None, description="File with the user's password, one line."
     )
+    objects_spread: bool = Field(
+        default=True,
+        description="Leads of objects go to nodes that lead fewer, while all is well.",
+    )
     objects_moved: bool = Field(
         default=False,
         description="The data directory was moved, and its original is gone for good.",

@@ -32,6 +32,7 @@ WRONG = {
     "objects_etcd_key_file": "no/such/file",
     "objects_etcd_user": "two words",
     "objects_etcd_password_file": "no/such/file",
+    "objects_spread": "perhaps",
     "objects_moved": "perhaps",
     "durability": "hopeful",
     "relaxed_sync_interval_ms": "0",

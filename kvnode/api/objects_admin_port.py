@@ -48,12 +48,14 @@ class LedShard(NamedTuple):
         epoch: In which it is led.
         replicas: Who holds its log.
         moving_to: The nodes that are to hold it, if it moves.
+        heir: The node that is to lead it, so that leads are spread; empty = this one.
     """
 
     shard: str
     epoch: int
     replicas: tuple[ReplicaStatus, ...]
     moving_to: tuple[str, ...]
+    heir: str = ""
 
 
 class VoterView(NamedTuple):

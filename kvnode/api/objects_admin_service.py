@@ -108,4 +108,5 @@ def _led_message(led: LedShard) -> pb.LedShard:
             for each in led.replicas
         ],
         moving_to=led.moving_to,
+        heir=led.heir,
     )

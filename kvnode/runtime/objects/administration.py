@@ -21,7 +21,7 @@ from kvnode.authority.etcd.etcd_authority import EndpointStatus, EtcdAuthority
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Reconfigure, TakeLead
 from kvnode.core.objects.leadership import Leadership
-from kvnode.core.objects.spreading import may_take
+from kvnode.core.objects.spreading import Step, may_take
 from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
@@ -57,12 +57,24 @@ class Administration:
         names: Callable[[], tuple[str, ...]],
         shards: ShardHost,
         router: Router,
+        *,
+        next_step: Callable[[], Step | None],
     ) -> None:
-        """Look after the shards that *names* names."""
+        """
+        Look after shards.
+
+        Args:
+            parts: What they stand on.
+            names: Returns the names of all that there are.
+            shards: Those that are here.
+            router: Knows who leads others.
+            next_step: Returns which lead this node gives away next.
+        """
         self._parts = parts
         self._names = names
         self._shards = shards
         self._router = router
+        self._next_step = next_step
         self._taking = False
         self.is_stopping = False
 
@@ -70,12 +82,12 @@ class Administration:
 
     async def overview(self) -> ObjectsOverview:
         """Return what this node knows."""
-        own = self._parts.store.replica
+        own, step = self._parts.store.replica, self._next_step()
         return ObjectsOverview(
             self._parts.peers.name_of(own),
             self._parts.peers.nodes(),
             tuple(
-                self._led(shard, leading)
+                self._led(shard, leading, step)
                 for shard in self._shards.shards
                 if (leading := self._leading(shard)) is not None
             ),
@@ -88,7 +100,7 @@ class Administration:
         leading = self._shards.replica(shard).leadership
         return leading if leading is not None and leading.is_open else None
 
-    def _led(self, shard: str, leading: Leadership) -> LedShard:
+    def _led(self, shard: str, leading: Leadership, step: Step | None) -> LedShard:
         name_of = self._parts.peers.name_of
         last = self._shards.replica(shard).log.last.number
         replicas = [
@@ -96,7 +108,8 @@ class Administration:
             for each in leading.configuration.replicas
         ]
         moving_to = tuple(name_of(each) for each in leading.moving_to)
-        return LedShard(shard, leading.epoch, tuple(replicas), moving_to)
+        heir = step.heir if step is not None and step.shard == shard else ""
+        return LedShard(shard, leading.epoch, tuple(replicas), moving_to, heir)
 
     async def _voters(self) -> tuple[VoterView, ...]:
         authority = self._parts.authority

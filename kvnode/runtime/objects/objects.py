@@ -10,6 +10,7 @@ from typing import Final
 from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.spreading import Step
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import RejectedError, UnavailableError
 from kvnode.object_values import Value
@@ -24,6 +25,7 @@ from kvnode.runtime.objects.founding import Founding
 from kvnode.runtime.objects.handing_over import HandingOver
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
+from kvnode.runtime.objects.spreading import Spreading
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import Millis, ReplicaId
 
@@ -47,7 +49,7 @@ class Objects:
     If they end because a disk has failed, so does the node.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each named at the call
         self,
         parts: ObjectParts,
         classes: Mapping[str, type[DurableObject]],
@@ -55,6 +57,7 @@ class Objects:
         clock: Clock,
         rng: Random,
         steady: Callable[[], Millis] = steady_millis,
+        spreads: bool = True,
     ) -> None:
         """
         Put the parts together; nothing runs yet.
@@ -65,6 +68,7 @@ class Objects:
             clock: The node's.
             rng: Draws patience and jitter.
             steady: Returns ms by a clock that is never set.
+            spreads: Whether leads go to nodes that lead fewer, while all is well.
         """
         self._parts = parts
         self._host = ObjectHost(
@@ -85,16 +89,25 @@ class Objects:
         self._handing = HandingOver(
             self._host, self._shards, parts.peers, self._router.leader
         )
+        self._spreading = Spreading(self._handing, self._shards, parts.peers)
+        self._spreads = spreads
         self._is_stopping = False
         self._under_way = 0
         self.administration = Administration(
-            parts, lambda: self._host.shards, self._shards, self._router
+            parts,
+            lambda: self._host.shards,
+            self._shards,
+            self._router,
+            next_step=self._next_step,
         )
 
     def _env(self, instance: Instance) -> NodeEnvironment:
         return NodeEnvironment(
             instance, lambda *passed: self._router.call(Call(*passed))
         )
+
+    def _next_step(self) -> Step | None:
+        return self._spreading.next_step() if self._spreads else None
 
     # -- running -------------------------------------------------------------------
 
@@ -110,20 +123,23 @@ class Objects:
         turns = [asyncio.create_task(self._shards.run(), name="shard turns")]
         if parts.voter is not None:
             turns.append(asyncio.create_task(parts.voter.run(), name="voter"))
-        founding = asyncio.create_task(self._found(), name="founding of shards")
+        begun = [asyncio.create_task(self._found(), name="founding of shards")]
+        if self._spreads:
+            begun.append(asyncio.create_task(self._spreading.run(), name="spreading"))
         try:
             done, _ = await asyncio.wait(
-                (*turns, founding), return_when=asyncio.FIRST_EXCEPTION
+                (*turns, *begun), return_when=asyncio.FIRST_EXCEPTION
             )
             for task in done:
                 task.result()
             await asyncio.gather(*turns)
         finally:
-            founding.cancel()
+            for task in begun:
+                task.cancel()
             self._shards.stop()
             if parts.voter is not None:
                 parts.voter.stop()
-            await asyncio.wait((*turns, founding))
+            await asyncio.wait((*turns, *begun))
             self._host.close()
             await self._router.close()
 
@@ -139,6 +155,7 @@ class Objects:
         way, or after some seconds.
         """
         self.administration.is_stopping = True
+        await self._spreading.end()
         left = await self._handing.give_all()
         if left and self._parts.founders[1:]:
             logger.warning("nobody has taken the lead of %s", ", ".join(left))

@@ -65,6 +65,7 @@ class Site(NamedTuple):
         rng: Draws patience and jitter.
         random_replica: Draws a fresh identity.
         is_moved: See kvnode.storage.shards.lmdb_log_store.LmdbLogStore.open.
+        spreads: See kvnode.runtime.objects.objects.Objects.
     """
 
     data_directory: Path
@@ -74,6 +75,7 @@ class Site(NamedTuple):
     rng: Random
     random_replica: Callable[[], ReplicaId]
     is_moved: bool
+    spreads: bool = True
 
 
 class PeersAndVoters(ObjectPeers, VoterTransport, Protocol):
@@ -216,7 +218,13 @@ def _opened(
     with ExitStack() as opened:
         store, states = _open_shards(site, opened)
         parts = parts_on(store, states, opened)
-        objects = Objects(parts, site.classes, clock=site.clock, rng=site.rng)
+        objects = Objects(
+            parts,
+            site.classes,
+            clock=site.clock,
+            rng=site.rng,
+            spreads=site.spreads,
+        )
         opened.pop_all()
     return objects
 

@@ -103,6 +103,7 @@ def open_objects(
         rng,
         random_replica,
         config.objects_moved,
+        config.objects_spread,
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)

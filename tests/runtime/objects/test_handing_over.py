@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import pytest
 
+from kvnode.core.objects.spreading import Step
 from kvnode.errors import (
     RejectedError,
     UnavailableError,
 )
+from kvnode.runtime.objects import spreading
 from kvnode.runtime.objects.handing_over import DRAIN_SECONDS_MAX
 from kvnode.runtime.objects.objects import CALLS_SECONDS_MAX
 from tests.objects.running.objects import DOORS
@@ -176,5 +178,83 @@ def test_nodes_that_stop_one_after_another_leave_the_leads_to_the_last(
         for target in targets:
             assert await site.call("b", target, "increment") == 3
         assert set(VOTERS) - site.nodes.keys() == {"a"}
+
+    on_three_nodes(monkeypatch, main)
+
+
+def test_node_that_leads_nearly_as_many_takes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who gives knows less of what others lead than they do themselves."""
+
+    async def main(site: ClusterSite) -> None:
+        (target,) = site.led_by("b")
+        taking = site.nodes["c"].objects.administration
+        with pytest.raises(RejectedError, match="leads 1 shards"):
+            await taking.lead(shard_of(target), giver_leads=2)
+        assert site.leader(shard_of(target)) == "b"
+        await taking.lead(shard_of(target), giver_leads=3)
+        assert site.leader(shard_of(target), but="b") == "c"
+
+    on_three_nodes(monkeypatch, main)
+
+
+def test_node_takes_one_lead_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two givers that have not heard of each other would give it too many."""
+
+    async def main(site: ClusterSite) -> None:
+        await site.nodes["c"].objects._handing.give_all()
+        taking = site.nodes["c"].objects.administration
+        shards = [
+            shard_of(target) for name in "ab" for target in site.led_by(name, count=1)
+        ]
+        results = await asyncio.gather(
+            *(taking.lead(shard, giver_leads=2) for shard in shards),
+            return_exceptions=True,
+        )
+        assert [type(each) for each in results] == [type(None), RejectedError]
+
+    on_three_nodes(monkeypatch, main)
+
+
+def test_overview_names_who_leads_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one leads two more than another; nowhere else."""
+
+    async def main(site: ClusterSite) -> None:
+        async def heirs() -> list[str]:
+            overviews = [
+                await node.objects.administration.overview()
+                for node in site.nodes.values()
+            ]
+            return [led.heir for each in overviews for led in each.led if led.heir]
+
+        assert await heirs() == []
+        (target,) = site.led_by("b")
+        await site.nodes["b"].objects._handing.give(shard_of(target), "c")
+        await asyncio.sleep(0.5)
+        assert await heirs() == ["b"]
+
+    on_three_nodes(monkeypatch, main)
+
+
+def test_lead_that_is_being_given_is_given_before_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A node may be stopped while it spreads its leads."""
+
+    async def main(site: ClusterSite) -> None:
+        objects = site.nodes["b"].objects
+        (target,) = site.led_by("b")
+        monkeypatch.setattr(spreading, "WELL_SECONDS_MIN", 0.0)
+        monkeypatch.setattr(spreading, "BETWEEN_SECONDS_MIN", 0.0)
+        monkeypatch.setattr(
+            objects._spreading, "next_step", lambda: Step(shard_of(target), "c")
+        )
+        calling = asyncio.create_task(site.call("a", target, "slow", "a"))
+        await site.until(lambda: bool(objects._host._held), seconds=5)
+        await objects.hand_over()
+        DOORS["a"].set()
+        assert await calling == 1
+        assert objects._handing.leads() == []
 
     on_three_nodes(monkeypatch, main)
