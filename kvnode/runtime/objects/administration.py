@@ -176,16 +176,21 @@ class Administration:
             self._taking = False
 
     async def _lead(self, shard: str) -> None:
+        looks, keeps = 0, self._shards.has_replica(shard)
+        while not self._shards.leads(shard):
+            if looks % round(SUSPECT_SECONDS / LOOK_SECONDS) == 0:
+                if not keeps:
+                    await self._check_kept(shard)
+                keeps = False  # it may have kept the shard once: ask before the next
+                self._shards.tell(shard, TakeLead())
+            looks += 1
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _check_kept(self, shard: str) -> None:
         held = await self._parts.authority.read(shard)
         if held is None or self._shards.own not in held.replicas:
             msg = f"this node does not keep shard {shard}: move it here first"
             raise RejectedError(msg)
-        looks = 0
-        while not self._shards.leads(shard):
-            if looks % round(SUSPECT_SECONDS / LOOK_SECONDS) == 0:
-                self._shards.tell(shard, TakeLead())
-            looks += 1
-            await asyncio.sleep(LOOK_SECONDS)
 
     async def replace_voter(self, node: str, newcomer: str) -> tuple[str, ...]:
         """Let one vote in place of another; see the port."""
