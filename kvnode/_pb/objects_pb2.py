@@ -4,15 +4,18 @@
 # source: kvnode/v1/objects.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "kvnode/v1/objects.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'kvnode/v1/objects.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -22,69 +25,67 @@ _sym_db = _symbol_database.Default()
 from kvnode._pb import kv_pb2 as kvnode_dot_v1_dot_kv__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x17kvnode/v1/objects.proto\x12\tkvnode.v1\x1a\x12kvnode/v1/kv.proto"I\n\x0cObjectTarget\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x0c\n\x02id\x18\x03 \x01(\tH\x00\x42\x07\n\x05which"D\n\x0bObjectValue\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\r\n\x03raw\x18\x02 \x01(\x0cH\x00\x12\x0e\n\x04\x63\x62or\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04\x66orm"\xd6\x02\n\x0b\x43\x61llRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x0e\n\x06method\x18\x02 \x01(\t\x12)\n\targuments\x18\x03 \x03(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x30\n\x05named\x18\x04 \x03(\x0b\x32!.kvnode.v1.CallRequest.NamedEntry\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x06 \x01(\r\x12*\n\x0bresult_form\x18\x07 \x01(\x0e\x32\x15.kvnode.v1.ResultForm\x12\x11\n\tforwarded\x18\x08 \x01(\x08\x1a\x44\n\nNamedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue:\x02\x38\x01"C\n\tCallReply\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x0e\n\x06leader\x18\x02 \x01(\t">\n\nObjectCall\x12\n\n\x02id\x18\x01 \x01(\x04\x12$\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.CallRequest"p\n\x10ObjectCallResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x10.kvnode.v1.ErrorH\x00\x12%\n\x05reply\x18\x03 \x01(\x0b\x32\x14.kvnode.v1.CallReplyH\x00\x42\x06\n\x04kind"1\n\tCallFrame\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.kvnode.v1.ObjectCall">\n\x0e\x43\x61llFrameReply\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.kvnode.v1.ObjectCallResult"\x16\n\x14ObjectsStatusRequest"\x93\x01\n\x0bShardStatus\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08led_here\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x05 \x01(\x04\x12\x11\n\tinstances\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x08 \x01(\t"M\n\x12ObjectsStatusReply\x12\x0f\n\x07\x63lasses\x18\x01 \x03(\t\x12&\n\x06shards\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ShardStatus"\x0f\n\rShardsRequest"M\n\x0bObjectsNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0f\n\x07replica\x18\x04 \x01(\x06"M\n\x0cShardReplica\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\x06\x12\x0e\n\x06\x62\x65hind\x18\x03 \x01(\x04\x12\x0e\n\x06silent\x18\x04 \x01(\x08"t\n\x08LedShard\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12)\n\x08replicas\x18\x03 \x03(\x0b\x32\x17.kvnode.v1.ShardReplica\x12\x11\n\tmoving_to\x18\x04 \x03(\t\x12\x0c\n\x04heir\x18\x05 \x01(\t"C\n\x05Voter\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x06\x12\x0f\n\x07trouble\x18\x04 \x01(\t"\x86\x01\n\x0bShardsReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05nodes\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ObjectsNode\x12 \n\x03led\x18\x03 \x03(\x0b\x32\x13.kvnode.v1.LedShard\x12 \n\x06voters\x18\x04 \x03(\x0b\x32\x10.kvnode.v1.Voter"C\n\x10MoveShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x11\n\tforwarded\x18\x03 \x01(\x08"\x10\n\x0eMoveShardReply"6\n\x10LeadShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x13\n\x0bgiver_leads\x18\x02 \x01(\r"\x10\n\x0eLeadShardReply"5\n\x13ReplaceVoterRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08newcomer\x18\x02 \x01(\t""\n\x11ReplaceVoterReply\x12\r\n\x05nodes\x18\x01 \x03(\t*8\n\nResultForm\x12\x14\n\x10RESULT_FORM_JSON\x10\x00\x12\x14\n\x10RESULT_FORM_CBOR\x10\x01\x32\xc7\x01\n\x07Objects\x12\x34\n\x04\x43\x61ll\x12\x16.kvnode.v1.CallRequest\x1a\x14.kvnode.v1.CallReply\x12<\n\x05\x43\x61lls\x12\x14.kvnode.v1.CallFrame\x1a\x19.kvnode.v1.CallFrameReply(\x01\x30\x01\x12H\n\x06Status\x12\x1f.kvnode.v1.ObjectsStatusRequest\x1a\x1d.kvnode.v1.ObjectsStatusReply2\x98\x02\n\x0cObjectsAdmin\x12:\n\x06Shards\x12\x18.kvnode.v1.ShardsRequest\x1a\x16.kvnode.v1.ShardsReply\x12>\n\x04Move\x12\x1b.kvnode.v1.MoveShardRequest\x1a\x19.kvnode.v1.MoveShardReply\x12>\n\x04Lead\x12\x1b.kvnode.v1.LeadShardRequest\x1a\x19.kvnode.v1.LeadShardReply\x12L\n\x0cReplaceVoter\x12\x1e.kvnode.v1.ReplaceVoterRequest\x1a\x1c.kvnode.v1.ReplaceVoterReplyb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kvnode/v1/objects.proto\x12\tkvnode.v1\x1a\x12kvnode/v1/kv.proto\"I\n\x0cObjectTarget\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x0c\n\x02id\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"D\n\x0bObjectValue\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\r\n\x03raw\x18\x02 \x01(\x0cH\x00\x12\x0e\n\x04\x63\x62or\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04\x66orm\"\xd6\x02\n\x0b\x43\x61llRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x0e\n\x06method\x18\x02 \x01(\t\x12)\n\targuments\x18\x03 \x03(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x30\n\x05named\x18\x04 \x03(\x0b\x32!.kvnode.v1.CallRequest.NamedEntry\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x06 \x01(\r\x12*\n\x0bresult_form\x18\x07 \x01(\x0e\x32\x15.kvnode.v1.ResultForm\x12\x11\n\tforwarded\x18\x08 \x01(\x08\x1a\x44\n\nNamedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue:\x02\x38\x01\"C\n\tCallReply\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x0e\n\x06leader\x18\x02 \x01(\t\">\n\nObjectCall\x12\n\n\x02id\x18\x01 \x01(\x04\x12$\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.CallRequest\"p\n\x10ObjectCallResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x10.kvnode.v1.ErrorH\x00\x12%\n\x05reply\x18\x03 \x01(\x0b\x32\x14.kvnode.v1.CallReplyH\x00\x42\x06\n\x04kind\"1\n\tCallFrame\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.kvnode.v1.ObjectCall\">\n\x0e\x43\x61llFrameReply\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.kvnode.v1.ObjectCallResult\"\x16\n\x14ObjectsStatusRequest\"\x93\x01\n\x0bShardStatus\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08led_here\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x05 \x01(\x04\x12\x11\n\tinstances\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x08 \x01(\t\"M\n\x12ObjectsStatusReply\x12\x0f\n\x07\x63lasses\x18\x01 \x03(\t\x12&\n\x06shards\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ShardStatus\"\x0f\n\rShardsRequest\"M\n\x0bObjectsNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0f\n\x07replica\x18\x04 \x01(\x06\"M\n\x0cShardReplica\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\x06\x12\x0e\n\x06\x62\x65hind\x18\x03 \x01(\x04\x12\x0e\n\x06silent\x18\x04 \x01(\x08\"t\n\x08LedShard\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12)\n\x08replicas\x18\x03 \x03(\x0b\x32\x17.kvnode.v1.ShardReplica\x12\x11\n\tmoving_to\x18\x04 \x03(\t\x12\x0c\n\x04heir\x18\x05 \x01(\t\"C\n\x05Voter\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x06\x12\x0f\n\x07trouble\x18\x04 \x01(\t\"\x86\x01\n\x0bShardsReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05nodes\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ObjectsNode\x12 \n\x03led\x18\x03 \x03(\x0b\x32\x13.kvnode.v1.LedShard\x12 \n\x06voters\x18\x04 \x03(\x0b\x32\x10.kvnode.v1.Voter\"C\n\x10MoveShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x11\n\tforwarded\x18\x03 \x01(\x08\"\x10\n\x0eMoveShardReply\"6\n\x10LeadShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x13\n\x0bgiver_leads\x18\x02 \x01(\r\"\x10\n\x0eLeadShardReply\"5\n\x13ReplaceVoterRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08newcomer\x18\x02 \x01(\t\"\"\n\x11ReplaceVoterReply\x12\r\n\x05nodes\x18\x01 \x03(\t*8\n\nResultForm\x12\x14\n\x10RESULT_FORM_JSON\x10\x00\x12\x14\n\x10RESULT_FORM_CBOR\x10\x01\x32\xc7\x01\n\x07Objects\x12\x34\n\x04\x43\x61ll\x12\x16.kvnode.v1.CallRequest\x1a\x14.kvnode.v1.CallReply\x12<\n\x05\x43\x61lls\x12\x14.kvnode.v1.CallFrame\x1a\x19.kvnode.v1.CallFrameReply(\x01\x30\x01\x12H\n\x06Status\x12\x1f.kvnode.v1.ObjectsStatusRequest\x1a\x1d.kvnode.v1.ObjectsStatusReply2\x98\x02\n\x0cObjectsAdmin\x12:\n\x06Shards\x12\x18.kvnode.v1.ShardsRequest\x1a\x16.kvnode.v1.ShardsReply\x12>\n\x04Move\x12\x1b.kvnode.v1.MoveShardRequest\x1a\x19.kvnode.v1.MoveShardReply\x12>\n\x04Lead\x12\x1b.kvnode.v1.LeadShardRequest\x1a\x19.kvnode.v1.LeadShardReply\x12L\n\x0cReplaceVoter\x12\x1e.kvnode.v1.ReplaceVoterRequest\x1a\x1c.kvnode.v1.ReplaceVoterReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "kvnode.v1.objects_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvnode.v1.objects_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_CALLREQUEST_NAMEDENTRY"]._loaded_options = None
-    _globals["_CALLREQUEST_NAMEDENTRY"]._serialized_options = b"8\001"
-    _globals["_RESULTFORM"]._serialized_start = 1914
-    _globals["_RESULTFORM"]._serialized_end = 1970
-    _globals["_OBJECTTARGET"]._serialized_start = 58
-    _globals["_OBJECTTARGET"]._serialized_end = 131
-    _globals["_OBJECTVALUE"]._serialized_start = 133
-    _globals["_OBJECTVALUE"]._serialized_end = 201
-    _globals["_CALLREQUEST"]._serialized_start = 204
-    _globals["_CALLREQUEST"]._serialized_end = 546
-    _globals["_CALLREQUEST_NAMEDENTRY"]._serialized_start = 478
-    _globals["_CALLREQUEST_NAMEDENTRY"]._serialized_end = 546
-    _globals["_CALLREPLY"]._serialized_start = 548
-    _globals["_CALLREPLY"]._serialized_end = 615
-    _globals["_OBJECTCALL"]._serialized_start = 617
-    _globals["_OBJECTCALL"]._serialized_end = 679
-    _globals["_OBJECTCALLRESULT"]._serialized_start = 681
-    _globals["_OBJECTCALLRESULT"]._serialized_end = 793
-    _globals["_CALLFRAME"]._serialized_start = 795
-    _globals["_CALLFRAME"]._serialized_end = 844
-    _globals["_CALLFRAMEREPLY"]._serialized_start = 846
-    _globals["_CALLFRAMEREPLY"]._serialized_end = 908
-    _globals["_OBJECTSSTATUSREQUEST"]._serialized_start = 910
-    _globals["_OBJECTSSTATUSREQUEST"]._serialized_end = 932
-    _globals["_SHARDSTATUS"]._serialized_start = 935
-    _globals["_SHARDSTATUS"]._serialized_end = 1082
-    _globals["_OBJECTSSTATUSREPLY"]._serialized_start = 1084
-    _globals["_OBJECTSSTATUSREPLY"]._serialized_end = 1161
-    _globals["_SHARDSREQUEST"]._serialized_start = 1163
-    _globals["_SHARDSREQUEST"]._serialized_end = 1178
-    _globals["_OBJECTSNODE"]._serialized_start = 1180
-    _globals["_OBJECTSNODE"]._serialized_end = 1257
-    _globals["_SHARDREPLICA"]._serialized_start = 1259
-    _globals["_SHARDREPLICA"]._serialized_end = 1336
-    _globals["_LEDSHARD"]._serialized_start = 1338
-    _globals["_LEDSHARD"]._serialized_end = 1454
-    _globals["_VOTER"]._serialized_start = 1456
-    _globals["_VOTER"]._serialized_end = 1523
-    _globals["_SHARDSREPLY"]._serialized_start = 1526
-    _globals["_SHARDSREPLY"]._serialized_end = 1660
-    _globals["_MOVESHARDREQUEST"]._serialized_start = 1662
-    _globals["_MOVESHARDREQUEST"]._serialized_end = 1729
-    _globals["_MOVESHARDREPLY"]._serialized_start = 1731
-    _globals["_MOVESHARDREPLY"]._serialized_end = 1747
-    _globals["_LEADSHARDREQUEST"]._serialized_start = 1749
-    _globals["_LEADSHARDREQUEST"]._serialized_end = 1803
-    _globals["_LEADSHARDREPLY"]._serialized_start = 1805
-    _globals["_LEADSHARDREPLY"]._serialized_end = 1821
-    _globals["_REPLACEVOTERREQUEST"]._serialized_start = 1823
-    _globals["_REPLACEVOTERREQUEST"]._serialized_end = 1876
-    _globals["_REPLACEVOTERREPLY"]._serialized_start = 1878
-    _globals["_REPLACEVOTERREPLY"]._serialized_end = 1912
-    _globals["_OBJECTS"]._serialized_start = 1973
-    _globals["_OBJECTS"]._serialized_end = 2172
-    _globals["_OBJECTSADMIN"]._serialized_start = 2175
-    _globals["_OBJECTSADMIN"]._serialized_end = 2455
+  DESCRIPTOR._loaded_options = None
+  _globals['_CALLREQUEST_NAMEDENTRY']._loaded_options = None
+  _globals['_CALLREQUEST_NAMEDENTRY']._serialized_options = b'8\001'
+  _globals['_RESULTFORM']._serialized_start=1914
+  _globals['_RESULTFORM']._serialized_end=1970
+  _globals['_OBJECTTARGET']._serialized_start=58
+  _globals['_OBJECTTARGET']._serialized_end=131
+  _globals['_OBJECTVALUE']._serialized_start=133
+  _globals['_OBJECTVALUE']._serialized_end=201
+  _globals['_CALLREQUEST']._serialized_start=204
+  _globals['_CALLREQUEST']._serialized_end=546
+  _globals['_CALLREQUEST_NAMEDENTRY']._serialized_start=478
+  _globals['_CALLREQUEST_NAMEDENTRY']._serialized_end=546
+  _globals['_CALLREPLY']._serialized_start=548
+  _globals['_CALLREPLY']._serialized_end=615
+  _globals['_OBJECTCALL']._serialized_start=617
+  _globals['_OBJECTCALL']._serialized_end=679
+  _globals['_OBJECTCALLRESULT']._serialized_start=681
+  _globals['_OBJECTCALLRESULT']._serialized_end=793
+  _globals['_CALLFRAME']._serialized_start=795
+  _globals['_CALLFRAME']._serialized_end=844
+  _globals['_CALLFRAMEREPLY']._serialized_start=846
+  _globals['_CALLFRAMEREPLY']._serialized_end=908
+  _globals['_OBJECTSSTATUSREQUEST']._serialized_start=910
+  _globals['_OBJECTSSTATUSREQUEST']._serialized_end=932
+  _globals['_SHARDSTATUS']._serialized_start=935
+  _globals['_SHARDSTATUS']._serialized_end=1082
+  _globals['_OBJECTSSTATUSREPLY']._serialized_start=1084
+  _globals['_OBJECTSSTATUSREPLY']._serialized_end=1161
+  _globals['_SHARDSREQUEST']._serialized_start=1163
+  _globals['_SHARDSREQUEST']._serialized_end=1178
+  _globals['_OBJECTSNODE']._serialized_start=1180
+  _globals['_OBJECTSNODE']._serialized_end=1257
+  _globals['_SHARDREPLICA']._serialized_start=1259
+  _globals['_SHARDREPLICA']._serialized_end=1336
+  _globals['_LEDSHARD']._serialized_start=1338
+  _globals['_LEDSHARD']._serialized_end=1454
+  _globals['_VOTER']._serialized_start=1456
+  _globals['_VOTER']._serialized_end=1523
+  _globals['_SHARDSREPLY']._serialized_start=1526
+  _globals['_SHARDSREPLY']._serialized_end=1660
+  _globals['_MOVESHARDREQUEST']._serialized_start=1662
+  _globals['_MOVESHARDREQUEST']._serialized_end=1729
+  _globals['_MOVESHARDREPLY']._serialized_start=1731
+  _globals['_MOVESHARDREPLY']._serialized_end=1747
+  _globals['_LEADSHARDREQUEST']._serialized_start=1749
+  _globals['_LEADSHARDREQUEST']._serialized_end=1803
+  _globals['_LEADSHARDREPLY']._serialized_start=1805
+  _globals['_LEADSHARDREPLY']._serialized_end=1821
+  _globals['_REPLACEVOTERREQUEST']._serialized_start=1823
+  _globals['_REPLACEVOTERREQUEST']._serialized_end=1876
+  _globals['_REPLACEVOTERREPLY']._serialized_start=1878
+  _globals['_REPLACEVOTERREPLY']._serialized_end=1912
+  _globals['_OBJECTS']._serialized_start=1973
+  _globals['_OBJECTS']._serialized_end=2172
+  _globals['_OBJECTSADMIN']._serialized_start=2175
+  _globals['_OBJECTSADMIN']._serialized_end=2455
 # @@protoc_insertion_point(module_scope)

@@ -4,70 +4,73 @@
 # source: kvnode/v1/shards.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "kvnode/v1/shards.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'kvnode/v1/shards.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x16kvnode/v1/shards.proto\x12\tkvnode.v1"\xb2\x01\n\nShardFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x15.kvnode.v1.ShardHello\x12)\n\x08messages\x18\x02 \x03(\x0b\x32\x17.kvnode.v1.ShardMessage\x12+\n\tquestions\x18\x03 \x03(\x0b\x32\x18.kvnode.v1.VoterQuestion\x12&\n\x07replies\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.VoterReply"\x85\x01\n\nShardHello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0cprotocol_min\x18\x02 \x01(\r\x12\x0f\n\x07\x63luster\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0e\n\x06region\x18\x06 \x01(\t\x12\x0f\n\x07replica\x18\x07 \x01(\x06",\n\x0bLogPosition\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0e\n\x06number\x18\x02 \x01(\x04")\n\nShardEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c"\xc6\x04\n\x0cShardMessage\x12\r\n\x05shard\x18\x01 \x01(\t\x12(\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.ShardAppendH\x00\x12,\n\x08\x61ppended\x18\x03 \x01(\x0b\x32\x18.kvnode.v1.ShardAppendedH\x00\x12,\n\x08mismatch\x18\x04 \x01(\x0b\x32\x18.kvnode.v1.ShardMismatchH\x00\x12$\n\x04seal\x18\x05 \x01(\x0b\x32\x14.kvnode.v1.ShardSealH\x00\x12(\n\x06sealed\x18\x06 \x01(\x0b\x32\x16.kvnode.v1.ShardSealedH\x00\x12(\n\x06leased\x18\x07 \x01(\x0b\x32\x16.kvnode.v1.ShardLeasedH\x00\x12*\n\x07refused\x18\x08 \x01(\x0b\x32\x17.kvnode.v1.ShardRefusedH\x00\x12$\n\x04pull\x18\t \x01(\x0b\x32\x14.kvnode.v1.ShardPullH\x00\x12(\n\x06pulled\x18\n \x01(\x0b\x32\x16.kvnode.v1.ShardPulledH\x00\x12\x35\n\rsnapshot_page\x18\x0b \x01(\x0b\x32\x1c.kvnode.v1.ShardSnapshotPageH\x00\x12\x31\n\x0bpages_taken\x18\x0c \x01(\x0b\x32\x1a.kvnode.v1.ShardPagesTakenH\x00\x12\x39\n\x0fsnapshot_wanted\x18\r \x01(\x0b\x32\x1e.kvnode.v1.ShardSnapshotWantedH\x00\x42\x06\n\x04kind"\xa2\x01\n\x0bShardAppend\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12(\n\x08previous\x18\x03 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12&\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.ShardEntry\x12\x11\n\tcommitted\x18\x05 \x01(\x04\x12\x10\n\x08lease_ms\x18\x06 \x01(\x04"=\n\rShardAppended\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0e\n\x06number\x18\x03 \x01(\x04"U\n\rShardMismatch\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12&\n\x06\x63ommon\x18\x03 \x01(\x0b\x32\x16.kvnode.v1.LogPosition",\n\tShardSeal\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08released\x18\x02 \x01(\x04"T\n\x0bShardSealed\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12$\n\x04last\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12\x10\n\x08released\x18\x03 \x01(\x04"2\n\x0bShardLeased\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x14\n\x0cremaining_ms\x18\x02 \x01(\x04"/\n\x0cShardRefused\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08promised\x18\x02 \x01(\x04"D\n\tShardPull\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x08position\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.LogPosition"\x94\x01\n\x0bShardPulled\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x08previous\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12&\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x15.kvnode.v1.ShardEntry\x12$\n\x04last\x18\x04 \x01(\x0b\x32\x16.kvnode.v1.LogPosition"\xbc\x01\n\x11ShardSnapshotPage\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0f\n\x07picture\x18\x02 \x01(\x06\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12$\n\x04\x62\x61se\x18\x04 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12.\n\x04rows\x18\x05 \x03(\x0b\x32 .kvnode.v1.ShardSnapshotPage.Row\x1a!\n\x03Row\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c"A\n\x0fShardPagesTaken\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0f\n\x07picture\x18\x02 \x01(\x06\x12\x0e\n\x06number\x18\x03 \x01(\x04"$\n\x13ShardSnapshotWanted\x12\r\n\x05\x65poch\x18\x01 \x01(\x04"0\n\rVoterQuestion\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07request\x18\x02 \x01(\x0c"f\n\nVoterReply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x06\x61nswer\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0bunavailable\x18\x03 \x01(\tH\x00\x12\x17\n\rindeterminate\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind2E\n\x06Shards\x12;\n\x07\x43onnect\x12\x15.kvnode.v1.ShardFrame\x1a\x15.kvnode.v1.ShardFrame(\x01\x30\x01\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvnode/v1/shards.proto\x12\tkvnode.v1\"\xb2\x01\n\nShardFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x15.kvnode.v1.ShardHello\x12)\n\x08messages\x18\x02 \x03(\x0b\x32\x17.kvnode.v1.ShardMessage\x12+\n\tquestions\x18\x03 \x03(\x0b\x32\x18.kvnode.v1.VoterQuestion\x12&\n\x07replies\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.VoterReply\"\x85\x01\n\nShardHello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x14\n\x0cprotocol_min\x18\x02 \x01(\r\x12\x0f\n\x07\x63luster\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x0e\n\x06region\x18\x06 \x01(\t\x12\x0f\n\x07replica\x18\x07 \x01(\x06\",\n\x0bLogPosition\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0e\n\x06number\x18\x02 \x01(\x04\")\n\nShardEntry\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xc6\x04\n\x0cShardMessage\x12\r\n\x05shard\x18\x01 \x01(\t\x12(\n\x06\x61ppend\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.ShardAppendH\x00\x12,\n\x08\x61ppended\x18\x03 \x01(\x0b\x32\x18.kvnode.v1.ShardAppendedH\x00\x12,\n\x08mismatch\x18\x04 \x01(\x0b\x32\x18.kvnode.v1.ShardMismatchH\x00\x12$\n\x04seal\x18\x05 \x01(\x0b\x32\x14.kvnode.v1.ShardSealH\x00\x12(\n\x06sealed\x18\x06 \x01(\x0b\x32\x16.kvnode.v1.ShardSealedH\x00\x12(\n\x06leased\x18\x07 \x01(\x0b\x32\x16.kvnode.v1.ShardLeasedH\x00\x12*\n\x07refused\x18\x08 \x01(\x0b\x32\x17.kvnode.v1.ShardRefusedH\x00\x12$\n\x04pull\x18\t \x01(\x0b\x32\x14.kvnode.v1.ShardPullH\x00\x12(\n\x06pulled\x18\n \x01(\x0b\x32\x16.kvnode.v1.ShardPulledH\x00\x12\x35\n\rsnapshot_page\x18\x0b \x01(\x0b\x32\x1c.kvnode.v1.ShardSnapshotPageH\x00\x12\x31\n\x0bpages_taken\x18\x0c \x01(\x0b\x32\x1a.kvnode.v1.ShardPagesTakenH\x00\x12\x39\n\x0fsnapshot_wanted\x18\r \x01(\x0b\x32\x1e.kvnode.v1.ShardSnapshotWantedH\x00\x42\x06\n\x04kind\"\xa2\x01\n\x0bShardAppend\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12(\n\x08previous\x18\x03 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12&\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x15.kvnode.v1.ShardEntry\x12\x11\n\tcommitted\x18\x05 \x01(\x04\x12\x10\n\x08lease_ms\x18\x06 \x01(\x04\"=\n\rShardAppended\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12\x0e\n\x06number\x18\x03 \x01(\x04\"U\n\rShardMismatch\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x12&\n\x06\x63ommon\x18\x03 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\",\n\tShardSeal\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08released\x18\x02 \x01(\x04\"T\n\x0bShardSealed\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12$\n\x04last\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12\x10\n\x08released\x18\x03 \x01(\x04\"2\n\x0bShardLeased\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x14\n\x0cremaining_ms\x18\x02 \x01(\x04\"/\n\x0cShardRefused\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08promised\x18\x02 \x01(\x04\"D\n\tShardPull\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x08position\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\"\x94\x01\n\x0bShardPulled\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12(\n\x08previous\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12&\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x15.kvnode.v1.ShardEntry\x12$\n\x04last\x18\x04 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\"\xbc\x01\n\x11ShardSnapshotPage\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0f\n\x07picture\x18\x02 \x01(\x06\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12$\n\x04\x62\x61se\x18\x04 \x01(\x0b\x32\x16.kvnode.v1.LogPosition\x12.\n\x04rows\x18\x05 \x03(\x0b\x32 .kvnode.v1.ShardSnapshotPage.Row\x1a!\n\x03Row\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\"A\n\x0fShardPagesTaken\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x0f\n\x07picture\x18\x02 \x01(\x06\x12\x0e\n\x06number\x18\x03 \x01(\x04\"$\n\x13ShardSnapshotWanted\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"0\n\rVoterQuestion\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0f\n\x07request\x18\x02 \x01(\x0c\"f\n\nVoterReply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x06\x61nswer\x18\x02 \x01(\x0cH\x00\x12\x15\n\x0bunavailable\x18\x03 \x01(\tH\x00\x12\x17\n\rindeterminate\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind2E\n\x06Shards\x12;\n\x07\x43onnect\x12\x15.kvnode.v1.ShardFrame\x1a\x15.kvnode.v1.ShardFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "kvnode.v1.shards_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvnode.v1.shards_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_SHARDFRAME"]._serialized_start = 38
-    _globals["_SHARDFRAME"]._serialized_end = 216
-    _globals["_SHARDHELLO"]._serialized_start = 219
-    _globals["_SHARDHELLO"]._serialized_end = 352
-    _globals["_LOGPOSITION"]._serialized_start = 354
-    _globals["_LOGPOSITION"]._serialized_end = 398
-    _globals["_SHARDENTRY"]._serialized_start = 400
-    _globals["_SHARDENTRY"]._serialized_end = 441
-    _globals["_SHARDMESSAGE"]._serialized_start = 444
-    _globals["_SHARDMESSAGE"]._serialized_end = 1026
-    _globals["_SHARDAPPEND"]._serialized_start = 1029
-    _globals["_SHARDAPPEND"]._serialized_end = 1191
-    _globals["_SHARDAPPENDED"]._serialized_start = 1193
-    _globals["_SHARDAPPENDED"]._serialized_end = 1254
-    _globals["_SHARDMISMATCH"]._serialized_start = 1256
-    _globals["_SHARDMISMATCH"]._serialized_end = 1341
-    _globals["_SHARDSEAL"]._serialized_start = 1343
-    _globals["_SHARDSEAL"]._serialized_end = 1387
-    _globals["_SHARDSEALED"]._serialized_start = 1389
-    _globals["_SHARDSEALED"]._serialized_end = 1473
-    _globals["_SHARDLEASED"]._serialized_start = 1475
-    _globals["_SHARDLEASED"]._serialized_end = 1525
-    _globals["_SHARDREFUSED"]._serialized_start = 1527
-    _globals["_SHARDREFUSED"]._serialized_end = 1574
-    _globals["_SHARDPULL"]._serialized_start = 1576
-    _globals["_SHARDPULL"]._serialized_end = 1644
-    _globals["_SHARDPULLED"]._serialized_start = 1647
-    _globals["_SHARDPULLED"]._serialized_end = 1795
-    _globals["_SHARDSNAPSHOTPAGE"]._serialized_start = 1798
-    _globals["_SHARDSNAPSHOTPAGE"]._serialized_end = 1986
-    _globals["_SHARDSNAPSHOTPAGE_ROW"]._serialized_start = 1953
-    _globals["_SHARDSNAPSHOTPAGE_ROW"]._serialized_end = 1986
-    _globals["_SHARDPAGESTAKEN"]._serialized_start = 1988
-    _globals["_SHARDPAGESTAKEN"]._serialized_end = 2053
-    _globals["_SHARDSNAPSHOTWANTED"]._serialized_start = 2055
-    _globals["_SHARDSNAPSHOTWANTED"]._serialized_end = 2091
-    _globals["_VOTERQUESTION"]._serialized_start = 2093
-    _globals["_VOTERQUESTION"]._serialized_end = 2141
-    _globals["_VOTERREPLY"]._serialized_start = 2143
-    _globals["_VOTERREPLY"]._serialized_end = 2245
-    _globals["_SHARDS"]._serialized_start = 2247
-    _globals["_SHARDS"]._serialized_end = 2316
+  DESCRIPTOR._loaded_options = None
+  _globals['_SHARDFRAME']._serialized_start=38
+  _globals['_SHARDFRAME']._serialized_end=216
+  _globals['_SHARDHELLO']._serialized_start=219
+  _globals['_SHARDHELLO']._serialized_end=352
+  _globals['_LOGPOSITION']._serialized_start=354
+  _globals['_LOGPOSITION']._serialized_end=398
+  _globals['_SHARDENTRY']._serialized_start=400
+  _globals['_SHARDENTRY']._serialized_end=441
+  _globals['_SHARDMESSAGE']._serialized_start=444
+  _globals['_SHARDMESSAGE']._serialized_end=1026
+  _globals['_SHARDAPPEND']._serialized_start=1029
+  _globals['_SHARDAPPEND']._serialized_end=1191
+  _globals['_SHARDAPPENDED']._serialized_start=1193
+  _globals['_SHARDAPPENDED']._serialized_end=1254
+  _globals['_SHARDMISMATCH']._serialized_start=1256
+  _globals['_SHARDMISMATCH']._serialized_end=1341
+  _globals['_SHARDSEAL']._serialized_start=1343
+  _globals['_SHARDSEAL']._serialized_end=1387
+  _globals['_SHARDSEALED']._serialized_start=1389
+  _globals['_SHARDSEALED']._serialized_end=1473
+  _globals['_SHARDLEASED']._serialized_start=1475
+  _globals['_SHARDLEASED']._serialized_end=1525
+  _globals['_SHARDREFUSED']._serialized_start=1527
+  _globals['_SHARDREFUSED']._serialized_end=1574
+  _globals['_SHARDPULL']._serialized_start=1576
+  _globals['_SHARDPULL']._serialized_end=1644
+  _globals['_SHARDPULLED']._serialized_start=1647
+  _globals['_SHARDPULLED']._serialized_end=1795
+  _globals['_SHARDSNAPSHOTPAGE']._serialized_start=1798
+  _globals['_SHARDSNAPSHOTPAGE']._serialized_end=1986
+  _globals['_SHARDSNAPSHOTPAGE_ROW']._serialized_start=1953
+  _globals['_SHARDSNAPSHOTPAGE_ROW']._serialized_end=1986
+  _globals['_SHARDPAGESTAKEN']._serialized_start=1988
+  _globals['_SHARDPAGESTAKEN']._serialized_end=2053
+  _globals['_SHARDSNAPSHOTWANTED']._serialized_start=2055
+  _globals['_SHARDSNAPSHOTWANTED']._serialized_end=2091
+  _globals['_VOTERQUESTION']._serialized_start=2093
+  _globals['_VOTERQUESTION']._serialized_end=2141
+  _globals['_VOTERREPLY']._serialized_start=2143
+  _globals['_VOTERREPLY']._serialized_end=2245
+  _globals['_SHARDS']._serialized_start=2247
+  _globals['_SHARDS']._serialized_end=2316
 # @@protoc_insertion_point(module_scope)
