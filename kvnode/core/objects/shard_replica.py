@@ -284,10 +284,14 @@ class ShardReplica:
                 assert_never(self._role)
 
     def _doubt(self, event: Suspected | TakeLead, turn: ShardTurn) -> None:
-        """Take over, if this replica does not do so already."""
-        insists = isinstance(event, TakeLead)
-        is_idle = isinstance(self._role, Following)
-        if is_idle or (insists and not isinstance(self._role, Takeover | Leadership)):
+        """
+        Take over, if this replica does not do so already.
+
+        Who is told to lead again and again must not begin anew each time.
+        """
+        insists, role = isinstance(event, TakeLead), self._role
+        is_unsure = isinstance(role, Asking | Claiming) and not role.insists
+        if isinstance(role, Following) or (insists and is_unsure):
             self._ask(turn, insists=insists)
 
     def _ask(self, turn: ShardTurn, *, insists: bool = False) -> None:
@@ -452,7 +456,11 @@ class ShardReplica:
         turn.promise(message.epoch)
         role = self._role
         insists = isinstance(role, Asking | Claiming) and role.insists
-        if isinstance(role, Following | Asking | Claiming) and not insists:
+        # One that is followed in another epoch goes on for want of news: whoever was
+        # named since has to take over, and may not know it.
+        is_newest = message.epoch >= self._known
+        is_patient = isinstance(role, Following | Asking | Claiming) and not insists
+        if is_patient and is_newest:
             self._follow(turn)
         self._leased_until = max(self._leased_until, Millis(turn.now + message.lease))
         self._leased_in = message.epoch

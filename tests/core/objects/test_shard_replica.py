@@ -35,6 +35,7 @@ from kvnode.types import Millis, ReplicaId
 from tests.core.objects.shard_scenarios import (
     answers_come_late,
     figure_8,
+    lead_is_taken_back_unheard,
     leased_answers_come_late,
     led,
     mover_crashes,
@@ -61,6 +62,7 @@ def test_shard_survives_trouble(seed: int, replicas: int) -> None:
     [
         answers_come_late,
         leased_answers_come_late,
+        lead_is_taken_back_unheard,
         power_fails,
         promise_meets_the_leader_before,
         figure_8,
@@ -264,6 +266,37 @@ def test_replica_that_is_told_to_lead_is_not_held_up_by_the_leader() -> None:
 
         assert (Swap(HELD, HELD.taken_over_by(B)) in claimed) is not is_held_up
         assert (Send(A, Seal(2)) in held) is not is_held_up
+
+
+def test_order_that_comes_again_does_not_begin_anew() -> None:
+    """An authority that is slow would never be waited for."""
+    one = replica()
+    one.step([Received(A, heartbeat(1))], Millis(5000))
+    asked = [one.step([TakeLead()], Millis(5010 + n)).at_once for n in range(3)]
+    claimed = one.step([AuthoritySaid(HELD)], Millis(5020)).at_once
+    again = one.step([TakeLead()], Millis(5030)).at_once
+    one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5040))
+
+    assert asked == [(AskAuthority(),), (), ()]
+    assert claimed == (Swap(HELD, HELD.taken_over_by(B)),)
+    assert again == ()
+    assert one.leading == (2, B)
+
+
+def test_leader_of_before_does_not_calm_who_knows_of_a_later_one() -> None:
+    """The authority may have named it, and its answer may have been lost."""
+    one = replica()
+    one.step([Received(A, heartbeat(1))], Millis(5000))
+    one.step([TakeLead()], Millis(5010))
+    one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5020))
+    one.step([AuthorityFailed()], Millis(5030))
+    for now in range(5100, 6030, 100):
+        heard = one.step([Received(A, heartbeat(1)), Tick()], Millis(now)).at_once
+        assert heard == ()
+
+    late = one.step([Received(A, heartbeat(1)), Tick()], Millis(6100)).at_once
+
+    assert late == (AskAuthority(),)
 
 
 def test_authority_that_answers_after_a_later_promise_makes_no_leader() -> None:
