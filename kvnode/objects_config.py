@@ -104,6 +104,10 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
         default=0,
         description="Port for streams between nodes with objects; 0 takes a free one.",
     )
+    objects_spread: bool = Field(
+        default=True,
+        description="Leads of objects go to nodes that lead fewer, while all is well.",
+    )
     objects_moved: bool = Field(
         default=False,
         description="The data directory was moved, and its original is gone for good.",

@@ -36,6 +36,7 @@ WRONG = {
     "objects_etcd_key_file": "no/such/file",
     "objects_etcd_user": "two words",
     "objects_etcd_password_file": "no/such/file",
+    "objects_spread": "perhaps",
     "objects_moved": "perhaps",
     "objects_port": "65536",
     "durability": "hopeful",

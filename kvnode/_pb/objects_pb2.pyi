@@ -582,8 +582,11 @@ class LedShard(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
     MOVING_TO_FIELD_NUMBER: _builtins.int
+    HEIR_FIELD_NUMBER: _builtins.int
     shard: _builtins.str
     epoch: _builtins.int
+    heir: _builtins.str
+    """node that is to lead it, so that leads are spread"""
     @_builtins.property
     def replicas(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShardReplica]: ...
     @_builtins.property
@@ -597,10 +600,11 @@ class LedShard(_message.Message):
         epoch: _builtins.int = ...,
         replicas: _abc.Iterable[Global___ShardReplica] | None = ...,
         moving_to: _abc.Iterable[_builtins.str] | None = ...,
+        heir: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "moving_to", b"moving_to", "replicas", b"replicas", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "heir", b"heir", "moving_to", b"moving_to", "replicas", b"replicas", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -721,15 +725,21 @@ class LeadShardRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SHARD_FIELD_NUMBER: _builtins.int
+    GIVER_LEADS_FIELD_NUMBER: _builtins.int
     shard: _builtins.str
+    giver_leads: _builtins.int
+    """Between nodes: how many the one leads that gives it away; who leads nearly as many
+    refuses. 0 = in any case.
+    """
     def __init__(
         self,
         *,
         shard: _builtins.str = ...,
+        giver_leads: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["giver_leads", b"giver_leads", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,12 +48,14 @@ class LedShard(NamedTuple):
         epoch: In which it is led.
         replicas: Who holds its log.
         moving_to: The nodes that are to hold it, if it moves.
+        heir: The node that is to lead it, so that leads are spread; empty = this one.
     """
 
     shard: str
     epoch: int
     replicas: tuple[ReplicaStatus, ...]
     moving_to: tuple[str, ...]
+    heir: str = ""
 
 
 class VoterView(NamedTuple):
@@ -111,13 +113,19 @@ class ObjectsAdminPort(Protocol):
             IndeterminateError: The lead was lost meanwhile; ask again.
         """
 
-    async def lead(self, shard: str) -> None:
+    async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """
         Let this node lead *shard*; return when it does.
 
+        Args:
+            shard: Which.
+            giver_leads: How many the node leads that gives it away, if this one is to
+                refuse what would be no better then; 0 = it leads it in any case.
+
         Raises:
             InvalidArgumentError: There is no such shard.
-            RejectedError: This node has no replica of it.
+            RejectedError: This node has no replica of it, is stopping, or would lead
+                more than its share.
             UnavailableError: The authority does not answer.
         """
 

@@ -46,7 +46,7 @@ class ObjectsAdminServicer(objects_pb2_grpc.ObjectsAdminServicer):
     ) -> pb.LeadShardReply:
         """Let this node lead a shard."""
         try:
-            await self._objects.lead(request.shard)
+            await self._objects.lead(request.shard, giver_leads=request.giver_leads)
         except KvError as error:
             await abort(context, to_message(error))
         return pb.LeadShardReply()
@@ -108,4 +108,5 @@ def _led_message(led: LedShard) -> pb.LedShard:
             for each in led.replicas
         ],
         moving_to=led.moving_to,
+        heir=led.heir,
     )

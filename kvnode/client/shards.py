@@ -37,12 +37,17 @@ class ShardReplica:
 
 @dataclass(frozen=True, slots=True)
 class LedShard:
-    """A shard that the node leads; `moving_to` is empty unless it moves."""
+    """
+    A shard that the node leads; `moving_to` is empty unless it moves.
+
+    `heir` is the node that is to lead it next, so that leads are spread; empty = none.
+    """
 
     shard: str
     epoch: int
     replicas: tuple[ShardReplica, ...]
     moving_to: tuple[str, ...]
+    heir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ def overview_of(reply: objects_pb2.ShardsReply) -> ShardsOverview:
                     for each in led.replicas
                 ),
                 tuple(led.moving_to),
+                led.heir,
             )
             for led in reply.led
         ),

@@ -43,7 +43,7 @@ class FakeAdministration:
         return ObjectsOverview(
             "tokyo",
             (ObjectsNode("tokyo", "tokyo:7400", "asia", ReplicaId(1)),),
-            (LedShard("s000", 4, (here, away), ("paris",)),),
+            (LedShard("s000", 4, (here, away), ("paris",), "osaka"),),
             (
                 VoterView("paris", "does not answer", None, "no connection"),
                 VoterView("tokyo", "votes", ReplicaId(9), ""),
@@ -56,9 +56,9 @@ class FakeAdministration:
         """Note it."""
         await self._do("move", shard, nodes, is_forwarded)
 
-    async def lead(self, shard: str) -> None:
+    async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """Note it."""
-        await self._do("lead", shard)
+        await self._do("lead", shard, giver_leads)
 
     async def replace_voter(self, node: str, newcomer: str) -> tuple[str, ...]:
         """Note it."""
@@ -103,6 +103,7 @@ async def test_overview_comes_out_as_it_went_in(client: Client) -> None:
     ]
     (led,) = found.led
     assert (led.shard, led.epoch, led.moving_to) == ("s000", 4, ("paris",))
+    assert led.heir == "osaka"
     assert led.replicas == (
         ShardReplica("tokyo", f"{1:016x}", 0, is_silent=False),
         ShardReplica("", f"{2:016x}", 7, is_silent=True),
@@ -121,7 +122,7 @@ async def test_changes_are_passed_on(client: Client, fake: FakeAdministration) -
 
     assert fake.asked == [
         ("move", "s001", ("a", "b"), False),
-        ("lead", "s002"),
+        ("lead", "s002", 0),
         ("replace", "lost", "new"),
     ]
 

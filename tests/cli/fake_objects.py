@@ -52,7 +52,8 @@ class FakeObjects:
             ShardReplica("a", f"{1:016x}", 1200, is_silent=False),
             ShardReplica("", f"{7:016x}", 5, is_silent=True),
         )
-        led = LedShard(f"s00{'ab'.index(name)}", 1400, replicas, ("b",))
+        heir = "c" if name == "b" else ""
+        led = LedShard(f"s00{'ab'.index(name)}", 1400, replicas, ("b",), heir)
         voters = (
             Voter("a", "votes", f"{9:016x}", ""),
             Voter("c", "does not answer", "", "no connection to c"),

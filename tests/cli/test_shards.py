@@ -24,7 +24,7 @@ def test_overview_asks_the_other_nodes_too(run: Run) -> None:
         "b",
         "b",
     ]
-    assert shards[1][:2] == ["s001", "b"]
+    assert shards[1][:4] == ["s001", "b,", "next", "c"]
     voters = [line.split() for line in lines[5:7]]
     assert voters[0] == ["a", f"{9:016x}", "votes"]
     assert lines[6].rstrip().endswith("does not answer: no connection to c")

@@ -19,6 +19,7 @@ from kvnode.types import Millis, ReplicaId
 from tests.core.objects.shard_scenarios import (
     answers_come_late,
     figure_8,
+    lead_is_taken_back_unheard,
     leased_answers_come_late,
     mover_crashes,
     power_fails,
@@ -128,6 +129,31 @@ def lease_is_not_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardReplica, "_be_sealed", be_sealed)
 
 
+def any_release_counts(patch: pytest.MonkeyPatch) -> None:
+    """A lease ends when the leader of an earlier one has given that up."""
+    seal = ShardReplica._be_sealed
+
+    def be_sealed(
+        self: ShardReplica, sender: ReplicaId, message: Seal, turn: ShardTurn
+    ) -> None:
+        self._leased_in = 1
+        seal(self, sender, message, turn)
+
+    patch.setattr(ShardReplica, "_be_sealed", be_sealed)
+
+
+def others_give_leases_up(patch: pytest.MonkeyPatch) -> None:
+    """Who is sealed says that whoever led leads no more."""
+    sealed = Takeover.sealed
+
+    def heard(
+        self: Takeover, sender: ReplicaId, answer: Sealed, turn: ShardTurn
+    ) -> bool:
+        return sealed(self, sender, answer._replace(released=self.epoch - 1), turn)
+
+    patch.setattr(Takeover, "sealed", heard)
+
+
 def answers_before_durable(patch: pytest.MonkeyPatch) -> None:
     """What is said of the disk leaves before it is there."""
     patch.setattr(ShardTurn, "answer", ShardTurn.tell)
@@ -188,6 +214,8 @@ BROKEN: list[tuple[Break, Scenario]] = [
     (old_epochs_are_taken_in, trouble),
     (serves_before_it_arrived, trouble),
     (lease_is_not_kept, trouble),
+    (any_release_counts, lead_is_taken_back_unheard),
+    (others_give_leases_up, trouble),
     (lease_counts_from_the_answer, leased_answers_come_late),
     (reads_are_not_confirmed, answers_come_late),
     (confirmed_by_earlier_rounds, answers_come_late),

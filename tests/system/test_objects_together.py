@@ -2,6 +2,7 @@
 
 import asyncio
 from shutil import rmtree
+from time import monotonic
 
 import pytest
 
@@ -14,6 +15,9 @@ pytestmark = pytest.mark.system
 NAMES = ("a", "b", "c")
 COUNTERS = 24
 """More than there are shards: each node leads some of them."""
+
+STOP_SECONDS_MAX = 2.5
+"""Far less than with a grace of 3 s that streams use up; 1 s is usual."""
 
 PAUSE_SECONDS = 0.05
 """Between increments: calls are always under way, and takeovers find a processor."""
@@ -54,6 +58,26 @@ async def test_killed_leader_is_followed_and_nothing_answered_is_lost(
             await gone_on(others)
             await victim.start()
             await gone_on(adders)
+
+
+async def test_leader_that_is_stopped_hands_over_and_nobody_is_in_doubt(
+    fleet: Fleet,
+) -> None:
+    """Its leads are with others before it ends, sooner than any could be missed."""
+    nodes = await _three(fleet)
+    victim, *others = nodes
+    clients = [await fleet.client(node, deadline=5.0) for node in others]
+    async with adding(clients, COUNTERS, pause_seconds=PAUSE_SECONDS) as adders:
+        await gone_on(adders)
+        began = monotonic()
+        assert await victim.stop() == 0
+        took = monotonic() - began
+        led = await leaders(clients[0])
+        assert set(led.values()) == {"b", "c"}
+        await gone_on(adders)
+        assert sum(adder.in_doubt for adder in adders) == 0
+    assert took < STOP_SECONDS_MAX
+    assert "leads shard" in victim.log
 
 
 async def test_paused_leader_answers_nothing_stale(fleet: Fleet) -> None:

@@ -203,9 +203,10 @@ class ObjectNode:
         administration = self._running().objects.administration
         await administration.move(shard, nodes, is_forwarded=True)
 
-    async def lead(self, shard: str) -> None:
-        """Lead a shard."""
-        await self._running().objects.administration.lead(shard)
+    async def lead(self, shard: str, *, leads: int = 0) -> None:
+        """Lead a shard; refuse it where whoever gives it has only *leads*."""
+        administration = self._running().objects.administration
+        await administration.lead(shard, giver_leads=leads)
 
     def _running(self) -> Incarnation:
         if self.now is None:

@@ -46,8 +46,8 @@ class Neighbour(Receiver, Protocol):
     async def move(self, shard: str, nodes: tuple[str, ...]) -> None:
         """Move a shard that it leads."""
 
-    async def lead(self, shard: str) -> None:
-        """Lead a shard."""
+    async def lead(self, shard: str, *, leads: int = 0) -> None:
+        """Lead a shard; refuse it where whoever gives it has only *leads*."""
 
 
 class PostedPeers:
@@ -132,9 +132,9 @@ class PostedPeers:
         """Let another node move a shard; see the port."""
         await self._changed(node, lambda: self._nodes[node].move(shard, nodes))
 
-    async def lead(self, node: str, shard: str) -> None:
+    async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
         """Let another node lead a shard; see the port."""
-        await self._changed(node, lambda: self._nodes[node].lead(shard))
+        await self._changed(node, lambda: self._nodes[node].lead(shard, leads=leads))
 
     async def _changed(
         self, node: str, change: Callable[[], Coroutine[Any, Any, None]]

@@ -118,6 +118,15 @@ def serve(
             "PORT",
         ),
     ] = None,
+    objects_spread: Annotated[
+        bool | None,
+        typer.Option(
+            "--objects-spread/--no-objects-spread",
+            metavar="",
+            help="Give leads to nodes that lead fewer. (default: yes)",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     objects_moved: Annotated[
         bool | None,
         typer.Option(

@@ -53,6 +53,9 @@ async def shards(call: Call) -> None:
     """
     Show which nodes keep the shards of objects, who leads, and who votes on that.
 
+    A leader that leads more than its share gives shards to the one that is next, one
+    at a time, once all has been well for half a minute.
+
     Asks the endpoints given, and then the other nodes that these know of.
     """
     answers = await _all_answers(call)
@@ -214,7 +217,7 @@ def _shards_table(led: "Iterable[tuple[LedShard, str]]") -> "Table":
                 kept.append(f" -{replica.behind:,}", "yellow")
         table.add_row(
             shard.shard,
-            leader,
+            f"{leader}, next {shard.heir}" if shard.heir else leader,
             f"{shard.epoch:,}",
             kept,
             Text(" ".join(shard.moving_to), "yellow"),

@@ -18,6 +18,10 @@ class Suspected(NamedTuple):
     """The leader is held dead: take over, without waiting for patience to end."""
 
 
+class TakeLead(NamedTuple):
+    """Lead, though another does: that it is heard meanwhile is no reason not to."""
+
+
 class Received(NamedTuple):
     """A message; what a replica sends to itself comes like any other."""
 
@@ -77,6 +81,7 @@ class SnapshotEnded(NamedTuple):
 Event = (
     Tick
     | Suspected
+    | TakeLead
     | Received
     | Propose
     | Confirm

@@ -53,16 +53,33 @@ class Mismatch(NamedTuple):
 
 
 class Seal(NamedTuple):
-    """I take over in *epoch*: take in nothing more of those before."""
+    """
+    I take over in *epoch*: take in nothing more of those before.
+
+    Attributes:
+        epoch: Its own.
+        released: Who led this epoch has said that it does not any more, so no lease of
+            it, or of an earlier one, need be kept; 0 = nobody has.
+    """
 
     epoch: int
+    released: int = 0
 
 
 class Sealed(NamedTuple):
-    """I have promised *epoch*, durably; my log ends with *last*."""
+    """
+    I have promised *epoch*, durably; my log ends with *last*.
+
+    Attributes:
+        epoch: As in `Seal`.
+        last: The last entry of its log.
+        released: The last epoch that it has led itself and leads no more; 0 = none that
+            it remembers.
+    """
 
     epoch: int
     last: Position
+    released: int = 0
 
 
 class Leased(NamedTuple):

@@ -42,6 +42,7 @@ from kvnode.core.objects.events import (
     SnapshotTaken,
     Suspected,
     Swap,
+    TakeLead,
     Tick,
     TurnResult,
 )
@@ -91,17 +92,23 @@ class Following:
 
 @dataclass(slots=True)
 class Asking:
-    """Waits until *until* for what the authority holds."""
+    """
+    Waits until *until* for what the authority holds.
+
+    If it *insists* it goes on even if the leader is heard.
+    """
 
     until: Millis
+    insists: bool = False
 
 
 @dataclass(slots=True)
 class Claiming:
-    """Waits until *until* for the authority to hold *desired*."""
+    """Waits until *until* for the authority to hold *desired*; `insists` as before."""
 
     desired: Configuration
     until: Millis
+    insists: bool = False
 
 
 Role = Following | Asking | Claiming | Takeover | Leadership
@@ -149,6 +156,8 @@ class ShardReplica:
         self._leading = (0, NOBODY)  # the newest epoch whose leader it knows
         # Before it stopped it may have promised a leader not to be sealed.
         self._leased_until = Millis(now + settings.lease)
+        self._leased_in = promised  # the newest epoch whose leader has such a promise
+        self._resigned = 0  # the newest epoch that it has led and leads no more
         self._role: Role = Following(self._patience(now))
 
     @property
@@ -191,9 +200,8 @@ class ShardReplica:
         match event:
             case Tick():
                 self._tick(turn)
-            case Suspected():
-                if isinstance(self._role, Following):
-                    self._ask(turn)
+            case Suspected() | TakeLead():
+                self._doubt(event, turn)
             case Received(sender, message):
                 self._receive(sender, message, turn)
             case AuthoritySaid(configuration):
@@ -267,7 +275,7 @@ class ShardReplica:
 
     def _tick(self, turn: ShardTurn) -> None:
         match self._role:
-            case Following(until) | Asking(until) | Claiming(_, until):
+            case Following(until=until) | Asking(until=until) | Claiming(until=until):
                 if turn.now >= until:
                     self._ask(turn)
             case Takeover() | Leadership():
@@ -275,8 +283,19 @@ class ShardReplica:
             case _:
                 assert_never(self._role)
 
-    def _ask(self, turn: ShardTurn) -> None:
-        self._role = Asking(self._patience(turn.now))
+    def _doubt(self, event: Suspected | TakeLead, turn: ShardTurn) -> None:
+        """
+        Take over, if this replica does not do so already.
+
+        Who is told to lead again and again must not begin anew each time.
+        """
+        insists, role = isinstance(event, TakeLead), self._role
+        is_unsure = isinstance(role, Asking | Claiming) and not role.insists
+        if isinstance(role, Following) or (insists and is_unsure):
+            self._ask(turn, insists=insists)
+
+    def _ask(self, turn: ShardTurn, *, insists: bool = False) -> None:
+        self._role = Asking(self._patience(turn.now), insists)
         turn.at_once.append(AskAuthority())
 
     def _authority_said(
@@ -296,9 +315,11 @@ class ShardReplica:
         elif isinstance(role, Takeover) and configuration.epoch > role.epoch:
             self._follow(turn)
         elif isinstance(role, Asking | Claiming):
-            self._claim(configuration, turn)
+            self._claim(configuration, turn, insists=role.insists)
 
-    def _claim(self, configuration: Configuration, turn: ShardTurn) -> None:
+    def _claim(
+        self, configuration: Configuration, turn: ShardTurn, *, insists: bool
+    ) -> None:
         """Try to lead the next epoch, unless another has only just begun to."""
         news = configuration.epoch > self._known and configuration.leader != self._own
         self._heard_of(configuration.epoch, configuration.leader)
@@ -309,7 +330,7 @@ class ShardReplica:
             self._follow(turn)
             return
         desired = configuration.taken_over_by(self._own)
-        self._role = Claiming(desired, self._patience(turn.now))
+        self._role = Claiming(desired, self._patience(turn.now), insists)
         turn.at_once.append(Swap(configuration, desired))
 
     def _take_over(self, configuration: Configuration, turn: ShardTurn) -> None:
@@ -325,7 +346,9 @@ class ShardReplica:
             return
         turn.promise(configuration.epoch)
         self._heard_of(configuration.epoch, self._own)
-        self._role = Takeover(configuration, self._own, self._settings, turn)
+        self._role = Takeover(
+            configuration, self._own, self._settings, turn, self._resigned
+        )
 
     def _lead(self, configuration: Configuration, turn: ShardTurn) -> None:
         self._role = Leadership(configuration, self._own, self._settings, turn)
@@ -338,6 +361,7 @@ class ShardReplica:
         leading = self.leadership
         assert leading is not None, "only a leader steps down"
         turn.at_once.append(Closed(leading.epoch))
+        self._resigned = leading.epoch
         self._follow(turn)
 
     @property
@@ -430,9 +454,16 @@ class ShardReplica:
         self._give_way(message.epoch, turn)
         self._heard_of(message.epoch, sender)
         turn.promise(message.epoch)
-        if isinstance(self._role, Following | Asking | Claiming):
+        role = self._role
+        insists = isinstance(role, Asking | Claiming) and role.insists
+        # One that is followed in another epoch goes on for want of news: whoever was
+        # named since has to take over, and may not know it.
+        is_newest = message.epoch >= self._known
+        is_patient = isinstance(role, Following | Asking | Claiming) and not insists
+        if is_patient and is_newest:
             self._follow(turn)
         self._leased_until = max(self._leased_until, Millis(turn.now + message.lease))
+        self._leased_in = message.epoch
         previous, entries = _beyond(self.log.base, message.previous, message.entries)
         if not self.log.has(previous):
             common = self.log.common(previous)
@@ -451,7 +482,9 @@ class ShardReplica:
             turn.effects.append(Committed(number))
 
     def _be_sealed(self, sender: ReplicaId, message: Seal, turn: ShardTurn) -> None:
-        """Promise an epoch, unless a leader holds a lease."""
+        """Promise an epoch, unless a leader holds a lease, and has not given it up."""
+        if 0 < self._leased_in <= message.released:
+            self._leased_until = turn.now
         if turn.now < self._leased_until and self.leadership is None:
             remaining = Millis(self._leased_until - turn.now)
             turn.answer(sender, Leased(message.epoch, remaining))
@@ -460,7 +493,8 @@ class ShardReplica:
         turn.promise(message.epoch)
         if sender != self._own and isinstance(self._role, Following | Asking):
             self._follow(turn)  # it has the epoch: leave it the time
-        turn.answer(sender, Sealed(message.epoch, self.log.last))
+        sealed = Sealed(message.epoch, self.log.last, self._resigned)
+        turn.answer(sender, sealed)
 
     def _serve(self, sender: ReplicaId, message: Pull, turn: ShardTurn) -> None:
         """Send what comes behind a position to who takes over."""

@@ -7,7 +7,10 @@ whatever was committed is in the log that ends last, by epoch and then by number
 "leader completeness" of Raft).  So that log is taken from its holder, from where the
 two part.
 
-Sealing goes on for as long as replicas hold a lease of the leader before.
+Sealing goes on for as long as replicas hold a lease of the leader before, unless that
+one says itself that it leads no more: then its lease protects nothing, and replicas are
+told so.  So a lead that is given away changes hands in some round trips, and one that
+is taken from a leader that is silent waits for the lease.
 
 References:
     Lamport, Malkhi & Zhou, 2009.  Vertical Paxos and primary-backup replication.
@@ -36,13 +39,15 @@ class Takeover:
         own: ReplicaId,
         settings: ShardSettings,
         turn: ShardTurn,
+        released: int = 0,
     ) -> None:
-        """Begin to seal."""
+        """Begin to seal; *released* as in `Seal`."""
         self.configuration = configuration
         self._own = own
         self._settings = settings
         self._sealed: dict[ReplicaId, Position] = {}
         self._source: ReplicaId | None = None
+        self._released = released
         self._heard_at = turn.now
         self._seal(turn)
 
@@ -57,6 +62,9 @@ class Takeover:
             return False
         self._sealed[sender] = answer.last
         if not self.configuration.is_sealed_by(self._sealed):
+            if answer.released > self._released:
+                self._released = answer.released
+                self._seal(turn)
             return False
         electorate = set(self.configuration.electorate) & self._sealed.keys()
         self._source = max(electorate, key=lambda each: (self._sealed[each], each))
@@ -104,4 +112,4 @@ class Takeover:
     def _seal(self, turn: ShardTurn) -> None:
         voters = {*self.configuration.electorate, *self.configuration.replicas}
         for replica in sorted(voters - self._sealed.keys()):
-            turn.tell(replica, Seal(self.epoch))
+            turn.tell(replica, Seal(self.epoch, self._released))

@@ -4,7 +4,8 @@ The objects of a node: which class, which shard, and whether it is led here.
 It listens to the host of shards, which says when a shard opens and closes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from kvnode.errors import InvalidArgumentError, NotLeaderError
@@ -60,6 +61,7 @@ class ObjectHost:
         self._log: ShardLog | None = None
         self._on_lead: Callable[[str, ReplicaId], None] = lambda _shard, _leader: None
         self._led: dict[str, ShardObjects] = {}
+        self._held: set[str] = set()
 
     def attach(
         self,
@@ -92,6 +94,21 @@ class ObjectHost:
         """Return how many objects of a shard are in memory here."""
         return len(self._led.get(shard, ()))
 
+    def is_busy(self, shard: str) -> bool:
+        """Tell whether anything of the objects of *shard* is under way here."""
+        led = self._led.get(shard)
+        return led is not None and led.is_busy
+
+    @contextmanager
+    def held(self, shard: str) -> Iterator[None]:
+        """Begin no calls of *shard* while entered; once at a time for each."""
+        assert shard not in self._held, "a lead is given to one"
+        self._held.add(shard)
+        try:
+            yield
+        finally:
+            self._held.remove(shard)
+
     async def call(
         self,
         id_: ObjectId,
@@ -116,6 +133,9 @@ class ObjectHost:
         led = self._led.get(shard)
         if led is None:
             msg = f"this node does not lead shard {shard}"
+            raise NotLeaderError(msg)
+        if shard in self._held:
+            msg = f"the lead of shard {shard} goes to another node just now"
             raise NotLeaderError(msg)
         if method in POINT_METHODS:
             return await led.point(id_, method, tuple(arguments))

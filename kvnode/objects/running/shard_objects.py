@@ -137,6 +137,12 @@ class ShardObjects:
     def __len__(self) -> int:
         return len(self._instances)
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether an object has something under way, alarms among it."""
+        is_idle = all(instance.is_idle for instance in self._instances.values())
+        return bool(self._draining or self._ringing) or not is_idle
+
     async def instance(self, id_: ObjectId) -> Instance:
         """
         Return the object in memory; started if it is not there.

@@ -19,8 +19,9 @@ from kvnode.api.objects_admin_port import (
 from kvnode.authority.embedded_authority import EmbeddedAuthority, Role
 from kvnode.authority.etcd.etcd_authority import EndpointStatus, EtcdAuthority
 from kvnode.core.objects.configuration import Configuration
-from kvnode.core.objects.events import Reconfigure, Suspected
+from kvnode.core.objects.events import Reconfigure, TakeLead
 from kvnode.core.objects.leadership import Leadership
+from kvnode.core.objects.spreading import Step, may_take
 from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
@@ -43,7 +44,12 @@ LEADERLESS_SECONDS_MAX: Final = 5.0
 
 
 class Administration:
-    """See kvnode.api.objects_admin_port.ObjectsAdminPort."""
+    """
+    See kvnode.api.objects_admin_port.ObjectsAdminPort.
+
+    Attributes:
+        is_stopping: The node takes no lead any more.
+    """
 
     def __init__(
         self,
@@ -51,23 +57,37 @@ class Administration:
         names: Callable[[], tuple[str, ...]],
         shards: ShardHost,
         router: Router,
+        *,
+        next_step: Callable[[], Step | None],
     ) -> None:
-        """Look after the shards that *names* names."""
+        """
+        Look after shards.
+
+        Args:
+            parts: What they stand on.
+            names: Returns the names of all that there are.
+            shards: Those that are here.
+            router: Knows who leads others.
+            next_step: Returns which lead this node gives away next.
+        """
         self._parts = parts
         self._names = names
         self._shards = shards
         self._router = router
+        self._next_step = next_step
+        self._taking = False
+        self.is_stopping = False
 
     # -- looking -----------------------------------------------------------------
 
     async def overview(self) -> ObjectsOverview:
         """Return what this node knows."""
-        own = self._parts.store.replica
+        own, step = self._parts.store.replica, self._next_step()
         return ObjectsOverview(
             self._parts.peers.name_of(own),
             self._parts.peers.nodes(),
             tuple(
-                self._led(shard, leading)
+                self._led(shard, leading, step)
                 for shard in self._shards.shards
                 if (leading := self._leading(shard)) is not None
             ),
@@ -80,7 +100,7 @@ class Administration:
         leading = self._shards.replica(shard).leadership
         return leading if leading is not None and leading.is_open else None
 
-    def _led(self, shard: str, leading: Leadership) -> LedShard:
+    def _led(self, shard: str, leading: Leadership, step: Step | None) -> LedShard:
         name_of = self._parts.peers.name_of
         last = self._shards.replica(shard).log.last.number
         replicas = [
@@ -88,7 +108,8 @@ class Administration:
             for each in leading.configuration.replicas
         ]
         moving_to = tuple(name_of(each) for each in leading.moving_to)
-        return LedShard(shard, leading.epoch, tuple(replicas), moving_to)
+        heir = step.heir if step is not None and step.shard == shard else ""
+        return LedShard(shard, leading.epoch, tuple(replicas), moving_to, heir)
 
     async def _voters(self) -> tuple[VoterView, ...]:
         authority = self._parts.authority
@@ -131,19 +152,45 @@ class Administration:
         await self._parts.peers.lead(name, shard)
         await self._parts.peers.move(name, shard, nodes)
 
-    async def lead(self, shard: str) -> None:
+    async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """Let this node lead *shard*; see the port."""
         self._check(shard)
+        if self.is_stopping:
+            msg = "this node is stopping, and takes no lead"
+            raise RejectedError(msg)
+        if giver_leads:
+            await self._take_one(shard, giver_leads)
+        else:
+            await self._lead(shard)
+
+    async def _take_one(self, shard: str, giver_leads: int) -> None:
+        """Lead *shard* if the giver still leads more then; one at a time."""
+        own_leads = sum(map(self._shards.leads, self._shards.shards))
+        if self._taking or not may_take(gives=giver_leads, takes=own_leads):
+            msg = f"this node leads {own_leads} shards, which is its share for now"
+            raise RejectedError(msg)
+        self._taking = True
+        try:
+            await self._lead(shard)
+        finally:
+            self._taking = False
+
+    async def _lead(self, shard: str) -> None:
+        looks, keeps = 0, self._shards.has_replica(shard)
+        while not self._shards.leads(shard):
+            if looks % round(SUSPECT_SECONDS / LOOK_SECONDS) == 0:
+                if not keeps:
+                    await self._check_kept(shard)
+                keeps = False  # it may have kept the shard once: ask before the next
+                self._shards.tell(shard, TakeLead())
+            looks += 1
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _check_kept(self, shard: str) -> None:
         held = await self._parts.authority.read(shard)
         if held is None or self._shards.own not in held.replicas:
             msg = f"this node does not keep shard {shard}: move it here first"
             raise RejectedError(msg)
-        looks = 0
-        while not self._shards.leads(shard):
-            if looks % round(SUSPECT_SECONDS / LOOK_SECONDS) == 0:
-                self._shards.tell(shard, Suspected())
-            looks += 1
-            await asyncio.sleep(LOOK_SECONDS)
 
     async def replace_voter(self, node: str, newcomer: str) -> tuple[str, ...]:
         """Let one vote in place of another; see the port."""

@@ -1,14 +1,18 @@
 """The objects of a node: shards, instances, and the way of calls to them."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
+from math import ceil
 from random import Random
+from typing import Final
 
 from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.spreading import Step
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
-from kvnode.errors import RejectedError
+from kvnode.errors import RejectedError, UnavailableError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
 from kvnode.objects.object_id import ObjectId
@@ -19,10 +23,21 @@ from kvnode.objects.running.object_host import SHARDS, ObjectHost
 from kvnode.runtime.clock import Clock, steady_millis
 from kvnode.runtime.objects.administration import Administration
 from kvnode.runtime.objects.founding import Founding
+from kvnode.runtime.objects.handing_over import HandingOver
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
+from kvnode.runtime.objects.spreading import Spreading
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import Millis, ReplicaId
+
+logger = logging.getLogger(__name__)
+
+CALLS_SECONDS_MAX: Final = 3.0
+"""For calls under way when a node stops; longer ones are told that they may happen."""
+
+LOOK_SECONDS: Final = 0.01
+
+STOPPING: Final = "this node is stopping: ask another"
 
 
 class Objects:
@@ -44,6 +59,7 @@ class Objects:
         rng: Random,
         steady: Callable[[], Millis] = steady_millis,
         history: HistoryLimits = HISTORY_DEFAULT,
+        spreads: bool = True,
     ) -> None:
         """
         Put the parts together; nothing runs yet.
@@ -55,6 +71,7 @@ class Objects:
             rng: Draws patience and jitter.
             steady: Returns ms by a clock that is never set.
             history: How much is kept of what objects were.
+            spreads: Whether leads go to nodes that lead fewer, while all is well.
         """
         self._parts = parts
         self._host = ObjectHost(
@@ -77,14 +94,28 @@ class Objects:
         )
         self._router = Router(self._host, self._shards, parts.authority, parts.peers)
         self._host.attach(self._shards, self._router.led)
+        self._handing = HandingOver(
+            self._host, self._shards, parts.peers, self._router.leader
+        )
+        self._spreading = Spreading(self._handing, self._shards, parts.peers)
+        self._spreads = spreads
+        self._is_stopping = False
+        self._under_way = 0
         self.administration = Administration(
-            parts, lambda: self._host.shards, self._shards, self._router
+            parts,
+            lambda: self._host.shards,
+            self._shards,
+            self._router,
+            next_step=self._next_step,
         )
 
     def _env(self, instance: Instance) -> NodeEnvironment:
         return NodeEnvironment(
             instance, lambda *passed: self._router.call(Call(*passed))
         )
+
+    def _next_step(self) -> Step | None:
+        return self._spreading.next_step() if self._spreads else None
 
     # -- running -------------------------------------------------------------------
 
@@ -100,26 +131,47 @@ class Objects:
         turns = [asyncio.create_task(self._shards.run(), name="shard turns")]
         if parts.voter is not None:
             turns.append(asyncio.create_task(parts.voter.run(), name="voter"))
-        founding = asyncio.create_task(self._found(), name="founding of shards")
+        begun = [asyncio.create_task(self._found(), name="founding of shards")]
+        if self._spreads:
+            begun.append(asyncio.create_task(self._spreading.run(), name="spreading"))
         try:
             done, _ = await asyncio.wait(
-                (*turns, founding), return_when=asyncio.FIRST_EXCEPTION
+                (*turns, *begun), return_when=asyncio.FIRST_EXCEPTION
             )
             for task in done:
                 task.result()
             await asyncio.gather(*turns)
         finally:
-            founding.cancel()
+            for task in begun:
+                task.cancel()
             self._shards.stop()
             if parts.voter is not None:
                 parts.voter.stop()
-            await asyncio.wait((*turns, founding))
+            await asyncio.wait((*turns, *begun))
             self._host.close()
             await self._router.close()
 
     async def _found(self) -> None:
         if self._parts.founders:
             await Founding(self._parts, self._host.shards, self._shards).run()
+
+    async def hand_over(self) -> None:
+        """
+        Get ready to stop: give all leads away, then take no more calls from outside.
+
+        Calls go on meanwhile, and are sent on as leads go.  Returns when none is under
+        way, or after some seconds.
+        """
+        self.administration.is_stopping = True
+        await self._spreading.end()
+        left = await self._handing.give_all()
+        if left and self._parts.founders[1:]:
+            logger.warning("nobody has taken the lead of %s", ", ".join(left))
+        self._is_stopping = True
+        for _ in range(ceil(CALLS_SECONDS_MAX / LOOK_SECONDS)):
+            if not self._under_way:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def close(self) -> None:
         """Release the files; `run` has ended."""
@@ -152,7 +204,13 @@ class Objects:
 
     async def call(self, call: Call) -> Value:
         """Call a method; see the port."""
-        return await self._router.call(call)
+        if self._is_stopping:
+            raise UnavailableError(STOPPING)
+        self._under_way += 1
+        try:
+            return await self._router.call(call)
+        finally:
+            self._under_way -= 1
 
     def leader_address(self, target: ObjectId) -> str:
         """Return where the node listens that leads *target*; empty for this one."""

@@ -67,6 +67,7 @@ class Site(NamedTuple):
         random_replica: Draws a fresh identity.
         is_moved: See kvnode.storage.shards.file_log_store.FileLogStore.open.
         history: How much is kept of what objects were.
+        spreads: See kvnode.runtime.objects.objects.Objects.
     """
 
     data_directory: Path
@@ -77,6 +78,7 @@ class Site(NamedTuple):
     random_replica: Callable[[], ReplicaId]
     is_moved: bool
     history: HistoryLimits = HISTORY_DEFAULT
+    spreads: bool = True
 
 
 class PeersAndVoters(ObjectPeers, VoterTransport, Protocol):
@@ -225,6 +227,7 @@ def _opened(
             clock=site.clock,
             rng=site.rng,
             history=site.history,
+            spreads=site.spreads,
         )
         opened.pop_all()
     return objects

@@ -36,7 +36,7 @@ class ObjectPeers(Protocol):
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
         """Let *node*, which leads *shard*, move it; see ObjectsAdminPort."""
 
-    async def lead(self, node: str, shard: str) -> None:
+    async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
         """Let *node* lead *shard*; see ObjectsAdminPort."""
 
     async def call(self, node: str, call: Call) -> Value:
@@ -87,9 +87,9 @@ class Alone:
         del shard, nodes
         raise self._unknown(node)
 
-    async def lead(self, node: str, shard: str) -> None:
+    async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
         """Refuse."""
-        del shard
+        del shard, leads
         raise self._unknown(node)
 
     async def call(self, node: str, call: Call) -> Value:

@@ -111,9 +111,9 @@ class RemotePeers:
             MOVE, request, writes=True, deadline=CHANGE_SECONDS_MAX
         )
 
-    async def lead(self, node: str, shard: str) -> None:
+    async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
         """Let *node* lead a shard; see the port."""
-        request = objects_pb2.LeadShardRequest(shard=shard)
+        request = objects_pb2.LeadShardRequest(shard=shard, giver_leads=leads)
         await self._dispatcher_to(node).unary_call(
             LEAD, request, writes=True, deadline=CHANGE_SECONDS_MAX
         )

@@ -37,11 +37,17 @@ ROUTING_SECONDS_MAX: Final = 3.0
 
 PAUSE_SECONDS: Final = 0.02
 PAUSE_SECONDS_MAX: Final = 0.2
-"""Between two guesses: doubled each time."""
+"""Between two guesses: doubled each time, until another leader is heard of."""
 
 ASK_AGAIN_SECONDS: Final = 0.5
 """Between two questions to the authority about a shard."""
 
+LAST_WORD_SECONDS: Final = 0.2
+"""
+For the answer of one that has led and does not any more: it may be on its way.
+
+A round trip, most often.  One that is paused has been missed for a second by then.
+"""
 
 PATIENCE_SHARE: Final = 0.8
 """Of the caller's: who is told in time that nothing was done can try elsewhere."""
@@ -65,6 +71,7 @@ class Router:
         self._guesses: dict[str, str] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._sent: dict[str, dict[asyncio.Future[Value], str]] = {}
+        self._news: dict[str, asyncio.Event] = {}  # of shards for which calls wait
         self._is_closed = False
 
     async def call(self, call: Call) -> Value:
@@ -92,8 +99,17 @@ class Router:
             is_late = loop.time() + pause >= until
             if is_final or is_late or call.is_forwarded or self._is_closed:
                 raise failure
-            await asyncio.sleep(pause)
-            pause = min(PAUSE_SECONDS_MAX, 2 * pause)
+            pause = await self._paused(shard, pause)
+
+    async def _paused(self, shard: str, seconds: float) -> float:
+        """Wait, or until another leader is heard of; return how long to wait next."""
+        news = self._news.setdefault(shard, asyncio.Event())
+        try:
+            async with asyncio.timeout(seconds):
+                await news.wait()
+        except TimeoutError:
+            return min(PAUSE_SECONDS_MAX, 2 * seconds)
+        return PAUSE_SECONDS
 
     async def _call_leader(self, shard: str, call: Call) -> Value:
         """Try once, at whoever leads as far as is known."""
@@ -131,9 +147,10 @@ class Router:
 
     async def _sent_on(self, shard: str, leader: str, call: Call) -> Value:
         """
-        Let *leader* do a call, and give up if another is heard to lead meanwhile.
+        Let *leader* do a call, and give up soon if another is heard to lead meanwhile.
 
-        One that is paused would else keep its callers until they lose patience.
+        One that is paused would else keep its callers until they lose patience; one
+        that has given its lead away has said so, and done nothing.
         """
         sending = asyncio.ensure_future(self._peers.call(leader, call))
         here = self._sent.setdefault(shard, {})
@@ -155,12 +172,15 @@ class Router:
     def led(self, shard: str, leader: ReplicaId) -> None:
         """Take note of who leads *shard*: who led it before answers no more."""
         self._guesses.pop(shard, None)
+        if shard in self._news:
+            self._news.pop(shard).set()
         name = self._peers.name_of(leader)
         sent = self._sent.get(shard, {})
         for sending, to in sent.items():
             if name and to != name:
                 sent[sending] = name
-                sending.cancel()
+                loop = asyncio.get_running_loop()
+                loop.call_later(LAST_WORD_SECONDS, sending.cancel)
 
     def leader(self, shard: str) -> str:
         """Return the name of the node that is held for the leader; may be empty."""

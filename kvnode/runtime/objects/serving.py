@@ -117,6 +117,7 @@ async def open_objects(
         random_replica,
         config.objects_moved,
         HistoryLimits(config.objects_history_hours, config.objects_history_bytes),
+        config.objects_spread,
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from kvnode._pb import shards_pb2 as pb
+from kvnode.completion import is_being_cancelled
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.core.versions.store_view import PeerAddress
@@ -47,6 +48,7 @@ REDIAL_SECONDS_MAX: Final = 3.0
 LOOK_SECONDS: Final = 0.5
 """How soon a node that has become known is dialed."""
 
+STOPPING: Final = "the node is stopping"
 TOO_MANY: Final = f"{QUESTIONS_MAX} questions wait here for the voter"
 
 Uniform = Callable[[float, float], float]
@@ -126,6 +128,8 @@ class ShardMesh:
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._wakers: dict[str, asyncio.Event] = {}
         self._sent: _Sent | None = None
+        self._hearing: set[asyncio.Task[Farewell]] = set()
+        self._is_closed = False
 
     def attach(self, events: MeshEvents) -> None:
         """Say where events go; comes before any dialing or meeting."""
@@ -203,16 +207,33 @@ class ShardMesh:
         conditions = self.conditions(node.name)
         if conditions.blocked:
             return Farewell(Ending.CUT, CUT)
+        if self._is_closed:
+            return Farewell(Ending.OVER, STOPPING)
         if node.address in self._wakers:
             self._wakers[node.address].set()
         lane = Lane(conditions)
         lane.send(hello_frame(self.own.hello()))
         pump = asyncio.create_task(lane.pump(stream.write))
+        hearing = asyncio.create_task(self._hear(node, stream, lane, pump))
+        self._hearing.add(hearing)
         try:
-            return await self._hear(node, stream, lane, pump)
+            return await hearing
+        except asyncio.CancelledError:
+            if is_being_cancelled():
+                raise
+            return Farewell(Ending.OVER, STOPPING)
         finally:
+            self._hearing.discard(hearing)
             lane.close()
             await after_last_write(pump)
+
+    async def close(self) -> None:
+        """End the streams that others have dialed: they would hold the server up."""
+        self._is_closed = True
+        hearing = tuple(self._hearing)
+        for task in hearing:
+            task.cancel()
+        await asyncio.gather(*hearing, return_exceptions=True)
 
     async def _hear(
         self,

@@ -52,10 +52,13 @@ def encode_shard_message(shard: str, message: PeerMessage) -> pb.ShardMessage:  
                 epoch=epoch, round=round_, common=_encode_position(common)
             )
             return pb.ShardMessage(shard=shard, mismatch=mismatch)
-        case Seal(epoch):
-            return pb.ShardMessage(shard=shard, seal=pb.ShardSeal(epoch=epoch))
-        case Sealed(epoch, last):
-            sealed = pb.ShardSealed(epoch=epoch, last=_encode_position(last))
+        case Seal(epoch, released):
+            seal = pb.ShardSeal(epoch=epoch, released=released)
+            return pb.ShardMessage(shard=shard, seal=seal)
+        case Sealed(epoch, last, released):
+            sealed = pb.ShardSealed(
+                epoch=epoch, last=_encode_position(last), released=released
+            )
             return pb.ShardMessage(shard=shard, sealed=sealed)
         case Leased(epoch, remaining):
             leased = pb.ShardLeased(epoch=epoch, remaining_ms=remaining)
@@ -148,11 +151,14 @@ def _decode_mismatch(envelope: pb.ShardMessage) -> PeerMessage:
 
 
 def _decode_seal(envelope: pb.ShardMessage) -> PeerMessage:
-    return Seal(_epoch(envelope.seal.epoch))
+    return Seal(_epoch(envelope.seal.epoch), _number(envelope.seal.released))
 
 
 def _decode_sealed(envelope: pb.ShardMessage) -> PeerMessage:
-    return Sealed(_epoch(envelope.sealed.epoch), _position(envelope.sealed.last))
+    message = envelope.sealed
+    return Sealed(
+        _epoch(message.epoch), _position(message.last), _number(message.released)
+    )
 
 
 def _decode_leased(envelope: pb.ShardMessage) -> PeerMessage:

@@ -39,6 +39,7 @@ async def measure_failover(directory: Path, *, rounds: int) -> list[Fact]:
     facts = Facts(Section.OBJECTS, "kvnode, 3 nodes")
     async with three_nodes(directory) as cluster:
         for name, harm, heal in (
+            ("SIGTERM", _stop, _start),
             ("SIGKILL", _kill, _start),
             ("SIGSTOP", _pause, _resume),
             ("partition", _cut, _heal),
@@ -81,6 +82,10 @@ async def _count(client: Client, replies: list[float]) -> None:
             await asyncio.sleep(PAUSE_SECONDS)
         else:
             replies.append(monotonic())
+
+
+async def _stop(cluster: ProcessCluster, name: str) -> None:
+    await cluster.stop(name)
 
 
 async def _kill(cluster: ProcessCluster, name: str) -> None:

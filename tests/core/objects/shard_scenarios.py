@@ -1,6 +1,6 @@
 """What goes wrong in a moment that chance hardly ever finds; each of a seed."""
 
-from kvnode.core.objects.events import Reconfigure, Suspected
+from kvnode.core.objects.events import Reconfigure, Suspected, TakeLead
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.types import Millis, ReplicaId
 from tests.core.objects.shard_world import World, ended, heal
@@ -91,6 +91,25 @@ def leased_answers_come_late(seed: int) -> list[str]:
     world.slow = {(rival, leader): 600, (third, leader): 600}
     world.run(200)
     return depose_unheard(world, leader, rival, attempts=70)
+
+
+def lead_is_taken_back_unheard(seed: int) -> list[str]:
+    """Who has given its lead away takes it back from one that is cut, with a lease."""
+    settings = ShardSettings(patience=Millis(3000), lease=Millis(600))
+    world = World(seed, settings=settings)
+    world.disk_takes = (0, 1)
+    first, (second, third) = led(world)
+    world.step(second, TakeLead())
+    while [host.own for host in world.leaders] != [second]:
+        world.run(10)
+    world.run(200)
+    world.cut = both_ways(second, first, third)
+    for _ in range(30):
+        take_over(world, first, millis=20)
+        world.write(first)
+        world.read(second)
+    heal(world)
+    return ended(world)
 
 
 def power_fails(seed: int) -> list[str]:

@@ -40,6 +40,7 @@ from kvnode.core.objects.events import (
     SnapshotTaken,
     Suspected,
     Swap,
+    TakeLead,
     Tick,
 )
 from kvnode.core.objects.messages import Message
@@ -194,6 +195,10 @@ class World:
         if self.hosts[own].life == life:
             self.step(own, Tick())
             self.at(TICK, lambda: self._tick(own, life))
+
+    def steady(self, own: ReplicaId) -> Millis:
+        """Return what a machine's clock says now."""
+        return self.hosts[own].steady(self.now)
 
     # -- turns ------------------------------------------------------------------
 
@@ -410,7 +415,8 @@ def _ask(world: World) -> None:
     elif chance < 0.85:
         world.compact()
     elif chance < 0.95:
-        world.step(random.choice(list(world.hosts)), Suspected())
+        event = random.choice((Suspected(), TakeLead()))
+        world.step(random.choice(list(world.hosts)), event)
     elif world.leaders:
         world.crash(random.choice(world.leaders).own)
 

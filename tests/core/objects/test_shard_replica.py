@@ -16,6 +16,7 @@ from kvnode.core.objects.events import (
     Send,
     Suspected,
     Swap,
+    TakeLead,
     Tick,
 )
 from kvnode.core.objects.messages import (
@@ -34,6 +35,7 @@ from kvnode.types import Millis, ReplicaId
 from tests.core.objects.shard_scenarios import (
     answers_come_late,
     figure_8,
+    lead_is_taken_back_unheard,
     leased_answers_come_late,
     led,
     mover_crashes,
@@ -60,6 +62,7 @@ def test_shard_survives_trouble(seed: int, replicas: int) -> None:
     [
         answers_come_late,
         leased_answers_come_late,
+        lead_is_taken_back_unheard,
         power_fails,
         promise_meets_the_leader_before,
         figure_8,
@@ -194,6 +197,106 @@ def test_own_seal_waits_for_the_lease_that_was_given_to_another() -> None:
 
     assert Send(B, Leased(2, Millis(500))) in early.effects
     assert Send(B, Sealed(2, ORIGIN)) in late.effects
+
+
+def test_lease_that_its_leader_has_given_up_need_not_be_waited_for() -> None:
+    """Who led the epoch of the lease has said that it leads no more."""
+    one = replica()
+    one.step([Received(A, heartbeat(3))], Millis(5000))
+
+    earlier = one.step([Received(C, Seal(4, 2))], Millis(5010))
+    released = one.step([Received(C, Seal(4, 3))], Millis(5020))
+
+    assert earlier.effects == (Send(C, Leased(4, Millis(590))),)
+    assert released.effects == (Send(C, Sealed(4, ORIGIN)),)
+
+
+def test_replica_that_has_just_started_knows_up_to_which_epoch_it_is_leased() -> None:
+    """To nobody of a later one than it had promised."""
+    one = replica(promised=3, now=1000)
+
+    earlier = one.step([Received(C, Seal(4, 2))], Millis(1010))
+    released = one.step([Received(C, Seal(4, 3))], Millis(1020))
+
+    assert earlier.effects == (Send(C, Leased(4, Millis(590))),)
+    assert released.effects == (Send(C, Sealed(4, ORIGIN)),)
+
+
+def test_leader_that_is_sealed_says_that_it_leads_no_more() -> None:
+    """Again if it is asked again: the answer may have been lost."""
+    world = World(4)
+    leader, (other, _) = led(world)
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    assert leading.leadership is not None
+    epoch, last = leading.leadership.epoch, leading.log.last
+
+    turns = [
+        leading.step([Received(other, Seal(epoch + 1))], world.steady(leader))
+        for _ in range(2)
+    ]
+
+    sealed = Send(other, Sealed(epoch + 1, last, epoch))
+    assert [turn.effects for turn in turns] == [(sealed,), (sealed,)]
+
+
+def test_lead_is_taken_from_a_leader_that_is_there_before_its_lease_ends() -> None:
+    """In the time of some messages and syncs; from one that is gone it takes longer."""
+    for seed in range(20):
+        world = World(seed, settings=ShardSettings(lease=Millis(600)))
+        world.disk_takes = (5,)
+        _, (heir, _) = led(world)
+        began = world.now
+        world.step(heir, TakeLead())
+        while [host.own for host in world.leaders] != [heir]:
+            world.run(1)
+            assert world.now - began < 600, "the lease was waited for"
+
+
+def test_replica_that_is_told_to_lead_is_not_held_up_by_the_leader() -> None:
+    """One that only suspects it follows again when it hears it."""
+    for event, is_held_up in ((Suspected(), True), (TakeLead(), False)):
+        one = replica()
+        one.step([Received(A, heartbeat(1))], Millis(5000))
+        one.step([event], Millis(5010))
+        one.step([Received(A, heartbeat(1))], Millis(5015))
+        claimed = one.step([AuthoritySaid(HELD)], Millis(5020)).at_once
+        one.step([Received(A, heartbeat(1))], Millis(5025))
+        held = one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5030)).at_once
+
+        assert (Swap(HELD, HELD.taken_over_by(B)) in claimed) is not is_held_up
+        assert (Send(A, Seal(2)) in held) is not is_held_up
+
+
+def test_order_that_comes_again_does_not_begin_anew() -> None:
+    """An authority that is slow would never be waited for."""
+    one = replica()
+    one.step([Received(A, heartbeat(1))], Millis(5000))
+    asked = [one.step([TakeLead()], Millis(5010 + n)).at_once for n in range(3)]
+    claimed = one.step([AuthoritySaid(HELD)], Millis(5020)).at_once
+    again = one.step([TakeLead()], Millis(5030)).at_once
+    one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5040))
+
+    assert asked == [(AskAuthority(),), (), ()]
+    assert claimed == (Swap(HELD, HELD.taken_over_by(B)),)
+    assert again == ()
+    assert one.leading == (2, B)
+
+
+def test_leader_of_before_does_not_calm_who_knows_of_a_later_one() -> None:
+    """The authority may have named it, and its answer may have been lost."""
+    one = replica()
+    one.step([Received(A, heartbeat(1))], Millis(5000))
+    one.step([TakeLead()], Millis(5010))
+    one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5020))
+    one.step([AuthorityFailed()], Millis(5030))
+    for now in range(5100, 6030, 100):
+        heard = one.step([Received(A, heartbeat(1)), Tick()], Millis(now)).at_once
+        assert heard == ()
+
+    late = one.step([Received(A, heartbeat(1)), Tick()], Millis(6100)).at_once
+
+    assert late == (AskAuthority(),)
 
 
 def test_authority_that_answers_after_a_later_promise_makes_no_leader() -> None:

@@ -75,6 +75,10 @@ class Peers(RemotePeers):
             raise error_of(reply, namespace="")
         return decode_value(reply.cbor)
 
+    async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
+        """Let *node* lead a shard."""
+        await self._site.asked_to_lead(self._here, node, shard, leads)
+
 
 class Node:
     """One node that runs."""
@@ -184,6 +188,13 @@ class ClusterSite:
         await asyncio.gather(*node.calls, node.running, return_exceptions=True)
         await node.objects.close()
 
+    async def stop_in_order(self, name: str) -> None:
+        """Stop a node as SIGTERM does."""
+        node = self.nodes[name]
+        await node.objects.hand_over()
+        await node.mesh.close()
+        await self.stop(name)
+
     def cut(self, name: str, *, blocked: bool = True) -> None:
         """Cut all roads of a node, both ways, or mend them."""
         for other in self.names - {name}:
@@ -208,6 +219,18 @@ class ClusterSite:
             raise ConnectionLostError(msg)
         await self._way(receiver, sender)
         return doing.result()
+
+    async def asked_to_lead(
+        self, sender: str, receiver: str, shard: str, leads: int
+    ) -> None:
+        """Ask a node to lead a shard, and wait until it does."""
+        await self._way(sender, receiver)
+        node = self.nodes.get(receiver)
+        if node is None:
+            msg = f"{receiver} cannot be reached"
+            raise UnavailableError(msg)
+        await node.objects.administration.lead(shard, giver_leads=leads)
+        await self._way(receiver, sender)
 
     async def _way(self, sender: str, receiver: str) -> None:
         await asyncio.sleep(LATENCY_SECONDS)

@@ -115,7 +115,7 @@ class Peers:
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
         """Move nothing."""
 
-    async def lead(self, node: str, shard: str) -> None:
+    async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
         """Lead nothing."""
 
     async def call(self, node: str, call: Call) -> Value:

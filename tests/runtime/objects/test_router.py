@@ -18,6 +18,7 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.runtime.objects.router import (
+    PAUSE_SECONDS,
     ROUTING_SECONDS_MAX,
 )
 from kvnode.types import ReplicaId
@@ -337,5 +338,37 @@ def test_object_that_moves_away_in_the_middle_is_followed() -> None:
         site.objects.leads_here = False
         site.hears_of(B)
         assert await calling == "there"
+
+    on_a_site(main)
+
+
+def test_call_that_waits_goes_on_when_another_leader_is_heard_of() -> None:
+    """Not when its pause is over, which has grown by then."""
+
+    async def main(site: Site) -> None:
+        site.hears_of(NOBODY)
+        site.says("b", "there")
+        waiting = site.begin()
+        await asyncio.sleep(0.65)
+        start = now()
+        site.hears_of(B)
+        assert await waiting == "there"
+        assert now() - start < PAUSE_SECONDS
+
+    on_a_site(main)
+
+
+def test_call_that_is_refused_by_a_leader_just_heard_of_asks_again_soon() -> None:
+    """It takes over and does not serve yet, which lasts for some milliseconds."""
+
+    async def main(site: Site) -> None:
+        site.hears_of(NOBODY)
+        waiting = site.begin()
+        await asyncio.sleep(0.65)
+        start = now()
+        site.says("b", not_leader(), "there")
+        site.hears_of(B)
+        assert await waiting == "there"
+        assert now() - start < 2 * PAUSE_SECONDS
 
     on_a_site(main)

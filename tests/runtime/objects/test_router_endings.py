@@ -12,6 +12,7 @@ from kvnode.errors import (
 )
 from kvnode.runtime.objects.router import (
     ASK_AGAIN_SECONDS,
+    LAST_WORD_SECONDS,
     ROUTING_SECONDS_MAX,
 )
 from kvnode.types import ReplicaId
@@ -22,6 +23,7 @@ from tests.runtime.objects.router_site import (
     B,
     C,
     Site,
+    not_leader,
     now,
     on_a_site,
 )
@@ -43,8 +45,24 @@ def test_call_that_was_sent_on_gives_up_when_another_leads() -> None:
             IndeterminateError, match=r"c has taken the lead of shard s000 from b"
         ):
             await calling
-        assert now() == start
+        assert now() - start == pytest.approx(LAST_WORD_SECONDS)
         assert site.peers.cancelled == 1
+
+    on_a_site(main)
+
+
+def test_last_word_of_who_has_led_is_waited_for() -> None:
+    """It has given its lead away and done nothing; news of the next one came first."""
+
+    async def main(site: Site) -> None:
+        site.hears_of(B)
+        site.says("b", not_leader())
+        site.says("c", "there")
+        calling = site.begin()
+        await asyncio.sleep(0.0005)
+        site.hears_of(C)
+        assert await calling == "there"
+        assert site.peers.cancelled == 0
 
     on_a_site(main)
 

@@ -190,12 +190,12 @@ class MeshSite:
         await b.met(a)
         return a, b
 
-    async def stop(self, node: MeshNode) -> int:
+    async def stop(self, node: MeshNode, *, grace: float = 0.0) -> int:
         """End *node* and its server; return the port that is free now."""
         await node.end()
         if node in self.doors:
             await self.doors.pop(node).close()
-        await self._servers.pop(node).stop(0)
+        await self._servers.pop(node).stop(grace)
         return int(node.address.rpartition(":")[2])
 
     async def close(self) -> None:

@@ -60,6 +60,19 @@ async def test_way_goes_from_who_dials_alone(site: MeshSite) -> None:
     assert a.received == []
 
 
+async def test_node_that_stops_ends_the_streams_of_others_at_once(
+    site: MeshSite,
+) -> None:
+    """They would hold its server until it loses patience; and nobody is met again."""
+    a, b = await site.both()
+    await b.mesh.close()
+    await until(lambda: a.mesh.nodes == {})
+    assert b.mesh.nodes.keys() == {"a"}  # it may still speak itself
+    await holds(lambda: a.mesh.nodes == {}, 1.0)
+    async with asyncio.timeout(1):
+        await site.stop(b, grace=30)
+
+
 async def test_largest_message_passes(site: MeshSite) -> None:
     """An entry of 16 MiB is larger than what gRPC takes by itself."""
     a, b = await site.both()
