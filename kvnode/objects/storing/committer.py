@@ -8,6 +8,7 @@ written, and none after one that failed: what comes later may rest on it.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.objects.storing.overlay import Overlay
+
+logger = logging.getLogger(__name__)
 
 UNDER_WAY_BYTES_MAX: Final = 64 * 1024 * 1024
 """Four of the largest entries: an object cannot fill the memory with what waits."""
@@ -109,13 +112,21 @@ class Committer:
         if not self._overlay.is_staging:
             return
         batch, changes = self._overlay.take()
-        data = encode_changes(changes)
-        self._under_way_bytes += len(data)
         self.count += 1
-        entry = self._last = self._propose(data)
+        size_bytes = 0
+        try:
+            data = encode_changes(changes)
+            size_bytes = len(data)
+            entry = self._propose(data)
+        except Exception as error:  # whatever it is: what was taken is in no log
+            logger.exception("an entry could not be proposed")
+            entry = asyncio.get_running_loop().create_future()
+            entry.set_exception(IndeterminateError(f"an entry is lost: {error!r}"))
+        self._last = entry
         self._is_refused = entry.done() and entry.exception() is not None
+        self._under_way_bytes += size_bytes
         self._under_way.add(entry)
-        ended = partial(self._ended, self.count, batch, len(data))
+        ended = partial(self._ended, self.count, batch, size_bytes)
         entry.add_done_callback(ended)
 
     async def settled(self, since: int) -> None:

@@ -118,6 +118,25 @@ async def test_entry_that_ends_in_an_unforeseen_way_counts_as_lost(desk: Desk) -
         await other.committer.settled(0)
 
 
+async def test_entry_that_could_not_even_be_proposed_counts_as_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for it is told, and nothing follows it."""
+
+    def fault(_: bytes) -> "asyncio.Future[int]":
+        msg = "a fault of ours"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.committer, "_propose", fault)
+        desk.stage(b"a")
+        with pytest.raises(IndeterminateError, match="a fault of ours"):
+            await desk.committer.settled(0)
+    desk.stage(b"b")
+    await settled()
+    assert desk.proposed == []
+
+
 async def test_calls_that_run_at_the_same_time_share_an_entry(desk: Desk) -> None:
     """Each waits for it; what is written while it is under way is another one's."""
 
