@@ -4,6 +4,10 @@ Visits of a page, counted, and told of once an hour; written for Cloudflare.
     kvnode serve --objects examples.visits:Visits
     kvnode object call Visits /home note
 
+With `--http 127.0.0.1:7480`, requests are answered, too:
+
+    curl 127.0.0.1:7480/v1/objects/Visits/%2Fhome/fetch/ -d ann
+
 The same file is a Durable Object of a Python Worker; docs/workers.md says what else of
 those runs here.
 """
@@ -11,7 +15,7 @@ those runs here.
 from time import time
 from typing import Any
 
-from workers import DurableObject
+from workers import DurableObject, Request, Response
 
 REPORT_MILLIS = 3600 * 1000
 
@@ -32,6 +36,13 @@ class Visits(DurableObject):
             self.ctx.storage.setAlarm(now + REPORT_MILLIS)
         count: int = self.sql.exec("SELECT count(*) AS visits FROM visit").one().visits
         return count
+
+    async def fetch(self, request: Request) -> Response:
+        """Note the visitor whom a POST names; answer with how many there were."""
+        if request.method != "POST":
+            return Response(None, 405, headers={"allow": "POST"})
+        who = await request.text()
+        return Response.json({"visits": await self.note(who or "somebody")})
 
     async def reports(self) -> dict[str, int]:
         """Return how many visits each report told of, by its time."""

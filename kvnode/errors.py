@@ -12,7 +12,8 @@ Every exception kvnode raises on purpose.
     │   ├── NotCoveredError          the node lacks what the session has seen
     │   ├── OverloadedError          a bounded queue is full
     │   ├── StoreFullError           no room on this node's disk
-    │   └── NotLeaderError           this node does not lead the object's shard
+    │   ├── NotLeaderError           this node does not lead the object's shard
+    │   └── ObjectEndedError         the object's code has ended its instance
     ├── ObjectRaisedError        a method of an object ran and raised
     ├── IndeterminateError       may have happened, may still happen
     │   ├── ReplicasTimeoutError     fewer than `needed` replicas have it yet
@@ -137,6 +138,15 @@ class NotLeaderError(UnavailableError):
     def __init__(self, message: str, *, leader: str = "") -> None:
         super().__init__(message)
         self.leader = leader
+
+
+class ObjectEndedError(UnavailableError):
+    """
+    The object's own code has ended the instance that did the call; nothing was done.
+
+    It has asked for that, or a section of it has failed, or it could not be made.  The
+    next instance may do the same again, so nobody but the caller tries again.
+    """
 
 
 class ObjectRaisedError(KvError):

@@ -30,6 +30,9 @@ FETCH: Final = "fetch"
 STATUS_MIN: Final = 200  # 1xx say that a response is still to come
 STATUS_MAX: Final = 599
 
+WITHOUT_BODY: Final = frozenset({204, 205, 304})
+"""Statuses of responses in which HTTP has no room for one."""
+
 Headers = tuple[tuple[str, str], ...]
 """Names and values in their order; a name may be there more than once."""
 
@@ -153,7 +156,7 @@ class Response(_Message):
     Attributes:
         status: 200 to 599.
         headers: Without those that belong to a connection.
-        body: All of it; must be empty where HTTP has no room for it (204, 304).
+        body: All of it; must be empty where HTTP has no room for it.
 
     Raises:
         InvalidArgumentError: It is none that HTTP could carry.
@@ -168,7 +171,7 @@ class Response(_Message):
             msg = f"the status is {self.status}; it takes {STATUS_MIN} to {STATUS_MAX}"
             raise InvalidArgumentError(msg)
         self._check()
-        if self.body and self.status in {204, 205, 304}:
+        if self.body and self.status in WITHOUT_BODY:
             msg = f"a response of status {self.status} has no body"
             raise InvalidArgumentError(msg)
 

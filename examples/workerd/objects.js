@@ -8,8 +8,8 @@
 //   env.COUNTER.getByName("x", { idempotencyKey: "k1", deadlineMs: 1000 })
 //
 // Bytes (Uint8Array, ArrayBuffer) pass both ways.  What fails is an Error with
-// `retryable`, `overloaded` and `remote` as Cloudflare's, and `maybeHappened`, which
-// tells whether it may have been done.  There are no WebSockets.
+// `retryable`, `overloaded`, `remote` and `durableObjectReset` as Cloudflare's, and
+// `maybeHappened`, which tells whether it may have been done.  There are no WebSockets.
 //
 // Other than there, ids are computed by the node: `newUniqueId()` is a promise, and an id
 // of a name has its digits only after `await id.resolved()`.
@@ -20,6 +20,7 @@ function failed({ name, message, retryable, overloaded, remote, maybe_happened }
   const error = new Error(message);
   return Object.assign(error, {
     name, retryable, overloaded, remote, maybeHappened: maybe_happened,
+    durableObjectReset: name === "ObjectEndedError" && !remote,
   });
 }
 

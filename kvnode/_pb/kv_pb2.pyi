@@ -966,6 +966,7 @@ class Error(_message.Message):
     TYPE_NAME_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
     OVERLOADED_FIELD_NUMBER: _builtins.int
+    OBJECT_ENDED_FIELD_NUMBER: _builtins.int
     code: Global___ErrorCode.ValueType
     message: _builtins.str
     may_have_happened: _builtins.bool
@@ -980,6 +981,8 @@ class Error(_message.Message):
     """it did not happen, and may later or elsewhere"""
     overloaded: _builtins.bool
     """why it did not; whoever tries again should wait a little"""
+    object_ended: _builtins.bool
+    """UNAVAILABLE: by the object's own code, which may well do it again"""
     def __init__(
         self,
         *,
@@ -992,10 +995,11 @@ class Error(_message.Message):
         type_name: _builtins.str = ...,
         retryable: _builtins.bool = ...,
         overloaded: _builtins.bool = ...,
+        object_ended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "overloaded", b"overloaded", "retryable", b"retryable", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "object_ended", b"object_ended", "overloaded", b"overloaded", "retryable", b"retryable", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

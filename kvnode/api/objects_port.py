@@ -74,6 +74,7 @@ class ObjectsPort(Protocol):
                 cannot be passed; nothing was done.
             NotLeaderError: Another node leads the shard; nothing was done.
             UnavailableError: Nobody does, just now; nothing was done.
+            ObjectEndedError: The object's code has ended it; nothing was done.
             OverloadedError: Too many calls wait; nothing was done.
             IndeterminateError: The lead was lost meanwhile; it may have happened.
             ObjectRaisedError: The method raised.

@@ -16,6 +16,7 @@ from kvnode.errors import (
     NamespaceNotFoundError,
     NotCoveredError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     Outcome,
     OverloadedError,
@@ -72,6 +73,7 @@ def to_message(error: KvError) -> pb.Error:
         may_have_happened=error.outcome is Outcome.INDETERMINATE,
         retryable=isinstance(error, UnavailableError | DamagedRecordError),
         overloaded=isinstance(error, OverloadedError),
+        object_ended=isinstance(error, ObjectEndedError),
     )
     match error:
         case ReplicasTimeoutError():

@@ -22,6 +22,7 @@ from kvnode.errors import (
     NamespaceNotFoundError,
     NotCoveredError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     OverloadedError,
     RejectedError,
@@ -108,6 +109,8 @@ def _with_attributes(error: kv_pb2.Error, namespace: str) -> KvError | None:
             return NamespaceNotFoundError(namespace)
         case kv_pb2.ERROR_CODE_NOT_LEADER if failed:
             return NotLeaderError(error.message, leader=error.leader)
+        case kv_pb2.ERROR_CODE_UNAVAILABLE if failed and error.object_ended:
+            return ObjectEndedError(error.message)
         case _:
             return None
 

@@ -17,6 +17,7 @@ call of an object's method with an idempotency key: the node sees to that.
       untried
     StoreFullError, all tried      give up    give up    give up
     NotCoveredError, the same      as above   as above   as above
+    ObjectEndedError               give up    give up    give up
     other UnavailableError         again      again      again
     any other                      give up    give up    give up
 
@@ -24,6 +25,9 @@ A call that another node must answer (NotLeaderError) goes on to the next endpoi
 
 An attempt that has hardly any time would turn the reason of the one before it, and
 the certainty that nothing happened, into a DeadlineError; so none is begun.
+
+An object that its own code has ended (ObjectEndedError) would as likely end itself
+again, having done nothing each time: only the caller knows whether it is worth it.
 
 A node that answers NotCoveredError has waited for nearly all of the time there was
 (S2); asking it again would only turn its reason into a DeadlineError.
@@ -45,6 +49,7 @@ from kvnode.errors import (
     IndeterminateError,
     KvError,
     NotCoveredError,
+    ObjectEndedError,
     StoreFullError,
     UnavailableError,
 )
@@ -102,10 +107,10 @@ def decide(  # noqa: PLR0913 -- each is named at the call
 def is_harmless(failure: KvError, *, writes: bool, repeatable: bool) -> bool:
     """Tell whether another attempt may help, and cannot make it happen twice."""
     match failure:
+        case ObjectEndedError() | DeadlineError():
+            return False
         case UnavailableError():
             return True
-        case DeadlineError():
-            return False
         case ConnectionLostError():
             return repeatable or not writes
         case _:

@@ -83,6 +83,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         E.NotLeaderError,
     ),
     (
+        E.ObjectEndedError("why"),
+        pb.ERROR_CODE_UNAVAILABLE,  # which older clients know
+        Status.UNAVAILABLE,
+        E.ObjectEndedError,
+    ),
+    (
         E.ObjectRaisedError("why", type_name="ValueError"),
         pb.ERROR_CODE_OBJECT_RAISED,
         Status.UNKNOWN,

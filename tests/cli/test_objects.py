@@ -10,6 +10,7 @@ from kvnode.errors import (
     IndeterminateError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     RejectedError,
 )
@@ -120,6 +121,7 @@ def test_argument_that_is_malformed_ends_with_2(
         ),
         (RejectedError("it serves no objects"), 2, "error: it serves no objects"),
         (NotLeaderError("not here", leader="paris"), 3, "error: not here"),
+        (ObjectEndedError("the Cart has ended"), 3, "error: the Cart has ended"),
         (IndeterminateError("the lead was lost"), 4, "--idempotency-key"),
         (DeadlineError("too late"), 4, "look before you call it again"),
     ],

@@ -29,6 +29,7 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     OverloadedError,
     PeerProtocolError,
@@ -92,6 +93,19 @@ async def test_fetch_is_a_call_with_a_request_in_it(
 
     (call,) = served.objects.calls
     assert (call.method, [*call.arguments]) == ("fetch", [request.as_value()])
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_call_that_ended_its_object_is_not_sent_again(
+    served: ServedObjects, client: Client, key: str
+) -> None:
+    """The library would run it as long as its caller has patience."""
+    served.objects.failures.append(ObjectEndedError("the Counter has ended itself"))
+
+    with pytest.raises(ObjectEndedError, match="has ended itself"):
+        await client.object("Counter", "c").options(idempotency_key=key).increment()
+
+    assert len(served.objects.calls) == 1
 
 
 async def test_answer_that_is_no_response_is_the_nodes_fault(

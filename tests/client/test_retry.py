@@ -19,6 +19,7 @@ from kvnode.errors import (
     KvError,
     NotCoveredError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     Outcome,
     OverloadedError,
@@ -41,6 +42,7 @@ FAILURES: list[KvError] = [
     DeadlineError("x"),
     ReplicasTimeoutError("x", acknowledged=1, needed=2),
     NotLeaderError("x"),
+    ObjectEndedError("x"),
     ObjectRaisedError("x", type_name="ValueError"),
 ]
 
@@ -58,6 +60,7 @@ FAILURES: list[KvError] = [
         (NotLeaderError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
         (UnavailableError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
         (OverloadedError("x"), AT_ONCE, AT_ONCE, AT_ONCE),
+        (ObjectEndedError("x"), GIVE_UP, GIVE_UP, GIVE_UP),
         (
             ReplicasTimeoutError("x", acknowledged=1, needed=2),
             GIVE_UP,

@@ -6,6 +6,7 @@ Whatever is here has its row, with the reason, in docs/workers.md.
 
 from typing import Any, Final, NamedTuple
 
+from tests.differential.fetch_scripts import asked
 from tests.differential.script import Calls, Event, Rung, Step, alone
 
 
@@ -26,6 +27,12 @@ class Difference(NamedTuple):
     ours: list[Any]
 
 
+def _echo(method: str, url: str, headers: Any = (), body: str = "") -> list[Any]:  # noqa: ANN401 -- pairs
+    """Return what comes of a request that is told back."""
+    seen = [method, url, list(headers), body]
+    return [200, True, [["content-type", "application/json"]], False, seen, True]
+
+
 def _steps(name: str, *steps: tuple[Step, Any, Any]) -> Difference:
     """Return a difference in one call: its steps, and what they give there and here."""
     return Difference(
@@ -44,6 +51,9 @@ _ALARM_IN_TRANSACTION: Final[Step] = [
     [["of storage", ["setAlarm", 100_000]], ["of storage", ["deleteAlarm"]]],
 ]
 _INSERT: Final[Step] = ["sql", "INSERT INTO t VALUES (1)"]
+_WRONG_LENGTH: Final = {"content-length": "5"}
+_TEXT: Final = ["content-type", "text/plain;charset=UTF-8"]
+_READ_EMPTY: Final[list[Any]] = [False, {"$bytes": []}, True]
 _ROWS: Final[Step] = ["rows", "SELECT count(*) AS n FROM t"]
 
 DIFFERENCES: Final = (
@@ -180,5 +190,35 @@ DIFFERENCES: Final = (
         "unknown options are refused",
         (["list", {"start_after": "a"}], [], "error"),
         (["list", {"limit": 1.5}], [], "error"),
+        (asked("/a", odd=1), _echo("GET", "http://it/a"), "error"),
+    ),
+    _steps(
+        "redirects are not followed",
+        (
+            asked("/move"),
+            _echo("GET", "http://else/where"),
+            [307, False, [["location", "http://else/where"]], *_READ_EMPTY],
+        ),
+    ),
+    _steps(
+        "URLs are taken as they are",
+        (asked("/a b"), _echo("GET", "http://it/a%20b"), "error"),
+        (
+            asked("/ü/../b"),
+            _echo("GET", "http://it/b"),
+            _echo("GET", "http://it/ü/../b"),
+        ),
+    ),
+    _steps(
+        "any method of HTTP is passed on",
+        (asked("/a", method="FOO"), "error", _echo("FOO", "http://it/a")),
+    ),
+    _steps(
+        "the length of a body is what it is",
+        (
+            asked("/a", method="POST", body="x", headers=_WRONG_LENGTH),
+            _echo("POST", "http://it/a", [["content-length", "5"], _TEXT], "x"),
+            _echo("POST", "http://it/a", [["content-length", "1"], _TEXT], "x"),
+        ),
     ),
 )

@@ -69,6 +69,34 @@ export class Interpreter extends DurableObject {
     this.notes.push(await this.run(script, this.ctx.storage));
   }
 
+  async fetch(request) {
+    const { pathname } = new URL(request.url);
+    switch (pathname) {
+      case "/run":
+        return Response.json(await this.run(await request.json(), this.ctx.storage));
+      case "/answer": {
+        const [body, status, headers] = fromWire(await request.json());
+        return new Response(body, { status, headers });
+      }
+      case "/json": {
+        const [value, status, headers] = fromWire(await request.json());
+        return Response.json(value, { status, headers });
+      }
+      case "/move": return Response.redirect("http://else/where", 307);
+      case "/twice":
+        return Response.json([await request.text(), await request.text()]);
+      case "/clone":
+        return Response.json([await request.clone().text(), await request.text()]);
+      case "/on": // to another, as it is
+        if (await this.ctx.storage.get("$last")) break;
+        return await this.env.INTERPRETER.getByName("the last").fetch(request);
+      case "/nothing": return null;
+      case "/text": return new Response(await request.text());
+    }
+    const { method, url, headers } = request;
+    return Response.json([method, url, [...headers], await request.text()]);
+  }
+
   door(name) {
     if (!this.doors.has(name)) {
       let open;
@@ -154,10 +182,23 @@ export class Interpreter extends DurableObject {
         return void this.ctx.waitUntil(this.run(given[0], keys));
       case "call":
         return await this.env.INTERPRETER.getByName(args[0]).do(given[1]);
+      case "fetch": return await this.fetched(...args);
       case "throw": throw new Stopped(args[0]);
       case "abort": this.ctx.abort(args[0]);
     }
     throw new Stopped(`there is no step ${name}`);
+  }
+
+  async fetched(name, url, { times = 1, ...init } = {}) {
+    const object = this.env.INTERPRETER.getByName(name);
+    const answer = await object.fetch(url, init);
+    const headers = [...answer.headers];
+    const isJson = answer.headers.get("content-type") === "application/json";
+    const read = [answer.bodyUsed];
+    for (let n = 0; n < times; n++) {
+      read.push(isJson ? await answer.json() : toWire(await answer.bytes()));
+    }
+    return [answer.status, answer.ok, headers, ...read, answer.bodyUsed];
   }
 
   begin([name, ...given], keys) {

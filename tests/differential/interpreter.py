@@ -11,8 +11,9 @@ import math
 from inspect import isawaitable
 from time import time
 from typing import Any
+from urllib.parse import urlsplit
 
-from workers import DurableObject
+from workers import DurableObject, Request, Response
 
 from tests.differential.wire import from_wire, to_wire
 
@@ -49,6 +50,50 @@ class Interpreter(DurableObject):
         script = await self.ctx.storage.get("$alarm")
         self.notes.append(["alarm", alarm_info.retryCount, alarm_info.isRetry])
         self.notes.append(await self._run(script or [], self.ctx.storage))
+
+    async def fetch(self, request: Request) -> Response | None:  # noqa: PLR0911 -- one a path
+        """Do what the path says, or tell what was asked."""
+        match urlsplit(request.url).path:
+            case "/run":
+                storage = self.ctx.storage
+                return Response.json(await self._run(await request.json(), storage))
+            case "/answer":
+                body, status, headers = from_wire(await request.json())
+                return Response(body, status, headers=headers)
+            case "/json":
+                value, status, headers = from_wire(await request.json())
+                return Response.json(value, status, headers=headers)
+            case "/move":
+                return Response.redirect("http://else/where", 307)
+            case "/twice":
+                return Response.json([await request.text(), await request.text()])
+            case "/clone":
+                copy = request.clone()
+                return Response.json([await copy.text(), await request.text()])
+            case "/on" if not await self.ctx.storage.get("$last"):  # as it is
+                other = self.env.INTERPRETER.getByName("the last")
+                return await other.fetch(request)
+            case "/text":
+                return Response(await request.text())
+            case "/nothing":
+                return None
+        headers = request.headers.items()
+        told = [request.method, request.url, list(headers), await request.text()]
+        return Response.json(told)
+
+    async def _fetched(
+        self, name: str, url: str, options: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """Let another object answer a request; tell its answer."""
+        times = (options := dict(options or {})).pop("times", 1)
+        answer = await self.env.INTERPRETER.getByName(name).fetch(url, **options)
+        is_json = answer.headers.get("content-type") == "application/json"
+        read = [answer.body_used]
+        read += [
+            await (answer.json() if is_json else answer.bytes()) for _ in range(times)
+        ]
+        headers = list(answer.headers.items())
+        return [answer.status, answer.ok, headers, *read, answer.body_used]
 
     async def _run(self, script: list[Step], keys: Any) -> list[Any]:  # noqa: ANN401 -- storage, or a transaction
         trace = []
@@ -148,6 +193,8 @@ class Interpreter(DurableObject):
                 self.ctx.waitUntil(self._run(given[0], keys))
             case "call":
                 return await self.env.INTERPRETER.getByName(given[0]).do(given[1])
+            case "fetch":
+                return await self._fetched(*arguments)
             case "throw":
                 raise StoppedError(arguments[0])
             case "abort":

@@ -44,9 +44,7 @@ class KvnodeSide:
 
     async def _do(self, target: ObjectId, script: list[Any]) -> Any:  # noqa: ANN401 -- a trace
         try:
-            # Forwarded: one that the end of its instance cuts off is not begun again.
-            call = Call(target, "do", (script,), is_forwarded=True)
-            return await self._objects.call(call)
+            return await self._objects.call(Call(target, "do", (script,)))
         except KvError as error:
             logger.info("%s has failed: %r", script, error)
             return "raised"

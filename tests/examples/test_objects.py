@@ -135,6 +135,17 @@ async def test_scores_keep_the_best_of_each_player(site: Site) -> None:
     assert ranks == [3, None]
 
 
+async def test_visits_are_noted_by_requests_too(site: Site) -> None:
+    """A POST names who has come."""
+    posted = Request("POST", "http://kvnode/", (), b"ada")
+    for visits in (1, 2):
+        answer = await site.call("Visits /home", "fetch", posted.as_value())
+        assert Response.from_value(answer).json() == {"visits": visits}
+    got = Request("GET", "http://kvnode/").as_value()
+    refusal = Response.from_value(await site.call("Visits /home", "fetch", got))
+    assert (refusal.status, refusal.header("allow")) == (405, "POST")
+
+
 async def test_visits_are_reported_and_begin_anew(site: Site) -> None:
     """Written for Cloudflare, and served as it is."""
     assert [await site.call("Visits /home", "note") for _ in range(3)] == [1, 2, 3]

@@ -12,6 +12,7 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     OverloadedError,
     RejectedError,
@@ -236,6 +237,7 @@ FAILURES = (
     (OverloadedError("x"), 503, True, True, False),
     (NotLeaderError("x", leader="a"), 503, True, False, False),
     (UnavailableError("x"), 503, True, False, False),
+    (ObjectEndedError("x"), 503, True, False, False),
     (StoreFullError("x"), 507, True, False, False),
     (
         DamagedRecordError("x", EntryKey(DEFAULT_NAMESPACE, b"k")),

@@ -40,7 +40,7 @@ from tests.simulation.schedule import (
 
 pytestmark = pytest.mark.no_cover  # see tests/conftest.py
 
-EXAMPLES = int(os.environ.get("KVNODE_SIMULATION_EXAMPLES", "240"))
+EXAMPLES = int(os.environ.get("KVNODE_SIMULATION_EXAMPLES", "160"))
 
 
 def run(schedule: Sequence[Step], durability: Durability = Durability.FSYNC) -> None:

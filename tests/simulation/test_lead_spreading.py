@@ -121,8 +121,7 @@ def test_cluster_where_nothing_changes_moves_nothing(
     simulated(monkeypatch, scenario)
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("lost", NAMES)
+@pytest.mark.parametrize(("lost", "seed"), [("a", 0), ("b", 1), ("c", 2)])
 def test_leads_are_spread_again_after_a_failure_and_then_stay(
     monkeypatch: pytest.MonkeyPatch, lost: str, seed: int
 ) -> None:
@@ -182,7 +181,7 @@ def test_node_that_comes_and_goes_is_given_nothing(
     simulated(monkeypatch, scenario)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_no_call_is_in_doubt_while_leads_are_spread(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -4,7 +4,10 @@ const NAMES = ["plain", "a/b ü", "a%2Fb", "%", "+ &=?#", "id", "call", "\u0000"
 
 function told(error) {
   const { name, message, retryable, overloaded, remote, maybeHappened } = error;
-  return { name, message, retryable, overloaded, remote, maybeHappened };
+  const { durableObjectReset } = error;
+  return {
+    name, message, retryable, overloaded, remote, maybeHappened, durableObjectReset,
+  };
 }
 
 async function failure(work) {
@@ -66,6 +69,7 @@ const SCENARIOS = {
       raised: await failure(() => stub.fail("no apples")),
       unknown: await failure(() => stub.nothing()),
       late: await failure(() => slow.wait(5)),
+      ended: await failure(() => stub.end()),
     };
   },
 

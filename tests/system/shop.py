@@ -34,6 +34,10 @@ class Counted(ExampleCounter):
         """Raise."""
         raise ValueError(message)
 
+    async def end(self) -> None:
+        """End the object."""
+        self.ctx.abort("enough")
+
     async def wait(self, seconds: float) -> None:
         """Take some time."""
         await asyncio.sleep(seconds)

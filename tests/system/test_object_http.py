@@ -123,6 +123,16 @@ def _check_errors(told: Mapping[str, Any]) -> None:
         "overloaded": False,
         "remote": True,
         "maybeHappened": True,
+        "durableObjectReset": False,
+    }
+    assert told["ended"] == {
+        "name": "ObjectEndedError",
+        "message": "the Counted has ended itself",
+        "retryable": True,
+        "overloaded": False,
+        "remote": False,
+        "maybeHappened": False,
+        "durableObjectReset": True,
     }
     assert "has no method 'nothing'" in told["unknown"]["message"]
     assert not told["unknown"]["maybeHappened"]

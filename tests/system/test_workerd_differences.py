@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.differential.comparing import differences, traces
 from tests.differential.differing_scripts import DIFFERENCES, Difference
 from tests.differential.event_scripts import ALARMS, COMMITS, GATES
+from tests.differential.fetch_scripts import FETCHES
 from tests.differential.generated import LOOK, scripts
 from tests.differential.kvnode_side import KvnodeSide, kvnode_side
 from tests.differential.script import Calls, Event, Script, Side, normal
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.system
 TRIES: Final = 3
 EXAMPLES: Final = 60  # of those that are drawn: 5 s
 
-ALL: Final = (*STORAGE, *COMMITS, *GATES, *ALARMS)
+ALL: Final = (*STORAGE, *COMMITS, *GATES, *ALARMS, *FETCHES)
 
 
 class Sides:

@@ -26,6 +26,7 @@ from kvnode.completion import is_being_cancelled
 from kvnode.errors import (
     InvalidArgumentError,
     KvError,
+    ObjectEndedError,
     OverloadedError,
     UnavailableError,
 )
@@ -264,9 +265,13 @@ class Instance:
         """End this instance once what runs has gone on, for a reason of its own."""
         class_name = self.id.class_name
         logger.warning("an object ends: %s %s: %s: %r", class_name, self.id, what, why)
-        error = UnavailableError(f"the {class_name} has ended: {what}; see the log")
-        self._committer.fail(error)  # what it has just written goes with it
-        asyncio.get_running_loop().call_soon(self.fail, error)
+        self._end_soon(
+            ObjectEndedError(f"the {class_name} has ended: {what}; see the log")
+        )
+
+    def _end_soon(self, why: ObjectEndedError) -> None:
+        self._committer.fail(why)  # what it has just written goes with it
+        asyncio.get_running_loop().call_soon(self.fail, why)
 
     def _committed(self) -> None:
         """Tell of an entry, and of an alarm, that is durable by now."""
@@ -332,9 +337,7 @@ class Instance:
     def abort(self, reason: str) -> None:
         """End this instance."""
         logger.warning("%s %s ends itself: %s", self.id.class_name, self.id, reason)
-        error = UnavailableError(f"the {self.id.class_name} has ended itself")
-        self._committer.fail(error)  # what it has just written goes with it
-        asyncio.get_running_loop().call_soon(self.fail, error)
+        self._end_soon(ObjectEndedError(f"the {self.id.class_name} has ended itself"))
 
     # -- its alarm ------------------------------------------------------------------
 

@@ -3,7 +3,8 @@ Classes that were written for Cloudflare's Python Workers, served as our own.
 
     class Counter(workers.DurableObject)   the user's, with Cloudflare's names
          ▲ ctx, env            │ methods
-    context, storage, sql, bindings        Cloudflare's names for ours
+    context, storage, sql, bindings,       Cloudflare's names for ours
+    fetching
          ▲                     ▼
     class Counter(DurableObject)           what a node runs: hosted_object
 

@@ -10,10 +10,13 @@ from collections.abc import Collection, Mapping
 from secrets import token_bytes
 from typing import Any, ClassVar
 
+from kvnode import fetching
 from kvnode.errors import InvalidArgumentError
 from kvnode.objects.durable_object import Environment
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.workers.context import WorkersId
+from kvnode.objects.workers.fetching.request import Request
+from kvnode.objects.workers.fetching.response import Response
 from kvnode.objects.workers.js_values import as_js
 from kvnode.objects.workers.names import Facade
 
@@ -99,9 +102,13 @@ class WorkersStub(Facade):
 
     def __getattr__(self, method: str) -> Any:  # noqa: ANN401 -- any method
         """Return a method."""
-        if method == "fetch":
-            self._refuse(method)
         return getattr(self._stub, method)
+
+    async def fetch(self, resource: Request | str, **named: Any) -> Response:  # noqa: ANN401 -- as Request's
+        """Let it answer a request; arguments are those of Request."""
+        request = Request(resource, **named)
+        answer: fetching.Response = await self._stub.fetch(request.taken())
+        return Response.received(answer, request)
 
 
 def folded(name: str) -> str:

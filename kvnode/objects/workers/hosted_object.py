@@ -11,18 +11,22 @@ from functools import wraps
 from inspect import getattr_static, isawaitable, isfunction, signature
 from typing import Any, ClassVar, Final
 
+from kvnode import fetching
+from kvnode.errors import InvalidArgumentError
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
 from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.workers import importable
 from kvnode.objects.workers.bindings import Bindings
 from kvnode.objects.workers.context import WorkersContext
+from kvnode.objects.workers.fetching.request import Request
+from kvnode.objects.workers.fetching.response import Response
 from kvnode.objects.workers.js_values import Fields
 from kvnode.types import Millis
 
 HOOKS: Final = frozenset(
     {"alarm", "fetch", "webSocketClose", "webSocketError", "webSocketMessage"}
 )
-"""What Cloudflare calls itself, and nobody from outside."""
+"""What Cloudflare calls itself, and nobody from outside with arguments of their own."""
 
 
 class HostedObject(DurableObject):
@@ -36,6 +40,17 @@ class HostedObject(DurableObject):
         super().__init__(ctx, env)
         bindings = Bindings(env, self._classes, self._variables)
         self._held: Any = self._of(WorkersContext(ctx), bindings)
+
+    async def _answer(self, request: fetching.Request) -> fetching.Response:
+        result = self._held.fetch(Request.received(request))
+        response = await result if isawaitable(result) else result
+        if not isinstance(response, Response):
+            msg = (
+                f"fetch of {self._of.__name__} must return a Response, not"
+                f" {type(response).__name__}"
+            )
+            raise InvalidArgumentError(msg)
+        return response.taken()
 
     async def _run_alarm(self) -> None:
         hook = self._held.alarm
@@ -87,6 +102,14 @@ def hosted(
             await self._run_alarm()
 
         body["alarm"] = alarm
+    if isfunction(getattr(of, "fetch", None)):
+
+        async def fetch(
+            self: HostedObject, request: fetching.Request
+        ) -> fetching.Response:
+            return await self._answer(request)
+
+        body["fetch"] = fetch
     return type(of.__name__, (HostedObject,), body)
 
 

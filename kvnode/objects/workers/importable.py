@@ -2,8 +2,8 @@
 What `import workers` gives to a class of objects.
 
 A file that was written for Cloudflare often holds more than objects: an entry point,
-and requests that it answers.  Those names can be imported, so that the file loads;
-using them says that they are not there.
+and requests that it sends elsewhere.  Those names can be imported, so that the file
+loads; using them says that they are not there.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from typing import Any, Never, TypeVar
 from kvnode.errors import InvalidArgumentError
 from kvnode.objects.workers.bindings import Bindings
 from kvnode.objects.workers.context import WorkersContext
+from kvnode.objects.workers.fetching.request import Request
+from kvnode.objects.workers.fetching.response import Response
 from kvnode.objects.workers.names import not_there
 
 Context = WorkersContext
@@ -66,19 +68,6 @@ class _Unusable:
 
     def __init__(self, *_: object, **__: object) -> None:
         _refuse(type(self).__name__)
-
-    @classmethod
-    def json(cls, *_: object, **__: object) -> Never:
-        """Refuse, as `Response.json(...)`."""
-        _refuse(cls.__name__)
-
-
-class Request(_Unusable):
-    """A request of HTTP."""
-
-
-class Response(_Unusable):
-    """An answer of HTTP."""
 
 
 class Headers(_Unusable):

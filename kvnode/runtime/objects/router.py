@@ -6,7 +6,8 @@ leader, a node that was asked has named another, or the authority was asked.  A 
 that is wrong costs a round trip, since whoever does not lead says so and has done
 nothing.  What may have happened is tried again only under an idempotency key.
 
-While nobody leads the call waits, for about as long as a takeover lasts.
+While nobody leads the call waits, for about as long as a takeover lasts.  What an
+object's own code has ended is not begun again: the next instance may do the same.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from kvnode.errors import (
     IndeterminateError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     OverloadedError,
     StoreFullError,
     UnavailableError,
@@ -48,6 +50,9 @@ For the answer of one that has led and does not any more: it may be on its way.
 
 A round trip, most often.  One that is paused has been missed for a second by then.
 """
+
+_NOT_MENDED: Final = (ObjectEndedError, OverloadedError, StoreFullError)
+"""What another try, here or elsewhere, is as likely to meet as well."""
 
 PATIENCE_SHARE: Final = 0.8
 """Of the caller's: who is told in time that nothing was done can try elsewhere."""
@@ -92,7 +97,7 @@ class Router:
             except UnavailableError as error:
                 # Nothing was done this time, and an earlier try may have done it.
                 failure = doubt or error
-                is_final = isinstance(error, OverloadedError | StoreFullError)
+                is_final = isinstance(error, _NOT_MENDED)
             except IndeterminateError as error:
                 failure = doubt = error
                 is_final = not call.idempotency_key
@@ -139,6 +144,8 @@ class Router:
                 # What this node's replica believes is wrong, too.
                 self._ask_authority(shard, even_with_replica=True)
             raise
+        except ObjectEndedError:
+            raise  # which tells that it does lead
         except (UnavailableError, IndeterminateError, asyncio.CancelledError):
             # It is gone, or so slow that whoever called has given up.
             self._guesses.pop(shard, None)

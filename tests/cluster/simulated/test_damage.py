@@ -365,7 +365,7 @@ def test_seeds_under_damage_break_no_rule_and_come_to_rest(
         go_on(incoming, key, how, turn)
 
     monkeypatch.setattr(Incoming, "_healed", counting)
-    for seed in range(200, 200 + 4 * EXAMPLES):
+    for seed in range(200, 200 + 3 * EXAMPLES):
         for harm in (_harm, _harm_while_one_is_away):
             assert under(harm, seed) == (), f"{harm.__name__}, seed {seed}"
     assert all(healed[how] for how in Healed)

@@ -20,7 +20,8 @@ from tests.jepsen_like import broken_forgetting
 
 pytestmark = pytest.mark.no_cover  # see tests/conftest.py
 
-DAY_SECONDS = 86_400
+DOWN_SECONDS = 600
+"""As often as these nodes would forget: eight hours of nodes with defaults."""
 
 
 async def cut_off(cluster: SimulatedCluster, name: str) -> None:
@@ -119,7 +120,7 @@ def test_wiped_node_is_another_replica_and_counts_anew() -> None:
     forgetful(main)
 
 
-def test_node_that_is_down_for_days_holds_up_forgetting_and_catches_up() -> None:
+def test_node_that_is_down_for_long_holds_up_forgetting_and_catches_up() -> None:
     """G1 knows no timer; it comes back by delta, as the replica that it was."""
 
     async def main(cluster: SimulatedCluster) -> None:
@@ -129,7 +130,7 @@ def test_node_that_is_down_for_days_holds_up_forgetting_and_catches_up() -> None
         await cluster.kill("c")
         client = cluster.client("client", "a")
         await client.delete("deleted")
-        await asyncio.sleep(3 * DAY_SECONDS / 100)
+        await asyncio.sleep(DOWN_SECONDS)
         assert b"deleted" in held(cluster, "a")
 
         await cluster.start("c")

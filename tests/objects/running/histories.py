@@ -222,7 +222,10 @@ class World:
 
 
 _FAULTS: Final = frozenset(
-    {"IndeterminateError", "UnavailableError", "OverloadedError", "NotLeaderError"}
+    {
+        *("IndeterminateError", "UnavailableError", "OverloadedError"),
+        *("NotLeaderError", "ObjectEndedError"),
+    }
 )
 _KINDS: Final[tuple[Callable[[World, int], Awaitable[None]], ...]] = (
     *(World.add, World.add_twice, World.read_sum, World.add_both, World.add_once),

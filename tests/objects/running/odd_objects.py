@@ -4,7 +4,7 @@ import asyncio
 
 from kvnode.errors import OverloadedError
 from kvnode.object_values import Value
-from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
 from kvnode.objects.storing.object_storage import Transaction
 from tests.objects.running.objects import DOORS
 
@@ -30,6 +30,10 @@ class Odd(DurableObject):
         """Write, and raise what asyncio raises where somebody is cancelled."""
         await self.add()
         raise asyncio.CancelledError
+
+    async def waits(self, door: str) -> None:
+        """Wait for a door."""
+        await DOORS[door].wait()
 
     async def holds_on(self, door: str) -> str:
         """Go on although it is cancelled."""
@@ -63,6 +67,14 @@ class Odd(DurableObject):
     async def aborts(self, secret: str) -> None:
         """End the object without having written."""
         self.ctx.abort(secret)
+
+    async def fails_in_a_section_without_writing(self) -> None:
+        """Fail where that ends the object."""
+        await self.ctx.block_concurrency_while(self._fail)
+
+    async def _fail(self) -> None:
+        msg = "no"
+        raise ValueError(msg)
 
     async def aborts_after_a_transaction(self) -> None:
         """End the object when a transaction is over, and something else is written."""
@@ -160,3 +172,30 @@ class Odd(DurableObject):
             self.task = asyncio.create_task(self.storage.transaction(work))
 
         await self.ctx.block_concurrency_while(section)
+
+
+class Unborn(DurableObject):
+    """Cannot be made."""
+
+    def __init__(self, ctx: ObjectContext, env: Environment) -> None:
+        super().__init__(ctx, env)
+        msg = "no"
+        raise ValueError(msg)
+
+    async def value(self) -> None:
+        """Do nothing."""
+
+
+class Stillborn(DurableObject):
+    """Does not come to the end of its beginning."""
+
+    def __init__(self, ctx: ObjectContext, env: Environment) -> None:
+        super().__init__(ctx, env)
+        ctx.block_concurrency_while(self._begin)
+
+    async def _begin(self) -> None:
+        msg = "no"
+        raise ValueError(msg)
+
+    async def value(self) -> None:
+        """Do nothing."""

@@ -8,7 +8,9 @@ import pytest
 from kvnode.errors import (
     IndeterminateError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
+    Outcome,
     OverloadedError,
     UnavailableError,
 )
@@ -16,7 +18,7 @@ from kvnode.objects.running import instance as instance_module
 from kvnode.objects.running import kept_results, shard_objects
 from tests.objects.running.fake_log import DictState
 from tests.objects.running.objects import DOORS, NOW, Site, settled, site
-from tests.objects.running.odd_objects import Odd
+from tests.objects.running.odd_objects import Odd, Stillborn, Unborn
 
 
 @pytest.fixture(name="odd")
@@ -154,6 +156,39 @@ async def test_error_says_nothing_of_why_the_code_has_ended(odd: Site) -> None:
     with pytest.raises(UnavailableError, match="has ended itself") as aborted:
         await odd.call("Odd p", "aborts", "secret")
     assert "secret" not in str(aborted.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "arguments"),
+    [
+        ("Odd o", "aborts", ["x"]),
+        ("Odd o", "fails_in_a_section_without_writing", []),
+        ("Unborn u", "value", []),
+        ("Stillborn s", "value", []),
+    ],
+)
+@pytest.mark.parametrize("key", ["", "k"])
+async def test_call_whose_object_ends_by_its_own_code_is_told_so(
+    target: str, method: str, arguments: list[str], key: str
+) -> None:
+    """Another instance would do the same; whoever lost the lead would not."""
+    async with site({"Odd": Odd, "Unborn": Unborn, "Stillborn": Stillborn}) as made:
+        with pytest.raises(ObjectEndedError) as caught:
+            await made.call(target, method, *arguments, key=key)
+        assert caught.value.outcome is Outcome.FAILED
+        assert made.log.entries == []
+
+
+async def test_call_beside_the_one_that_ends_the_object_is_told_the_same(
+    odd: Site,
+) -> None:
+    """It may have told others in memory, and is not begun again behind their backs."""
+    waiting = odd.call("Odd o", "waits", "a")
+    await settled()
+    with pytest.raises(ObjectEndedError):
+        await odd.call("Odd o", "aborts", "x")
+    with pytest.raises(ObjectEndedError):
+        await waiting
 
 
 async def test_section_that_fails_takes_its_last_step_with_it(odd: Site) -> None:

@@ -68,9 +68,7 @@ async def test_what_is_there_for_the_sake_of_its_file_cannot_be_used() -> None:
 
     assert module.handler(len) is len
     assert issubclass(Default, importable.WorkerEntrypoint)
-    with pytest.raises(InvalidArgumentError, match=r"workers\.Response is not there"):
-        module.Response("text")
-    with pytest.raises(InvalidArgumentError, match=r"workers\.Response is not there"):
-        module.Response.json({})
+    with pytest.raises(InvalidArgumentError, match=r"workers\.FormData is not there"):
+        module.FormData({"a": "b"})
     with pytest.raises(InvalidArgumentError, match=r"workers\.fetch is not there"):
         await module.fetch("http://example.com")

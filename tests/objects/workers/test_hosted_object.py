@@ -83,10 +83,6 @@ class Cart(DurableObject, Mixin):
         """Return what `env` has of that name."""
         return getattr(self.env, name)
 
-    async def fetches(self) -> None:
-        """Use what is not there."""
-        await self.env.CART.getByName("b").fetch("http://x")
-
     async def set(self) -> None:
         """Set the alarm."""
         await self.storage.setAlarm(0)
@@ -102,9 +98,6 @@ class Cart(DurableObject, Mixin):
             self.failures -= 1
             msg = "not yet"
             raise ValueError(msg)
-
-    async def fetch(self, request: object) -> None:
-        """Answer requests, there."""
 
 
 class ShoppingList(DurableObject):
@@ -150,7 +143,7 @@ async def test_object_calls_its_own_methods_as_they_are(carts: Site) -> None:
     assert await carts.call("Cart a", "calls_itself") == {"seen": 1}
 
 
-@pytest.mark.parametrize("name", ["alarm", "fetch", "_begin", "ctx", "began", "gone"])
+@pytest.mark.parametrize("name", ["alarm", "_begin", "ctx", "began", "gone"])
 async def test_hooks_and_private_names_cannot_be_called(carts: Site, name: str) -> None:
     """Nor what is no method."""
     with pytest.raises(InvalidArgumentError, match="has no method"):
@@ -175,8 +168,6 @@ async def test_other_objects_are_called_by_bindings(carts: Site) -> None:
     assert await carts.call("Cart a", "ask_new") == [1, None]
     with pytest.raises(ObjectRaisedError, match="of another class than Cart"):
         await carts.call("Cart a", "ask_of_another_class")
-    with pytest.raises(ObjectRaisedError, match=r"a stub\.fetch is not there; see"):
-        await carts.call("Cart a", "fetches")
 
 
 async def test_environment_has_variables_and_nothing_else(carts: Site) -> None:

@@ -8,9 +8,10 @@ from kvnode.errors import (
     IndeterminateError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     UnavailableError,
 )
-from tests.objects.running.objects import DOORS, NOW
+from tests.objects.running.objects import DOORS, NOW, Counter
 from tests.runtime.objects.cluster_site import (
     SHARDS,
     VOTERS,
@@ -272,6 +273,24 @@ def test_call_without_a_key_that_is_lost_with_its_leader_is_told_so(
                 await calling
         DOORS["a"].set()
         assert await site.call("a", target, "value") == 0
+
+    on_three_nodes(monkeypatch, main)
+
+
+@pytest.mark.parametrize("node", ["a", "b"])
+def test_call_that_ends_its_object_runs_once(
+    monkeypatch: pytest.MonkeyPatch, node: str
+) -> None:
+    """Whether its node leads it or sends it on: this is no takeover."""
+
+    async def main(site: ClusterSite) -> None:
+        (target,) = site.led_by("b")
+        before, start = Counter.ended, now()
+        with pytest.raises(ObjectEndedError, match="has ended itself"):
+            await site.call(node, target, "end")
+        assert Counter.ended == before + 1
+        assert now() - start <= 0.5
+        assert await site.call(node, target, "increment") == 1
 
     on_three_nodes(monkeypatch, main)
 

@@ -19,6 +19,7 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     Outcome,
     OverloadedError,
@@ -152,6 +153,7 @@ async def test_node_that_has_moved_is_called_where_it_is(site: Site) -> None:
     [
         (InvalidArgumentError("so it is"), InvalidArgumentError),
         (UnavailableError("so it is"), UnavailableError),
+        (ObjectEndedError("so it is"), ObjectEndedError),
         (OverloadedError("so it is"), OverloadedError),
         (StoreFullError("so it is"), StoreFullError),
         (IndeterminateError("so it is"), IndeterminateError),

@@ -11,6 +11,7 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotLeaderError,
+    ObjectEndedError,
     ObjectRaisedError,
     Outcome,
     OverloadedError,
@@ -18,6 +19,7 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.runtime.objects.router import (
+    ASK_AGAIN_SECONDS,
     PAUSE_SECONDS,
     ROUTING_SECONDS_MAX,
 )
@@ -280,6 +282,7 @@ def test_what_may_have_happened_is_tried_again_with_a_key(where: str) -> None:
         UnavailableError("no connection"),
         OverloadedError("busy"),
         StoreFullError("full"),
+        ObjectEndedError("it has ended itself"),
     ],
     ids=repr,
 )
@@ -302,6 +305,7 @@ def test_doubt_outlives_tries_that_did_nothing(later: KvError) -> None:
     [
         OverloadedError("busy"),
         StoreFullError("full"),
+        ObjectEndedError("it has ended itself"),
         InvalidArgumentError("no such method"),
         ObjectRaisedError("no apples", type_name="ValueError"),
     ],
@@ -322,6 +326,24 @@ def test_error_that_trying_again_does_not_mend_is_told_at_once(
             await site.call(key="k")
         assert caught.value is error
         assert len(site.objects.calls) + len(site.peers.calls) == 1
+
+    on_a_site(main)
+
+
+def test_leader_whose_object_has_ended_is_the_leader_still() -> None:
+    """Calls of other objects need not look for it."""
+
+    async def main(site: Site) -> None:
+        site.authority.leader = C
+        site.says("c", ObjectEndedError("it has ended itself"))
+        with pytest.raises(ObjectEndedError):
+            await site.call()
+        assert site.router.leader(SHARD) == "c"
+        await asyncio.sleep(ASK_AGAIN_SECONDS)
+        with pytest.raises(ObjectEndedError):
+            await site.call()
+        assert site.peers.asked == ["c", "c"]
+        assert len(site.authority.times) == 1
 
     on_a_site(main)
 
