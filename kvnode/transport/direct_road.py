@@ -38,6 +38,9 @@ CONNECTIONS_MAX: Final = 1024
 PROBES: Final = 3
 """Unanswered, one after another, before a quiet connection counts as dead."""
 
+ANY_IPV6: Final = "::"
+"""Who listens there hears IPv4 as well, as gRPC does."""
+
 _LENGTH: Final = Struct(">I")
 
 
@@ -150,7 +153,7 @@ class DirectDoor(Generic[MessageT]):
     @classmethod
     async def open(cls, method: Method[MessageT], host: str, port: int) -> Self:
         """
-        Listen; whoever comes waits for `attach`.
+        Listen; whoever comes waits for `attach`.  Blocks while it looks *host* up.
 
         Args:
             method: Says what messages are, and how large.
@@ -161,8 +164,9 @@ class DirectDoor(Generic[MessageT]):
             OSError: It cannot be listened on.
         """
         door = cls(method)
-        door._server = await asyncio.start_server(door._serve, host, port)
-        door.port = door._server.sockets[0].getsockname()[1]
+        listening = _listening(host, port)
+        door.port = listening.getsockname()[1]
+        door._server = await asyncio.start_server(door._serve, sock=listening)
         return door
 
     def attach(
@@ -203,6 +207,15 @@ class DirectDoor(Generic[MessageT]):
         finally:
             self._serving.discard(task)
             stream.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens: one, so that a free port is the same for all."""
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    is_dual = host == ANY_IPV6 and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
 
 
 def _notice_dead_peers(connection: socket.socket) -> None:

@@ -181,9 +181,8 @@ def test_node_that_comes_and_goes_is_given_nothing(
     simulated(monkeypatch, scenario)
 
 
-@pytest.mark.parametrize("seed", range(1))
 def test_no_call_is_in_doubt_while_leads_are_spread(
-    monkeypatch: pytest.MonkeyPatch, seed: int
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It waits for the next leader, for less than a lease would last."""
 
@@ -218,7 +217,7 @@ def test_no_call_is_in_doubt_while_leads_are_spread(
         assert watch.counts == [2, 2, 3]
         assert max(longest) < 0.6
 
-    simulated(monkeypatch, scenario, seed=seed)
+    simulated(monkeypatch, scenario)
 
 
 def test_leads_stay_where_they_are_if_that_is_wished(

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.transport.direct_road import DirectDoor, DirectRoad
 from kvnode.transport.grpc_road import SHARDS
 from kvnode.transport.road import RoadError
 from kvnode.transport.shards import approach as approach_module
@@ -86,6 +87,23 @@ async def test_another_node_at_the_direct_port_is_not_taken_for_the_one_that_was
     b.mesh.own = b.approach.own = b.own._replace(direct_port=port)
     with pytest.raises(Exception, match="c has answered in place of b"):
         await _stream_kind(a, b.address)
+
+
+@pytest.mark.parametrize(
+    ("host", "dialed"),
+    [("localhost", "localhost"), ("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1")],  # noqa: S104 -- for a moment
+)
+async def test_door_is_found_by_whatever_name_it_was_opened(
+    host: str, dialed: str
+) -> None:
+    """A free port is the same for all addresses of a host."""
+    try:
+        door = await DirectDoor.open(SHARDS, host, 0)
+    except OSError as error:
+        pytest.skip(f"this machine has no such address: {error}")
+    async with DirectRoad(SHARDS).open(f"{dialed}:{door.port}"):
+        pass
+    await door.close()
 
 
 async def test_message_beyond_the_limit_is_refused_before_it_is_read(
