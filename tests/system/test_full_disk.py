@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kvnode.client import Client
+from kvnode.client import Client, ObjectHandle
 from kvnode.errors import Outcome, StoreFullError
 from tests.system.nodes import Fleet, ServedNode, connected, converged
 
@@ -173,3 +173,42 @@ async def test_replication_uses_the_reserve_and_loses_nothing_past_it(
     await _check_held(client, held)
     await _check_held(elsewhere, held)
     await _write_again(client)
+
+
+async def test_objects_on_a_full_disk_refuse_and_lose_nothing(
+    fleet: Fleet, small_disk: Path
+) -> None:
+    """Their logs meet it when they need another segment, and use the next room."""
+    node = fleet.add("objects", objects=["Storage"])
+    node.settings["data_directory"] = str(small_disk / "data")
+    await node.start()
+    room = (await fleet.client(node)).object("Storage", "room")
+    kept: list[str] = []
+
+    async def fill() -> None:
+        for number in range(2 * DISK_BYTES // len(VALUE)):
+            await room.put(f"{number:03}", VALUE)
+            kept.append(f"{number:03}")
+
+    with pytest.raises(StoreFullError, match="has no room") as refused:
+        await fill()
+    assert refused.value.outcome is Outcome.FAILED
+    _enlarge(small_disk)
+    await _put_when_there_is_room(room, "again")
+    await node.kill()
+    await node.start()
+
+    assert len(kept) > 30
+    for key in (*kept, "again"):
+        assert (await room.get(key))["value"] == VALUE
+
+
+async def _put_when_there_is_room(room: ObjectHandle, key: str) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await room.put(key, VALUE)
+            except StoreFullError:
+                await asyncio.sleep(0.05)
+            else:
+                return
