@@ -6,7 +6,7 @@ from random import Random
 
 from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.core.objects.messages import PeerMessage
-from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.settings import SETTINGS_DEFAULT, ShardSettings
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import RejectedError
 from kvnode.object_values import Value
@@ -44,6 +44,7 @@ class Objects:
         rng: Random,
         steady: Callable[[], Millis] = steady_millis,
         history: HistoryLimits = HISTORY_DEFAULT,
+        settings: ShardSettings = SETTINGS_DEFAULT,
     ) -> None:
         """
         Put the parts together; nothing runs yet.
@@ -55,6 +56,7 @@ class Objects:
             rng: Draws patience and jitter.
             steady: Returns ms by a clock that is never set.
             history: How much is kept of what objects were.
+            settings: Of the shards.
         """
         self._parts = parts
         self._host = ObjectHost(
@@ -71,7 +73,7 @@ class Objects:
             parts.authority,
             parts.peers,
             self._host,
-            settings=ShardSettings(),
+            settings=settings,
             uniform=rng.randint,
             steady=steady,
         )

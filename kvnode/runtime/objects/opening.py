@@ -22,6 +22,7 @@ from kvnode.authority.local_authority import LocalAuthority
 from kvnode.authority.port import Authority
 from kvnode.authority.voter_host import VoterHost
 from kvnode.authority.voter_port import VoterTransport
+from kvnode.core.objects.settings import SETTINGS_DEFAULT, ShardSettings
 from kvnode.durable_file import publish
 from kvnode.errors import RejectedError
 from kvnode.objects.durable_object import DurableObject
@@ -67,6 +68,7 @@ class Site(NamedTuple):
         random_replica: Draws a fresh identity.
         is_moved: See kvnode.storage.shards.file_log_store.FileLogStore.open.
         history: How much is kept of what objects were.
+        settings: Of the shards.
     """
 
     data_directory: Path
@@ -77,6 +79,7 @@ class Site(NamedTuple):
     random_replica: Callable[[], ReplicaId]
     is_moved: bool
     history: HistoryLimits = HISTORY_DEFAULT
+    settings: ShardSettings = SETTINGS_DEFAULT
 
 
 class PeersAndVoters(ObjectPeers, VoterTransport, Protocol):
@@ -225,6 +228,7 @@ def _opened(
             clock=site.clock,
             rng=site.rng,
             history=site.history,
+            settings=site.settings,
         )
         opened.pop_all()
     return objects

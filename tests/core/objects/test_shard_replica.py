@@ -159,6 +159,16 @@ def test_replica_that_has_just_started_may_have_promised_a_lease() -> None:
     assert early.effects == (Send(C, Leased(2, Millis(1))),)
 
 
+def test_replica_that_asks_for_no_lease_may_have_promised_one_all_the_same() -> None:
+    """The leader before it started may have had another setting."""
+    settings = ShardSettings(lease=Millis(0))
+    one = ShardReplica(B, settings, uniform=lambda low, _: low, now=Millis(1000))
+
+    early = one.step([Received(C, Seal(2))], Millis(1599))
+
+    assert early.effects == (Send(C, Leased(2, Millis(1))),)
+
+
 def test_entries_of_an_earlier_leader_come_too_late_for_who_takes_over() -> None:
     """What it has adopted meanwhile may be committed, and they would replace it."""
     one = replica(promised=3, now=1000)  # under a lease, for all that it knows
