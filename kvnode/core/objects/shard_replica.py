@@ -91,17 +91,24 @@ class Following:
 
 @dataclass(slots=True)
 class Asking:
-    """Waits until *until* for what the authority holds."""
+    """
+    Waits until *until* for what the authority holds.
+
+    If it is insistent it was told to take over, and a leader that lives does not stop
+    it: where the authority is further away than a heartbeat, it would always.
+    """
 
     until: Millis
+    is_insistent: bool = False
 
 
 @dataclass(slots=True)
 class Claiming:
-    """Waits until *until* for the authority to hold *desired*."""
+    """Waits until *until* for the authority to hold *desired*; see Asking."""
 
     desired: Configuration
     until: Millis
+    is_insistent: bool = False
 
 
 Role = Following | Asking | Claiming | Takeover | Leadership
@@ -193,7 +200,7 @@ class ShardReplica:
                 self._tick(turn)
             case Suspected():
                 if isinstance(self._role, Following):
-                    self._ask(turn)
+                    self._ask(turn, is_insistent=True)
             case Received(sender, message):
                 self._receive(sender, message, turn)
             case AuthoritySaid(configuration):
@@ -275,8 +282,8 @@ class ShardReplica:
             case _:
                 assert_never(self._role)
 
-    def _ask(self, turn: ShardTurn) -> None:
-        self._role = Asking(self._patience(turn.now))
+    def _ask(self, turn: ShardTurn, *, is_insistent: bool = False) -> None:
+        self._role = Asking(self._patience(turn.now), is_insistent)
         turn.at_once.append(AskAuthority())
 
     def _authority_said(
@@ -296,9 +303,11 @@ class ShardReplica:
         elif isinstance(role, Takeover) and configuration.epoch > role.epoch:
             self._follow(turn)
         elif isinstance(role, Asking | Claiming):
-            self._claim(configuration, turn)
+            self._claim(configuration, turn, is_insistent=role.is_insistent)
 
-    def _claim(self, configuration: Configuration, turn: ShardTurn) -> None:
+    def _claim(
+        self, configuration: Configuration, turn: ShardTurn, *, is_insistent: bool
+    ) -> None:
         """Try to lead the next epoch, unless another has only just begun to."""
         news = configuration.epoch > self._known and configuration.leader != self._own
         self._heard_of(configuration.epoch, configuration.leader)
@@ -309,7 +318,7 @@ class ShardReplica:
             self._follow(turn)
             return
         desired = configuration.taken_over_by(self._own)
-        self._role = Claiming(desired, self._patience(turn.now))
+        self._role = Claiming(desired, self._patience(turn.now), is_insistent)
         turn.at_once.append(Swap(configuration, desired))
 
     def _take_over(self, configuration: Configuration, turn: ShardTurn) -> None:
@@ -430,7 +439,9 @@ class ShardReplica:
         self._give_way(message.epoch, turn)
         self._heard_of(message.epoch, sender)
         turn.promise(message.epoch)
-        if isinstance(self._role, Following | Asking | Claiming):
+        role = self._role
+        waits = isinstance(role, Asking | Claiming) and not role.is_insistent
+        if waits or isinstance(role, Following):
             self._follow(turn)
         self._leased_until = max(self._leased_until, Millis(turn.now + message.lease))
         previous, entries = _beyond(self.log.base, message.previous, message.entries)

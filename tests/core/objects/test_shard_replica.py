@@ -191,6 +191,34 @@ def test_entries_of_an_earlier_leader_come_too_late_for_who_takes_over() -> None
     assert one.log.has(last)
 
 
+def test_replica_that_is_told_to_take_over_does_so_though_the_leader_lives() -> None:
+    """The authority may be further away than it is from heartbeat to heartbeat."""
+    one = replica()
+    alive = Received(A, heartbeat(1))
+    one.step([alive], Millis(5000))
+
+    one.step([Suspected()], Millis(5010))
+    one.step([alive], Millis(5100))
+    claim = one.step([AuthoritySaid(HELD)], Millis(5190))
+    one.step([alive], Millis(5200))
+    taken = one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5390))
+
+    assert Swap(HELD, HELD.taken_over_by(B)) in claim.at_once
+    assert taken.persist is not None
+    assert taken.persist.promised == 2
+
+
+def test_replica_that_has_lost_patience_finds_it_again_when_the_leader_speaks() -> None:
+    """Nobody told it to take over: it was only slow to hear."""
+    one = replica()
+    one.step([Tick()], Millis(9000))
+
+    one.step([Received(A, heartbeat(1))], Millis(9100))
+    late = one.step([AuthoritySaid(HELD)], Millis(9190))
+
+    assert late.at_once == ()
+
+
 def test_own_seal_waits_for_the_lease_that_was_given_to_another() -> None:
     """Its promise does not count among those sealed before."""
     one = replica()
