@@ -4,9 +4,10 @@ From the name of a model to its judges.
 A model's name stands for what the operations of a history mean and what is
 promised of them.  Some have levels: promises of different strength, by name.
 
-    linearizable          register, cas-register, mutex, multi-register, key-value,
-                          set-linearizable, queue (the last two by their near-linear
-                          checkers, and by search what these hand over)
+    linearizable          register, cas-register, restorable-register, mutex,
+                          multi-register, key-value, set-linearizable, queue (the last
+                          two by their near-linear checkers, and by search what these
+                          hand over)
     by their own bounds   set, counter, total-queue
     anomalies             list-append, rw-register (levels of Elle's hierarchy),
                           long-fork
@@ -52,6 +53,7 @@ _CHECKERS: Final = "jepsen_like.checkers"
 _LINEARIZABLE: Final = {
     "register": "register",
     "cas-register": "cas-register",
+    "restorable-register": "restorable-register",
     "mutex": "mutex",
     "multi-register": "multi-register",
     "key-value": "key-value",

@@ -39,6 +39,7 @@ _VOTERS_MAX: Final = (
 _HISTORY_HOURS_MAX: Final = 24 * 366  # a year; what is older belongs into a backup
 _HISTORY_BYTES_MIN: Final = MIB  # less would not hold one step of an object
 _HISTORY_BYTES_MAX: Final = 64 * GIB  # a quarter of what a state may have
+_LEASE_MILLIS_MAX: Final = 600  # what all nodes count on (kvnode.core.objects.settings)
 _ENDPOINTS_MAX: Final = 9  # etcd has seven members at most; two are being replaced
 
 
@@ -113,6 +114,11 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
         description="The data directory was moved, and its original is gone for good.",
     )
 
+    objects_lease_ms: Annotated[int, count(0, _LEASE_MILLIS_MAX)] = Field(
+        default=_LEASE_MILLIS_MAX,
+        description="For so long a leader may answer reads by itself; 0 = each takes a"
+        " round of messages.",
+    )
     objects_history_hours: Annotated[int, count(0, _HISTORY_HOURS_MAX)] = Field(
         default=168,
         description="For so long an object can be restored to what it was; 0 = not.",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from kvnode.address import split_address
 from kvnode.config import NodeConfig, PeerConfig, load
+from kvnode.core.objects.settings import SETTINGS_DEFAULT
 from kvnode.errors import ConfigError
 from kvnode.setting_types import SIZE_UNITS
 
@@ -26,6 +27,7 @@ WRONG = {
     "objects": "Counter",
     "objects_variables_file": "no/such/file",
     "objects_voters": "not a name",
+    "objects_lease_ms": "601",
     "objects_history_hours": "-1",
     "objects_history_bytes": "1",
     "objects_keepers": "a,not a name",
@@ -68,6 +70,13 @@ def _file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "kvnode.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_longest_lease_is_the_one_that_replicas_count_on() -> None:
+    """A replica that has started is not sealed for so long, and no longer."""
+    assert NodeConfig().objects_lease_ms == SETTINGS_DEFAULT.lease_max
+    with pytest.raises(ConfigError, match="objects_lease_ms"):
+        load(None, {"objects_lease_ms": str(SETTINGS_DEFAULT.lease_max + 1)}, {})
 
 
 def test_nothing_given_gives_the_defaults() -> None:

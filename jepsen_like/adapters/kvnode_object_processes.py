@@ -14,7 +14,12 @@ from typing import Any, Final
 
 from cluster.simulated.objects.cluster import voters_of
 from jepsen_like.adapters.kvnode_namespaces import KvnodeNamespaces
-from jepsen_like.adapters.kvnode_objects import CLASS, SERVED, ObjectsClient
+from jepsen_like.adapters.kvnode_objects import (
+    CLASS,
+    SERVED,
+    ObjectsClient,
+    Points,
+)
 from jepsen_like.adapters.kvnode_processes import OPERATION_SECONDS, KvnodeProcesses
 from kvnode.client import Client
 from kvnode.errors import KvError
@@ -24,6 +29,33 @@ SERVING_SECONDS_MAX: Final = 60.0
 """Until each shard has its first leader, on a slow machine."""
 
 LOOK_SECONDS: Final = 0.2
+
+
+class ReachedObjects:
+    """Objects through a client of the library; a `TrialObjects`."""
+
+    def __init__(self, client: Client) -> None:
+        """Ask by *client*."""
+        self._client = client
+
+    async def call(
+        self, name: str, method: str, *arguments: Value, idempotency_key: str = ""
+    ) -> Value:
+        """Call a method."""
+        handle = self._client.object(CLASS, name)
+        if idempotency_key:
+            handle = handle.options(idempotency_key=idempotency_key)
+        result: Value = await handle.call(method, *arguments)
+        return result
+
+    async def bookmark(self, name: str) -> str:
+        """Return the bookmark of the present."""
+        return await self._client.object(CLASS, name).bookmark()
+
+    async def restore(self, name: str, bookmark: str) -> str:
+        """Restore an object; return the bookmark that undoes it."""
+        restored = await self._client.object(CLASS, name).restore(bookmark)
+        return restored.undo
 
 
 class ObjectProcesses(KvnodeProcesses):
@@ -41,6 +73,7 @@ class ObjectProcesses(KvnodeProcesses):
         if len(nodes) > 1:
             served["objects_voters"] = ",".join(voters_of(nodes))
         super().__init__(nodes, settings={**served, **settings}, **more)
+        self._points: Points = {}
 
     @property
     def name(self) -> str:
@@ -75,18 +108,12 @@ class ObjectProcesses(KvnodeProcesses):
     async def connect(self, process: int, node: str) -> ObjectsClient:
         """Return a client of *node*."""
         client = Client(self.cluster.endpoint(node), deadline=OPERATION_SECONDS)
-
-        async def call(
-            name: str, method: str, *arguments: Value, idempotency_key: str = ""
-        ) -> Value:
-            handle = client.object(CLASS, name)
-            if idempotency_key:
-                handle = handle.options(idempotency_key=idempotency_key)
-            result: Value = await handle.call(method, *arguments)
-            return result
-
         return ObjectsClient(
-            call, f"{process} {node}", now=_true_millis, close=client.close
+            ReachedObjects(client),
+            f"{process} {node}",
+            self._points,
+            now=_true_millis,
+            close=client.close,
         )
 
 

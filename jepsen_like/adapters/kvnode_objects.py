@@ -12,13 +12,18 @@ One client for two worlds, like `jepsen_like.adapters.kvnode_client`.
 | `transfer` | (source, target, amount) | the same | nothing |
 | `insert` | element | `remind` | nothing |
 | `members` | nothing, or `settled` | `remembered` | the elements |
+| `bookmark` | name | no method: a bookmark is asked for | nothing |
+| `restore` | (name, undo) | no method: it is restored | nothing |
 
 Additions have idempotency keys: whoever sends them again until they are answered must
 not add twice, and each other one is sent once more when it has been answered.
+
+Names of points are those of the plan; what objects call them is kept here, for all
+clients of a run.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from jepsen_like.adapters.kvnode_values import wrong
 from jepsen_like.history.operation import Key
@@ -37,17 +42,37 @@ ALARM_MILLIS_MAX: Final = 800
 _REFUSALS: Final = frozenset({"NoFundsError", "OpenRemindersError"})
 """What methods raise that have done nothing."""
 
-_READS: Final = frozenset({"read", "value", "members"})
+_READS: Final = frozenset({"read", "value", "members", "bookmark"})
+"""A bookmark that nobody was told is as if it had never been."""
+
+Points: TypeAlias = MutableMapping[tuple[str, str], str]
+"""Bookmarks, by the object's name and the plan's name; of a run, as many as it asks."""
 
 
-class CallMethod(Protocol):
-    """Calls a method of the object of class `Trial` that has a name."""
+class TrialObjects(Protocol):
+    """The objects of class `Trial`, by their names."""
 
-    async def __call__(
+    async def call(
         self, name: str, method: str, *arguments: Value, idempotency_key: str = ""
     ) -> Value:
         """
-        Return the method's result; with a key it is sent again if it is in doubt.
+        Return a method's result; with a key it is sent again if it is in doubt.
+
+        Raises:
+            KvError: `outcome` says whether it may have happened.
+        """
+
+    async def bookmark(self, name: str) -> str:
+        """
+        Return the bookmark of the present.
+
+        Raises:
+            KvError: No answer came.
+        """
+
+    async def restore(self, name: str, bookmark: str) -> str:
+        """
+        Restore an object, and return the bookmark that undoes it.
 
         Raises:
             KvError: `outcome` says whether it may have happened.
@@ -59,8 +84,9 @@ class ObjectsClient:
 
     def __init__(
         self,
-        call: CallMethod,
+        objects: TrialObjects,
         process: str,
+        points: Points,
         *,
         now: Callable[[], int],
         close: Callable[[], Awaitable[None]],
@@ -69,13 +95,16 @@ class ObjectsClient:
         Make a client.
 
         Args:
-            call: The way to the objects, through the node.
+            objects: As they are reached through the node.
             process: What its idempotency keys begin with; another for each client.
+            points: Shared by all clients of a run, as names of points are.
             now: Returns true time, in ms since 1970.
             close: Lets go of the connection.
         """
-        self._call = call
+        self._call = objects.call
+        self._objects = objects
         self._process = process
+        self._points = points
         self._now = now
         self._close = close
         self._additions = 0
@@ -119,10 +148,25 @@ class ObjectsClient:
             case "insert", int(element):
                 due = self._now() + element * 37 % ALARM_MILLIS_MAX
                 return await self._call(name, "remind", element, due)
-            case "members", None:
-                return await self._call(name, "remembered")
-            case "members", "settled":
-                return await self._call(name, "remembered", "end")
+            case "members", (None | "settled"):
+                at = ["end"] if argument else []
+                return await self._call(name, "remembered", *at)
+            case (("bookmark" | "restore"), _):
+                await self._ask_of_points(f, name, argument)
+                return None
+            case _:
+                raise wrong(argument, f)
+
+    async def _ask_of_points(self, f: str, name: str, argument: Told) -> None:
+        match f, argument:
+            case "bookmark", str(point):
+                self._points[name, point] = await self._objects.bookmark(name)
+            case "restore", (str(point), str(undo)):
+                bookmark = self._points.get((name, point))
+                if bookmark is None:
+                    msg = f"{point} stands for nothing: no bookmark was told"
+                    raise FailedError(msg)
+                self._points[name, undo] = await self._objects.restore(name, bookmark)
             case _:
                 raise wrong(argument, f)
 

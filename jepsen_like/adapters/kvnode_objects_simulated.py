@@ -26,7 +26,7 @@ from cluster.simulated.objects.cluster import ObjectCluster
 from cluster.simulated.objects.knobs import chosen
 from cluster.simulated.running import run as simulate
 from cluster.simulated.true_time import EPOCH_MILLIS
-from jepsen_like.adapters.kvnode_objects import CLASS, ObjectsClient
+from jepsen_like.adapters.kvnode_objects import CLASS, ObjectsClient, Points
 from jepsen_like.adapters.kvnode_simulated import distances, trouble_of
 from jepsen_like.adapters.trial_object import Trial
 from jepsen_like.nemesis.faults import (
@@ -64,9 +64,38 @@ from jepsen_like.workloads.workload import Workload
 from kvnode.api.objects_port import Call
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points import point_calls
 
 UNLEASED_SHARE = 0.25
 """Of the seeds: in these each read is confirmed by a round of messages."""
+
+
+class PostedObjects:
+    """Objects as a host reaches them through a node; a `TrialObjects`."""
+
+    def __init__(self, cluster: ObjectCluster, host: str, node: str) -> None:
+        """Ask *node* from *host*."""
+        self._cluster = cluster
+        self._host = host
+        self._node = node
+
+    async def call(
+        self, name: str, method: str, *arguments: Value, idempotency_key: str = ""
+    ) -> Value:
+        """Call a method."""
+        target = ObjectId.from_name(CLASS, name)
+        wanted = Call(target, method, arguments, {}, idempotency_key)
+        return await self._cluster.call(self._host, self._node, wanted)
+
+    async def bookmark(self, name: str) -> str:
+        """Return the bookmark of the present."""
+        return str(await self.call(name, point_calls.CURRENT))
+
+    async def restore(self, name: str, bookmark: str) -> str:
+        """Restore an object; return the bookmark that undoes it."""
+        restored = await self.call(name, point_calls.RESTORE, bookmark)
+        assert isinstance(restored, list), "it is a row of Restored"
+        return str(restored[0])
 
 
 class KvnodeObjectsSimulated:
@@ -75,6 +104,7 @@ class KvnodeObjectsSimulated:
     def __init__(self, cluster: ObjectCluster) -> None:
         """Take *cluster*, of which nothing runs yet."""
         self._cluster = cluster
+        self._points: Points = {}
 
     @property
     def name(self) -> str:
@@ -92,17 +122,13 @@ class KvnodeObjectsSimulated:
 
     async def connect(self, process: int, node: str) -> ObjectsClient:
         """Return a client of *node*."""
-        host = f"client{process}"
-
-        async def call(
-            name: str, method: str, *arguments: Value, idempotency_key: str = ""
-        ) -> Value:
-            target = ObjectId.from_name(CLASS, name)
-            wanted = Call(target, method, arguments, {}, idempotency_key)
-            return await self._cluster.call(host, node, wanted)
-
+        objects = PostedObjects(self._cluster, f"client{process}", node)
         return ObjectsClient(
-            call, f"{process} {node}", now=_true_millis, close=_nothing
+            objects,
+            f"{process} {node}",
+            self._points,
+            now=_true_millis,
+            close=_nothing,
         )
 
     async def recover(self) -> None:

@@ -21,6 +21,10 @@ from kvnode.objects.storing.object_storage import Transaction
 PAUSE_SECONDS: Final = 0.01
 """Within operations: so long that others come in between, if they may."""
 
+REGISTER: Final = "register"
+COPY: Final = "register copy"
+"""The register is kept twice, so that what puts back one of them only is seen."""
+
 
 class OpenRemindersError(Exception):
     """An alarm has still to run."""
@@ -39,7 +43,9 @@ class Trial(DurableObject):
         ctx.block_concurrency_while(self._begin)
 
     async def _begin(self) -> None:
-        self._held = await self.storage.get("register")
+        held = await self.storage.get([REGISTER, COPY])
+        value, copy = held.get(REGISTER), held.get(COPY)
+        self._held = value if value == copy else f"{value!r}, and the copy {copy!r}"
 
     # -- a register ----------------------------------------------------------------
 
@@ -49,7 +55,7 @@ class Trial(DurableObject):
 
     async def write(self, value: Value) -> None:
         """Replace the value."""
-        await self.storage.put("register", value)
+        await self.storage.put({REGISTER: value, COPY: value})
         self._held = value
 
     async def swap(self, expected: Value, new: Value) -> bool:

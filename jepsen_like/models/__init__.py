@@ -1,14 +1,15 @@
 """
 What operations mean, one step at a time.
 
-    register        read, write
-    cas-register    read, write, cas
-    mutex           acquire, release
-    multi-register  read, write and txn of several registers at once
-    key-value       get, put, append of strings
-    set             add, remove, contains, read
-    queue           enqueue, dequeue
-    counter         add, read
+    register             read, write
+    cas-register         read, write, cas
+    restorable-register  read, write, bookmark, restore
+    mutex                acquire, release
+    multi-register       read, write and txn of several registers at once
+    key-value            get, put, append of strings
+    set                  add, remove, contains, read
+    queue                enqueue, dequeue
+    counter              add, read
 """
 
 from types import MappingProxyType
@@ -30,11 +31,13 @@ from jepsen_like.models.multi_register import MultiRegisterModel
 from jepsen_like.models.mutex import MutexModel
 from jepsen_like.models.queue import QueueModel
 from jepsen_like.models.register import RegisterModel
+from jepsen_like.models.restorable_register import RestorableRegisterModel
 from jepsen_like.models.set_model import SetModel
 
 _ALL: Final[tuple[Model, ...]] = (
     RegisterModel("register", with_cas=False),
     RegisterModel("cas-register", with_cas=True),
+    RestorableRegisterModel(),
     MutexModel(),
     MultiRegisterModel(),
     KeyValueModel(),

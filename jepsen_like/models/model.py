@@ -35,6 +35,7 @@ class Mark(Enum):
     ILLEGAL = "illegal"  # a step that cannot be taken
     UNSEEN = "unseen"  # states that no observation of this part can be made in
     UNKNOWN = "unknown"  # a result that nobody was told
+    UNNAMED = "unnamed"  # what a name stands for that has not been given
     TRUE = "true"  # the truth value, which Python takes for the number 1
     FALSE = "false"  # the same for 0
 
@@ -42,6 +43,7 @@ class Mark(Enum):
 ILLEGAL: Final = Mark.ILLEGAL
 UNSEEN: Final = Mark.UNSEEN
 UNKNOWN: Final = Mark.UNKNOWN
+UNNAMED: Final = Mark.UNNAMED
 
 
 class ModelError(ValueError):

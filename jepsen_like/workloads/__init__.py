@@ -9,6 +9,7 @@ from jepsen_like.workloads.deletes import DeletesWorkload
 from jepsen_like.workloads.document import DocumentWorkload
 from jepsen_like.workloads.expiry import ExpiryWorkload
 from jepsen_like.workloads.list_append import ListAppendWorkload
+from jepsen_like.workloads.object_restore import ObjectRestoreWorkload
 from jepsen_like.workloads.objects import (
     ObjectAlarmWorkload,
     ObjectBankWorkload,
@@ -62,6 +63,7 @@ _ALL: tuple[Workload, ...] = (
     ObjectListAppendWorkload(),
     ObjectBankWorkload(),
     ObjectAlarmWorkload(),
+    ObjectRestoreWorkload(),
 )
 
 WORKLOADS: Mapping[str, Workload] = {workload.name: workload for workload in _ALL}

@@ -13,6 +13,8 @@ whole.
     object-list-append              transactions on lists of one object
     object-bank                     transfers between accounts of one object
     object-alarm                    elements that an alarm adds to a set, at least once
+    object-restore                  registers that are made again what they were
+                                    (jepsen_like.workloads.object_restore)
 
 The names begin alike, since whoever runs a plan must know whom to ask: the store, or
 its objects.

@@ -105,3 +105,8 @@ def linearizable_register(history: History) -> tuple[Judgement, ...]:
 def linearizable_cas(history: History) -> tuple[Judgement, ...]:
     """Judge registers that can be swapped, of a store that claims linearizability."""
     return (linearizable.check(with_finals(history), "cas-register"),)
+
+
+def linearizable_restores(history: History) -> tuple[Judgement, ...]:
+    """Judge registers that can be restored, of a store that claims linearizability."""
+    return (linearizable.check(with_finals(history), "restorable-register"),)

@@ -45,7 +45,9 @@ from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.measurement import Measurement, Missing, Section
 from tests.benchmarks.objects.calls import (
     compared_with_etcd,
+    compared_with_leases,
     measure_calls,
+    measure_confirmed_reads,
     measure_etcd_puts,
 )
 from tests.benchmarks.objects.failover import measure_failover
@@ -173,6 +175,7 @@ class Bench:
         seconds, rounds = self._options.seconds, self._options.failovers
         for name, measure_rows in (
             ("kvnode, objects", measure_calls),
+            ("kvnode, objects without leases", measure_confirmed_reads),
             ("etcd, puts", measure_etcd_puts),
             ("kvnode, objects of one node", measure_one_node),
             ("workerd, objects", measure_workerd),
@@ -181,6 +184,7 @@ class Bench:
                 self._measure_rows, partial(measure_rows, seconds=seconds)
             )
             await self._attempt([Section.OBJECTS], name, measure)
+        self.results.facts += compared_with_leases(self.results.rows)
         self.results.facts += compared_with_etcd(self.results.rows)
         self.results.facts += compared_with_workerd(self.results.rows)
         for name, measure_facts in (

@@ -6,12 +6,13 @@ and nowhere else.  Those that judges below the harness are tried on as well are 
 (tests.simulation.test_shard_sabotage, tests.objects.running.test_sabotage).
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import pytest
 
 from jepsen_like import generator
+from jepsen_like.adapters.trial_object import COPY
 from jepsen_like.nemesis.faults import Cut, Heal, Kill, SlowDisk, Start
 from jepsen_like.nemesis.partitions import between
 from jepsen_like.plan import Invoke, Plan, Step, Strike
@@ -19,10 +20,17 @@ from jepsen_like.workloads.workload import Extent
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Opened
 from kvnode.core.objects.leadership import Leadership
+from kvnode.core.objects.map_change import Change
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
+from kvnode.errors import UnavailableError
+from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.bookmark import Bookmark
+from kvnode.objects.points.object_points import ObjectPoints
+from kvnode.objects.points.point_calls import Restored
 from kvnode.objects.running.kept_results import KeptResults
 from kvnode.objects.running.output_gate import Mark, OutputGate
+from kvnode.objects.running.restorer import Restorer
 from kvnode.types import ReplicaId
 from tests.objects.running.test_sabotage import (
     alarm_is_kept_in_memory,
@@ -81,6 +89,51 @@ def opens_at_once(patch: pytest.MonkeyPatch) -> None:
         turn.at_once.append(Opened(self.epoch, turn.committed))
 
     patch.setattr(Leadership, "__init__", begun)
+
+
+def restore_leaves_a_key_out(patch: pytest.MonkeyPatch) -> None:
+    """One of two that are written together stays what it is."""
+    restoring_of = ObjectPoints.restoring
+
+    def restoring(self: ObjectPoints, number: int, kept: Iterable[str]) -> list[Change]:
+        return restoring_of(self, number, (*kept, COPY))
+
+    patch.setattr(ObjectPoints, "restoring", restoring)
+
+
+def bookmark_is_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
+    """The last entry that is known to be committed is not in it."""
+    current_of = ObjectPoints.current
+
+    def current(self: ObjectPoints) -> str:
+        bookmark = Bookmark.parse(self._body, current_of(self))
+        return bookmark._replace(number=bookmark.number - 1).text_for(self._body)
+
+    patch.setattr(ObjectPoints, "current", current)
+
+
+def bookmark_that_undoes_is_of_the_restore(patch: pytest.MonkeyPatch) -> None:
+    """It names what the object has become, and not what it was."""
+    restored_of = ObjectPoints.restored
+
+    def restored(self: ObjectPoints, number: int) -> Restored:
+        undo = Bookmark(number).text_for(self._body)
+        return restored_of(self, number)._replace(undo=undo)
+
+    patch.setattr(ObjectPoints, "restored", restored)
+
+
+def instance_outlives_the_restore(patch: pytest.MonkeyPatch) -> None:
+    """What it has in memory is not read again."""
+    begin = Restorer.__init__
+
+    async def go_on(id_: ObjectId, why: UnavailableError) -> None:
+        del id_, why
+
+    def begun(self: Restorer, *given: Any, **named: Any) -> None:  # noqa: ANN401 -- whatever it takes
+        begin(self, *given, **{**named, "end": go_on})
+
+    patch.setattr(Restorer, "__init__", begun)
 
 
 NODES = ("n1", "n2", "n3")
@@ -195,7 +248,7 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     "acknowledged before it is durable": BrokenObjects(
         answers_before_durable,
         power_fails_while_disks_are_slow,
-        seed=36,
+        seed=50,
         is_drawn=False,
     ),
     "lease not kept by those who gave it": BrokenObjects(
@@ -223,5 +276,17 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     ),
     "results not kept": BrokenObjects(
         results_are_not_kept, drawn("object-counter", ("none",))
+    ),
+    "restore leaves a key out": BrokenObjects(
+        restore_leaves_a_key_out, drawn("object-restore", ("none",))
+    ),
+    "bookmark is of the entry before": BrokenObjects(
+        bookmark_is_of_the_entry_before, drawn("object-restore", ("none",))
+    ),
+    "bookmark that undoes a restore is of the restore": BrokenObjects(
+        bookmark_that_undoes_is_of_the_restore, drawn("object-restore", ("none",))
+    ),
+    "instance outlives the restore": BrokenObjects(
+        instance_outlives_the_restore, drawn("object-restore", ("none",))
     ),
 }

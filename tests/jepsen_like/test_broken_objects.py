@@ -29,6 +29,7 @@ HARMS = (
     ("disorder",),
     ("wipe",),
     ("restart-storm", "clock-jump"),
+    ("disk-slow", "loss"),
     ("mixed-objects",),
 )
 """As many as there are workloads, so that in as many seeds each meets each."""

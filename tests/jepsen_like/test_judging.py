@@ -32,6 +32,7 @@ def _history(*told: tuple[str, Value, Value]) -> History:
 BAD: dict[str, History] = {
     "register": _history(("write", 1, None), ("read", None, 2)),
     "cas-register": _history(("write", 1, None), ("cas", (2, 3), True)),
+    "restorable-register": _history(("restore", ("never", None), None)),
     "mutex": _history(("acquire", None, None), ("acquire", None, None)),
     "multi-register": _history(("txn", (), (("r", "x", 2),))),
     "key-value": _history(("append", "a", None), ("get", None, "b")),

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Final
 from unittest.mock import patch
 
-from kvnode.core.objects.settings import ShardSettings
+from cluster.simulated.objects import node
+from kvnode.core.objects.settings import SETTINGS_DEFAULT
 from kvnode.runtime.objects import objects
 from kvnode.runtime.shards.state import compaction, snapshot_sender
 from kvnode.types import Millis
@@ -32,12 +33,12 @@ def chosen(*, has_small_logs: bool, has_leases: bool) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(patch.object(objects, "SHARDS", SHARDS))
-        settings = ShardSettings()
+        settings = SETTINGS_DEFAULT
         if not has_leases:
             settings = replace(settings, lease=Millis(0))
         if has_small_logs:
             settings = replace(settings, entries_max=1)
-        stack.enter_context(patch.object(objects, "ShardSettings", lambda: settings))
+        stack.enter_context(patch.object(node, "SHARD_SETTINGS", settings))
         for module, limits in _SMALL_LOGS if has_small_logs else ():
             for name, limit in limits.items():
                 stack.enter_context(patch.object(module, name, limit))

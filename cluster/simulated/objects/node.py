@@ -21,6 +21,7 @@ from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.authority.embedded_authority import EmbeddedAuthority
 from kvnode.authority.voter_host import VoterHost
 from kvnode.core.objects.messages import PeerMessage
+from kvnode.core.objects.settings import SETTINGS_DEFAULT
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import UnavailableError
 from kvnode.object_values import Value
@@ -31,6 +32,9 @@ from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.types import ReplicaId
 
 WORD_BITS = 64
+
+SHARD_SETTINGS = SETTINGS_DEFAULT
+"""Of all shards; a run may choose others (cluster.simulated.objects.knobs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Incarnation:
             clock=node.clock,
             rng=Random(stream.word(WORD_BITS)),  # noqa: S311 -- to be repeatable
             steady=node.steady,
+            settings=SHARD_SETTINGS,
         )
 
 

@@ -136,6 +136,15 @@ def serve(
             rich_help_panel=_DATA,
         ),
     ] = None,
+    objects_lease_ms: Annotated[
+        str | None,
+        _option(
+            _DATA,
+            "How long a leader may answer reads by itself; 0: each is confirmed by a"
+            " majority. (default: 600)",
+            "COUNT",
+        ),
+    ] = None,
     objects_history_hours: Annotated[
         str | None,
         _option(

@@ -1,4 +1,4 @@
-"""How patient the replicas of a shard are; the same at all of them."""
+"""How patient the replicas of a shard are; but for leases the same at all of them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -24,8 +24,10 @@ class ShardSettings:
         patience: After so long without a leader a replica takes over ...
         patience_spread: ... or up to so much later: drawn, so that one is first.
         lease: For how long replicas promise not to be sealed; 0 = reads are always
-            confirmed by a round of messages.  Below `patience`, or it delays those
-            who take over.
+            confirmed by a round of messages.  Whoever leads says so with each round.
+        lease_max: The longest that another replica may ask for: who starts has
+            forgotten what it has promised, and is not sealed for so long.  Below
+            `patience`, or it delays those who take over.
         clock_error_ppm: By how much two steady clocks may differ in their rates.
         entries_max: In one message: other messages pass between two of them.
     """
@@ -34,12 +36,14 @@ class ShardSettings:
     patience: Millis = PATIENCE
     patience_spread: Millis = PATIENCE_SPREAD
     lease: Millis = LEASE
+    lease_max: Millis = LEASE
     clock_error_ppm: int = 10_000
     entries_max: int = 512
 
     def __post_init__(self) -> None:
         assert 0 < 2 * self.heartbeat < self.patience, "one may be lost"
-        assert 0 <= self.lease < self.patience, "a lease ends before patience does"
+        assert 0 <= self.lease <= self.lease_max, "others know of the longest"
+        assert self.lease_max < self.patience, "a lease ends before patience does"
         assert self.entries_max > 0, "a message takes one at least"
         assert 0 <= self.clock_error_ppm < MILLION, "clocks go on"
 
@@ -53,3 +57,6 @@ class ShardSettings:
         """
         promised = max(0, self.lease - 1)
         return Millis(promised * (MILLION - self.clock_error_ppm) // MILLION)
+
+
+SETTINGS_DEFAULT: Final = ShardSettings()

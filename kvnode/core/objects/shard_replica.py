@@ -139,7 +139,7 @@ class ShardReplica:
 
         Args:
             own: Its identity, made with its disk.
-            settings: The same at all replicas.
+            settings: The same at all replicas, but for `lease`.
             uniform: Draws how patient it is.
             now: The steady time; >= that of all steps before, if there were any.
             log: What is on its disk.
@@ -155,7 +155,7 @@ class ShardReplica:
         self._known = promised  # the newest epoch of which it has heard
         self._leading = (0, NOBODY)  # the newest epoch whose leader it knows
         # Before it stopped it may have promised a leader not to be sealed.
-        self._leased_until = Millis(now + settings.lease)
+        self._leased_until = Millis(now + settings.lease_max)
         self._leased_in = promised  # the newest epoch whose leader has such a promise
         self._resigned = 0  # the newest epoch that it has led and leads no more
         self._role: Role = Following(self._patience(now))

@@ -9,7 +9,7 @@ from typing import Final
 
 from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.core.objects.messages import PeerMessage
-from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.objects.settings import SETTINGS_DEFAULT, ShardSettings
 from kvnode.core.objects.spreading import Step
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import RejectedError, UnavailableError
@@ -60,6 +60,7 @@ class Objects:
         steady: Callable[[], Millis] = steady_millis,
         history: HistoryLimits = HISTORY_DEFAULT,
         spreads: bool = True,
+        settings: ShardSettings = SETTINGS_DEFAULT,
     ) -> None:
         """
         Put the parts together; nothing runs yet.
@@ -72,6 +73,7 @@ class Objects:
             steady: Returns ms by a clock that is never set.
             history: How much is kept of what objects were.
             spreads: Whether leads go to nodes that lead fewer, while all is well.
+            settings: Of the shards.
         """
         self._parts = parts
         self._host = ObjectHost(
@@ -88,7 +90,7 @@ class Objects:
             parts.authority,
             parts.peers,
             self._host,
-            settings=ShardSettings(),
+            settings=settings,
             uniform=rng.randint,
             steady=steady,
         )

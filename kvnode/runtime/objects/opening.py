@@ -22,6 +22,7 @@ from kvnode.authority.local_authority import LocalAuthority
 from kvnode.authority.port import Authority
 from kvnode.authority.voter_host import VoterHost
 from kvnode.authority.voter_port import VoterTransport
+from kvnode.core.objects.settings import SETTINGS_DEFAULT, ShardSettings
 from kvnode.durable_file import publish
 from kvnode.errors import RejectedError
 from kvnode.objects.durable_object import DurableObject
@@ -68,6 +69,7 @@ class Site(NamedTuple):
         is_moved: See kvnode.storage.shards.file_log_store.FileLogStore.open.
         history: How much is kept of what objects were.
         spreads: See kvnode.runtime.objects.objects.Objects.
+        settings: Of the shards.
     """
 
     data_directory: Path
@@ -79,6 +81,7 @@ class Site(NamedTuple):
     is_moved: bool
     history: HistoryLimits = HISTORY_DEFAULT
     spreads: bool = True
+    settings: ShardSettings = SETTINGS_DEFAULT
 
 
 class PeersAndVoters(ObjectPeers, VoterTransport, Protocol):
@@ -228,6 +231,7 @@ def _opened(
             rng=site.rng,
             history=site.history,
             spreads=site.spreads,
+            settings=site.settings,
         )
         opened.pop_all()
     return objects

@@ -11,6 +11,7 @@ from kvnode.authority.etcd.access import read_access
 from kvnode.authority.etcd.etcd_authority import EtcdAuthority
 from kvnode.authority.etcd.health import watch_health
 from kvnode.config import NodeConfig
+from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import ConfigError
 from kvnode.objects.durable_object import DurableObject
@@ -32,7 +33,7 @@ from kvnode.transport.road import Ending, Farewell, Stream
 from kvnode.transport.shards.approach import Approach
 from kvnode.transport.shards.introduction import Introduction
 from kvnode.transport.shards.mesh import ShardMesh
-from kvnode.types import ReplicaId
+from kvnode.types import Millis, ReplicaId
 
 NONE_TO_MEET = "this node keeps no objects together with others"
 
@@ -118,6 +119,7 @@ async def open_objects(
         config.objects_moved,
         HistoryLimits(config.objects_history_hours, config.objects_history_bytes),
         config.objects_spread,
+        ShardSettings(lease=Millis(config.objects_lease_ms)),
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)

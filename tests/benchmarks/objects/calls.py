@@ -2,8 +2,10 @@
 How fast objects of three nodes are: increments and reads, by one caller and by many.
 
 Each increment is durable at two of three nodes before it is answered.  A read is
-answered under the leader's lease; one of an object on another node, which its client
-does not know to lead, is sent on by the node that is asked.
+answered under the leader's lease, or, at nodes without leases, when a majority has
+confirmed the lead by a round of messages, which reads that wait at the same time share.
+A call of an object on another node, which its client does not know to lead, is sent on
+by the node that is asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +28,18 @@ CALLERS = (1, 32, 64)
 MANY_OBJECTS = 100
 WARM_UP_SECONDS = 0.5
 SUBJECT = "kvnode, 3 nodes"
+UNLEASED = "kvnode, 3 nodes, no leases"
 ETCD = "etcd, 3 nodes"
+
+
+def _names() -> list[str]:
+    return [f"c{number}" for number in range(MANY_OBJECTS)]
+
+
+_READS = (
+    ("read, one object", ["c0"]),
+    (f"read, {MANY_OBJECTS} objects", _names()),
+)
 
 
 async def measure_calls(directory: Path, *, seconds: float) -> list[Measurement]:
@@ -41,8 +54,7 @@ async def measure_calls(directory: Path, *, seconds: float) -> list[Measurement]
                 for what, names in (
                     ("increment, one object", ["c0"]),
                     (f"increment, {MANY_OBJECTS} objects", _names()),
-                    ("read, one object", ["c0"]),
-                    (f"read, {MANY_OBJECTS} objects", _names()),
+                    *_READS,
                 ):
                     operation = _increment if what.startswith("inc") else _read
                     rows.append(
@@ -69,6 +81,49 @@ async def measure_calls(directory: Path, *, seconds: float) -> list[Measurement]
                 for callers in CALLERS
             ]
     return rows
+
+
+async def measure_confirmed_reads(
+    directory: Path, *, seconds: float
+) -> list[Measurement]:
+    """Return the rows of nodes that confirm each read by a round of messages."""
+    async with three_nodes(directory, {"objects_lease_ms": 0}) as cluster:
+        names = cluster.topology.names
+        leader = await leader_of(cluster, names[0], "c0")
+        others = [name for name in names if name != leader]
+        async with client_of(cluster, leader, *others) as client:
+            return [
+                await _row(
+                    client,
+                    what,
+                    _read,
+                    counters,
+                    callers=callers,
+                    seconds=seconds,
+                    subject=UNLEASED,
+                )
+                for callers in CALLERS
+                for what, counters in _READS
+            ]
+
+
+def compared_with_leases(rows: Sequence[Measurement]) -> list[Fact]:
+    """Return how reads by confirmation stand to reads under leases."""
+    leased = {
+        (row.operation, row.in_flight): row for row in rows if row.subject == SUBJECT
+    }
+    return [
+        Fact(
+            Section.OBJECTS,
+            "no leases / leases",
+            f"{row.operation}, {row.in_flight} callers, per second",
+            round(row.per_second / other.per_second, 2),
+            "x",
+        )
+        for row in rows
+        if row.subject == UNLEASED
+        and (other := leased.get((row.operation, row.in_flight))) is not None
+    ]
 
 
 async def measure_etcd_puts(directory: Path, *, seconds: float) -> list[Measurement]:
@@ -110,10 +165,6 @@ def compared_with_etcd(rows: Sequence[Measurement]) -> list[Fact]:
     ]
 
 
-def _names() -> list[str]:
-    return [f"c{number}" for number in range(MANY_OBJECTS)]
-
-
 async def _row(
     client: Client,
     what: str,
@@ -122,6 +173,7 @@ async def _row(
     *,
     callers: int,
     seconds: float,
+    subject: str = SUBJECT,
 ) -> Measurement:
     shares = [names[number % len(names) :: callers] for number in range(callers)]
     work = [operation(client, share or names) for share in shares]
@@ -129,7 +181,7 @@ async def _row(
     return summarize(
         await closed_loop(work, seconds=seconds),
         section=Section.OBJECTS,
-        subject=SUBJECT,
+        subject=subject,
         operation=what,
         in_flight=callers,
     )

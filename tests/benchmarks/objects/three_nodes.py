@@ -1,10 +1,11 @@
 """Nodes, mostly three, that keep objects together, each with fsync, at no distance."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 
 from cluster.processes import ProcessCluster
 from kvnode.client import Client
@@ -18,16 +19,28 @@ FOUNDED_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
 
 
-def three_nodes(directory: Path) -> AbstractAsyncContextManager[ProcessCluster]:
-    """Start three nodes that serve a counter, and wait until all shards are led."""
-    return serving_nodes(directory, 3)
+def three_nodes(
+    directory: Path, settings: Mapping[str, object] = MappingProxyType({})
+) -> AbstractAsyncContextManager[ProcessCluster]:
+    """
+    Start three nodes that serve a counter, and wait until all shards are led.
+
+    Args:
+        directory: Where they keep it.
+        settings: Other than the usual ones, by kvnode's names.
+    """
+    return serving_nodes(directory, 3, settings)
 
 
 @asynccontextmanager
-async def serving_nodes(directory: Path, count: int) -> AsyncIterator[ProcessCluster]:
+async def serving_nodes(
+    directory: Path, count: int, settings: Mapping[str, object] = MappingProxyType({})
+) -> AsyncIterator[ProcessCluster]:
     """Start so many of them."""
     topology = sites(count)
     cluster = ProcessCluster.create(directory / "objects", topology, objects=[COUNTER])
+    for name in topology.names:
+        cluster.override(name, settings)
     try:
         await cluster.start()
         await all_led(cluster)

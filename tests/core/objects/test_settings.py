@@ -18,7 +18,9 @@ def test_leader_lets_go_of_a_lease_before_those_who_gave_it(
     lease: int, error_ppm: int
 ) -> None:
     """Whatever part of a millisecond each clock is in, and without any flight."""
-    settings = ShardSettings(lease=Millis(lease), clock_error_ppm=error_ppm)
+    settings = ShardSettings(
+        lease=Millis(lease), lease_max=Millis(lease), clock_error_ppm=error_ppm
+    )
     fast = 1 + Fraction(error_ppm, MILLION)
     for leaders, replicas in product(PHASES, PHASES):
         relied_on = floor(leaders) + settings.lease_held - leaders

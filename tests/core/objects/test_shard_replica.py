@@ -162,6 +162,16 @@ def test_replica_that_has_just_started_may_have_promised_a_lease() -> None:
     assert early.effects == (Send(C, Leased(2, Millis(1))),)
 
 
+def test_replica_that_asks_for_no_lease_may_have_promised_one_all_the_same() -> None:
+    """The leader before it started may have had another setting."""
+    settings = ShardSettings(lease=Millis(0))
+    one = ShardReplica(B, settings, uniform=lambda low, _: low, now=Millis(1000))
+
+    early = one.step([Received(C, Seal(2))], Millis(1599))
+
+    assert early.effects == (Send(C, Leased(2, Millis(1))),)
+
+
 def test_entries_of_an_earlier_leader_come_too_late_for_who_takes_over() -> None:
     """What it has adopted meanwhile may be committed, and they would replace it."""
     one = replica(promised=3, now=1000)  # under a lease, for all that it knows
@@ -182,6 +192,34 @@ def test_entries_of_an_earlier_leader_come_too_late_for_who_takes_over() -> None
 
     assert Send(A, Refused(3, 5)) in late.effects
     assert one.log.has(last)
+
+
+def test_replica_that_is_told_to_take_over_does_so_though_the_leader_lives() -> None:
+    """The authority may be further away than it is from heartbeat to heartbeat."""
+    one = replica()
+    alive = Received(A, heartbeat(1))
+    one.step([alive], Millis(5000))
+
+    one.step([TakeLead()], Millis(5010))
+    one.step([alive], Millis(5100))
+    claim = one.step([AuthoritySaid(HELD)], Millis(5190))
+    one.step([alive], Millis(5200))
+    taken = one.step([AuthoritySaid(HELD.taken_over_by(B))], Millis(5390))
+
+    assert Swap(HELD, HELD.taken_over_by(B)) in claim.at_once
+    assert taken.persist is not None
+    assert taken.persist.promised == 2
+
+
+def test_replica_that_has_lost_patience_finds_it_again_when_the_leader_speaks() -> None:
+    """Nobody told it to take over: it was only slow to hear."""
+    one = replica()
+    one.step([Tick()], Millis(9000))
+
+    one.step([Received(A, heartbeat(1))], Millis(9100))
+    late = one.step([AuthoritySaid(HELD)], Millis(9190))
+
+    assert late.at_once == ()
 
 
 def test_own_seal_waits_for_the_lease_that_was_given_to_another() -> None:

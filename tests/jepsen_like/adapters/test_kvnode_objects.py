@@ -2,7 +2,7 @@
 
 import pytest
 
-from jepsen_like.adapters.kvnode_objects import ObjectsClient
+from jepsen_like.adapters.kvnode_objects import ObjectsClient, Points
 from jepsen_like.history.operation import Value as Told
 from jepsen_like.system import FailedError
 from jepsen_like.system import IndeterminateError as MayHaveHappenedError
@@ -22,11 +22,24 @@ class Objects:
         self.answers = list(answers)
         self.calls: list[tuple[Value, ...]] = []
 
-    async def __call__(
+    async def call(
         self, name: str, method: str, *arguments: Value, idempotency_key: str = ""
     ) -> Value:
         """Note a call."""
         self.calls.append((name, method, *arguments, idempotency_key))
+        return self._answer()
+
+    async def bookmark(self, name: str) -> str:
+        """Note it."""
+        self.calls.append((name, "its bookmark"))
+        return str(self._answer())
+
+    async def restore(self, name: str, bookmark: str) -> str:
+        """Note it."""
+        self.calls.append((name, "restored to", bookmark))
+        return str(self._answer())
+
+    def _answer(self) -> Value:
         answer = self.answers.pop(0)
         if isinstance(answer, KvError):
             raise answer
@@ -36,9 +49,10 @@ class Objects:
         """Do nothing."""
 
 
-def client_of(objects: Objects) -> ObjectsClient:
+def client_of(objects: Objects, points: Points | None = None) -> ObjectsClient:
     """Return a client of process 7."""
-    return ObjectsClient(objects, "7 n1", now=lambda: 1000, close=objects.close)
+    points = {} if points is None else points
+    return ObjectsClient(objects, "7 n1", points, now=lambda: 1000, close=objects.close)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +100,7 @@ async def test_operation_calls_a_method(
         ("write", 1, IndeterminateError("?"), MayHaveHappenedError),
         ("write", 1, ObjectRaisedError("!", type_name="E"), MayHaveHappenedError),
         ("read", None, IndeterminateError("?"), FailedError),
+        ("bookmark", "point 1", IndeterminateError("?"), FailedError),
         (
             "transfer",
             ("k/0", "k/1", 5),
@@ -112,6 +127,41 @@ async def test_every_other_addition_is_sent_again_under_its_key() -> None:
 
     keys = [call[-1] for call in objects.calls]
     assert keys == ["7 n1 1", "7 n1 2", "7 n1 2", "7 n1 3"]
+
+
+async def test_names_of_points_stand_for_what_the_object_has_called_them() -> None:
+    """Whoever was told; what undoes a restore has the name that the restore gave it."""
+    objects, points = Objects("b1", "u1", "u2"), dict[tuple[str, str], str]()
+    one, other = (client_of(objects, points) for _ in range(2))
+
+    await one.invoke("bookmark", "k", "point 1")
+    await other.invoke("restore", "k", ("point 1", "point 2"))
+    await one.invoke("restore", "k", ("point 2", "point 3"))
+
+    assert objects.calls == [
+        ("k", "its bookmark"),
+        ("k", "restored to", "b1"),
+        ("k", "restored to", "u1"),
+    ]
+
+
+async def test_object_is_not_restored_to_what_has_no_name() -> None:
+    """Nor to a point of another object; in doubt, what would undo it has none."""
+    objects, points = (
+        Objects("b1", IndeterminateError("?")),
+        dict[tuple[str, str], str](),
+    )
+    client = client_of(objects, points)
+    await client.invoke("bookmark", "k", "point 1")
+
+    with pytest.raises(FailedError, match="point 1 stands for nothing"):
+        await client.invoke("restore", "another", ("point 1", "point 2"))
+    with pytest.raises(MayHaveHappenedError):
+        await client.invoke("restore", "k", ("point 1", "point 2"))
+    with pytest.raises(FailedError, match="point 2 stands for nothing"):
+        await client.invoke("restore", "k", ("point 2", "point 3"))
+
+    assert len(objects.calls) == 2
 
 
 async def test_operation_that_is_none_is_refused() -> None:

@@ -108,6 +108,10 @@ def test_leaving_out_what_is_separable_keeps_legal_sequences_legal(name: str) ->
 
 FINER: dict[str, list[Operation]] = {
     "cas-register": [operation("read", None, value) for value in range(5)],
+    "restorable-register": [
+        *(operation("read", None, value) for value in range(4)),
+        *(operation("restore", (name, None)) for name in "ab"),
+    ],
     "counter": [operation("read", None, 0)],
     "key-value": [
         operation("get", None, "".join(letters))
@@ -172,6 +176,9 @@ def test_model_is_found_by_its_name() -> None:
         ("register", operation("cas", (1, 2), result=True)),
         ("cas-register", operation("cas", 1, result=True)),
         ("cas-register", operation("cas", (1, 2), "perhaps")),
+        ("restorable-register", operation("bookmark", None)),
+        ("restorable-register", operation("restore", "a")),
+        ("restorable-register", operation("restore", (None, "a"))),
         ("counter", operation("add", "one")),
         ("counter", operation("read", None, "one")),
         ("key-value", operation("put", 1)),
@@ -207,6 +214,7 @@ def test_initial_value_of_another_kind_is_refused(model: str, initial: Value) ->
     ("model", "f"),
     [
         ("register", "read"),
+        ("restorable-register", "read"),
         ("key-value", "get"),
         ("counter", "read"),
         ("set", "read"),
@@ -298,6 +306,44 @@ def test_registers_begin_as_said_for_each_or_for_all() -> None:
 
     assert named.step(named.initial, read) is not ILLEGAL
     assert same.step(same.initial, both) is not ILLEGAL
+
+
+def test_names_that_no_restore_asks_for_any_more_are_forgotten() -> None:
+    """So that the states in which they differ are one; those still asked for stay."""
+    model = model_named("restorable-register")
+    made = [
+        model.action(each)
+        for each in (
+            operation("write", 1),
+            operation("write", 2),
+            operation("bookmark", "once"),
+            operation("bookmark", "twice"),
+            operation("restore", ("once", None)),
+            operation("restore", ("twice", None)),
+            operation("restore", ("twice", "once")),
+            operation("read", None, 1),
+            operation("read", None, 2),
+        )
+    ]
+    bound = [action for action in made if action is not None]
+    machine = model.machine(None, bound)
+    one, two, name_once, name_twice, once, twice, *_ = bound
+
+    of_once = {_run(machine, [by, name_once, once, one]) for by in (one, two)}
+    of_twice = {_run(machine, [by, name_twice, twice, one]) for by in (one, two)}
+
+    assert len(of_once) == 1
+    assert len(of_twice) == 2
+
+
+def test_write_that_nobody_was_told_of_and_nobody_read_is_left_out() -> None:
+    """A search would try it everywhere, and nothing can come of it."""
+    lost = [operation("write", value, outcome=Outcome.INFO) for value in (1, 2)]
+    written, read = operation("write", 3), operation("read", None, 1)
+
+    (part,) = MODELS["restorable-register"].parts([*lost, written, read])
+
+    assert part.operations == [lost[0], written, read]
 
 
 def test_strings_that_no_get_begins_with_are_one_state() -> None:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from jepsen_like.history.history import History
-from jepsen_like.history.operation import Operation, Outcome, Value
+from jepsen_like.history.operation import Key, Operation, Outcome, Value
 from jepsen_like.plan import Invoke
 from jepsen_like.verdict import Verdict
 from jepsen_like.workloads import WORKLOADS, Extent, asks_objects
@@ -46,6 +46,26 @@ def test_every_object_is_asked_at_the_quiet_end(name: str) -> None:
     finals = WORKLOADS[name].finals(asked_of(name))
 
     assert {final.key for final in finals} == {"k0", "k1", "k2"}
+
+
+def test_restores_ask_for_points_of_their_object_that_were_named_before() -> None:
+    """And each name is given once, so that it cannot stand for two points."""
+    given: dict[Key, list[Value]] = {}
+    asked = 0
+    for invoke in asked_of("object-restore"):
+        names = given.setdefault(invoke.key, [])
+        if invoke.f == "bookmark":
+            names.append(invoke.argument)
+        elif invoke.f == "restore":
+            assert isinstance(invoke.argument, tuple)
+            chosen, undo = invoke.argument
+            assert chosen in names
+            names.append(undo)
+            asked += 1
+
+    assert asked > 10
+    for names in given.values():
+        assert len(set(names)) == len(names)
 
 
 def test_bank_of_objects_counts_each_by_itself() -> None:

@@ -17,12 +17,13 @@ VOCABULARY = {
     *("read", "write", "delete", "cas", "write-expiring"),
     *("add", "value", "insert", "remove", "members", "append", "text"),
     *("txn", "watch", "conflicts", "transfer"),
+    *("bookmark", "restore"),
 }
 """What adapters are asked for; `transfer` by transactional ones alone."""
 
 ORDERED = {
     *("list-append", "linearizable-register", "linearizable-cas"),
-    *("object-list-append", "object-register", "object-cas"),
+    *("object-list-append", "object-register", "object-cas", "object-restore"),
 }
 """Judged by order alone: what is left in the end is one more read."""
 

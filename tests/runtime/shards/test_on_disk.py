@@ -21,7 +21,11 @@ from tests.runtime.shards.site import SHARD, change
 
 OWN = ReplicaId(7)
 HASTY = ShardSettings(
-    heartbeat=Millis(2), patience=Millis(20), patience_spread=Millis(1), lease=Millis(0)
+    heartbeat=Millis(2),
+    patience=Millis(20),
+    patience_spread=Millis(1),
+    lease=Millis(0),
+    lease_max=Millis(0),
 )
 
 

@@ -19,7 +19,7 @@ from jepsen_like.history import (
     Outcome,
     Value,
 )
-from tests.jepsen_like.checkers.linearizable.twin import STEPS, inner
+from tests.jepsen_like.checkers.linearizable.twin import STEPS, Remembered, inner
 
 Draw = Callable[[Random], "tuple[str, Value]"]
 """Returns f and argument."""
@@ -34,6 +34,15 @@ def _draw_cas(random: Random) -> tuple[str, Value]:
     f = random.choice(["read", "write", "cas"])
     if f == "cas":
         return f, (random.randint(0, 3), random.randint(1, 3))
+    return f, random.randint(1, 3) if f == "write" else None
+
+
+def _draw_restorable(random: Random) -> tuple[str, Value]:
+    f = random.choice(["read", "read", "write", "bookmark", "restore", "restore"])
+    if f == "restore":
+        return f, (random.choice("ab"), random.choice(["a", "b", None]))
+    if f == "bookmark":
+        return f, random.choice("ab")
     return f, random.randint(1, 3) if f == "write" else None
 
 
@@ -55,6 +64,7 @@ DRAWS: dict[str, Draw] = {
         [("read", None), ("write", random.randint(1, 3))]
     ),
     "cas-register": _draw_cas,
+    "restorable-register": _draw_restorable,
     "mutex": lambda random: (random.choice(["acquire", "release"]), None),
     "counter": lambda random: random.choice(
         [("read", None), ("add", random.randint(-1, 2))]
@@ -95,7 +105,7 @@ def _answer(state: Any, f: str, argument: Value) -> Value:  # noqa: ANN401 - sta
     elif f in {"add", "remove", "contains"} and isinstance(state, tuple):
         answer = (argument in state) is not (f == "add")
     elif f in {"read", "get"}:
-        answer = state
+        answer = state.value if isinstance(state, Remembered) else state
     return answer
 
 

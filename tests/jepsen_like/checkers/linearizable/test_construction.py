@@ -65,6 +65,13 @@ IMPOSSIBLE: dict[str, tuple[Operation, ...]] = {
         _did("cas", (77, 78), result=True, at=3),
         _did("cas", (77, 79), result=True, at=5),
     ),
+    "restorable-register": (
+        _did("write", 77, at=1),
+        _did("bookmark", "seventy-seven", at=3),
+        _did("write", 78, at=5),
+        _did("restore", ("seventy-seven", "seventy-eight"), at=7),
+        _did("read", None, 78, at=9),
+    ),
     "counter": (_did("read", None, 100_000, at=3),),
     "key-value": (
         _did("put", "p", at=1),

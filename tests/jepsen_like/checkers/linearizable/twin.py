@@ -6,7 +6,7 @@ Python values, and no order is left out but those that time forbids.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from jepsen_like.history import History, Operation, Outcome, Value
 
@@ -41,6 +41,34 @@ def _register(state: Any, operation: Operation) -> tuple[Any, ...]:  # noqa: ANN
     if _same(state, expected):
         return (new,)
     return () if _told(operation) else (state,)
+
+
+class Remembered(NamedTuple):
+    """What a register holds, and what names stand for."""
+
+    value: Any
+    names: tuple[tuple[Value, Any], ...] = ()
+
+
+def _restorable(state: Any, operation: Operation) -> tuple[Any, ...]:  # noqa: ANN401 - as above
+    now = state if isinstance(state, Remembered) else Remembered(state)
+    names = dict(now.names)
+    if operation.f == "read":
+        fits = not _told(operation) or _same(now.value, operation.result)
+        return (now,) if fits else ()
+    if operation.f == "write":
+        return (now._replace(value=operation.argument),)
+    if operation.f == "bookmark":
+        names[operation.argument] = now.value
+        return (Remembered(now.value, tuple(names.items())),)
+    assert isinstance(operation.argument, tuple), "restore has two arguments"
+    name, undo = operation.argument
+    if name not in names:
+        return ()
+    value = names[name]
+    if undo is not None:
+        names[undo] = now.value
+    return (Remembered(value, tuple(names.items())),)
 
 
 def _mutex(state: Any, operation: Operation) -> tuple[Any, ...]:  # noqa: ANN401 - as above
@@ -118,6 +146,7 @@ def _multi_register(state: Any, operation: Operation) -> tuple[Any, ...]:  # noq
 STEPS: dict[str, Step] = {
     "register": _register,
     "cas-register": _register,
+    "restorable-register": _restorable,
     "mutex": _mutex,
     "counter": _counter,
     "key-value": _key_value,
