@@ -1,0 +1,154 @@
+"""
+Exhaustive exploration of a shard: every state within bounds is looked at.
+
+    python -m tests.simulation.exploring --takeovers 2 --moves 1
+
+Simulation looks at some histories of much that can happen; this looks at all histories
+of little.  What is explored is no model of a shard but its replicas themselves
+(`tests.simulation.explored_replicas`), in all orders of what can happen to them
+(`tests.simulation.shard_space`); what must be true is `tests.simulation.shard_rules`.
+
+States are looked at in the order of their distance from the start, so a history that
+breaks a rule is as short as any.
+
+References:
+    Newcombe et al., 2015.  How Amazon Web Services uses formal methods.
+    Holzmann, 1997.  The model checker SPIN: state spaces in memory, and partial orders.
+"""
+
+import argparse
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import process_time
+
+from tests.simulation.explored_replicas import ViolationError
+from tests.simulation.shard_space import Bounds, ShardSpace, State, Step
+
+STATES_MAX = 30_000_000
+"""About 500 bytes each: what a machine of 16 GiB has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """
+    What was looked at, and what was found.
+
+    Attributes:
+        states: Of the whole shard, each counted once.
+        steps: From one of them to one of them.
+        depth: How many steps the farthest is away from the start.
+        is_whole: Whether no state within the bounds is left.
+        replica_states: Of single replicas.
+        views: States of the shard, messages under way left out.
+        violation: What is wrong, empty if nothing is.
+        history: How it came to the state whose next step is wrong.
+    """
+
+    states: int
+    steps: int
+    depth: int
+    is_whole: bool
+    replica_states: int
+    views: int
+    violation: str = ""
+    history: tuple[Step, ...] = ()
+
+
+class _Search:
+    """A search under way: each state, and from which it was reached first."""
+
+    def __init__(self, space: ShardSpace) -> None:
+        self.reached_from: dict[State, State | None] = {space.start: None}
+        self._space = space
+        self._steps = 0
+        self._depth = 0
+        self._layer = [space.start]
+
+    def run(self, states_max: int) -> Explored:
+        """Go on until nothing is left, or something is wrong, or there are too many."""
+        while self._layer:
+            following: list[State] = []
+            for state in self._layer:
+                try:
+                    following += self._new(state)
+                except ViolationError as error:
+                    return self._explored(str(error), self._history(state))
+                if len(self.reached_from) >= states_max:
+                    return self._explored()
+            self._layer = following
+            self._depth += bool(following)
+        return self._explored()
+
+    def _new(self, state: State) -> list[State]:
+        """Return what can come of *state* and was not reached before."""
+        found = []
+        for _, after in self._space.following(state):
+            self._steps += 1
+            if after not in self.reached_from:
+                self.reached_from[after] = state
+                found.append(after)
+        return found
+
+    def _explored(self, violation: str = "", history: tuple[Step, ...] = ()) -> Explored:
+        return Explored(
+            len(self.reached_from),
+            self._steps,
+            self._depth,
+            not self._layer,
+            len(self._space.replicas.minds),
+            self._space.views,
+            violation,
+            history,
+        )
+
+    def _history(self, state: State) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        before = self.reached_from[state]
+        while before is not None:
+            following = self._space.following(before)
+            steps.append(next(step for step, after in following if after == state))
+            state, before = before, self.reached_from[before]
+        return tuple(reversed(steps))
+
+
+def explore(bounds: Bounds, *, states_max: int = STATES_MAX) -> Explored:
+    """
+    Look at all states within *bounds*, nearest first, until one breaks a rule.
+
+    Args:
+        bounds: How much may happen.
+        states_max: Stop once there are so many.
+    """
+    try:
+        space = ShardSpace(bounds)
+    except ViolationError as error:
+        return Explored(0, 0, 0, False, 0, 0, f"before it began: {error}")
+    return _Search(space).run(states_max)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Explore, and say what came of it; return 1 if something is wrong."""
+    parser = argparse.ArgumentParser(description="Explore a shard within bounds.")
+    for name in Bounds._fields:
+        parser.add_argument(f"--{name}", type=int, default=0)
+    parser.add_argument("--states-max", type=int, default=STATES_MAX)
+    chosen = vars(parser.parse_args(arguments))
+    states_max = chosen.pop("states_max")
+    gc.disable()  # nothing goes before the end, and nothing refers to itself
+    began = process_time()
+    found = explore(Bounds(**chosen), states_max=states_max)
+    seconds = process_time() - began
+    print(
+        f"{found.states} states, {found.steps} steps, depth {found.depth},"
+        f" {found.replica_states} states of replicas, {found.views} views,"
+        f" {seconds:.1f} s of a processor; {'all' if found.is_whole else 'not all'} within the bounds"
+    )
+    for step in found.history:
+        print(f"  replica {step.host + 1} {step.name} {step.what or ''}")
+    print(found.violation or "nothing is wrong")
+    return int(bool(found.violation))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
