@@ -35,8 +35,9 @@ class Explored:
     What was looked at, and what was found.
 
     Attributes:
-        states: Of the whole shard, each counted once.
-        steps: From one of them to one of them.
+        states: Of the whole shard, each counted once, and none that another one
+            stands for.
+        steps: From them.
         depth: How many steps the farthest is away from the start.
         is_whole: Whether no state within the bounds is left.
         replica_states: Of single replicas.
@@ -56,43 +57,60 @@ class Explored:
 
 
 class _Search:
-    """A search under way: each state, and from which it was reached first."""
+    """
+    A search under way.
+
+    A state is left alone where another one is like it but for more messages under way:
+    whatever can come of it can come of that one, too, with more messages again.  Rules
+    are about what replicas hold, not about messages.
+    """
 
     def __init__(self, space: ShardSpace) -> None:
-        self.reached_from: dict[State, State | None] = {space.start: None}
         self._space = space
+        self._reached_from: dict[State, State | None] = {}
+        self._widest: dict[State, list[tuple[int, ...]]] = {}
         self._steps = 0
         self._depth = 0
-        self._layer = [space.start]
+        self._expanded = 0
+        self._layer: list[State] = []
+        self._note(space.start, None, self._layer)
 
     def run(self, states_max: int) -> Explored:
         """Go on until nothing is left, or something is wrong, or there are too many."""
         while self._layer:
             following: list[State] = []
             for state in self._layer:
+                if state.inbound not in self._widest[_rest(state)]:
+                    continue
                 try:
-                    following += self._new(state)
+                    for _, after in self._space.following(state):
+                        self._steps += 1
+                        self._note(after, state, following)
                 except ViolationError as error:
                     return self._explored(str(error), self._history(state))
-                if len(self.reached_from) >= states_max:
+                self._expanded += 1
+                if self._expanded >= states_max:
                     return self._explored()
             self._layer = following
             self._depth += bool(following)
         return self._explored()
 
-    def _new(self, state: State) -> list[State]:
-        """Return what can come of *state* and was not reached before."""
-        found = []
-        for _, after in self._space.following(state):
-            self._steps += 1
-            if after not in self.reached_from:
-                self.reached_from[after] = state
-                found.append(after)
-        return found
+    def _note(self, state: State, before: State | None, following: list[State]) -> None:
+        """Add a state to those that are to be looked at, unless a wider one was."""
+        inbound = state.inbound
+        widest = self._widest.setdefault(_rest(state), [])
+        for each in widest:
+            if _is_within(inbound, each):
+                return
+        if widest:
+            widest[:] = [each for each in widest if not _is_within(each, inbound)]
+        widest.append(inbound)
+        self._reached_from[state] = before
+        following.append(state)
 
     def _explored(self, violation: str = "", history: tuple[Step, ...] = ()) -> Explored:
         return Explored(
-            len(self.reached_from),
+            self._expanded,
             self._steps,
             self._depth,
             not self._layer,
@@ -104,12 +122,22 @@ class _Search:
 
     def _history(self, state: State) -> tuple[Step, ...]:
         steps: list[Step] = []
-        before = self.reached_from[state]
+        before = self._reached_from[state]
         while before is not None:
             following = self._space.following(before)
             steps.append(next(step for step, after in following if after == state))
-            state, before = before, self.reached_from[before]
+            state, before = before, self._reached_from[before]
         return tuple(reversed(steps))
+
+
+def _rest(state: State) -> State:
+    """Return *state* without its messages."""
+    return state._replace(inbound=())
+
+
+def _is_within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    """Tell whether *some* messages are all among *others*."""
+    return all(one & other == one for one, other in zip(some, others, strict=True))
 
 
 def explore(bounds: Bounds, *, states_max: int = STATES_MAX) -> Explored:
