@@ -143,6 +143,16 @@ class Replicas:
         self._turns: dict[tuple[int, Event, int], Turn] = {}
         self._restarted: dict[int, int] = {}
 
+    @property
+    def served(self) -> frozenset[tuple[ReplicaId, int]]:
+        """Return which replicas have served, and in which epochs."""
+        leaders = ((mind.own, mind.leadership) for mind in self.minds)
+        return frozenset(
+            (own, leading.epoch)
+            for own, leading in leaders
+            if leading is not None and leading.is_open
+        )
+
     def begin(self, own: ReplicaId) -> int:
         """Return the state of a replica that has just been made."""
         return self._start(own, Millis(0), StoredShard(0, QuorumLog()))

@@ -18,10 +18,12 @@ References:
 
 import argparse
 import gc
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import process_time
 
+from kvnode.types import ReplicaId
 from tests.simulation.explored_replicas import ViolationError
 from tests.simulation.shard_space import Bounds, ShardSpace, State, Step
 
@@ -42,6 +44,7 @@ class Explored:
         is_whole: Whether no state within the bounds is left.
         replica_states: Of single replicas.
         views: States of the shard, messages under way left out.
+        served: Who has opened which epoch in one history or another.
         violation: What is wrong, empty if nothing is.
         history: How it came to the state whose next step is wrong.
     """
@@ -52,8 +55,15 @@ class Explored:
     is_whole: bool
     replica_states: int
     views: int
+    served: frozenset[tuple[ReplicaId, int]]
     violation: str = ""
     history: tuple[Step, ...] = ()
+
+
+_Rest = tuple[
+    tuple[int, ...], int, int, tuple[int, ...], tuple[int, int] | None, Bounds
+]
+"""A state without its messages."""
 
 
 class _Search:
@@ -68,7 +78,7 @@ class _Search:
     def __init__(self, space: ShardSpace) -> None:
         self._space = space
         self._reached_from: dict[State, State | None] = {}
-        self._widest: dict[State, list[tuple[int, ...]]] = {}
+        self._widest: dict[_Rest, list[tuple[int, ...]]] = {}
         self._steps = 0
         self._depth = 0
         self._expanded = 0
@@ -108,7 +118,9 @@ class _Search:
         self._reached_from[state] = before
         following.append(state)
 
-    def _explored(self, violation: str = "", history: tuple[Step, ...] = ()) -> Explored:
+    def _explored(
+        self, violation: str = "", history: tuple[Step, ...] = ()
+    ) -> Explored:
         return Explored(
             self._expanded,
             self._steps,
@@ -116,6 +128,7 @@ class _Search:
             not self._layer,
             len(self._space.replicas.minds),
             self._space.views,
+            self._space.replicas.served,
             violation,
             history,
         )
@@ -130,9 +143,10 @@ class _Search:
         return tuple(reversed(steps))
 
 
-def _rest(state: State) -> State:
+def _rest(state: State) -> _Rest:
     """Return *state* without its messages."""
-    return state._replace(inbound=())
+    minds, _, authority, told, floors, crashing, left = state
+    return minds, authority, told, floors, crashing, left
 
 
 def _is_within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
@@ -151,7 +165,16 @@ def explore(bounds: Bounds, *, states_max: int = STATES_MAX) -> Explored:
     try:
         space = ShardSpace(bounds)
     except ViolationError as error:
-        return Explored(0, 0, 0, False, 0, 0, f"before it began: {error}")
+        return Explored(
+            states=0,
+            steps=0,
+            depth=0,
+            is_whole=False,
+            replica_states=0,
+            views=0,
+            served=frozenset(),
+            violation=f"before it began: {error}",
+        )
     return _Search(space).run(states_max)
 
 
@@ -167,14 +190,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = process_time()
     found = explore(Bounds(**chosen), states_max=states_max)
     seconds = process_time() - began
-    print(
+    counted = (
         f"{found.states} states, {found.steps} steps, depth {found.depth},"
         f" {found.replica_states} states of replicas, {found.views} views,"
-        f" {seconds:.1f} s of a processor; {'all' if found.is_whole else 'not all'} within the bounds"
+        f" {seconds:.1f} s of a processor;"
+        f" {'all' if found.is_whole else 'not all'} within the bounds"
     )
-    for step in found.history:
-        print(f"  replica {step.host + 1} {step.name} {step.what or ''}")
-    print(found.violation or "nothing is wrong")
+    history = (
+        f"  replica {step.host + 1} {step.name} {step.what or ''}"
+        for step in found.history
+    )
+    verdict = found.violation or "nothing is wrong"
+    sys.stdout.write("\n".join((counted, *history, verdict, "")))
     return int(bool(found.violation))
 
 

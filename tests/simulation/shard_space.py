@@ -1,5 +1,5 @@
 """
-All that a shard can come to next: its replicas, their messages and disks, the authority.
+All that a shard can come to next: replicas, their messages and disks, the authority.
 
 What can happen to a shard, one thing at a time:
 
@@ -25,19 +25,12 @@ What makes the space small, and why nothing is lost by it:
     until the messages arrive instead.  So either a turn is durable at once, or the disk
     takes in nothing more until the replica crashes: what it says of that is not heard,
     and what does not depend on it is.
-3.  A question to the authority is answered with one of the configurations held since
-    it was asked, chosen when the answer arrives.  When it was read makes no difference.
-4.  A request of an earlier epoch than its receiver has promised, durably, is refused
-    for ever, and only who sent it matters: any such is a `Seal` in epoch 0.
-5.  Answers to a leader or a takeover that is over are not looked at any more, and no
-    replica leads or takes over in the same epoch twice.  Neither is a refusal that
-    tells of no later epoch than has been promised.  They go.
-
-4 and 5 are made sure of each time: what goes does nothing where it goes.
+3.  What the authority answers is chosen when the answer arrives
+    (`tests.simulation.explored_authority`).
+4.  Messages go once nothing can come of them (`tests.simulation.explored_mail`).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from kvnode.core.objects.configuration import Configuration
@@ -53,28 +46,17 @@ from kvnode.core.objects.events import (
     Swap,
     Tick,
 )
-from kvnode.core.objects.messages import (
-    Append,
-    Appended,
-    Mismatch,
-    Pull,
-    Pulled,
-    Refused,
-    Seal,
-    Sealed,
-)
 from kvnode.core.objects.quorum_log import LogEntry
 from kvnode.core.objects.settings import HEARTBEAT
 from kvnode.core.objects.shard_replica import Following
-from kvnode.core.objects.takeover import Takeover
 from kvnode.types import ReplicaId
+from tests.simulation.explored_authority import NOBODY, Authority
+from tests.simulation.explored_mail import Letters
 from tests.simulation.explored_replicas import (
-    Mail,
     Mind,
     Replicas,
     Turn,
     ViolationError,
-    receipt,
 )
 from tests.simulation.shard_rules import judge
 
@@ -89,33 +71,6 @@ class Bounds(NamedTuple):
     reads: int = 0
     beats: int = 0
     failures: int = 0
-
-
-class Errand(NamedTuple):
-    """
-    What the authority was asked for.
-
-    Attributes:
-        host: Who waits for the answer, by place; NOBODY after a crash.
-        swap: What is to be changed; None = it was only asked.
-        since: How many configurations it had held by then.
-        is_done: The change was made, and has not been told.
-    """
-
-    host: int
-    swap: Swap | None
-    since: int
-    is_done: bool = False
-
-
-NOBODY = -1
-
-
-class Authority(NamedTuple):
-    """What the authority has held, oldest first, and what is under way to and from it."""
-
-    held: tuple[Configuration, ...]
-    errands: tuple[Errand, ...] = ()
 
 
 class State(NamedTuple):
@@ -149,12 +104,6 @@ class Step(NamedTuple):
     what: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    mail: Mail
-    turn: Turn
-
-
 class _Outcome(NamedTuple):
     """
     What a turn does to others.
@@ -186,11 +135,8 @@ class ShardSpace:
         self.replicas = Replicas(reads=bounds.reads > 0)
         size = 4 if bounds.moves else 3
         self._owns = tuple(ReplicaId(number + 1) for number in range(size))
-        self._letters: list[list[Mail]] = [[] for _ in self._owns]
-        self._bits: dict[Mail, int] = {}
-        self._arrivals: dict[tuple[int, int], tuple[_Arrival, ...]] = {}
+        self._letters = Letters(self.replicas, size)
         self._outcomes: dict[tuple[Turn, bool], _Outcome] = {}
-        self._kept: dict[tuple[int, int | None, int], int] = {}
         self._tellings: dict[tuple[int, int], int] = {}
         self._authorities = _Numbered[Authority]()
         self._told = _Numbered[tuple[LogEntry, ...]]()
@@ -223,7 +169,9 @@ class ShardSpace:
         state = State(
             minds,
             (0,) * len(minds),
-            self._authorities.number(Authority((Configuration(1, replicas[0], replicas),))),
+            self._authorities.number(
+                Authority((Configuration(1, replicas[0], replicas),))
+            ),
             self._told.number(()),
             (),
             None,
@@ -253,56 +201,34 @@ class ShardSpace:
     # -- what can happen --------------------------------------------------------
 
     def _arriving(self, state: State) -> Iterator[tuple[Step, State]]:
-        for host, number in enumerate(state.minds):
-            for arrival in self._arrivals_of(host, number, state.inbound[host]):
-                step = Step("arrives", host, arrival.mail)
-                yield from self._turning(state, step, arrival.turn)
-
-    def _arrivals_of(
-        self, host: int, number: int, letters: int
-    ) -> tuple[_Arrival, ...]:
-        """Return the messages that something can come of."""
-        found = self._arrivals.get((number, letters))
-        if found is None:
-            each = (
-                _Arrival(mail, self.replicas.turn(number, receipt(mail)))
-                for place, mail in enumerate(self._letters[host])
-                if letters >> place & 1
-            )
-            found = tuple(arrival for arrival in each if not arrival.turn.is_idle)
-            self._arrivals[number, letters] = found
-        return found
+        for host, letters in enumerate(state.inbound):
+            for mail, turn in self._letters.arrivals(state.minds[host], letters):
+                yield from self._turning(state, Step("arrives", host, mail), turn)
 
     def _answering(self, state: State) -> Iterator[tuple[Step, State]]:
         authority = self._authorities.value(state.authority)
+        left = state.left
         for errand in authority.errands:
-            host, swap = errand.host, errand.swap
-            rest = _without(authority, errand)
-            if swap is not None and not errand.is_done:
-                if authority.held[-1] == swap.expected:
-                    done = errand._replace(is_done=True)
-                    others = rest.errands if host == NOBODY else (*rest.errands, done)
-                    changed = _sorted(Authority((*rest.held, swap.desired), others))
-                    number = self._authorities.number(changed)
-                    yield Step("changes", host, swap), self._seen(
-                        state._replace(authority=number)
-                    )
-            if host == NOBODY:
-                continue
-            without = state._replace(authority=self._authorities.number(rest))
-            for answer in _answers(errand, authority.held):
-                event = AuthoritySaid(answer)
-                yield from self._taking(without, Step("is told", host, answer), event)
-            if state.left.failures:
-                left = state.left._replace(failures=state.left.failures - 1)
-                if swap is not None and not errand.is_done:
-                    lost = _sorted(
-                        Authority(rest.held, (*rest.errands, errand._replace(host=NOBODY)))
-                    )
-                    without = state._replace(authority=self._authorities.number(lost))
-                yield from self._taking(
-                    without._replace(left=left), Step("fails", host), AuthorityFailed()
+            host = errand.host
+            changed = authority.changed(errand)
+            if changed is not None:
+                yield (
+                    Step("changes", host, errand.swap),
+                    self._seen(
+                        state._replace(authority=self._authorities.number(changed))
+                    ),
                 )
+            for rest, answer in authority.answered(errand):
+                told = state._replace(authority=self._authorities.number(rest))
+                event = AuthoritySaid(answer)
+                yield from self._taking(told, Step("is told", host, answer), event)
+            if left.failures and host != NOBODY:
+                failed = state._replace(
+                    authority=self._authorities.number(authority.silent(errand)),
+                    left=left._replace(failures=left.failures - 1),
+                )
+                step = Step("is not answered", host)
+                yield from self._taking(failed, step, AuthorityFailed())
 
     def _happening(
         self, state: State, host: int, mind: Mind
@@ -345,25 +271,14 @@ class ShardSpace:
 
     def _crashed(self, state: State, host: int, disk: int) -> tuple[Step, State]:
         """Start a replica again; what it was asking, and told itself, is gone."""
-        own = self._owns[host]
-        letters = state.inbound[host]
-        for place, mail in enumerate(self._letters[host]):
-            if mail[0] == own:
-                letters &= ~(1 << place)
-        authority = self._authorities.value(state.authority)
-        errands = (
-            errand._replace(host=NOBODY) if errand.host == host else errand
-            for errand in authority.errands
-            if errand.host != host or (errand.swap is not None and not errand.is_done)
-        )
         number = self.replicas.restarted(disk)
-        letters = self._worth_keeping(number, None, letters)
+        letters = self._letters.from_others(self._owns[host], state.inbound[host])
+        letters = self._letters.worth_keeping(number, None, letters)
+        authority = self._authorities.value(state.authority).deserted(host)
         after = state._replace(
             minds=_put(state.minds, host, number),
             inbound=_put(state.inbound, host, letters),
-            authority=self._authorities.number(
-                _sorted(authority._replace(errands=tuple(errands)))
-            ),
+            authority=self._authorities.number(authority),
             crashing=None,
         )
         return Step("crashes", host), self._seen(after)
@@ -379,10 +294,12 @@ class ShardSpace:
     def _turning(
         self, state: State, step: Step, turn: Turn
     ) -> Iterator[tuple[Step, State]]:
-        """Yield what a turn makes of *state*; nothing if that can do no more than it."""
+        """Yield what a turn makes of *state*; nothing if that has no more to come."""
         crashing = state.crashing
         is_durable = crashing is None or crashing[0] != step.host
-        after = self._after(state, step.host, self._outcome(turn, is_durable=is_durable))
+        after = self._after(
+            state, step.host, self._outcome(turn, is_durable=is_durable)
+        )
         if after is not state:
             yield step, after
         if is_durable and turn.persists and state.left.crashes:
@@ -402,7 +319,7 @@ class ShardSpace:
             letters: dict[int, int] = {}
             for sender, receiver, message in (each for d in deeds for each in d.mail):
                 place = int(receiver) - 1
-                bit = 1 << self._bit((sender, receiver, message))
+                bit = self._letters.bit((sender, receiver, message))
                 letters[place] = letters.get(place, 0) | bit
             found = self._outcomes[turn, is_durable] = _Outcome(
                 turn.after,
@@ -419,27 +336,26 @@ class ShardSpace:
             if self.replicas.minds[number].committed < floors[token]:
                 msg = f"replica {host + 1} answers a read without entry {floors[token]}"
                 raise ViolationError(msg)
-        is_same = minds[host] == number
-        touched = [] if is_same else [host]
+        touched = set() if minds[host] == number else {host}
         for receiver, bits in letters:
-            if inbound[receiver] | bits != inbound[receiver]:
+            if bits & ~inbound[receiver]:
                 inbound = _put(inbound, receiver, inbound[receiver] | bits)
-                if receiver != host or is_same:
-                    touched.append(receiver)
+                touched.add(receiver)
         if asked:
-            authority = self._asked(authority, host, asked)
+            changed = self._authorities.value(authority).asked(host, asked)
+            authority = self._authorities.number(changed)
         elif not touched:
             return state
-        if not is_same:
+        if minds[host] != number:
             minds = _put(minds, host, number)
             told = self._told_by(told, number)
         for receiver in touched:
             disk = crashing[1] if crashing and crashing[0] == receiver else None
-            kept = self._worth_keeping(minds[receiver], disk, inbound[receiver])
+            kept = self._letters.worth_keeping(minds[receiver], disk, inbound[receiver])
             if kept != inbound[receiver]:
                 inbound = _put(inbound, receiver, kept)
         after = State(minds, inbound, authority, told, floors, crashing, left)
-        return after if is_same else self._seen(after)
+        return self._seen(after)
 
     def _told_by(self, told: int, number: int) -> int:
         """Return what is told once a replica is in a state."""
@@ -454,60 +370,6 @@ class ShardSpace:
                 found = self._told.number(mind.entries[: mind.committed])
             self._tellings[told, number] = found
         return found
-
-    def _asked(
-        self, number: int, host: int, asked: tuple[AskAuthority | Swap, ...]
-    ) -> int:
-        authority = self._authorities.value(number)
-        since = len(authority.held)
-        new = (
-            Errand(host, each if isinstance(each, Swap) else None, since)
-            for each in asked
-        )
-        errands = (*authority.errands, *new)
-        return self._authorities.number(_sorted(authority._replace(errands=errands)))
-
-    def _bit(self, mail: Mail) -> int:
-        """Return the number of a message among those to its receiver."""
-        bit = self._bits.get(mail)
-        if bit is None:
-            letters = self._letters[int(mail[1]) - 1]
-            bit = self._bits[mail] = len(letters)
-            letters.append(mail)
-        return bit
-
-    # -- what is over -----------------------------------------------------------
-
-    def _worth_keeping(self, number: int, disk: int | None, letters: int) -> int:
-        """
-        Return messages without those that nothing can come of any more.
-
-        Args:
-            number: The state of the receiver.
-            disk: The state that its disk is in, None if that is the same.
-            letters: One bit a message.
-        """
-        if not letters:
-            return 0
-        key = number, disk, letters
-        found = self._kept.get(key)
-        if found is None:
-            floor = self.replicas.minds[number if disk is None else disk].promised
-            found = self._kept[key] = self._sorted_out(number, floor, letters)
-        return found
-
-    def _sorted_out(self, number: int, floor: int, letters: int) -> int:
-        mind, kept = self.replicas.minds[number], 0
-        for place, mail in enumerate(tuple(self._letters[int(mind.own) - 1])):
-            if not letters >> place & 1:
-                continue
-            turn = self.replicas.turn(number, receipt(mail))
-            if _is_refused(mail, floor) and _only_refuses(turn, number):
-                if mail[0] != mind.own:
-                    kept |= 1 << self._bit((mail[0], mail[1], Seal(0)))
-            elif not (turn.is_idle and _is_over(mail, mind, floor)):
-                kept |= 1 << place
-        return kept
 
     # -- judging ----------------------------------------------------------------
 
@@ -552,61 +414,3 @@ class _Numbered(Generic[ItemT]):
 
 def _put(items: tuple[int, ...], place: int, item: int) -> tuple[int, ...]:
     return (*items[:place], item, *items[place + 1 :])
-
-
-def _without(authority: Authority, errand: Errand) -> Authority:
-    errands = list(authority.errands)
-    errands.remove(errand)
-    return authority._replace(errands=tuple(errands))
-
-
-def _sorted(authority: Authority) -> Authority:
-    """Return the same with its errands in order, and without those that are void."""
-    errands = (
-        errand
-        for errand in authority.errands
-        if errand.host != NOBODY
-        or (errand.swap is not None and errand.swap.expected == authority.held[-1])
-    )
-    return authority._replace(errands=tuple(sorted(errands, key=repr)))
-
-
-def _answers(
-    errand: Errand, held: tuple[Configuration, ...]
-) -> tuple[Configuration, ...]:
-    """Return what the authority may say of an errand."""
-    since = held[errand.since - 1 :]
-    if errand.swap is None:
-        return since
-    if errand.is_done:
-        return (errand.swap.desired,)
-    return tuple(each for each in since if each != errand.swap.expected)
-
-
-def _is_refused(mail: Mail, promised: int) -> bool:
-    message = mail[2]
-    return isinstance(message, Append | Seal | Pull) and message.epoch < promised
-
-
-def _only_refuses(turn: Turn, number: int) -> bool:
-    """Tell whether a refusal is all that comes of a turn."""
-    return (
-        turn.after == number
-        and not turn.at_once
-        and not turn.effects.asked
-        and all(isinstance(message, Refused) for _, _, message in turn.effects.mail)
-    )
-
-
-def _is_over(mail: Mail, mind: Mind, promised: int) -> bool:
-    """Tell whether nothing can ever come of a message any more."""
-    match mail[2]:
-        case Appended(epoch) | Mismatch(epoch):
-            leading = mind.leadership
-            return leading is None or leading.epoch != epoch
-        case Sealed(epoch) | Pulled(epoch):
-            return not isinstance(mind.role, Takeover) or mind.role.epoch != epoch
-        case Refused(_, later):
-            return later <= promised
-        case _:
-            return False
