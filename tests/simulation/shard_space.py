@@ -257,8 +257,8 @@ class ShardSpace:
             after = state._replace(
                 floors=(*state.floors, told), left=left._replace(reads=left.reads - 1)
             )
-            event = Confirm(len(state.floors))
-            yield from self._taking(after, Step("reads", host), event)
+            read = Confirm(len(state.floors))
+            yield from self._taking(after, Step("reads", host), read)
 
     def _crashing(self, state: State) -> Iterator[tuple[Step, State]]:
         if state.crashing is not None:

@@ -37,12 +37,14 @@ A, B, C, D = (ReplicaId(number) for number in range(1, 5))
 
 WHOLE = {
     "an entry and a takeover": (Bounds(takeovers=1, proposals=1), {(C, 3)}),
-    "two takeovers": (Bounds(takeovers=2), {(B, 4), (C, 4), (A, 4)}),
     "a takeover and a move": (Bounds(takeovers=1, moves=1), {(A, 3), (D, 4)}),
     "a takeover and a crash": (Bounds(takeovers=1, crashes=1), {(A, 3), (B, 3)}),
     "a move and a crash": (Bounds(moves=1, crashes=1), {(A, 3)}),
     "a takeover and a read": (Bounds(takeovers=1, reads=1), {(B, 3)}),
-    "a silent authority": (Bounds(takeovers=2, failures=1), {(B, 3)}),
+    "two takeovers, and an authority that is silent once": (
+        Bounds(takeovers=2, failures=1),
+        {(A, 4), (B, 4), (C, 4)},
+    ),
 }
 """Bounds, and leaders of which some history within them must have told."""
 
