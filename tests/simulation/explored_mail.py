@@ -22,6 +22,7 @@ from typing import NamedTuple
 from kvnode.core.objects.messages import (
     Append,
     Appended,
+    Message,
     Mismatch,
     Pull,
     Pulled,
@@ -31,13 +32,13 @@ from kvnode.core.objects.messages import (
 )
 from kvnode.core.objects.takeover import Takeover
 from kvnode.types import ReplicaId
-from tests.simulation.explored_replicas import Mail, Mind, Replicas, Turn, receipt
+from tests.simulation.explored_replicas import Mail, Mind, Replicas, Turn, mail, receipt
 
 
 class Arrival(NamedTuple):
     """A message, and what comes of it."""
 
-    mail: Mail
+    letter: Mail
     turn: Turn
 
 
@@ -52,13 +53,13 @@ class Letters:
         self._arrivals: dict[tuple[int, int], tuple[Arrival, ...]] = {}
         self._kept: dict[tuple[int, int | None, int], int] = {}
 
-    def bit(self, mail: Mail) -> int:
+    def bit(self, letter: Mail) -> int:
         """Return the bit of a message among those to its receiver."""
-        place = self._places.get(mail)
+        place = self._places.get(letter)
         if place is None:
-            sent = self._sent[int(mail[1]) - 1]
-            place = self._places[mail] = len(sent)
-            sent.append(mail)
+            sent = self._sent[int(letter[1]) - 1]
+            place = self._places[letter] = len(sent)
+            sent.append(letter)
         return 1 << place
 
     def arrivals(self, number: int, letters: int) -> tuple[Arrival, ...]:
@@ -66,8 +67,8 @@ class Letters:
         found = self._arrivals.get((number, letters))
         if found is None:
             each = (
-                Arrival(mail, self._replicas.turn(number, receipt(mail)))
-                for mail in self._among(number, letters)
+                Arrival(each, self._replicas.turn(number, receipt(each)))
+                for each in self._among(number, letters)
             )
             found = tuple(arrival for arrival in each if not arrival.turn.is_idle)
             self._arrivals[number, letters] = found
@@ -75,8 +76,8 @@ class Letters:
 
     def from_others(self, own: ReplicaId, letters: int) -> int:
         """Return messages to *own* without those that are its own."""
-        for place, mail in enumerate(self._sent[int(own) - 1]):
-            if mail[0] == own:
+        for place, (sender, *_) in enumerate(self._sent[int(own) - 1]):
+            if sender == own:
                 letters &= ~(1 << place)
         return letters
 
@@ -100,22 +101,22 @@ class Letters:
 
     def _sorted_out(self, number: int, floor: int, letters: int) -> int:
         mind, kept = self._replicas.minds[number], 0
-        for mail in self._among(number, letters):
-            turn = self._replicas.turn(number, receipt(mail))
-            if _is_refused(mail, floor) and _only_refuses(turn, number):
-                if mail[0] != mind.own:
-                    kept |= self.bit((mail[0], mail[1], Seal(0)))
-            elif not (turn.is_idle and _is_over(mail, mind, floor)):
-                kept |= self.bit(mail)
+        for each in self._among(number, letters):
+            sender, _, _, message = each
+            turn = self._replicas.turn(number, receipt(each))
+            if _is_refused(message, floor) and _only_refuses(turn, number):
+                if sender != mind.own:
+                    kept |= self.bit(mail(sender, mind.own, Seal(0)))
+            elif not (turn.is_idle and _is_over(message, mind, floor)):
+                kept |= self.bit(each)
         return kept
 
     def _among(self, number: int, letters: int) -> list[Mail]:
         sent = self._sent[int(self._replicas.minds[number].own) - 1]
-        return [mail for place, mail in enumerate(sent) if letters >> place & 1]
+        return [each for place, each in enumerate(sent) if letters >> place & 1]
 
 
-def _is_refused(mail: Mail, promised: int) -> bool:
-    message = mail[2]
+def _is_refused(message: Message, promised: int) -> bool:
     return isinstance(message, Append | Seal | Pull) and message.epoch < promised
 
 
@@ -125,13 +126,13 @@ def _only_refuses(turn: Turn, number: int) -> bool:
         turn.after == number
         and not turn.at_once
         and not turn.effects.asked
-        and all(isinstance(message, Refused) for _, _, message in turn.effects.mail)
+        and all(kind is Refused for _, _, kind, _ in turn.effects.sent)
     )
 
 
-def _is_over(mail: Mail, mind: Mind, promised: int) -> bool:
+def _is_over(message: Message, mind: Mind, promised: int) -> bool:
     """Tell whether nothing can ever come of a message any more."""
-    match mail[2]:
+    match message:
         case Appended(epoch) | Mismatch(epoch):
             return mind.leadership is None or mind.leadership.epoch != epoch
         case Sealed(epoch) | Pulled(epoch):

@@ -42,8 +42,18 @@ from kvnode.types import Millis, ReplicaId
 WITHOUT_LEASES = ShardSettings(lease=Millis(0), entries_max=1)
 """One entry a message, so that others pass between any two."""
 
-Mail = tuple[ReplicaId, ReplicaId, Message]
-"""Sender, receiver, and what is said."""
+Mail = tuple[ReplicaId, ReplicaId, type[Message], Message]
+"""
+Sender, receiver, and what is said.
+
+Of which kind that is must be in it: named tuples of two kinds are equal if what is in
+them is, as in `Pull` and `Sealed`.
+"""
+
+
+def mail(sender: ReplicaId, receiver: ReplicaId, message: Message) -> Mail:
+    """Return a message on its way."""
+    return sender, receiver, type(message), message
 
 
 class ViolationError(Exception):
@@ -87,13 +97,13 @@ class Mind:
 class Deeds:
     """What a turn does to others."""
 
-    mail: tuple[Mail, ...]
+    sent: tuple[Mail, ...]
     asked: tuple[AskAuthority | Swap, ...]
     confirmed: tuple[int, ...]
 
     def __bool__(self) -> bool:
         """Tell whether it does anything."""
-        return bool(self.mail or self.asked or self.confirmed)
+        return bool(self.sent or self.asked or self.confirmed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +124,10 @@ class Turn:
     effects: Deeds
     persists: bool
     is_idle: bool
+
+
+_TurnKey = tuple[int, type[Message | Event], Event, int]
+"""State, kind of the message or else of the event, event, time that has passed."""
 
 
 class Replicas:
@@ -140,7 +154,7 @@ class Replicas:
             self._left_out.add("round")
         self._pickled: list[bytes] = []
         self._numbers: dict[object, int] = {}
-        self._turns: dict[tuple[int, Event, int], Turn] = {}
+        self._turns: dict[_TurnKey, Turn] = {}
         self._restarted: dict[int, int] = {}
 
     @property
@@ -174,7 +188,8 @@ class Replicas:
             ViolationError: The replica has noticed that something is wrong, or what it
                 has made durable is not what it goes on with.
         """
-        key = number, event, passed
+        kind = type(event.message) if isinstance(event, Received) else type(event)
+        key = number, kind, event, passed
         found = self._turns.get(key)
         if found is None:
             found = self._turns[key] = self._worked_out(number, event, passed)
@@ -223,13 +238,13 @@ class Replicas:
         return Turn(after, at_once, effects, result.persist is not None, is_idle)
 
     def _deeds(self, own: ReplicaId, effects: tuple[Effect, ...]) -> Deeds:
-        mail: list[Mail] = []
+        sent: list[Mail] = []
         asked: list[AskAuthority | Swap] = []
         confirmed: tuple[int, ...] = ()
         for effect in effects:
             match effect:
                 case Send(receiver, message):
-                    mail.append((own, receiver, self._plain(message)))
+                    sent.append(mail(own, receiver, self._plain(message)))
                 case AskAuthority() | Swap():
                     asked.append(effect)
                 case Confirmed(tokens):
@@ -239,7 +254,7 @@ class Replicas:
                     raise ViolationError(msg)
                 case _:
                     pass  # it can be seen in the replica
-        return Deeds(tuple(mail), tuple(asked), confirmed)
+        return Deeds(tuple(sent), tuple(asked), confirmed)
 
     def _plain(self, message: Message) -> Message:
         """Leave out what the receiver does not look at."""
@@ -271,9 +286,9 @@ def least(low: int, _high: int) -> int:
     return low
 
 
-def receipt(mail: Mail) -> Received:
-    """Return what happens to the receiver of *mail*."""
-    sender, _, message = mail
+def receipt(arrived: Mail) -> Received:
+    """Return what happens to the receiver of a message."""
+    sender, _, _, message = arrived
     return Received(sender, message)
 
 

@@ -213,10 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {seconds:.1f} s of a processor;"
         f" {'all' if found.is_whole else 'not all'} within the bounds"
     )
-    history = (
-        f"  replica {step.host + 1} {step.name} {step.what or ''}"
-        for step in found.history
-    )
+    history = (f"  {step}" for step in found.history)
     verdict = found.violation or "nothing is wrong"
     sys.stdout.write("\n".join((counted, *history, verdict, "")))
     return int(bool(found.violation))

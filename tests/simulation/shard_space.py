@@ -103,6 +103,14 @@ class Step(NamedTuple):
     host: int
     what: object = None
 
+    def __str__(self) -> str:
+        """Return a line about it."""
+        if isinstance(self.what, tuple) and self.name.startswith("hears"):
+            return (
+                f"replica {self.host + 1} {self.name} of {self.what[0]}: {self.what[3]}"
+            )
+        return f"replica {self.host + 1} {self.name} {self.what or ''}".rstrip()
+
 
 class _Outcome(NamedTuple):
     """
@@ -202,8 +210,8 @@ class ShardSpace:
 
     def _arriving(self, state: State) -> Iterator[tuple[Step, State]]:
         for host, letters in enumerate(state.inbound):
-            for mail, turn in self._letters.arrivals(state.minds[host], letters):
-                yield from self._turning(state, Step("arrives", host, mail), turn)
+            for letter, turn in self._letters.arrivals(state.minds[host], letters):
+                yield from self._turning(state, Step("hears", host, letter), turn)
 
     def _answering(self, state: State) -> Iterator[tuple[Step, State]]:
         authority = self._authorities.value(state.authority)
@@ -317,10 +325,9 @@ class ShardSpace:
         if found is None:
             deeds = (turn.at_once, turn.effects) if is_durable else (turn.at_once,)
             letters: dict[int, int] = {}
-            for sender, receiver, message in (each for d in deeds for each in d.mail):
-                place = int(receiver) - 1
-                bit = self._letters.bit((sender, receiver, message))
-                letters[place] = letters.get(place, 0) | bit
+            for letter in (each for d in deeds for each in d.sent):
+                place = int(letter[1]) - 1
+                letters[place] = letters.get(place, 0) | self._letters.bit(letter)
             found = self._outcomes[turn, is_durable] = _Outcome(
                 turn.after,
                 tuple(letters.items()),
