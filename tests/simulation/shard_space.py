@@ -62,7 +62,18 @@ from tests.simulation.shard_rules import judge
 
 
 class Bounds(NamedTuple):
-    """How often each thing may still happen."""
+    """
+    How often each thing may still happen.
+
+    Attributes:
+        takeovers: Suspicions, of which each may end in a takeover, or come to nothing.
+        proposals: Entries.
+        moves: 0 or 1.
+        crashes: Of any replica, with all or with the first of its last turns on its disk.
+        reads: Of one leader.
+        beats: Of leaders; two at most, or they hold others for silent.
+        failures: Of the authority to answer.
+    """
 
     takeovers: int = 0
     proposals: int = 0
