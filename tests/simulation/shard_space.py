@@ -69,7 +69,7 @@ class Bounds(NamedTuple):
         takeovers: Suspicions, of which each may end in a takeover, or come to nothing.
         proposals: Entries.
         moves: 0 or 1.
-        crashes: Of any replica, with all or with the first of its last turns on its disk.
+        crashes: Of any replica, with all of its turns on its disk or without the last.
         reads: Of one leader.
         beats: Of leaders; two at most, or they hold others for silent.
         failures: Of the authority to answer.
