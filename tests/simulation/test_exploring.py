@@ -19,7 +19,6 @@ from tests.simulation.shard_space import Bounds, ShardSpace, State
 from tests.simulation.test_shard_sabotage import (
     answers_before_durable,
     confirmed_by_earlier_rounds,
-    moves_without_the_former,
     no_adoption,
     no_seal,
     old_epochs_are_taken_in,
@@ -73,6 +72,8 @@ def no_promise_of_its_own(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ShardReplica, "_take_over", take_over)
 
 
+# Not among them, since they take 10 to 60 s: `moves_without_the_former` and
+# `old_epochs_count`; found by hand, within the bounds that decision 33 names.
 BROKEN: list[tuple[Break, Bounds]] = [
     (no_seal, Bounds(takeovers=1, proposals=1)),
     (no_adoption, Bounds(takeovers=1, proposals=1)),
@@ -80,7 +81,6 @@ BROKEN: list[tuple[Break, Bounds]] = [
     (open_at_once, Bounds(takeovers=1)),
     (old_epochs_are_taken_in, Bounds(takeovers=1, proposals=1)),
     (serves_before_it_arrived, Bounds(moves=1)),
-    (moves_without_the_former, Bounds(takeovers=1, proposals=1, moves=1)),
     (reads_are_not_confirmed, Bounds(takeovers=1, reads=1)),
     (confirmed_by_earlier_rounds, Bounds(takeovers=1, proposals=1, reads=1)),
     (answers_before_durable, Bounds(proposals=1, crashes=1)),
