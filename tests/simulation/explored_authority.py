@@ -1,0 +1,112 @@
+"""
+The authority of a shard as a value: what it has held, and what it was asked for.
+
+A question is answered with one of the configurations held since it was asked, chosen
+when the answer arrives: when it was read makes no difference.  A change is made at any
+time, even for one that has crashed, and told at any later time, or never.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import AskAuthority, Swap
+
+NOBODY = -1
+"""In place of a host that has crashed since it asked."""
+
+
+class Errand(NamedTuple):
+    """
+    What the authority was asked for.
+
+    Attributes:
+        host: Who waits for the answer, by place; or NOBODY.
+        swap: What is to be changed; None = it was only asked.
+        since: How many configurations it had held by then.
+        is_done: The change was made, and has not been told.
+    """
+
+    host: int
+    swap: Swap | None
+    since: int
+    is_done: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether it may still change something."""
+        return self.swap is not None and not self.is_done
+
+
+class Authority(NamedTuple):
+    """
+    What the authority has held, and what is under way to and from it.
+
+    Attributes:
+        held: Oldest first; not empty, and none of them twice.
+        errands: In order, so that equal ones are equal.
+    """
+
+    held: tuple[Configuration, ...]
+    errands: tuple[Errand, ...] = ()
+
+    def asked(self, host: int, asked: tuple[AskAuthority | Swap, ...]) -> "Authority":
+        """Return what it is once *host* has asked for something."""
+        since = len(self.held)
+        new = (
+            Errand(host, each if isinstance(each, Swap) else None, since)
+            for each in asked
+        )
+        return self._with(*self.errands, *new)
+
+    def answered(self, errand: Errand) -> Iterator[tuple["Authority", Configuration]]:
+        """Yield what may be said of an errand, and what the authority is then."""
+        if errand.host == NOBODY:
+            return
+        rest = self._with(*self._without(errand))
+        since = self.held[errand.since - 1 :]
+        if errand.swap is None:
+            answers = since
+        elif errand.is_done:
+            answers = (errand.swap.desired,)
+        else:
+            answers = tuple(each for each in since if each != errand.swap.expected)
+        for answer in answers:
+            yield rest, answer
+
+    def changed(self, errand: Errand) -> "Authority | None":
+        """Return what it is once an errand is done, None if nothing changes."""
+        swap = errand.swap
+        if swap is None or errand.is_done or self.held[-1] != swap.expected:
+            return None
+        done = () if errand.host == NOBODY else (errand._replace(is_done=True),)
+        held = (*self.held, swap.desired)
+        return self._replace(held=held)._with(*self._without(errand), *done)
+
+    def silent(self, errand: Errand) -> "Authority":
+        """Return what it is once nobody waits for an errand any more."""
+        orphan = (errand._replace(host=NOBODY),) if errand.is_open else ()
+        return self._with(*self._without(errand), *orphan)
+
+    def deserted(self, host: int) -> "Authority":
+        """Return what it is once a host has crashed."""
+        authority = self
+        for errand in self.errands:
+            if errand.host == host:
+                authority = authority.silent(errand)
+        return authority
+
+    def _without(self, errand: Errand) -> list[Errand]:
+        errands = list(self.errands)
+        errands.remove(errand)
+        return errands
+
+    def _with(self, *errands: Errand) -> "Authority":
+        """Return the same with other errands, without those that are void."""
+        kept = (
+            errand
+            for errand in errands
+            if errand.host != NOBODY
+            or (errand.swap is not None and errand.swap.expected == self.held[-1])
+        )
+        return self._replace(errands=tuple(sorted(kept, key=repr)))

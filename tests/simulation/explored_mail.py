@@ -1,0 +1,143 @@
+"""
+Messages between explored replicas: all that was ever sent, one bit each.
+
+A message that is lost is one that never arrives, so none is ever taken away for that;
+and since those that have arrived stay, they may come again.
+
+Some go nevertheless, since nothing can come of them any more:
+
+1.  A request of an earlier epoch than its receiver has promised, durably, is refused
+    for ever, and only who sent it matters: any such is a `Seal` in epoch 0.
+2.  Answers to a leader or a takeover that is over are not looked at any more, and no
+    replica leads or takes over in the same epoch twice.
+3.  A refusal tells nothing to who has promised that epoch itself, durably: what it
+    does, it does in that epoch or a later one.
+
+Each is made sure of where it goes: there it does nothing.  That this changes nothing is
+tested with all messages kept, too.
+"""
+
+from typing import NamedTuple
+
+from kvnode.core.objects.messages import (
+    Append,
+    Appended,
+    Message,
+    Mismatch,
+    Pull,
+    Pulled,
+    Refused,
+    Seal,
+    Sealed,
+)
+from kvnode.core.objects.takeover import Takeover
+from kvnode.types import ReplicaId
+from tests.simulation.explored_replicas import Mail, Mind, Replicas, Turn, mail, receipt
+
+
+class Arrival(NamedTuple):
+    """A message, and what comes of it."""
+
+    letter: Mail
+    turn: Turn
+
+
+class Letters:
+    """What was sent to each replica in any history."""
+
+    def __init__(self, replicas: Replicas, size: int) -> None:
+        """Begin with nothing, for *size* replicas whose identities count from 1."""
+        self._replicas = replicas
+        self._sent: list[list[Mail]] = [[] for _ in range(size)]
+        self._places: dict[Mail, int] = {}
+        self._arrivals: dict[tuple[int, int], tuple[Arrival, ...]] = {}
+        self._kept: dict[tuple[int, int | None, int], int] = {}
+
+    def bit(self, letter: Mail) -> int:
+        """Return the bit of a message among those to its receiver."""
+        place = self._places.get(letter)
+        if place is None:
+            sent = self._sent[int(letter[1]) - 1]
+            place = self._places[letter] = len(sent)
+            sent.append(letter)
+        return 1 << place
+
+    def arrivals(self, number: int, letters: int) -> tuple[Arrival, ...]:
+        """Return those of which something comes in a state of their receiver."""
+        found = self._arrivals.get((number, letters))
+        if found is None:
+            each = (
+                Arrival(each, self._replicas.turn(number, receipt(each)))
+                for each in self._among(number, letters)
+            )
+            found = tuple(arrival for arrival in each if not arrival.turn.is_idle)
+            self._arrivals[number, letters] = found
+        return found
+
+    def from_others(self, own: ReplicaId, letters: int) -> int:
+        """Return messages to *own* without those that are its own."""
+        for place, (sender, *_) in enumerate(self._sent[int(own) - 1]):
+            if sender == own:
+                letters &= ~(1 << place)
+        return letters
+
+    def worth_keeping(self, number: int, disk: int | None, letters: int) -> int:
+        """
+        Return messages without those that nothing can come of any more.
+
+        Args:
+            number: The state of the receiver.
+            disk: The state that its disk is in, None if that is the same.
+            letters: One bit a message.
+        """
+        if not letters:
+            return 0
+        key = number, disk, letters
+        found = self._kept.get(key)
+        if found is None:
+            floor = self._replicas.minds[number if disk is None else disk].promised
+            found = self._kept[key] = self._sorted_out(number, floor, letters)
+        return found
+
+    def _sorted_out(self, number: int, floor: int, letters: int) -> int:
+        mind, kept = self._replicas.minds[number], 0
+        for each in self._among(number, letters):
+            sender, _, _, message = each
+            turn = self._replicas.turn(number, receipt(each))
+            if _is_refused(message, floor) and _only_refuses(turn, number):
+                if sender != mind.own:
+                    kept |= self.bit(mail(sender, mind.own, Seal(0)))
+            elif not (turn.is_idle and _is_over(message, mind, floor)):
+                kept |= self.bit(each)
+        return kept
+
+    def _among(self, number: int, letters: int) -> list[Mail]:
+        sent = self._sent[int(self._replicas.minds[number].own) - 1]
+        return [each for place, each in enumerate(sent) if letters >> place & 1]
+
+
+def _is_refused(message: Message, promised: int) -> bool:
+    return isinstance(message, Append | Seal | Pull) and message.epoch < promised
+
+
+def _only_refuses(turn: Turn, number: int) -> bool:
+    """Tell whether a refusal is all that comes of a turn."""
+    return (
+        turn.after == number
+        and not turn.at_once
+        and not turn.effects.asked
+        and all(kind is Refused for _, _, kind, _ in turn.effects.sent)
+    )
+
+
+def _is_over(message: Message, mind: Mind, promised: int) -> bool:
+    """Tell whether nothing can ever come of a message any more."""
+    match message:
+        case Appended(epoch) | Mismatch(epoch):
+            return mind.leadership is None or mind.leadership.epoch != epoch
+        case Sealed(epoch) | Pulled(epoch):
+            return not isinstance(mind.role, Takeover) or mind.role.epoch != epoch
+        case Refused(_, later):
+            return later <= promised
+        case _:
+            return False
