@@ -39,7 +39,7 @@ from kvnode.core.objects.takeover import Takeover
 from kvnode.storage.shards.port import StoredShard, written
 from kvnode.types import Millis, ReplicaId
 
-WITHOUT_LEASES = ShardSettings(lease=Millis(0), entries_max=1)
+WITHOUT_LEASES = ShardSettings(lease=Millis(0), lease_max=Millis(0), entries_max=1)
 """One entry a message, so that others pass between any two."""
 
 Mail = tuple[ReplicaId, ReplicaId, type[Message], Message]
