@@ -242,7 +242,9 @@ class Judge:
         Args:
             name: Which node.
             state: What its next turn will build on, be it durable yet or not.
-            connected: The peers that it has met, and is connected to.
+            connected: The peers that it has met, and is connected to.  Who speaks in
+                the name of one is none: of an attacker that repeats what a peer said
+                when it was new, all looks as if it came from a new peer.
         """
         site = self._sites[name]
         if site.disk.state().filling is not None:
