@@ -55,6 +55,10 @@ class Admissions:
         """Note that the others may forget without *replica*, whoever knows of it."""
         self._gone.add(replica)
 
+    def has_gone(self, replica: ReplicaId) -> bool:
+        """Tell whether the others may forget without *replica*."""
+        return replica in self._gone
+
     def is_new(self, replica: ReplicaId, *, excused: bool) -> None:
         """
         Note that *replica* has begun, and nobody has met it.

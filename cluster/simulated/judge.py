@@ -32,6 +32,12 @@ entries gone.  When the mark goes, all is judged that is claimed then.
 A flipped bit may take what nobody else has.  So when a damaged record has been
 replaced, the node may cover less, and hold an older entry; and of what is on no
 disk any more anybody may claim what he likes.
+
+So may members claim writes of a replica that is gone if no member has them
+(docs/decisions/0015).  Nobody can ask the disk of one that is gone, which may run on
+and have them all the same: until it hears of its removal it covers what others cover,
+and holds more.  It then starts over, and must put aside what was *given up* so: kept,
+it would be one store's alone for good.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -149,6 +155,7 @@ class Judge:
         self._durable: dict[ReplicaId, int] = {}
         self._violations: list[str] = []
         self._damaged: set[Dot] = set()
+        self._given_up: set[Dot] = set()
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
         self._admissions = Admissions()
@@ -235,7 +242,9 @@ class Judge:
         Args:
             name: Which node.
             state: What its next turn will build on, be it durable yet or not.
-            connected: The peers that it has met, and is connected to.
+            connected: The peers that it has met, and is connected to.  Who speaks in
+                the name of one is none: of an attacker that repeats what a peer said
+                when it was new, all looks as if it came from a new peer.
         """
         site = self._sites[name]
         if site.disk.state().filling is not None:
@@ -284,7 +293,7 @@ class Judge:
                 if key in site.disk.mended:
                     self._judge_mending(name, site, key, entry, state.clock)
                 self._judge_write(name, site, view, key, entry)
-        self._note_identity(site, state)
+        self._note_identity(name, site, state)
         clock = _claimed(state)
         if not _starts_over(state):
             self._admissions.knows(state.replica, clock, state.roster)
@@ -300,7 +309,7 @@ class Judge:
         self._judge_uncovered(site)
         self._judge_equality(name, site)
 
-    def _note_identity(self, site: _Site, state: DurableState) -> None:
+    def _note_identity(self, name: str, site: _Site, state: DurableState) -> None:
         """Note whose store it is now, and whether it is to be replaced."""
         if site.replica != state.replica:  # in relaxed mode that may be all
             self._admissions.is_gone(site.replica)
@@ -310,6 +319,7 @@ class Judge:
         if was_marked and not site.marked:
             site.clock = EMPTY  # it said what it had: what it claims now is judged anew
             site.has_dropped = False
+            self._judge_keeping(name, site)
 
     def _judge_floor(self, name: str, site: _Site, state: DurableState) -> None:
         """Judge what *state* says is forgotten (G2)."""
@@ -321,10 +331,6 @@ class Judge:
         site.floor, site.starts_over = state.floor, _starts_over(state)
         if state.floor is not self._floor:
             self._floor = self._floor.join(state.floor)
-
-    def _may_be_lost(self, site: _Site, replica: ReplicaId) -> bool:
-        """Tell whether a write of *replica* may be on no disk any more."""
-        return bool(self._damaged) or site.disk.state().roster.gone(replica)
 
     def _judge_start_over(self, name: str, site: _Site, state: DurableState) -> None:
         """Judge that the store has a reason to start over, if it begins to."""
@@ -353,7 +359,9 @@ class Judge:
             held = before.version.index_dots
             if state.filling is not None and not any(map(state.clock.covers, held)):
                 held = ()  # a bootstrap had brought it: its donor has it
-            dots = [d for d in held if not mark.covered.covers(d)]
+            dots = [
+                d for d in held if d in self._given_up or not mark.covered.covers(d)
+            ]
             self._damaged.update(dots)
             is_lost = key in site.disk.mended  # its record was damaged
             if dots and not is_lost and (key, before) not in site.disk.rescued:
@@ -361,6 +369,12 @@ class Judge:
         elif not _starts_over(state) and not forgets(state.floor, before.version):
             self.complain("floor", f"{name} dropped {key.key!r}, which is {before}")
         site.forget(key)
+
+    def _judge_keeping(self, name: str, site: _Site) -> None:
+        """Judge that a store that has started over has kept nothing given up."""
+        for key, entry in site.entries.items():
+            if not self._given_up.isdisjoint(entry.version.index_dots):
+                self.complain("rescued", f"{name} keeps {key.key!r}, which is given up")
 
     def _ended(self, key: EntryKey, entry: Entry, floor: Floor) -> bool:
         """Tell whether something that *floor* forgets has ended *entry*."""
@@ -390,11 +404,36 @@ class Judge:
 
     def _exists(self, key: EntryKey, written: Entry) -> bool:
         """Tell whether some disk has a sound record that includes a write."""
-        return any(
-            includes_write(site.entries.get(key), written)
-            and not site.disk.is_damaged(key)
-            for site in self._sites.values()
+        return next(self._holders(key, written), None) is not None
+
+    def _holders(self, key: EntryKey, written: Entry) -> Iterator[_Site]:
+        """Yield whose disks have a sound record that includes a write."""
+        for site in self._sites.values():
+            if includes_write(
+                site.entries.get(key), written
+            ) and not site.disk.is_damaged(key):
+                yield site
+
+    def _may_be_gone(
+        self, site: _Site, dot: Dot, key: EntryKey, written: Entry
+    ) -> bool:
+        """Tell whether a write that *site* claims may be on no member's disk."""
+        holders = tuple(self._holders(key, written))
+        if not holders:
+            return bool(self._damaged) or site.disk.state().roster.gone(dot.replica)
+        if not self._is_closed(dot) or not all(
+            self._admissions.has_gone(holder.replica) for holder in holders
+        ):
+            return False
+        self._given_up.add(dot)
+        return True
+
+    def _is_closed(self, dot: Dot) -> bool:
+        """Tell whether some roster says that *dot* is claimed whoever has it."""
+        records = (
+            site.disk.state().roster.get(dot.replica) for site in self._sites.values()
         )
+        return any(r is not None and r.closed_above < dot.seq for r in records)
 
     def _judge_uncovering(self, name: str, site: _Site, clock: VersionVector) -> None:
         """Judge that what is not covered any more is not stored here (I1)."""
@@ -459,9 +498,7 @@ class Judge:
                 not includes_write(site.entries.get(key), entry)
                 and not forgets(self._floor, entry.version)
                 and not self._ended(key, entry, self._floor)
-                and (
-                    not self._may_be_lost(site, dot.replica) or self._exists(key, entry)
-                )
+                and not self._may_be_gone(site, dot, key, entry)
             ):
                 self.complain("I1", f"{name} covers {dot} of {key.key!r} and lacks it")
             needed = entry.version.dependencies
@@ -482,7 +519,7 @@ class Judge:
 
     def _judge_equality(self, name: str, site: _Site) -> None:
         # What a damaged record would say does not count: it may be replaced by less.
-        if not site.settled:
+        if not site.settled or self._has_given_up(site):
             return
         for other_name, other in self._sites.items():
             if (
@@ -491,10 +528,17 @@ class Judge:
                 and other.clock == site.clock
                 and other.floor == site.floor
                 and other.settled
+                and not self._has_given_up(other)
             ):
                 self.complain(
                     "equal", f"{name} and {other_name} cover the same, hold different"
                 )
+
+    def _has_given_up(self, site: _Site) -> bool:
+        """Tell whether a store of one that is gone has what members do without."""
+        return self._admissions.has_gone(site.replica) and any(
+            map(site.clock.covers, self._given_up)
+        )
 
     # -- at the end -----------------------------------------------------------
 

@@ -5,7 +5,7 @@ What runs is kvnode's own assembly: core, driver, deltas, peer pool and data API
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 
 from cluster.simulated.chance import Chance
@@ -13,12 +13,13 @@ from cluster.simulated.disk import Disk
 from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.network import Network
 from cluster.simulated.owner import Life, Owner
-from cluster.simulated.road import SimulatedRoad, take_peer
-from cluster.simulated.service import Answered, take_client
+from cluster.simulated.road import PeerStream, SimulatedRoad, take_peer
+from cluster.simulated.service import take_client
 from cluster.simulated.stream import End, Host
 from cluster.simulated.true_time import true_time
 from kvnode.config import NodeConfig
 from kvnode.core.node.events import RemoveMember
+from kvnode.core.versions.store_view import DurableState
 from kvnode.errors import StartOverError
 from kvnode.runtime.assembly import (
     Assembly,
@@ -31,6 +32,8 @@ from kvnode.runtime.assembly import (
 from kvnode.runtime.clock import NodeClock
 from kvnode.storage.durability import Durability
 from kvnode.types import ReplicaId
+
+Answered = Callable[[DurableState, Collection[ReplicaId]], None]
 
 PEER_PORT = 7400
 CLIENT_PORT = 7401
@@ -55,6 +58,7 @@ class _Incarnation:
     `ready` and `ended` are for those outside: whoever waits for a task of a
     process that is killed waits for ever.  `clients` are connections of the node
     as it is: when it begins anew in the same process, its server ends them.
+    `impostors` are connections on which an attacker speaks in the name of a peer.
     """
 
     owner: Owner
@@ -65,6 +69,7 @@ class _Incarnation:
     background: "tuple[asyncio.Task[None], ...]" = ()
     stopping: "asyncio.Task[None] | None" = None
     clients: dict[End, None] = field(default_factory=dict)
+    impostors: dict[PeerStream, None] = field(default_factory=dict)
 
 
 class SimulatedNode:
@@ -76,7 +81,8 @@ class SimulatedNode:
         disk: What it has stored.
         clock: Its wall clock.
         crashes: How its processes ended by themselves.
-        answered: Is called when a client is answered; see cluster.simulated.service.
+        answered: Is called when a client is answered, with what the node's next turn
+            builds on, and whom it has met and is connected to.
     """
 
     def __init__(
@@ -187,12 +193,18 @@ class SimulatedNode:
         listen, loop, network = self._network.listen, self._loop, self._network
 
         def accept_peer(end: End) -> None:
-            loop.spawn(now.owner, take_peer(network, node.pool, end), "peer")
+            taking = take_peer(network, node.pool, end, now.impostors)
+            loop.spawn(now.owner, taking, "peer")
+
+        def answered() -> None:
+            linked = node.pool.connected().intersection(node.driver.peers())
+            met = linked.difference(stream.speaker for stream in now.impostors)
+            self.answered(node.driver.node.state, met)
 
         async def serve_client(end: End) -> None:
             now.clients[end] = None
             try:
-                await take_client(node, end, self.answered)
+                await take_client(node, end, answered)
             finally:
                 del now.clients[end]
 

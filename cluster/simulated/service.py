@@ -5,21 +5,16 @@ A connection carries serialized operations one way and serialized results the
 other, or one watch.  The first byte of each message says which it is.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import aclosing
 
 from cluster.simulated.stream import End
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.operations import Waiting
 from kvnode.api.status_map import to_message
-from kvnode.core.versions.store_view import DurableState
 from kvnode.errors import KvError
 from kvnode.runtime.assembly import Assembly
 from kvnode.transport.road import RoadError
-from kvnode.types import ReplicaId
-
-Answered = Callable[[DurableState, Collection[ReplicaId]], None]
-"""Takes what a node's next turn builds on, and whom it is connected to."""
 
 OPERATION = b"o"
 WATCH = b"w"
@@ -27,7 +22,7 @@ FAILURE = b"f"
 """An error that ends a watch, as a serialized kvnode.v1.Error."""
 
 
-async def take_client(node: Assembly, end: End, answered: Answered) -> None:
+async def take_client(node: Assembly, end: End, answered: Callable[[], None]) -> None:
     """
     Serve a connection that a client has dialed, to its end.
 
@@ -58,7 +53,7 @@ def _begin(
     end: End,
     operation: pb.Operation,
     waiting: dict[int, Waiting],
-    answered: Answered,
+    answered: Callable[[], None],
 ) -> None:
     for number in [number for number, tasks in waiting.items() if not tasks]:
         del waiting[number]
@@ -66,7 +61,7 @@ def _begin(
 
     def sink(result: pb.OperationResult) -> None:
         if result.WhichOneof("kind") != "error":
-            answered(node.driver.node.state, node.driver.peers())
+            answered()
         if not end.broken:
             end.send_now(OPERATION + result.SerializeToString())
 

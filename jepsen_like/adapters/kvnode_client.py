@@ -55,7 +55,7 @@ from kvnode.client import (
     WriteResult,
 )
 from kvnode.client import Value as Stored
-from kvnode.errors import KvError, Outcome
+from kvnode.errors import InvalidArgumentError, KvError, Outcome
 
 TEXT_ROOT = "text"
 """Where in a document the text is that `append` makes longer."""
@@ -362,7 +362,8 @@ class KvnodeClient:
         Return what a watch shows in that time.
 
         It goes on where this process's last one of the prefix stopped; the first
-        begins with all that is there.
+        begins with all that is there, as does the one after a node has refused that
+        place: what was deleted since is forgotten, and everything must be looked at.
 
         Raises:
             FailedError: No node let the watch begin.
@@ -387,6 +388,9 @@ class KvnodeClient:
             if not began:
                 msg = f"no watch of {prefix!r} stood within {milliseconds} ms"
                 raise FailedError(msg) from None
+        except InvalidArgumentError:
+            self._memory.watches.pop(prefix, None)
+            raise
         return Answer(tuple(seen))
 
 

@@ -98,8 +98,11 @@ def check(
         for final in finals.values():
             place = _owing(watches, final, losses)
             due += place is not None
-            shown_by = first.get(final.access[:2], len(watches))
-            if place is not None and shown_by > place:
+            if place is None or first.get(final.access[:2], len(watches)) <= place:
+                continue
+            if not any(
+                order.lifts(e.access, final.access) for e in events if e.place <= place
+            ):
                 witnesses.append(_missed(watches[place], final))
     figures = {"watchers": len(by_process), "changes": shown, "final values due": due}
     if witnesses:
@@ -245,7 +248,29 @@ class _Order:
         first, second = self._causality.source(earlier), self._causality.source(later)
         if first is None or second is None or None in {earlier.value, later.value}:
             return False
-        if first not in self._later:
-            after = self._causality.after(first, earlier.key)
-            self._later[first] = frozenset(index for index, _ in after)
-        return second in self._later[first]
+        return second in self._after(first, earlier.key)
+
+    def _after(self, index: int, key: Key) -> frozenset[int]:
+        """Return which operations knew what one of them had done to *key*."""
+        if index not in self._later:
+            after = self._causality.after(index, key)
+            self._later[index] = frozenset(later for later, _ in after)
+        return self._later[index]
+
+    def lifts(self, shown: Access, final: Access) -> bool:
+        """
+        Tell whether *final* need not be shown after *shown* was.
+
+        So it is if that may have overwritten it, and been lost with a store then: what
+        had been the past became the final value.
+        """
+        return shown.key == final.key and any(
+            self._causality.may_be_lost(index) and self._may_overwrite(index, final)
+            for index in self._causality.writers(shown)
+        )
+
+    def _may_overwrite(self, index: int, final: Access) -> bool:
+        operation = self._causality.operations[index]
+        if self._order_of is not None and operation.version and final.version:
+            return self._order_of(operation.version) > self._order_of(final.version)
+        return self._causality.source(final) not in self._after(index, final.key)

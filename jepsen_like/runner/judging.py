@@ -71,9 +71,7 @@ def succeeded_share(run: Run) -> float | None:
 
     Operations called while a fault was there count only if one was always there.
     """
-    asked = _asked(run)
-    calm = [each for each in asked if not _is_troubled(each, run)]
-    counted = calm or asked
+    counted = _counted(run)
     total = len(counted) + run.left_out
     if not total:
         return None
@@ -130,6 +128,12 @@ def _asked(run: Run) -> Sequence[Operation]:
     ]
 
 
+def _counted(run: Run) -> Sequence[Operation]:
+    """Return what was asked while no fault was there, or all if one always was."""
+    asked = _asked(run)
+    return [each for each in asked if not _is_troubled(each, run)] or asked
+
+
 def _is_troubled(operation: Operation, run: Run) -> bool:
     return any(
         span.began <= operation.called <= span.ended for span in run.history.faults
@@ -138,7 +142,7 @@ def _is_troubled(operation: Operation, run: Run) -> bool:
 
 def _commonest_error(run: Run) -> str:
     counts: dict[str, int] = {}
-    for each in _asked(run):
+    for each in _counted(run):
         if each.error:
             counts[each.error] = counts.get(each.error, 0) + 1
     if not counts:

@@ -131,17 +131,24 @@ class Closing:
         needed = _dependencies(turn, gone)
         if needed is None:
             return
-        turn.clock = turn.clock.with_range(gone, 1, last)
-        for dot in needed:
-            if turn.roster.gone(dot.replica):  # nobody has it, or it would be here
-                turn.clock = turn.clock.with_range(dot.replica, dot.seq, dot.seq)
-        turn.roster = turn.roster.join((member._replace(closed_above=covered),))
+        _claim(turn, member, 1, last)
+        for replica, seq in sorted(needed):
+            other = turn.roster.get(replica)
+            assert other is not None, "only of one that is gone nothing is waited for"
+            _claim(turn, other, seq, seq)  # nobody has it, or it would be here
         turn.effects.append(
             Tell(
                 f"{member.name} ({gone:016x}) is gone, and of its writes from"
                 f" {covered + 1} to {last} only what members have is left"
             )
         )
+
+
+def _claim(turn: Turn, member: Member, first: int, last: int) -> None:
+    """Cover writes of *member* that nobody has, and tell where those begin."""
+    covered = turn.clock.prefix(member.replica)
+    turn.roster = turn.roster.join((member._replace(closed_above=covered),))
+    turn.clock = turn.clock.with_range(member.replica, first, last)
 
 
 def uncovered(turn: Turn, replica: ReplicaId) -> Iterator[tuple[Dot, EntryKey]]:

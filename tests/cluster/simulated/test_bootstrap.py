@@ -206,8 +206,9 @@ def test_newcomer_that_meets_one_that_is_being_filled_is_filled_as_well(
     forgetful(main)
 
 
+@pytest.mark.parametrize("flooded", [False, True])
 def test_newcomer_that_serves_beside_one_that_is_being_filled_is_seen(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, *, flooded: bool
 ) -> None:
     """The judge bites: what a client is told by an empty store is no answer (D10)."""
     broken_forgetting.unfilled_taken_for_empty(monkeypatch)
@@ -215,6 +216,8 @@ def test_newcomer_that_serves_beside_one_that_is_being_filled_is_seen(
     async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
         await cluster.start_all()
         await newcomers_out_of_reach(cluster)
+        if flooded:
+            assert await cluster.flood("d", 20)
         assert await cluster.client("theirs", "d").get(KEYS[1]) is None
         return cluster.violations()
 
@@ -222,6 +225,35 @@ def test_newcomer_that_serves_beside_one_that_is_being_filled_is_seen(
 
     assert violation.startswith("served: ")
     assert violation.endswith("d answered with nothing, and met c")
+
+
+def test_new_node_believes_who_repeats_what_a_peer_said_when_it_was_new() -> None:
+    """
+    It cannot tell the two apart, and a new cluster must serve: that breaks no promise.
+
+    Found by cas-register under mixed,wipe, seed 2001515: the judge took an attacker in
+    the name of a peer for the peer.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await fill(cluster, "a", KEYS)
+        await cluster.cut(product("ab", "c"))
+        await cluster.cut(product("c", "ab"))
+        await cluster.wipe("c")
+        attack = asyncio.create_task(cluster.flood("c", 1))
+        await asyncio.sleep(0.5)
+        assert await cluster.client("client", "c").get(KEYS[1]) is None
+
+        await attack
+        await cluster.heal()
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert held(cluster, "c") == held(cluster, "a")
+        return cluster.violations()
+
+    assert run(main, settings={**SETTINGS, "namespaces": ("default",)}) == ()
 
 
 def test_newcomers_serve_when_all_that_had_something_were_removed() -> None:

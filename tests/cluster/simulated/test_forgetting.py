@@ -197,6 +197,43 @@ def test_removed_node_that_comes_back_starts_over_by_itself() -> None:
     forgetful(main)
 
 
+def test_what_members_gave_up_is_put_aside_by_the_removed_node_that_has_it() -> None:
+    """
+    It was not dead, and holds what they claim: nothing is lost silently.
+
+    Found by register under mixed,member-churn, seed 2016311: the judge took the claim
+    for a broken one (I1), though nobody can ask a node that is gone.
+    """
+
+    async def main(cluster: SimulatedCluster) -> None:
+        client = cluster.client("client", "c")
+        await client.put("first", "value")
+        await rested(cluster)
+        await cluster.cut([("a", "c"), ("b", "c")])  # nobody can pull what it announces
+        await client.put("announced", "v" * 100_000)
+        await client.put("pushed", "value")
+        await asyncio.sleep(0.2)
+        removed = cluster.node("c").disk.state().replica
+        assert await cluster.remove_member("c")
+        await cluster.start("c")
+        await asyncio.sleep(3)
+        assert cluster.node("c").disk.state().replica == removed
+        assert (
+            cluster.node("a")
+            .disk.state()
+            .clock.includes(cluster.node("c").disk.state().clock)
+        )
+        assert b"announced" not in held(cluster, "a")
+
+        await cluster.heal()
+        await rested(cluster)
+
+        assert rescued(cluster, "c") == {b"announced", b"pushed"}
+        assert await read(cluster, "pushed") == [b"value"] * 3
+
+    forgetful(main)
+
+
 def test_replica_that_goes_on_after_its_removal_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -152,6 +152,71 @@ def test_claims_are_judged_again_when_the_mark_goes(
     assert bool(cluster.complaints("I1")) == lacks
 
 
+# -- what is given up (docs/decisions/0015) ---------------------------------------
+
+
+def given_up(*, gone: bool = True, closed: bool = True) -> Cluster:
+    """
+    Return a cluster in which a member claims what only another one has.
+
+    Args:
+        gone: Whether the other one was removed.
+        closed: Whether the member's roster says that it claims what it lacks.
+    """
+    cluster = Cluster()
+    held(cluster, "origin")
+    origin, other = cluster.replica("origin"), cluster.replica("other")
+    if gone:
+        cluster.judge.is_gone(origin)
+    record = Member(origin, "origin", standing=Standing.REMOVED)
+    roster = Roster((record._replace(closed_above=0) if closed else record,))
+    claims = DurableState(other, VersionVector.of({origin: 1}), roster=roster)
+    cluster.commit("other", claims)
+    return cluster
+
+
+def test_write_is_given_up_that_only_a_removed_node_has() -> None:
+    """Nobody can ask that one, which runs on and covers as much as the others."""
+    cluster = given_up()
+    cluster.commit("origin", cluster.disks["origin"].state())
+
+    assert cluster.judge.violations() == ()
+
+
+@pytest.mark.parametrize(("gone", "closed"), [(False, True), (True, False)])
+def test_nothing_else_is_claimed_that_somebody_has(*, gone: bool, closed: bool) -> None:
+    """I1: not if a member has it, nor if members have not agreed on it."""
+    assert given_up(gone=gone, closed=closed).complaints("I1")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_is_given_up_is_put_aside_by_whoever_has_it(*, kept: bool) -> None:
+    """Dropped, it would be lost in silence; kept, it would never reach the others."""
+    cluster = given_up()
+    state = cluster.disks["origin"].state()
+    mark = MARK._replace(covered=state.clock)
+    marked = replace(state, start_over=mark)
+    drop = Write(KEY, None, register(Dot(state.replica, 1)).version)
+    cluster.commit("origin", marked, *([] if kept else [drop]))
+    cluster.commit("origin", DurableState(ReplicaId(7), filling=Filling()))
+
+    assert cluster.complaints("rescued")
+
+
+def test_members_of_equal_clock_hold_the_same_whatever_is_given_up() -> None:
+    """Only the store of who is gone is another matter."""
+    cluster = given_up()
+    claims = cluster.disks["other"].state()
+    claims = replace(claims, clock=claims.clock.with_range(B, 1, 1))
+    third = cluster.replica("third")
+    put = Write(at(b"more"), register(Dot(B, 1)), None)
+    cluster.commit("third", replace(claims, replica=third), put)
+
+    cluster.commit("other", claims)
+
+    assert cluster.complaints("equal")
+
+
 # -- who must start over (G1, G2b, D10) -------------------------------------------
 
 

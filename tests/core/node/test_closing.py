@@ -19,12 +19,13 @@ from kvnode.core.replication.messages import (
     Report,
     wire_entry,
 )
-from kvnode.core.versions.roster import NOT_CLOSED, Standing
+from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
 from kvnode.core.versions.version import Entry
 from kvnode.types import Dot, Millis, ReplicaId
 from tests.core.node.bench import Bench, address, member, sent
 from tests.core.replication.entries import B, C, at, register
 
+D = ReplicaId(0xD)
 KEY, OTHER = at(b"k"), at(b"other")
 INTERVAL = 1000
 
@@ -169,6 +170,22 @@ def test_write_that_depends_on_what_may_come_waits_for_it() -> None:
     cluster.b_says(clock=VersionVector.of({B: 1}))
 
     assert cluster.clock == VersionVector.of({B: 1, C: 2})
+
+
+def test_what_a_write_of_the_dead_needs_of_another_one_is_told_as_closed_too() -> None:
+    """It may not be dead, and would take the claim for knowledge of what it wrote."""
+    cluster = Cluster()
+    dependent = register(Dot(C, 1))
+    version = dependent.version._replace(dependencies=(Dot(D, 1),))
+    cluster.told(dependent._replace(version=version))
+    gone = Member(D, "d-site", standing=Standing.REMOVED)
+    cluster.hear(B, Report(EMPTY, cluster.now, roster=1, members=(gone,)))
+    cluster.remove()
+
+    cluster.b_says()
+
+    assert cluster.clock == VersionVector.of({C: 1, D: 1})
+    assert cluster.closed_above(D) == 0
 
 
 def test_removed_replica_is_let_go_and_not_met_again() -> None:

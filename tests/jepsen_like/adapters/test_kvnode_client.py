@@ -156,6 +156,20 @@ async def test_watch_goes_on_where_the_process_stopped(connect: Connect) -> None
     assert set(later.value) == {("w/2", 2, second.version), ("w/1", None, "")}
 
 
+async def test_watch_begins_anew_after_a_node_has_refused_its_place(
+    connect: Connect,
+) -> None:
+    """It would be refused for ever, and a watcher with it."""
+    client = connect(Memory(3, watches={"k": b"no token"}))
+    wrote = await client.invoke("write", "k", 1)
+
+    with pytest.raises(FailedError, match="resume_token"):
+        await client.invoke("watch", None, ("k", 100))
+    shown = await client.invoke("watch", None, ("k", 100))
+
+    assert shown.value == (("k", 1, wrote.version),)
+
+
 async def test_process_takes_its_session_along(connect: Connect) -> None:
     """The token grows with what it wrote."""
     memory = Memory(0)

@@ -6,7 +6,7 @@ from jepsen_like.checkers import watch
 from jepsen_like.history.history import FaultSpan, History
 from jepsen_like.history.operation import Operation, Value
 from jepsen_like.verdict import Verdict
-from tests.jepsen_like.checkers.registers import MS, final, read, write
+from tests.jepsen_like.checkers.registers import MS, delete, final, read, write
 
 
 def watched(
@@ -91,6 +91,53 @@ def test_node_that_lost_its_store_owes_nothing_from_before() -> None:
     judgement = watch.check(History.of([*operations, final(1)], [wiped]))
 
     assert judgement.verdict is Verdict.UNKNOWN
+
+
+WIPED = FaultSpan("wipe", 20 * MS, 21 * MS, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("later", "shown"), [(write(0, 2, 2), change(2)), (delete(0, 2), change(None))]
+)
+def test_final_value_that_was_overwritten_by_what_was_lost_need_not_be_shown(
+    later: Operation, shown: Value
+) -> None:
+    """
+    It was the past when the watch was asked for, and nobody but the node knew that.
+
+    Found by watch under mixed,wipe, seed 2007007: of a node that was wiped early writes
+    came back with old messages; later ones, which watchers had seen, did not.
+    """
+    history = [write(0, 1, 0), later, watched(9, (shown,), 5), final(1, "b")]
+
+    assert not watch.check(History.of(history, [WIPED])).witnesses
+    [witness] = watch.check(History.of(history)).witnesses
+    assert witness.kind == "missed change"
+
+
+def test_final_value_must_be_shown_after_one_that_it_has_overwritten() -> None:
+    """Whatever was lost since: in a session the order of its writes is certain."""
+    history = [write(0, 2, 0), write(0, 1, 2), watched(9, (change(2),), 5)]
+
+    [witness] = watch.check(History.of([*history, final(1, "b")], [WIPED])).witnesses
+
+    assert witness.kind == "missed change"
+
+
+@pytest.mark.parametrize(("version", "missed"), [("1", True), ("3", False)])
+def test_versions_tell_whether_what_was_lost_had_overwritten_the_final_value(
+    version: str, *, missed: bool
+) -> None:
+    """Of writes that knew nothing of each other, too."""
+    wrote = write(0, 1, 0)._replace(version="2")
+    lost = write(1, 2, 2)._replace(version=version)
+    shown = watched(9, (change(2, version),), 5)
+    ends = final(1, "b")._replace(version="2")
+
+    history = History.of([wrote, lost, shown, ends], [WIPED])
+    judgement = watch.check(history, order_of=lambda each: each)
+
+    assert bool(judgement.witnesses) == missed
 
 
 @pytest.mark.parametrize("result", [("x", 1), (("x", 1),), None])

@@ -140,3 +140,16 @@ def test_commonest_error_is_told_when_too_few_succeeded() -> None:
     run = replace(run, history=History((*told, run.history.operations[2])))
 
     assert "most said: no route" in run_judgement(run).reason
+
+
+def test_error_of_operations_that_met_a_fault_is_not_told() -> None:
+    """They do not count, so they are not why too few succeeded."""
+    run = _run(FAIL, FAIL, FAIL)
+    errors = ("refused", "killed", "killed")
+    told = [
+        each._replace(error=error)
+        for each, error in zip(run.history.operations, errors, strict=True)
+    ]
+    history = History(tuple(told), faults=(FaultSpan("kill", 9, 31),))
+
+    assert "most said: refused" in run_judgement(replace(run, history=history)).reason
