@@ -168,6 +168,7 @@ class HostedShard:
         match effect:
             case Opened():
                 self._opening = effect
+                self.applier.hurry()
                 self._open(self.applier.applied.number)
             case Closed():
                 self._close()

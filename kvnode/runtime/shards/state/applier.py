@@ -14,7 +14,7 @@ node has sent it the state (`install`) or somebody has repaired it.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from kvnode.core.objects.quorum_log import ORIGIN, Position, QuorumLog
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 APPLY_ENTRIES_MAX: Final = 1024
 """In one transaction: some tenths of a second where SQLite is slow."""
 
-APPLY_PAUSE_SECONDS: Final = 0.02
+APPLY_PAUSE_SECONDS: Final = 0.05
 """After what there was: ten entries cost little more than one in a transaction."""
 
 APPLY_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -78,6 +78,7 @@ class Applier:
         self._committed = 0
         self._uses = 0
         self._wake = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._wake.set()
         self._changing = asyncio.Lock()  # of what must not overlap
 
@@ -117,6 +118,10 @@ class Applier:
         self._committed = max(self._committed, number)
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Let no entries gather before the next are applied: somebody waits for it."""
+        self._hurried.set()
+
     async def run(self) -> None:
         """Apply what is committed, for ever; see the module."""
         while True:
@@ -133,7 +138,14 @@ class Applier:
             else:
                 if not self.is_lost:
                     self.fault = ""
-                await asyncio.sleep(APPLY_PAUSE_SECONDS)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Let entries gather for a while, unless somebody waits for them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(APPLY_PAUSE_SECONDS):
+                await self._hurried.wait()
+        self._hurried.clear()
 
     async def checkpoint(self) -> Position | None:
         """Return up to where the state is durable now, None if it cannot be made so."""

@@ -191,3 +191,24 @@ def test_entries_that_come_during_a_pause_are_applied_together(
             assert (states.times, applier.applied.number) == (2, 8)
 
     run_virtually(scenario())
+
+
+def test_entries_for_which_somebody_waits_do_not_gather(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shard that has just got a leader serves once it has all there ever was."""
+    monkeypatch.setattr(applier_module, "APPLY_PAUSE_SECONDS", 60.0)
+
+    async def scenario() -> None:
+        async with running(QuorumLog(ORIGIN, numbered(8))) as (applier, _):
+            await asyncio.sleep(61)
+            applier.committed(4)
+            await asyncio.sleep(1)
+            applier.committed(8)
+            await asyncio.sleep(1)
+            assert applier.applied.number == 4
+            applier.hurry()
+            await asyncio.sleep(1)
+            assert applier.applied.number == 8
+
+    run_virtually(scenario())
