@@ -1,5 +1,6 @@
 """Whoever tells a command to end is heard, but for what it was told to ignore."""
 
+import asyncio
 import signal
 from collections.abc import Iterator
 
@@ -45,3 +46,22 @@ def test_program_that_ends_is_not_disturbed() -> None:
 
     for number in ENDINGS:
         signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_what_asyncio_runs_is_cancelled_by_every_ending(number: signal.Signals) -> None:
+    """An exception in the midst of a callback might be lost; that cannot be."""
+    end_as_by_ctrl_c()
+    seen: list[type[BaseException]] = []
+
+    async def work() -> None:
+        try:
+            signal.raise_signal(number)
+            await asyncio.sleep(10)
+        except asyncio.CancelledError as error:
+            seen.append(type(error))
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(work())
+    assert seen == [asyncio.CancelledError]

@@ -199,6 +199,7 @@ def histories(draw: st.DrawFn, turns_max: int = 8) -> list[Persist]:
 
 
 @given(turns=histories())
+@settings(max_examples=50)
 def test_disk_holds_what_its_twin_in_memory_holds(
     tmp_path_factory: pytest.TempPathFactory, turns: list[Persist]
 ) -> None:
@@ -361,7 +362,7 @@ def test_segment_that_was_begun_when_the_power_failed_is_none(
 
 
 @given(data=st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.usefixtures("small")
 def test_disk_with_many_segments_holds_what_its_twin_holds(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
