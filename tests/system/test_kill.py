@@ -22,7 +22,7 @@ from tests.system.nodes import Fleet, ServedNode, connected, converged, everythi
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3600)]
 
-ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "12"))
 ROUND_SECONDS = 1.0
 KEYS_PER_WRITER = 5
 WRITERS_PER_NODE = 2
