@@ -19,6 +19,13 @@ async def completed(work: "asyncio.Future[ResultT]") -> ResultT:
         raise
 
 
+def failed(error: Exception) -> "asyncio.Future[ResultT]":
+    """Return what becomes of work that was refused with *error*, on the spot."""
+    future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
 def is_being_cancelled() -> bool:
     """Tell whether somebody else has cancelled the task that runs."""
     task = asyncio.current_task()

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from kvnode.errors import InvalidArgumentError
+from kvnode.errors import InvalidArgumentError, PeerProtocolError
 from kvnode.limits import HTTP_HEADERS_MAX
 
 FETCH: Final = "fetch"
@@ -174,6 +174,19 @@ class Response(_Message):
         if self.body and self.status in WITHOUT_BODY:
             msg = f"a response of status {self.status} has no body"
             raise InvalidArgumentError(msg)
+
+    @classmethod
+    def of_peer(cls, value: object) -> Self:
+        """
+        Return the response that came back from a node.
+
+        Raises:
+            PeerProtocolError: It is none.
+        """
+        try:
+            return cls.from_value(value)
+        except InvalidArgumentError as error:
+            raise PeerProtocolError(str(error)) from error
 
     @classmethod
     def of_text(cls, text: str, status: int = 200) -> Self:

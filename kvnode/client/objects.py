@@ -129,11 +129,7 @@ class ObjectHandle:
             ObjectRaisedError: It raised, rather than answering with an error.
             KvError: See `call`.
         """
-        answer = await self.call(FETCH, request.as_value())
-        try:
-            return Response.from_value(answer)
-        except InvalidArgumentError as error:
-            raise PeerProtocolError(str(error)) from error
+        return Response.of_peer(await self.call(FETCH, request.as_value()))
 
     # -- points in time --------------------------------------------------------------
 

@@ -18,7 +18,6 @@ from kvnode.api.objects_port import Call, ObjectsPort
 from kvnode.errors import (
     InvalidArgumentError,
     ObjectRaisedError,
-    PeerProtocolError,
     RequestRefusedError,
 )
 from kvnode.fetching import FETCH, Headers, Request, Response
@@ -74,10 +73,7 @@ class ObjectCalls:
             request.body,
         )
         answer = await self.value(request, route.target, FETCH, [inner.as_value()])
-        try:
-            response = Response.from_value(answer)
-        except InvalidArgumentError as error:
-            raise PeerProtocolError(str(error)) from error
+        response = Response.of_peer(answer)
         headers = (
             header
             for header in _end_to_end(response.headers)

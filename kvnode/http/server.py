@@ -40,6 +40,7 @@ from kvnode.limits import (
     HTTP_REQUESTS_MAX,
 )
 from kvnode.object_limits import CALL_BYTES_MAX
+from kvnode.transport import listening
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Patience(NamedTuple):
 DEFAULT_PATIENCE: Final = Patience(
     HTTP_IDLE_MILLIS_MAX / 1000,
     HTTP_BODY_MILLIS_MAX / 1000,
-    grace_seconds=3.0,  # as the node gives to calls over gRPC
+    grace_seconds=3.0,  # as long as a node that stops waits for calls
 )
 
 
@@ -79,20 +80,13 @@ def bound_socket(address: str) -> socket.socket:
     Raises:
         ConfigError: It cannot be.
     """
-    host, port = split_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
     try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it: who reads nothing is cut off, and its answer dropped.
-        found.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, HTTP_BODY_MILLIS_MAX
-        )
-        found.bind((host, port))
+        found = listening.bound_socket(*split_address(address))
     except OSError as error:
-        found.close()
         msg = f"http: cannot listen on {address}: {error.strerror or error}"
         raise ConfigError(msg) from error
+    # Connections inherit it: who reads nothing is cut off, and its answer dropped.
+    listening.set_if_known(found, "TCP_USER_TIMEOUT", HTTP_BODY_MILLIS_MAX)
     return found
 
 

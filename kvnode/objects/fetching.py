@@ -30,14 +30,17 @@ def as_method(hook: Hook) -> Callable[[Any, Value], Coroutine[Any, Any, Value]]:
     async def fetch(self: Any, request: Value) -> Value:  # noqa: ANN401 -- of any class
         response = await hook(self, Request.from_value(request))
         if not isinstance(response, Response):
-            msg = (
-                f"fetch of {type(self).__name__} must return a Response, not"
-                f" {type(response).__name__}"
-            )
-            raise InvalidArgumentError(msg)
+            raise no_response(type(self), response)
         return response.as_value()
 
     return fetch
 
 
-__all__ = ["FETCH", "Request", "Response", "as_method"]
+def no_response(of: type, found: object) -> InvalidArgumentError:
+    """Return the error for a `fetch` of class *of* that has returned *found*."""
+    return InvalidArgumentError(
+        f"fetch of {of.__name__} must return a Response, not {type(found).__name__}"
+    )
+
+
+__all__ = ["FETCH", "Request", "Response", "as_method", "no_response"]

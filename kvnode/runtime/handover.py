@@ -8,10 +8,8 @@ it from stopping.  Nothing depends on it: what is left goes on from here, or is 
 comparing clocks, when the node comes back.
 """
 
-import asyncio
-from math import ceil
-
 from kvnode.runtime.driver import Driver
+from kvnode.runtime.looking import looked_for
 
 STOPPING = "this node is stopping; ask another node"
 
@@ -29,10 +27,11 @@ async def hand_over(driver: Driver, patience_s: float = HAND_OVER_SECONDS_MAX) -
         Whether they are, as far as peers are connected.
     """
     driver.refuse_writes(STOPPING)
-    for _ in range(ceil(patience_s / LOOK_SECONDS)):
-        if driver.failed or _is_elsewhere(driver):
-            break
-        await asyncio.sleep(LOOK_SECONDS)
+    await looked_for(
+        lambda: driver.failed is not None or _is_elsewhere(driver),
+        seconds_max=patience_s,
+        look_seconds=LOOK_SECONDS,
+    )
     return _is_elsewhere(driver)
 
 

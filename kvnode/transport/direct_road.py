@@ -25,6 +25,7 @@ from kvnode.address import split_address
 from kvnode.errors import PeerProtocolError
 from kvnode.limits import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
 from kvnode.transport.grpc_road import MessageT, Method
+from kvnode.transport.listening import bound_socket, set_if_known
 from kvnode.transport.road import Farewell, RoadError, Stream
 
 logger = logging.getLogger(__name__)
@@ -37,9 +38,6 @@ CONNECTIONS_MAX: Final = 1024
 
 PROBES: Final = 3
 """Unanswered, one after another, before a quiet connection counts as dead."""
-
-ANY_IPV6: Final = "::"
-"""Who listens there hears IPv4 as well, as gRPC does."""
 
 _LENGTH: Final = Struct(">I")
 
@@ -164,7 +162,7 @@ class DirectDoor(Generic[MessageT]):
             OSError: It cannot be listened on.
         """
         door = cls(method)
-        listening = _listening(host, port)
+        listening = bound_socket(host, port)
         door.port = listening.getsockname()[1]
         door._server = await asyncio.start_server(door._serve, sock=listening)
         return door
@@ -209,15 +207,6 @@ class DirectDoor(Generic[MessageT]):
             stream.close()
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a socket that listens: one, so that a free port is the same for all."""
-    family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    is_dual = host == ANY_IPV6 and socket.has_dualstack_ipv6()
-    return socket.create_server(address[:2], family=family, dualstack_ipv6=is_dual)
-
-
 def _notice_dead_peers(connection: socket.socket) -> None:
     """Let the kernel end *connection* when nobody is at its other end any more."""
     dead_after = KEEPALIVE_MILLIS + KEEPALIVE_TIMEOUT_MILLIS
@@ -229,9 +218,7 @@ def _notice_dead_peers(connection: socket.socket) -> None:
     }
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in options.items():
-        number = getattr(socket, name, None)  # each system has some of them
-        if number is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, number, value)
+        set_if_known(connection, name, value)
 
 
 def _said(error: OSError) -> str:

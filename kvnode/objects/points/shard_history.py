@@ -105,6 +105,11 @@ class ShardHistory:
         return self._limits.hours > 0
 
     @property
+    def applied_number(self) -> int:
+        """Return the last entry that the state shows."""
+        return self._applied
+
+    @property
     def committed(self) -> int:
         """Return the last entry that is known here to be committed."""
         return self._committed

@@ -122,7 +122,6 @@ class ShardObjects:
         )
         self._instances: dict[bytes, Instance] = {}
         self._to_show: dict[Instance, None] = {}  # in order, unlike a set
-        self._applied = 0
         self._draining: dict[bytes, Draining] = {}
         self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
         self._is_closed = False
@@ -209,14 +208,13 @@ class ShardObjects:
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
         self._history.applied(number)
-        self._applied = number
         for instance in tuple(self._to_show):
             if instance.applied(number):
                 del self._to_show[instance]
 
     def _committed(self, instance: Instance) -> None:
         """Let *instance* know when its entries show, which may be so already."""
-        if not instance.applied(self._applied):
+        if not instance.applied(self._history.applied_number):
             self._to_show[instance] = None
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+from kvnode.completion import failed
 from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -120,8 +121,7 @@ class Committer:
             entry = self._propose(data)
         except Exception as error:  # whatever it is: what was taken is in no log
             logger.exception("an entry could not be proposed")
-            entry = asyncio.get_running_loop().create_future()
-            entry.set_exception(IndeterminateError(f"an entry is lost: {error!r}"))
+            entry = failed(IndeterminateError(f"an entry is lost: {error!r}"))
         self._last = entry
         self._is_refused = entry.done() and entry.exception() is not None
         self._under_way_bytes += size_bytes

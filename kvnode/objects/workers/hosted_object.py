@@ -12,8 +12,8 @@ from inspect import getattr_static, isawaitable, isfunction, signature
 from typing import Any, ClassVar, Final
 
 from kvnode import fetching
-from kvnode.errors import InvalidArgumentError
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
+from kvnode.objects.fetching import no_response
 from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.workers import importable
 from kvnode.objects.workers.bindings import Bindings
@@ -45,11 +45,7 @@ class HostedObject(DurableObject):
         result = self._held.fetch(Request.received(request))
         response = await result if isawaitable(result) else result
         if not isinstance(response, Response):
-            msg = (
-                f"fetch of {self._of.__name__} must return a Response, not"
-                f" {type(response).__name__}"
-            )
-            raise InvalidArgumentError(msg)
+            raise no_response(self._of, response)
         return response.taken()
 
     async def _run_alarm(self) -> None:

@@ -17,13 +17,14 @@ taken over by others, a second after it has gone.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
-from math import ceil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from kvnode.core.objects.spreading import Follower, Lead, heirs_of
 from kvnode.errors import KvError, UnavailableError
 from kvnode.objects.running.object_host import ObjectHost
+from kvnode.runtime.looking import looked_for
 from kvnode.runtime.objects.ports import ObjectPeers
 from kvnode.runtime.shards.host import ShardHost
 
@@ -116,8 +117,7 @@ class HandingOver:
         Raises:
             KvError: It does not, as far as is known; if it may be, calls find out.
         """
-        with self._objects.held(shard):
-            await self._drained(shard)
+        async with self._quiet(shard):
             await self._let_lead(heir, shard, leads=leads)
 
     async def give_all(self, seconds_max: float = ALL_SECONDS_MAX) -> tuple[str, ...]:
@@ -147,10 +147,8 @@ class HandingOver:
         self, lead: Lead, counts: "Counter[str]", room: asyncio.Semaphore
     ) -> None:
         """Give *lead* to the first that takes it, and count it in *counts*."""
-        async with room:
-            with self._objects.held(lead.shard):
-                await self._drained(lead.shard)
-                await self._let_any_lead(lead, counts)
+        async with room, self._quiet(lead.shard):
+            await self._let_any_lead(lead, counts)
 
     async def _let_any_lead(self, lead: Lead, counts: "Counter[str]") -> None:
         """Let the first that takes it have *lead*."""
@@ -173,9 +171,13 @@ class HandingOver:
             raise UnavailableError(msg) from error
         logger.info("%s leads shard %s now", heir, shard)
 
-    async def _drained(self, shard: str) -> None:
-        """Wait until nothing of *shard* is under way, but not for long."""
-        for _ in range(ceil(DRAIN_SECONDS_MAX / LOOK_SECONDS)):
-            if not self._objects.is_busy(shard):
-                return
-            await asyncio.sleep(LOOK_SECONDS)
+    @asynccontextmanager
+    async def _quiet(self, shard: str) -> AsyncIterator[None]:
+        """Hold new calls of *shard*, and wait a little for those under way."""
+        with self._objects.held(shard):
+            await looked_for(
+                lambda: not self._objects.is_busy(shard),
+                seconds_max=DRAIN_SECONDS_MAX,
+                look_seconds=LOOK_SECONDS,
+            )
+            yield

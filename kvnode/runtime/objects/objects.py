@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from math import ceil
 from random import Random
 from typing import Final
 
@@ -21,6 +20,7 @@ from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import SHARDS, ObjectHost
 from kvnode.runtime.clock import Clock, steady_millis
+from kvnode.runtime.looking import looked_for
 from kvnode.runtime.objects.administration import Administration
 from kvnode.runtime.objects.founding import Founding
 from kvnode.runtime.objects.handing_over import HandingOver
@@ -170,10 +170,11 @@ class Objects:
         if left and self._parts.founders[1:]:
             logger.warning("nobody has taken the lead of %s", ", ".join(left))
         self._is_stopping = True
-        for _ in range(ceil(CALLS_SECONDS_MAX / LOOK_SECONDS)):
-            if not self._under_way:
-                return
-            await asyncio.sleep(LOOK_SECONDS)
+        await looked_for(
+            lambda: not self._under_way,
+            seconds_max=CALLS_SECONDS_MAX,
+            look_seconds=LOOK_SECONDS,
+        )
 
     async def close(self) -> None:
         """Release the files; `run` has ended."""

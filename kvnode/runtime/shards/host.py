@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from kvnode.authority.port import Authority
+from kvnode.completion import failed
 from kvnode.core.objects.events import (
     AskAuthority,
     AuthorityFailed,
@@ -218,9 +219,7 @@ class ShardHost:
             self._check_applied(here)
             return self._ask(here, lambda token: Propose(token, data), len(data))
         except KvError as error:
-            refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            refused.set_exception(error)
-            return refused
+            return failed(error)
 
     def _check_applied(self, here: HostedShard) -> None:
         """Refuse more entries where the state is too far behind."""

@@ -26,6 +26,9 @@ RESERVE_BYTES_MAX = 64 * 1024 * 1024
 RESERVE_PART = 20
 """Not more than a twentieth of a small disk or map (5 %, as Redis keeps)."""
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a system says when a disk, or somebody's part of it, is full."""
+
 FULL_DISK_BYTES = 1024 * 1024
 """Where less is free, an I/O error of a write means that the disk is full."""
 
@@ -78,7 +81,7 @@ def translated(error: lmdb.Error, directory: Path) -> Exception:
     """
     failure = as_os_error(error, directory)
     full = isinstance(error, lmdb.MapFullError)
-    full = full or failure.errno in {errno.ENOSPC, errno.EDQUOT}
+    full = full or failure.errno in NO_ROOM
     if failure.errno == errno.EIO and not full:
         full = free_disk_bytes(directory) < FULL_DISK_BYTES
     if not full:

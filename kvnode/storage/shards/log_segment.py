@@ -6,7 +6,6 @@ depends on it, and a write that is to be durable changes no size and no place of
 file: one barrier is enough for it.
 """
 
-import errno
 import os
 import re
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Final, Self
 
 from kvnode.durable_file import sync_directory
 from kvnode.errors import StoreFullError
+from kvnode.storage.disk.room import NO_ROOM
 
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """Some thousand turns; a new one costs about as much as ten of them."""
 
 _NAME: Final = re.compile(r"log-(\d{10})")
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class LogSegment:
@@ -59,7 +58,7 @@ class LogSegment:
         except OSError as error:
             os.close(file)
             path.unlink()
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 raise _full(directory, error) from error
             raise
         return cls(path, number, file, 0)
@@ -109,7 +108,7 @@ class LogSegment:
                 place = self.end + written
                 written += os.pwrite(self._file, frame[written:], place)
             except OSError as error:
-                if error.errno in _NO_ROOM:  # where files are copied when written
+                if error.errno in NO_ROOM:  # where files are copied when written
                     raise _full(self._path.parent, error) from error
                 raise
         _sync_data(self._file)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from kvnode.completion import failed
 from kvnode.core.objects.map_change import decode_changes
 from kvnode.core.objects.plain_history import perform
 from kvnode.core.objects.state_reader import Row
@@ -58,13 +59,6 @@ class DictState:
         perform(self, self.applied, decode_changes(data))
 
 
-def refused(error: KvError) -> "asyncio.Future[int]":
-    """Return what becomes of an entry that is not taken."""
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
-
-
 class FakeLog:
     """
     See kvnode.objects.running.log_port.ShardLog; one shard.
@@ -96,7 +90,7 @@ class FakeLog:
     def propose(self, shard: str, data: bytes) -> "asyncio.Future[int]":
         """Take an entry; its number is there once it is committed."""
         if self.refusal is not None:
-            return refused(self.refusal)
+            return failed(self.refusal)
         self.entries.append(data)
         return asyncio.ensure_future(self._commit(shard, len(self.entries)))
 

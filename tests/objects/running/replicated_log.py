@@ -12,6 +12,7 @@ import asyncio
 from typing import NamedTuple
 
 from cluster.simulated.chance import Stream
+from kvnode.completion import failed
 from kvnode.errors import (
     IndeterminateError,
     KvError,
@@ -20,7 +21,7 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.objects.running.object_host import ObjectHost
-from tests.objects.running.fake_log import DictState, refused
+from tests.objects.running.fake_log import DictState
 
 SHARD = "s000"
 LEASE_SECONDS = 0.01
@@ -59,9 +60,9 @@ class Node:
     def propose(self, shard: str, data: bytes) -> "asyncio.Future[int]":
         """Append an entry, if there is room, or believe to have done so."""
         if not self.epoch:
-            return refused(UnavailableError(f"this node does not lead {shard}"))
+            return failed(UnavailableError(f"this node does not lead {shard}"))
         if self._log.chance.happens(self._log.refusals):
-            return refused(OverloadedError("too many wait"))
+            return failed(OverloadedError("too many wait"))
         entry = Waiting(data, asyncio.get_running_loop().create_future())
         if self.leads:
             self._log.append(entry)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kvnode.completion import failed
 from kvnode.core.objects.map_change import Change, ChangeKind, decode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -13,7 +14,7 @@ from kvnode.errors import (
 )
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.overlay import Overlay
-from tests.objects.running.fake_log import DictState, refused
+from tests.objects.running.fake_log import DictState
 from tests.objects.running.objects import settled
 
 
@@ -39,7 +40,7 @@ class Desk:
         """Take an entry, and wait."""
         refusal, self.refusal = self.refusal, None
         if refusal is not None:
-            return refused(refusal)
+            return failed(refusal)
         self.proposed += [change.key for change in decode_changes(data)]
         self.fates.append(asyncio.get_running_loop().create_future())
         return self.fates[-1]
