@@ -83,6 +83,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         E.NotLeaderError,
     ),
     (
+        E.MovedError("why", region="west"),
+        pb.ERROR_CODE_NOT_LEADER,
+        Status.UNAVAILABLE,
+        E.MovedError,
+    ),
+    (
         E.ObjectEndedError("why"),
         pb.ERROR_CODE_UNAVAILABLE,  # which older clients know
         Status.UNAVAILABLE,

@@ -120,6 +120,7 @@ async def open_objects(
         HistoryLimits(config.objects_history_hours, config.objects_history_bytes),
         config.objects_spread,
         ShardSettings(lease=Millis(config.objects_lease_ms)),
+        config.region,
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)
@@ -163,7 +164,7 @@ def _serve_together(
             approach, known=lambda: addresses_of(node), uniform=site.rng.uniform
         )
         meshes.append(mesh)
-        return RemotePeers(mesh)
+        return RemotePeers(mesh, lambda: distances_of(node))
 
     objects, etcd = _open_together(config, site, meet)
     (mesh,) = meshes
@@ -196,6 +197,15 @@ def addresses_of(node: Assembly) -> list[PeerAddress]:
         each._replace(address=told.get(each.name, each.address))
         for each in node.driver.known_peers()
     ]
+
+
+def distances_of(node: Assembly) -> Mapping[str, int]:
+    """Return how long round trips to other nodes take, in ms, where that is known."""
+    return {
+        each.name: each.rtt_ms
+        for each in node.driver.members()
+        if each.rtt_ms is not None
+    }
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:

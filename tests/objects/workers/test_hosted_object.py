@@ -133,7 +133,7 @@ async def test_methods_are_called_whether_they_await_or_not(carts: Site) -> None
     """Those of mixins as well, and by name."""
     id_ = ObjectId.from_name("Cart", "a")
     assert await carts.call("Cart a", "add", "apple") == 1
-    assert await carts.host.call(id_, "add", ["apple"], {"count": 4}) == 5
+    assert await carts.host.call("s000", id_, "add", ["apple"], {"count": 4}) == 5
     assert await carts.call("Cart a", "plain") == 8
     assert await carts.call("Cart a", "mixed_in") == 7
 
