@@ -24,6 +24,7 @@ from kvnode.http.routes import (
     IdOf,
     KeyOf,
     KeysOf,
+    LocationOf,
     NewId,
     Overview,
     Route,
@@ -86,6 +87,8 @@ class Handler:
                 return await calls.fetch(request, route, query)
             case KeysOf() | KeyOf() | TransactionOf():
                 return await ObjectMaps(calls).answer(request, route, query)
+            case LocationOf():
+                return await calls.location(request, route)
             case Overview():
                 return _overview(self._objects)
             case NewId() | IdOf():

@@ -166,7 +166,10 @@ def test_error_survives_the_wire(
         if isinstance(error, E.ReplicasTimeoutError):
             assert isinstance(seen, E.ReplicasTimeoutError)
             assert (seen.acknowledged, seen.needed) == (1, 3)
-        if isinstance(error, E.NotLeaderError):
+        if isinstance(error, E.MovedError):
+            assert isinstance(seen, E.MovedError)
+            assert seen.region == "west"
+        elif isinstance(error, E.NotLeaderError):
             assert isinstance(seen, E.NotLeaderError)
             assert seen.leader == "paris"
         if isinstance(error, E.ObjectRaisedError):

@@ -346,18 +346,23 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
         instance_outlives_the_restore, drawn("object-restore", ("none",))
     ),
     "claims not in the log": BrokenObjects(
-        claims_are_not_in_the_log, drawn("object-register", ("kill",), MANY_OBJECTS)
+        claims_are_not_in_the_log,
+        drawn("object-register", ("kill",), MANY_OBJECTS),
+        seed=2,
     ),
     "claims told before they are committed": BrokenObjects(
         claims_are_told_before_they_are_committed,
         drawn("object-register", ("partition-one",), MANY_OBJECTS),
+        seed=1,
     ),
     "claims go before what is stored": BrokenObjects(
         claims_go_before_what_is_stored,
         drawn("object-register", ("kill",), MANY_OBJECTS),
+        seed=1,
     ),
     "claims go before who is in memory": BrokenObjects(
         claims_go_before_who_is_in_memory,
         drawn("object-register", ("none",), MANY_OBJECTS),
+        seed=1,
     ),
 }
