@@ -46,7 +46,7 @@ class ObjectHandle:
     `call`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         dispatcher: Callable[[], ObjectDispatcher],
         target: objects_pb2.ObjectTarget,

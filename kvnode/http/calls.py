@@ -3,8 +3,8 @@ Methods and fetches of objects over HTTP.
 
 A call's arguments are a JSON array, or an object for arguments by name.  Its header
 `idempotency-key` is that of the call, `kvnode-deadline-ms` says for how long the caller
-waits, and `kvnode-location-hint` where the object is to live if nothing was heard of it.
-A fetch is a call, too, so they mean there what they mean here; the object sees them as
+waits, and `kvnode-location-hint` where the object is to live unless it has a home.  A
+fetch is a call, too, so they mean there what they mean here; the object sees them as
 well.
 """
 

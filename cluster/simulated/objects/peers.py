@@ -139,6 +139,10 @@ class PostedPeers:
         """Return nothing: nobody measures here."""
         return {}
 
+    def regions(self) -> frozenset[str]:
+        """Return where the nodes are."""
+        return frozenset(node.region for node in self._nodes.values())
+
     async def found(self, node: str, shard: str) -> None:
         """Let another node found a shard; see the port."""
         await self._changed(node, lambda: self._nodes[node].found(shard))

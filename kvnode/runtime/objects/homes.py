@@ -167,12 +167,12 @@ class Homes:
         region, own = region_of(shard), self._peers.name_of(self._host.own)
         regions = {each.name: each.region for each in self._peers.nodes()}
         there = sorted(name for name in regions if regions[name] == region)
+        if not there and region in self._peers.regions():
+            msg = f"no node of region {region} that serves objects can be reached"
+            raise UnavailableError(msg)
         if not there:
-            known = ", ".join(sorted(filter(None, set(regions.values())))) or "none"
-            msg = (
-                f"no node that serves objects is in region {region!r}, as far as {own}"
-                f" sees; there are {known}"
-            )
+            known = ", ".join(sorted(filter(None, self._peers.regions()))) or "none"
+            msg = f"no member is in region {region!r}; there are {known}"
             raise InvalidArgumentError(msg)
         if own in there:
             await self.found(shard)
@@ -200,6 +200,9 @@ class Homes:
             IndeterminateError: It may have been told.
         """
         self.check(shard)
+        if not region_of(shard):
+            msg = f"shard {shard} is of no region: it begins by itself"
+            raise InvalidArgumentError(msg)
         held = await self._authority.read(shard)
         if held is None:
             if self._host.has_replica(shard):
@@ -221,6 +224,7 @@ class Homes:
     def _first(self, shard: str) -> Configuration:
         """Return how a shard of this node's region begins."""
         region, number = region_of(shard), number_of(shard)
+        assert region, "others are founded at the start"
         assert number is not None, "it was checked"
         distances: Mapping[str, int] = self._peers.distances()
         own = self._peers.name_of(self._host.own)
@@ -228,8 +232,8 @@ class Homes:
             Keeper(each.name, each.region, distances.get(each.name))
             for each in self._peers.nodes()
         ]
-        if not region or all(each.region != region for each in nodes):
-            msg = f"{own} is in no region of shard {shard}"
+        if not any((own, region) == (each.name, each.region) for each in nodes):
+            msg = f"{own} is not in the region of shard {shard}, and does not found it"
             raise InvalidArgumentError(msg)
         met = self._peers.replicas()
         keepers = [met[name] for name in placed(region, number, nodes) if name in met]

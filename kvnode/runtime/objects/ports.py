@@ -36,6 +36,9 @@ class ObjectPeers(Protocol):
     def distances(self) -> Mapping[str, int]:
         """Return how long round trips to nodes take, in ms, where that was measured."""
 
+    def regions(self) -> frozenset[str]:
+        """Return where members of the cluster are, reachable or not."""
+
     async def found(self, node: str, shard: str) -> None:
         """Let *node* found a shard of its region; see ObjectsAdminPort."""
 
@@ -92,6 +95,10 @@ class Alone:
     def distances(self) -> Mapping[str, int]:
         """Return nothing: there is nobody to measure."""
         return {}
+
+    def regions(self) -> frozenset[str]:
+        """Return where this node is."""
+        return frozenset({self._region})
 
     async def found(self, node: str, shard: str) -> None:
         """Refuse."""

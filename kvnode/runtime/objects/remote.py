@@ -46,6 +46,7 @@ class RemotePeers:
         self,
         mesh: ShardMesh,
         distances: Callable[[], Mapping[str, int]] = dict,
+        regions: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         """
         Reach other nodes.
@@ -53,9 +54,11 @@ class RemotePeers:
         Args:
             mesh: The streams to them; as who it introduces.
             distances: Returns how long round trips to nodes take, in ms, by name.
+            regions: Returns where members of the cluster are.
         """
         self._mesh = mesh
         self._distances = distances
+        self._regions = regions
         self._dispatchers: dict[str, ObjectDispatcher] = {}
         self._is_closed = False
 
@@ -121,6 +124,10 @@ class RemotePeers:
     def distances(self) -> Mapping[str, int]:
         """Return how long round trips to nodes take, in ms, where that was measured."""
         return self._distances()
+
+    def regions(self) -> frozenset[str]:
+        """Return where members of the cluster are, reachable or not."""
+        return self._regions() | {each.region for each in self.nodes()}
 
     async def found(self, node: str, shard: str) -> None:
         """Let *node* found a shard of its region; see the port."""

@@ -116,6 +116,10 @@ class Peers:
         """Return nothing."""
         return {}
 
+    def regions(self) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
+
     async def found(self, node: str, shard: str) -> None:
         """Found nothing."""
 
