@@ -290,8 +290,10 @@ class ShardObjects:
         End the instance of an object, and return once all that it wrote shows.
 
         Raises:
+            MovedError: It was placed elsewhere meanwhile.
             UnavailableError: Nobody knows what has become of what it wrote.
         """
+        await self._unclaimed(id_)
         instance = self._instances.get(id_.body)
         if instance is not None:
             instance.fail(why)
