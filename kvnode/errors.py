@@ -13,6 +13,7 @@ Every exception kvnode raises on purpose.
     │   ├── OverloadedError          a bounded queue is full
     │   ├── StoreFullError           no room on this node's disk
     │   ├── NotLeaderError           this node does not lead the object's shard
+    │   │   └── MovedError               it lives in a region, not there
     │   └── ObjectEndedError         the object's code has ended its instance
     ├── ObjectRaisedError        a method of an object ran and raised
     ├── IndeterminateError       may have happened, may still happen
@@ -138,6 +139,19 @@ class NotLeaderError(UnavailableError):
     def __init__(self, message: str, *, leader: str = "") -> None:
         super().__init__(message)
         self.leader = leader
+
+
+class MovedError(NotLeaderError):
+    """
+    The object lives in a region, not where its name falls; nothing was done.
+
+    `region` is where, for ever.
+    """
+
+    def __init__(self, message: str, *, region: str) -> None:
+        assert region, "it lives somewhere"
+        super().__init__(message)
+        self.region = region
 
 
 class ObjectEndedError(UnavailableError):

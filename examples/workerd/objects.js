@@ -6,6 +6,7 @@
 //   env.COUNTER.get(env.COUNTER.idFromString(hex))
 //   stub.fetch(request)
 //   env.COUNTER.getByName("x", { idempotencyKey: "k1", deadlineMs: 1000 })
+//   env.COUNTER.getByName("x", { locationHint: "europe" })
 //
 // Bytes (Uint8Array, ArrayBuffer) pass both ways.  What fails is an Error with
 // `retryable`, `overloaded`, `remote` and `durableObjectReset` as Cloudflare's, and
@@ -103,11 +104,12 @@ class ObjectId {
 }
 
 class Stub {
-  constructor(space, id, { idempotencyKey, deadlineMs } = {}) {
+  constructor(space, id, { idempotencyKey, deadlineMs, locationHint } = {}) {
     this.space = space;
     this.id = id;
     this.headers = {};
     if (idempotencyKey) this.headers["idempotency-key"] = idempotencyKey;
+    if (locationHint) this.headers["kvnode-location-hint"] = locationHint;
     if (deadlineMs) this.headers["kvnode-deadline-ms"] = String(deadlineMs);
   }
 

@@ -2,7 +2,8 @@
 kvnode's objects in simulation: a plan on nodes that host them, on virtual time.
 
 As in `jepsen_like.adapters.kvnode_simulated`, what is not in the plan comes from named
-streams of its seed: distances, whether logs are tiny, whether reads rest on leases.
+streams of its seed: distances, whether logs are tiny, whether reads rest on leases,
+whether calls have location hints.
 
 | fault | what it does |
 | --- | --- |
@@ -68,6 +69,10 @@ from kvnode.objects.points import point_calls
 
 UNLEASED_SHARE = 0.25
 """Of the seeds: in these each read is confirmed by a round of messages."""
+
+
+HINTED_SHARE = 0.5
+"""Of the seeds: in these calls name a region, and the first settles where it lives."""
 
 
 class PostedObjects:
@@ -240,12 +245,18 @@ def run(plan: Plan, *, workload: Workload | None = None) -> Run:
     chance = Chance(plan.seed, plan.calm)
     tiny = chance.stream("limits").happens(0.5)
     leased = not chance.stream("leases").happens(UNLEASED_SHARE)
+    hinted = chance.stream("hints").happens(HINTED_SHARE)
 
     async def main(simulated: SimulatedCluster) -> Run:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop), "it is simulated"
         cluster = ObjectCluster(
-            plan.nodes, loop, simulated.network, chance, {CLASS: Trial}
+            plan.nodes,
+            loop,
+            simulated.network,
+            chance,
+            {CLASS: Trial},
+            has_hints=hinted,
         )
         system = KvnodeObjectsSimulated(cluster)
         return await execute(plan, system, workload=workload)

@@ -967,6 +967,7 @@ class Error(_message.Message):
     RETRYABLE_FIELD_NUMBER: _builtins.int
     OVERLOADED_FIELD_NUMBER: _builtins.int
     OBJECT_ENDED_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
     code: Global___ErrorCode.ValueType
     message: _builtins.str
     may_have_happened: _builtins.bool
@@ -983,6 +984,8 @@ class Error(_message.Message):
     """why it did not; whoever tries again should wait a little"""
     object_ended: _builtins.bool
     """UNAVAILABLE: by the object's own code, which may well do it again"""
+    home: _builtins.str
+    """NOT_LEADER: region in which the object lives; empty = elsewhere, or not known"""
     def __init__(
         self,
         *,
@@ -996,10 +999,11 @@ class Error(_message.Message):
         retryable: _builtins.bool = ...,
         overloaded: _builtins.bool = ...,
         object_ended: _builtins.bool = ...,
+        home: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "object_ended", b"object_ended", "overloaded", b"overloaded", "retryable", b"retryable", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "home", b"home", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "object_ended", b"object_ended", "overloaded", b"overloaded", "retryable", b"retryable", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

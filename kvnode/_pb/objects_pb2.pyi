@@ -137,6 +137,8 @@ class CallRequest(_message.Message):
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
     RESULT_FORM_FIELD_NUMBER: _builtins.int
     FORWARDED_FIELD_NUMBER: _builtins.int
+    LOCATION_HINT_FIELD_NUMBER: _builtins.int
+    HOME_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     idempotency_key: _builtins.str
     """Of two calls of an object with the same key within 24 hours one happens, and
@@ -147,6 +149,12 @@ class CallRequest(_message.Message):
     result_form: Global___ResultForm.ValueType
     forwarded: _builtins.bool
     """Between nodes: whoever gets it answers NOT_LEADER rather than passing it on."""
+    location_hint: _builtins.str
+    """The region in which the object is to live if this is the first that is heard of it;
+    empty: wherever its name falls. An object that has a home stays there.
+    """
+    home: _builtins.str
+    """Between nodes: the region in which it lives; empty: it has not been placed."""
     @_builtins.property
     def target(self) -> Global___ObjectTarget: ...
     @_builtins.property
@@ -166,10 +174,12 @@ class CallRequest(_message.Message):
         deadline_ms: _builtins.int = ...,
         result_form: Global___ResultForm.ValueType = ...,
         forwarded: _builtins.bool = ...,
+        location_hint: _builtins.str = ...,
+        home: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "deadline_ms", b"deadline_ms", "forwarded", b"forwarded", "idempotency_key", b"idempotency_key", "method", b"method", "named", b"named", "result_form", b"result_form", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "deadline_ms", b"deadline_ms", "forwarded", b"forwarded", "home", b"home", "idempotency_key", b"idempotency_key", "location_hint", b"location_hint", "method", b"method", "named", b"named", "result_form", b"result_form", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -410,6 +420,61 @@ class RestoreReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreReply: _TypeAlias = RestoreReply  # noqa: Y015
+
+@_typing.final
+class LocateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    deadline_ms: _builtins.int
+    """0 = 5,000"""
+    @_builtins.property
+    def target(self) -> Global___ObjectTarget: ...
+    def __init__(
+        self,
+        *,
+        target: Global___ObjectTarget | None = ...,
+        deadline_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_ms", b"deadline_ms", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateRequest: _TypeAlias = LocateRequest  # noqa: Y015
+
+@_typing.final
+class LocateReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARD_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    LEADER_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    shard: _builtins.str
+    region: _builtins.str
+    """of the shard; empty = of none"""
+    leader: _builtins.str
+    """name of the node that leads it, as far as is known"""
+    settled: _builtins.bool
+    """it stays; if not, a location hint may still place it"""
+    def __init__(
+        self,
+        *,
+        shard: _builtins.str = ...,
+        region: _builtins.str = ...,
+        leader: _builtins.str = ...,
+        settled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leader", b"leader", "region", b"region", "settled", b"settled", "shard", b"shard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateReply: _TypeAlias = LocateReply  # noqa: Y015
 
 @_typing.final
 class ObjectsStatusRequest(_message.Message):
@@ -805,3 +870,37 @@ class ReplaceVoterReply(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplaceVoterReply: _TypeAlias = ReplaceVoterReply  # noqa: Y015
+
+@_typing.final
+class FoundShardRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARD_FIELD_NUMBER: _builtins.int
+    shard: _builtins.str
+    def __init__(
+        self,
+        *,
+        shard: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shard", b"shard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundShardRequest: _TypeAlias = FoundShardRequest  # noqa: Y015
+
+@_typing.final
+class FoundShardReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundShardReply: _TypeAlias = FoundShardReply  # noqa: Y015

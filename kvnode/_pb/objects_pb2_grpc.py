@@ -54,6 +54,11 @@ class ObjectsStub:
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.RestoreRequest.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_objects__pb2.RestoreReply.FromString,
                 _registered_method=True)
+        self.Locate = channel.unary_unary(
+                '/kvnode.v1.Objects/Locate',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.LocateRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.LocateReply.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/kvnode.v1.Objects/Status',
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.ObjectsStatusRequest.SerializeToString,
@@ -93,6 +98,13 @@ class ObjectsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Locate(self, request, context):
+        """Where an object lives. Does not place it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """What this node serves, and what it knows of each shard.
         """
@@ -122,6 +134,11 @@ def add_ObjectsServicer_to_server(servicer, server):
                     servicer.Restore,
                     request_deserializer=kvnode_dot_v1_dot_objects__pb2.RestoreRequest.FromString,
                     response_serializer=kvnode_dot_v1_dot_objects__pb2.RestoreReply.SerializeToString,
+            ),
+            'Locate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Locate,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.LocateRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.LocateReply.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -248,6 +265,33 @@ class Objects:
             _registered_method=True)
 
     @staticmethod
+    def Locate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Objects/Locate',
+            kvnode_dot_v1_dot_objects__pb2.LocateRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.LocateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Status(request,
             target,
             options=(),
@@ -305,6 +349,11 @@ class ObjectsAdminStub:
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterRequest.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterReply.FromString,
                 _registered_method=True)
+        self.Found = channel.unary_unary(
+                '/kvnode.v1.ObjectsAdmin/Found',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.FoundShardRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.FoundShardReply.FromString,
+                _registered_method=True)
 
 
 class ObjectsAdminServicer:
@@ -339,6 +388,13 @@ class ObjectsAdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Found(self, request, context):
+        """Let a shard of a region begin, if it has not; asked of a node in that region.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObjectsAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -361,6 +417,11 @@ def add_ObjectsAdminServicer_to_server(servicer, server):
                     servicer.ReplaceVoter,
                     request_deserializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterRequest.FromString,
                     response_serializer=kvnode_dot_v1_dot_objects__pb2.ReplaceVoterReply.SerializeToString,
+            ),
+            'Found': grpc.unary_unary_rpc_method_handler(
+                    servicer.Found,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.FoundShardRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.FoundShardReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -472,6 +533,33 @@ class ObjectsAdmin:
             '/kvnode.v1.ObjectsAdmin/ReplaceVoter',
             kvnode_dot_v1_dot_objects__pb2.ReplaceVoterRequest.SerializeToString,
             kvnode_dot_v1_dot_objects__pb2.ReplaceVoterReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Found(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.ObjectsAdmin/Found',
+            kvnode_dot_v1_dot_objects__pb2.FoundShardRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.FoundShardReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,8 @@ class ObjectsStub:
     """Make an object what it was at a bookmark. Calls of it that are under way fail, and
     are told whether they may have happened.
     """
+    Locate: _grpc.UnaryUnaryMultiCallable[_objects_pb2.LocateRequest, _objects_pb2.LocateReply]
+    """Where an object lives. Does not place it."""
     Status: _grpc.UnaryUnaryMultiCallable[_objects_pb2.ObjectsStatusRequest, _objects_pb2.ObjectsStatusReply]
     """What this node serves, and what it knows of each shard."""
 
@@ -61,6 +63,8 @@ class ObjectsAsyncStub(ObjectsStub):
     """Make an object what it was at a bookmark. Calls of it that are under way fail, and
     are told whether they may have happened.
     """
+    Locate: _aio.UnaryUnaryMultiCallable[_objects_pb2.LocateRequest, _objects_pb2.LocateReply]  # type: ignore[assignment]
+    """Where an object lives. Does not place it."""
     Status: _aio.UnaryUnaryMultiCallable[_objects_pb2.ObjectsStatusRequest, _objects_pb2.ObjectsStatusReply]  # type: ignore[assignment]
     """What this node serves, and what it knows of each shard."""
 
@@ -100,6 +104,14 @@ class ObjectsServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Locate(
+        self,
+        request: _objects_pb2.LocateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.LocateReply, _abc.Awaitable[_objects_pb2.LocateReply]]:
+        """Where an object lives. Does not place it."""
+
+    @_abc_1.abstractmethod
     def Status(
         self,
         request: _objects_pb2.ObjectsStatusRequest,
@@ -124,6 +136,8 @@ class ObjectsAdminStub:
     """Let the node that is asked lead a shard of which it has a replica."""
     ReplaceVoter: _grpc.UnaryUnaryMultiCallable[_objects_pb2.ReplaceVoterRequest, _objects_pb2.ReplaceVoterReply]
     """Let the fresh voter of a node vote in place of one that was lost."""
+    Found: _grpc.UnaryUnaryMultiCallable[_objects_pb2.FoundShardRequest, _objects_pb2.FoundShardReply]
+    """Let a shard of a region begin, if it has not; asked of a node in that region."""
 
 @_typing.type_check_only
 class ObjectsAdminAsyncStub(ObjectsAdminStub):
@@ -138,6 +152,8 @@ class ObjectsAdminAsyncStub(ObjectsAdminStub):
     """Let the node that is asked lead a shard of which it has a replica."""
     ReplaceVoter: _aio.UnaryUnaryMultiCallable[_objects_pb2.ReplaceVoterRequest, _objects_pb2.ReplaceVoterReply]  # type: ignore[assignment]
     """Let the fresh voter of a node vote in place of one that was lost."""
+    Found: _aio.UnaryUnaryMultiCallable[_objects_pb2.FoundShardRequest, _objects_pb2.FoundShardReply]  # type: ignore[assignment]
+    """Let a shard of a region begin, if it has not; asked of a node in that region."""
 
 class ObjectsAdminServicer(metaclass=_abc_1.ABCMeta):
     """For those who run the nodes."""
@@ -173,5 +189,13 @@ class ObjectsAdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_objects_pb2.ReplaceVoterReply, _abc.Awaitable[_objects_pb2.ReplaceVoterReply]]:
         """Let the fresh voter of a node vote in place of one that was lost."""
+
+    @_abc_1.abstractmethod
+    def Found(
+        self,
+        request: _objects_pb2.FoundShardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.FoundShardReply, _abc.Awaitable[_objects_pb2.FoundShardReply]]:
+        """Let a shard of a region begin, if it has not; asked of a node in that region."""
 
 def add_ObjectsAdminServicer_to_server(servicer: ObjectsAdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,16 +6,40 @@ can tell how far it got, and what it has written may be durable already.
 """
 
 import asyncio
+import re
 from typing import Final
 
 from kvnode.api.objects_port import Call, ObjectsPort
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
+from kvnode.objects.locating import LOCATE
 from kvnode.objects.points.point_calls import POINT_METHODS
 
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
+
+
+_REGION: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
+
+REGION_CHARS_MAX: Final = 64
+"""As many as a node's region may have (kvnode.setting_types)."""
+
+
+def checked_region(region: str) -> str:
+    """
+    Return *region* if that may be the name of one; empty is none.
+
+    Raises:
+        InvalidArgumentError: It may not.
+    """
+    if region and _REGION.fullmatch(region) is None:
+        msg = (
+            f"{region[:REGION_CHARS_MAX]!r} is no name of a region: 1 to"
+            f" {REGION_CHARS_MAX} characters of a-z A-Z 0-9 . _ -"
+        )
+        raise InvalidArgumentError(msg)
+    return region
 
 
 def check_name(method: str) -> None:
@@ -23,10 +47,11 @@ def check_name(method: str) -> None:
     Do nothing if somebody may call *method* by that name.
 
     Raises:
-        InvalidArgumentError: It is what points in time are asked for by, within nodes.
+        InvalidArgumentError: It is what points in time, or where an object lives, are
+            asked for by, within nodes.
     """
-    if method in POINT_METHODS:
-        msg = f"{method!r} is no method: use Bookmark or Restore"
+    if method in POINT_METHODS or method == LOCATE:
+        msg = f"{method!r} is no method: use Bookmark, Restore or Locate"
         raise InvalidArgumentError(msg)
 
 

@@ -9,7 +9,7 @@ import json
 from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.calling import check_name, check_shape
+from kvnode.api.calling import check_name, check_shape, checked_region
 from kvnode.api.limits import no_constant
 from kvnode.api.objects_port import Call
 from kvnode.errors import (
@@ -59,6 +59,8 @@ def call_of(request: pb.CallRequest) -> Call:
         named,
         request.idempotency_key,
         request.forwarded,
+        location_hint=checked_region(request.location_hint),
+        home=checked_region(request.home) if request.forwarded else "",
     )
 
 
@@ -85,6 +87,8 @@ def request_of(call: Call) -> pb.CallRequest:
         idempotency_key=call.idempotency_key,
         result_form=pb.RESULT_FORM_CBOR,
         forwarded=True,
+        location_hint=call.location_hint,
+        home=call.home,
     )
 
 

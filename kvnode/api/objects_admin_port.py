@@ -129,6 +129,17 @@ class ObjectsAdminPort(Protocol):
             UnavailableError: The authority does not answer.
         """
 
+    async def found(self, shard: str) -> None:
+        """
+        Tell the authority of a shard of this node's region, unless that knows it.
+
+        Raises:
+            InvalidArgumentError: There is no such shard, or none in this region.
+            RejectedError: The shard has a log here, and the authority has lost it.
+            UnavailableError: The authority does not answer.
+            IndeterminateError: It may have been told.
+        """
+
     async def replace_voter(self, node: str, newcomer: str) -> tuple[str, ...]:
         """
         Let the voter of *newcomer* vote in place of that of *node*; return who votes.

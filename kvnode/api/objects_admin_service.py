@@ -51,6 +51,16 @@ class ObjectsAdminServicer(objects_pb2_grpc.ObjectsAdminServicer):
             await abort(context, to_message(error))
         return pb.LeadShardReply()
 
+    async def Found(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.FoundShardRequest, context: Context
+    ) -> pb.FoundShardReply:
+        """Let a shard of this node's region begin."""
+        try:
+            await self._objects.found(request.shard)
+        except KvError as error:
+            await abort(context, to_message(error))
+        return pb.FoundShardReply()
+
     async def ReplaceVoter(  # noqa: N802 -- the name is the protocol's
         self, request: pb.ReplaceVoterRequest, context: Context
     ) -> pb.ReplaceVoterReply:

@@ -20,6 +20,10 @@ class Call(NamedTuple):
             both get its result; empty = each call happens.
         is_forwarded: Another node has sent it here: it is not sent on.
         patience_ms: For how long the caller waits; 0 = nobody knows.
+        location_hint: The region in which the object is to live, if this is the first
+            that is heard of it; empty: where its name falls.
+        home: The region in which it lives, as whoever sent it here knows; empty if it
+            was not placed, or that is not known.
     """
 
     target: ObjectId
@@ -29,6 +33,8 @@ class Call(NamedTuple):
     idempotency_key: str = ""
     is_forwarded: bool = False
     patience_ms: int = 0
+    location_hint: str = ""
+    home: str = ""
 
 
 class ShardStatus(NamedTuple):
@@ -71,7 +77,9 @@ class ObjectsPort(Protocol):
 
         Raises:
             InvalidArgumentError: There is no such class or method, or an argument
-                cannot be passed; nothing was done.
+                cannot be passed, or the location hint is no region; nothing was done.
+            MovedError: The object lives in another region than that of the node that
+                was sent the call by another; nothing was done.
             NotLeaderError: Another node leads the shard; nothing was done.
             UnavailableError: Nobody does, just now; nothing was done.
             ObjectEndedError: The object's code has ended it; nothing was done.
@@ -83,5 +91,8 @@ class ObjectsPort(Protocol):
     def leader_address(self, target: ObjectId) -> str:
         """Return where the node listens that leads *target*; empty for this one."""
 
+    def leader_of(self, shard: str) -> str:
+        """Return the name of the node that leads a shard, as far as is known."""
+
     def status(self) -> tuple[ShardStatus, ...]:
-        """Return what is known of the shards, by name."""
+        """Return what is known of the shards that this node knows, by name."""

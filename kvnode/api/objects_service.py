@@ -13,6 +13,7 @@ from kvnode.api.call_stream import CallStream
 from kvnode.api.calling import within_patience
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_calls import call_of, result_message
+from kvnode.api.object_locations import locate_call, locate_reply, location_of
 from kvnode.api.object_points import (
     bookmark_call,
     bookmark_reply,
@@ -76,6 +77,18 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
             )
         except KvError as error:
             await abort(context, to_message(error))
+
+    async def Locate(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.LocateRequest, context: Context
+    ) -> pb.LocateReply:
+        """Tell where an object lives."""
+        try:
+            location = location_of(
+                await within_patience(self._objects, locate_call(request))
+            )
+        except KvError as error:
+            await abort(context, to_message(error))
+        return locate_reply(location, self._objects.leader_of(location.shard))
 
     async def Status(  # noqa: N802 -- the name is the protocol's
         self, request: pb.ObjectsStatusRequest, context: Context
@@ -146,6 +159,13 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     async def Restore(  # noqa: N802 -- the name is the protocol's
         self, request: pb.RestoreRequest, context: Context
     ) -> pb.RestoreReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Locate(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.LocateRequest, context: Context
+    ) -> pb.LocateReply:
         """Refuse."""
         del request
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)

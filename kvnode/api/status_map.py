@@ -13,6 +13,7 @@ from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
     KvError,
+    MovedError,
     NamespaceNotFoundError,
     NotCoveredError,
     NotLeaderError,
@@ -79,6 +80,8 @@ def to_message(error: KvError) -> pb.Error:
         case ReplicasTimeoutError():
             message.acknowledged = error.acknowledged
             message.needed = error.needed
+        case MovedError():
+            message.home = error.region
         case NotLeaderError():
             message.leader = error.leader
         case ObjectRaisedError():

@@ -8,6 +8,7 @@ from kvnode.client.batch import Delete, Get, Put, Step
 from kvnode.client.client import Client
 from kvnode.client.documents import DocumentHandle
 from kvnode.client.handles import CounterHandle, SetHandle
+from kvnode.client.object_location import Location
 from kvnode.client.object_points import Restored
 from kvnode.client.object_status import ObjectsStatus, ShardStatus
 from kvnode.client.object_storage import (
@@ -81,6 +82,7 @@ __all__ = [
     "Key",
     "Kind",
     "Lag",
+    "Location",
     "MemberStatus",
     "Method",
     "NodeStatus",

@@ -144,7 +144,14 @@ class Client(AdminStore):
         )
         return watch(self._dispatcher(), request)
 
-    def object(self, class_name: str, name: str = "", *, id: str = "") -> ObjectHandle:  # noqa: A002 -- what users call it
+    def object(
+        self,
+        class_name: str,
+        name: str = "",
+        *,
+        id: str = "",  # noqa: A002 -- what users call it
+        location_hint: str = "",
+    ) -> ObjectHandle:
         """
         Return a handle on an object; nothing is sent yet.
 
@@ -152,16 +159,26 @@ class Client(AdminStore):
             class_name: Its class, which a node must serve.
             name: 1 to 1,024 bytes of UTF-8; an object is there once it is called.
             id: Instead of a name: 64 hex digits.
+            location_hint: The region in which it is to live, if a call is the first
+                that is heard of it; one that has a home stays there.
 
         Raises:
             InvalidArgumentError: Neither name nor id is given, or both are.
         """
-        target = target_of(class_name, name, id)
-        return ObjectHandle(self._object_dispatcher, target, deadline=self._deadline)
+        return ObjectHandle(
+            self._object_dispatcher,
+            target_of(class_name, name, id),
+            deadline=self._deadline,
+            location_hint=location_hint,
+        )
 
-    def storage(self, name: str) -> StorageHandle:
+    def storage(self, name: str, *, location_hint: str = "") -> StorageHandle:
         """
         Return a handle on a map with strong consistency; nothing is sent yet.
+
+        Args:
+            name: What it is called.
+            location_hint: See `object`.
 
         Raises:
             InvalidArgumentError: *name* is empty.
@@ -172,6 +189,7 @@ class Client(AdminStore):
                 self._object_dispatcher,
                 target,
                 deadline=self._deadline,
+                location_hint=location_hint,
                 writes=writes,
             )
             for writes in (False, True)

@@ -19,6 +19,7 @@ from kvnode.errors import (
     IndeterminateError,
     InvalidArgumentError,
     KvError,
+    MovedError,
     NamespaceNotFoundError,
     NotCoveredError,
     NotLeaderError,
@@ -108,11 +109,17 @@ def _with_attributes(error: kv_pb2.Error, namespace: str) -> KvError | None:
         case kv_pb2.ERROR_CODE_NOT_FOUND if failed:
             return NamespaceNotFoundError(namespace)
         case kv_pb2.ERROR_CODE_NOT_LEADER if failed:
-            return NotLeaderError(error.message, leader=error.leader)
+            return _not_leader(error)
         case kv_pb2.ERROR_CODE_UNAVAILABLE if failed and error.object_ended:
             return ObjectEndedError(error.message)
         case _:
             return None
+
+
+def _not_leader(error: kv_pb2.Error) -> NotLeaderError:
+    if error.home:
+        return MovedError(error.message, region=error.home)
+    return NotLeaderError(error.message, leader=error.leader)
 
 
 def _trailer(error: grpc.aio.AioRpcError) -> kv_pb2.Error | None:

@@ -53,9 +53,11 @@ class UnaryMethod(NamedTuple, Generic[ReplyT]):
 STATUS: Final = UnaryMethod(f"{_SERVICE}/Status", objects_pb2.ObjectsStatusReply)
 BOOKMARK: Final = UnaryMethod(f"{_SERVICE}/Bookmark", objects_pb2.BookmarkReply)
 RESTORE: Final = UnaryMethod(f"{_SERVICE}/Restore", objects_pb2.RestoreReply)
+LOCATE: Final = UnaryMethod(f"{_SERVICE}/Locate", objects_pb2.LocateReply)
 SHARDS: Final = UnaryMethod(f"{_ADMIN}/Shards", objects_pb2.ShardsReply)
 MOVE: Final = UnaryMethod(f"{_ADMIN}/Move", objects_pb2.MoveShardReply)
 LEAD: Final = UnaryMethod(f"{_ADMIN}/Lead", objects_pb2.LeadShardReply)
+FOUND: Final = UnaryMethod(f"{_ADMIN}/Found", objects_pb2.FoundShardReply)
 REPLACE_VOTER: Final = UnaryMethod(
     f"{_ADMIN}/ReplaceVoter", objects_pb2.ReplaceVoterReply
 )

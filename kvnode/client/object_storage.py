@@ -15,6 +15,7 @@ more throughput than one place has spreads keys over several.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
+from kvnode.client.object_location import Location
 from kvnode.client.objects import ObjectHandle
 from kvnode.errors import PeerProtocolError
 from kvnode.object_values import Value
@@ -76,7 +77,11 @@ class StorageHandle:
         self._writing = writing
 
     def options(
-        self, *, idempotency_key: str = "", deadline: float | None = None
+        self,
+        *,
+        idempotency_key: str = "",
+        location_hint: str = "",
+        deadline: float | None = None,
     ) -> Self:
         """
         Return a handle on the same map whose calls have these options.
@@ -84,15 +89,25 @@ class StorageHandle:
         Args:
             idempotency_key: Of changes with the same key within 24 hours one happens,
                 and all get its result; reads take no notice of it.
+            location_hint: The region in which the map is to live, if a call is the
+                first that is heard of it; one that has a home stays there.
             deadline: Seconds that a call may take in all; None for that of before.
 
         Raises:
             InvalidArgumentError: *deadline* is out of range.
         """
         return type(self)(
-            self._reading.options(deadline=deadline),
-            self._writing.options(idempotency_key=idempotency_key, deadline=deadline),
+            self._reading.options(location_hint=location_hint, deadline=deadline),
+            self._writing.options(
+                idempotency_key=idempotency_key,
+                location_hint=location_hint,
+                deadline=deadline,
+            ),
         )
+
+    async def locate(self) -> Location:
+        """Return where the map lives; see ObjectHandle.locate."""
+        return await self._reading.locate()
 
     async def get(self, key: str) -> StoredValue | None:
         """Return what is under a key, None if nothing is."""

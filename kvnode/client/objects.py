@@ -20,7 +20,13 @@ from typing import Any, Self
 from kvnode._pb import objects_pb2
 from kvnode.client.arguments import deadline_seconds
 from kvnode.client.dispatcher import server_millis
-from kvnode.client.object_dispatcher import BOOKMARK, RESTORE, ObjectDispatcher
+from kvnode.client.object_dispatcher import (
+    BOOKMARK,
+    LOCATE,
+    RESTORE,
+    ObjectDispatcher,
+)
+from kvnode.client.object_location import Location
 from kvnode.client.object_points import Restored, bookmark_request, restored_of
 from kvnode.errors import (
     CorruptRecordError,
@@ -40,13 +46,14 @@ class ObjectHandle:
     `call`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         dispatcher: Callable[[], ObjectDispatcher],
         target: objects_pb2.ObjectTarget,
         *,
         deadline: float,
         idempotency_key: str = "",
+        location_hint: str = "",
         writes: bool = True,
     ) -> None:
         """
@@ -57,6 +64,7 @@ class ObjectHandle:
             target: Which object.
             deadline: Seconds that a call may take in all.
             idempotency_key: Of its calls; empty for none.
+            location_hint: Of its calls; empty for none.
             writes: Whether its calls change anything; if not, they are tried again
                 whatever has happened.
         """
@@ -64,6 +72,7 @@ class ObjectHandle:
         self._target = target
         self._deadline = deadline_seconds(deadline)
         self._idempotency_key = idempotency_key
+        self._location_hint = location_hint
         self._writes = writes
 
     def __getattr__(self, method: str) -> "Method":
@@ -77,7 +86,11 @@ class ObjectHandle:
         return f"<object {target.class_name} {which}>"
 
     def options(
-        self, *, idempotency_key: str = "", deadline: float | None = None
+        self,
+        *,
+        idempotency_key: str = "",
+        location_hint: str = "",
+        deadline: float | None = None,
     ) -> Self:
         """
         Return a handle on the same object whose calls have these options.
@@ -85,6 +98,8 @@ class ObjectHandle:
         Args:
             idempotency_key: Of calls of the object with the same key within 24 hours
                 one happens, and all get its result; at most 256 bytes.
+            location_hint: The region in which the object is to live, if a call is the
+                first that is heard of it; one that has a home stays there.
             deadline: Seconds that a call may take in all; None for that of before.
 
         Raises:
@@ -95,6 +110,7 @@ class ObjectHandle:
             self._target,
             deadline=self._deadline if deadline is None else deadline,
             idempotency_key=idempotency_key or self._idempotency_key,
+            location_hint=location_hint or self._location_hint,
             writes=self._writes,
         )
 
@@ -130,6 +146,21 @@ class ObjectHandle:
             KvError: See `call`.
         """
         return Response.of_peer(await self.call(FETCH, request.as_value()))
+
+    async def locate(self) -> Location:
+        """
+        Return where the object lives; that does not place it.
+
+        Raises:
+            KvError: No answer came.
+        """
+        request = objects_pb2.LocateRequest(
+            target=self._target, deadline_ms=server_millis(self._deadline)
+        )
+        reply = await self._dispatcher().unary_call(
+            LOCATE, request, writes=False, deadline=self._deadline
+        )
+        return Location(reply.shard, reply.region, reply.leader, reply.settled)
 
     # -- points in time --------------------------------------------------------------
 
@@ -201,6 +232,7 @@ class ObjectHandle:
                 for name, argument in named.items()
             },
             idempotency_key=self._idempotency_key,
+            location_hint=self._location_hint,
             result_form=objects_pb2.RESULT_FORM_CBOR,
         )
 

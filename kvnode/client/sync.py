@@ -161,10 +161,18 @@ class SyncOptions(Blocking):
     """A handle whose calls have options."""
 
     def options(
-        self, *, idempotency_key: str = "", deadline: float | None = None
+        self,
+        *,
+        idempotency_key: str = "",
+        location_hint: str = "",
+        deadline: float | None = None,
     ) -> Self:
         """Return a handle on the same whose calls have these options."""
-        inner = self._inner.options(idempotency_key=idempotency_key, deadline=deadline)
+        inner = self._inner.options(
+            idempotency_key=idempotency_key,
+            location_hint=location_hint,
+            deadline=deadline,
+        )
         return type(self)(self._thread, inner)
 
 
@@ -176,6 +184,7 @@ class SyncObjectHandle(SyncOptions):
     bookmark = _blocking(ObjectHandle.bookmark)
     bookmark_at = _blocking(ObjectHandle.bookmark_at)
     restore = _blocking(ObjectHandle.restore)
+    locate = _blocking(ObjectHandle.locate)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):
@@ -197,6 +206,7 @@ class SyncStorageHandle(SyncOptions):
     delete_many = _blocking(StorageHandle.delete_many)
     list = _blocking(StorageHandle.list)
     transaction = _blocking(StorageHandle.transaction)
+    locate = _blocking(StorageHandle.locate)
 
 
 class SyncStore(Blocking):
@@ -309,12 +319,15 @@ class SyncClient(SyncStore):
         name: str = "",
         *,
         id: str = "",  # noqa: A002 -- as in Client
+        location_hint: str = "",
     ) -> SyncObjectHandle:
         """Return a handle on an object; see `Client.object`."""
-        return SyncObjectHandle(
-            self._thread, self._client.object(class_name, name, id=id)
+        inner = self._client.object(
+            class_name, name, id=id, location_hint=location_hint
         )
+        return SyncObjectHandle(self._thread, inner)
 
-    def storage(self, name: str) -> SyncStorageHandle:
+    def storage(self, name: str, *, location_hint: str = "") -> SyncStorageHandle:
         """Return a handle on a map with strong consistency; see `Client.storage`."""
-        return SyncStorageHandle(self._thread, self._client.storage(name))
+        inner = self._client.storage(name, location_hint=location_hint)
+        return SyncStorageHandle(self._thread, inner)

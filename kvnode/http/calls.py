@@ -2,19 +2,27 @@
 Methods and fetches of objects over HTTP.
 
 A call's arguments are a JSON array, or an object for arguments by name.  Its header
-`idempotency-key` is that of the call, and `kvnode-deadline-ms` says for how long the
-caller waits.  A fetch is a call, too, so both mean there what they mean here; the
-object sees them as well.
+`idempotency-key` is that of the call, `kvnode-deadline-ms` says for how long the caller
+waits, and `kvnode-location-hint` where the object is to live unless it has a home.  A
+fetch is a call, too, so they mean there what they mean here; the object sees them as
+well.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kvnode.api.calling import check_name, check_shape, within_patience
+from kvnode.api.calling import (
+    check_name,
+    check_shape,
+    checked_region,
+    within_patience,
+)
 from kvnode.api.limits import checked_patience, no_constant
 from kvnode.api.object_calls import FORWARDED_BYTES_MAX
+from kvnode.api.object_locations import location_of
 from kvnode.api.objects_port import Call, ObjectsPort
+from kvnode.core.objects.homes import region_of
 from kvnode.errors import (
     InvalidArgumentError,
     ObjectRaisedError,
@@ -22,13 +30,15 @@ from kvnode.errors import (
 )
 from kvnode.fetching import FETCH, Headers, Request, Response
 from kvnode.http.answers import ERROR_HEADER, result
-from kvnode.http.routes import STORAGE_CLASS, CallOf, FetchOf
+from kvnode.http.routes import STORAGE_CLASS, CallOf, FetchOf, LocationOf
 from kvnode.object_json import from_json
 from kvnode.object_values import Value, encode_value
+from kvnode.objects.locating import LOCATE
 from kvnode.objects.object_id import ObjectId
 
 DEADLINE_HEADER: Final = "kvnode-deadline-ms"
 IDEMPOTENCY_HEADER: Final = "idempotency-key"
+LOCATION_HEADER: Final = "kvnode-location-hint"
 
 _OF_CONNECTIONS: Final = frozenset(
     {
@@ -81,6 +91,18 @@ class ObjectCalls:
         )
         return Response(response.status, tuple(headers), response.body)
 
+    async def location(self, request: Request, route: LocationOf) -> Response:
+        """Answer where an object lives, and who leads it."""
+        found = location_of(await self.value(request, route.target, LOCATE, []))
+        return result(
+            {
+                "region": region_of(found.shard),
+                "shard": found.shard,
+                "leader": self._objects.leader_of(found.shard),
+                "settled": found.is_settled,
+            }
+        )
+
     async def value(
         self,
         request: Request,
@@ -105,6 +127,7 @@ class ObjectCalls:
             named or {},
             _idempotency_key(request),
             patience_ms=checked_patience(_deadline_ms(request)),
+            location_hint=checked_region(request.header(LOCATION_HEADER) or ""),
         )
         try:
             return await within_patience(self._objects, call)

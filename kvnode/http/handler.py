@@ -24,6 +24,7 @@ from kvnode.http.routes import (
     IdOf,
     KeyOf,
     KeysOf,
+    LocationOf,
     NewId,
     Overview,
     Route,
@@ -81,17 +82,20 @@ class Handler:
         calls = ObjectCalls(self._objects)
         match route:
             case CallOf():
-                return await calls.call(request, route)
+                answer = await calls.call(request, route)
             case FetchOf():
-                return await calls.fetch(request, route, query)
+                answer = await calls.fetch(request, route, query)
             case KeysOf() | KeyOf() | TransactionOf():
-                return await ObjectMaps(calls).answer(request, route, query)
+                answer = await ObjectMaps(calls).answer(request, route, query)
+            case LocationOf():
+                answer = await calls.location(request, route)
             case Overview():
-                return _overview(self._objects)
+                answer = _overview(self._objects)
             case NewId() | IdOf():
-                return self._identity(self._objects, route)
+                answer = self._identity(self._objects, route)
             case _:
                 assert_never(route)
+        return answer
 
     def _health(self) -> Response:
         if self._serves():

@@ -5,6 +5,7 @@ What a path is about.
     /v1/objects                                 classes and shards
     /v1/objects/CLASS/ids                       a new id
     /v1/objects/CLASS/NAME/id                   the id of a name
+    /v1/objects/CLASS/NAME/location             where an object lives
     /v1/objects/CLASS/NAME/call/METHOD
     /v1/objects/CLASS/NAME/fetch[/PATH...]
     /v1/objects/Storage/NAME/storage/keys[/KEY]
@@ -25,7 +26,7 @@ STORAGE_CLASS: Final = "Storage"
 HEALTH_PATH: Final = "/healthz"
 OBJECTS_PATH: Final = "/v1/objects"
 
-_VERBS: Final = ("id", "call", "fetch", "storage")
+_VERBS: Final = ("id", "location", "call", "fetch", "storage")
 _READ: Final = ("GET", "HEAD")
 
 
@@ -54,6 +55,14 @@ class NewId:
 @dataclass(frozen=True, slots=True)
 class IdOf:
     """The id of an object that was named, or whether an id is one."""
+
+    methods: ClassVar = _READ
+    target: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class LocationOf:
+    """Where an object lives."""
 
     methods: ClassVar = _READ
     target: ObjectId
@@ -103,7 +112,16 @@ class TransactionOf:
 
 
 Route = (
-    Health | Overview | NewId | IdOf | CallOf | FetchOf | KeysOf | KeyOf | TransactionOf
+    Health
+    | Overview
+    | NewId
+    | IdOf
+    | LocationOf
+    | CallOf
+    | FetchOf
+    | KeysOf
+    | KeyOf
+    | TransactionOf
 )
 
 
@@ -143,6 +161,8 @@ def _of_object(target: ObjectId, parts: list[str]) -> Route:
     match parts:
         case ["id"]:
             return IdOf(target)
+        case ["location"]:
+            return LocationOf(target)
         case ["call", method]:
             return CallOf(target, decoded(method))
         case ["fetch", *rest]:
@@ -153,7 +173,10 @@ def _of_object(target: ObjectId, parts: list[str]) -> Route:
             msg = "call takes one method: call/METHOD, with a slash in it as %2F"
         case _:
             said = "/".join(parts)
-            msg = f"an object has no {said!r:.80}; it has id, call/METHOD and fetch/..."
+            msg = (
+                f"an object has no {said!r:.80}; it has id, location, call/METHOD and"
+                " fetch/..."
+            )
             if target.class_name == STORAGE_CLASS:
                 msg += ", and storage/keys, storage/keys/KEY and storage/transaction"
     raise RequestRefusedError(msg, status=404)

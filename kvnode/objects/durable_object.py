@@ -53,11 +53,19 @@ class ObjectContext(Protocol):
 class Environment(Protocol):
     """What is around objects."""
 
-    def object(self, class_name: str, name: str) -> Any:  # noqa: ANN401 -- any method
-        """Return another object; its methods are called like this one's."""
+    def object(self, class_name: str, name: str, *, location_hint: str = "") -> Any:  # noqa: ANN401 -- any method
+        """
+        Return another object; its methods are called like this one's.
 
-    def object_at(self, target: ObjectId) -> Any:  # noqa: ANN401 -- any method
-        """Return the object of an id, which need not have a name."""
+        Args:
+            class_name: Its class.
+            name: What it is called.
+            location_hint: The region in which it is to live, if a call is the first
+                that is heard of it.
+        """
+
+    def object_at(self, target: ObjectId, *, location_hint: str = "") -> Any:  # noqa: ANN401 -- any method
+        """Return the object of an id, which need not have a name; see `object`."""
 
 
 class DurableObject:

@@ -62,6 +62,11 @@ class FakeObjects:
         del target
         return self.leader
 
+    def leader_of(self, shard: str) -> str:
+        """Return one who leads all shards."""
+        del shard
+        return "osaka"
+
     async def call(self, call: Call) -> Value:
         """Answer; a caller that is cancelled does not stop the method."""
         self.calls.append(call)

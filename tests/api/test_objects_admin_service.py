@@ -56,6 +56,10 @@ class FakeAdministration:
         """Note it."""
         await self._do("move", shard, nodes, is_forwarded)
 
+    async def found(self, shard: str) -> None:
+        """Note it."""
+        await self._do("found", shard)
+
     async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """Note it."""
         await self._do("lead", shard, giver_leads)

@@ -83,6 +83,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         E.NotLeaderError,
     ),
     (
+        E.MovedError("why", region="west"),
+        pb.ERROR_CODE_NOT_LEADER,
+        Status.UNAVAILABLE,
+        E.MovedError,
+    ),
+    (
         E.ObjectEndedError("why"),
         pb.ERROR_CODE_UNAVAILABLE,  # which older clients know
         Status.UNAVAILABLE,
@@ -160,7 +166,10 @@ def test_error_survives_the_wire(
         if isinstance(error, E.ReplicasTimeoutError):
             assert isinstance(seen, E.ReplicasTimeoutError)
             assert (seen.acknowledged, seen.needed) == (1, 3)
-        if isinstance(error, E.NotLeaderError):
+        if isinstance(error, E.MovedError):
+            assert isinstance(seen, E.MovedError)
+            assert seen.region == "west"
+        elif isinstance(error, E.NotLeaderError):
             assert isinstance(seen, E.NotLeaderError)
             assert seen.leader == "paris"
         if isinstance(error, E.ObjectRaisedError):

@@ -262,12 +262,21 @@ class FakeClient:
         """Return a document."""
         return FakeDocument(self._node, key)
 
-    def object(self, class_name: str, name: str = "", *, id: str = "") -> FakeObject:  # noqa: A002 -- as in Client
+    def object(
+        self,
+        class_name: str,
+        name: str = "",
+        *,
+        id: str = "",  # noqa: A002 -- as in Client
+        location_hint: str = "",
+    ) -> FakeObject:
         """Return an object."""
+        self._node.objects.hints.append(location_hint)
         return FakeObject(self._node.objects, (class_name, name, id))
 
-    def storage(self, name: str) -> FakeStorage:
+    def storage(self, name: str, *, location_hint: str = "") -> FakeStorage:
         """Return a map."""
+        self._node.objects.hints.append(location_hint)
         return FakeStorage(self._node.objects, name)
 
     async def shards(self) -> ShardsOverview:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from kvnode.client import (
+    Location,
     ObjectsStatus,
     Restored,
     ShardStatus,
@@ -37,7 +38,10 @@ class FakeObjects:
     options: list[dict[str, Any]] = field(default_factory=list)
     maps: dict[str, dict[str, StoredValue]] = field(default_factory=dict)
     ranges: list[dict[str, Any]] = field(default_factory=list)
-
+    hints: list[str] = field(default_factory=list)
+    location: Location = field(
+        default_factory=lambda: Location("s003", "", "", is_settled=False)
+    )
     changes: list[tuple[Any, ...]] = field(default_factory=list)
 
     def overview(self, endpoint: str) -> ShardsOverview:
@@ -93,6 +97,11 @@ class FakeObject:
         self._objects.calls.append((*self._target, method, arguments, named))
         self._objects.called()
         return self._objects.result
+
+    async def locate(self) -> Location:
+        """Return where the test says."""
+        self._objects.called()
+        return self._objects.location
 
     async def bookmark(self) -> str:
         """Note it, and answer."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kvnode.client import StoredValue
+from kvnode.client import Location, StoredValue
 from kvnode.errors import (
     DeadlineError,
     IndeterminateError,
@@ -47,6 +47,34 @@ def test_object_can_be_named_by_its_id(run: Run, node: FakeNode) -> None:
 
     assert node.objects.calls[0][:3] == ("Counter", "", "c")
     assert node.objects.options == [{"idempotency_key": "k1"}]
+
+
+def test_hint_goes_along(run: Run, node: FakeNode) -> None:
+    """With a call, and with what is stored first."""
+    run(*CALL, "--location-hint", "europe")
+    run("object", "put", "m", "k", "v", "--location-hint", "asia")
+    run("object", "get", "m", "k")
+
+    assert node.objects.hints == ["europe", "asia", ""]
+
+
+def test_place_of_an_object_is_told(run: Run, node: FakeNode) -> None:
+    """In words, and for programs."""
+    done = run("object", "where", "Counter", "c")
+    assert done.stdout == "no region, shard s003, led by nobody, just now\n"
+    assert "a location hint may still place it" in done.stderr
+
+    node.objects.location = Location("r.eu.003", "eu", "paris", is_settled=True)
+    done = run("object", "where", "Counter", "c")
+    assert done.stdout == "region eu, shard r.eu.003, led by paris\n"
+    assert done.stderr == ""
+    done = run("object", "where", "Counter", "c", "--json")
+    assert json.loads(done.stdout) == {
+        "region": "eu",
+        "shard": "r.eu.003",
+        "leader": "paris",
+        "settled": True,
+    }
 
 
 @pytest.mark.parametrize(

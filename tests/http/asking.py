@@ -9,7 +9,7 @@ from kvnode.fetching import Request, Response
 from kvnode.http.handler import Handler
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
-from tests.objects.running.objects import Site
+from tests.objects.running.objects import SHARD, Site
 
 COUNTER = "/v1/objects/Counter/c"
 
@@ -68,12 +68,23 @@ class SiteObjects:
         """Call an object."""
         self.calls.append(call)
         return await self.site.host.call(
-            call.target, call.method, call.arguments, call.named, call.idempotency_key
+            SHARD,
+            call.target,
+            call.method,
+            call.arguments,
+            call.named,
+            idempotency_key=call.idempotency_key,
+            location_hint=call.location_hint,
         )
 
     def leader_address(self, target: ObjectId) -> str:
         """It leads all of them."""
         del target
+        return ""
+
+    def leader_of(self, shard: str) -> str:
+        """Nobody asks."""
+        del shard
         return ""
 
     def status(self) -> tuple[ShardStatus, ...]:

@@ -144,15 +144,39 @@ async def test_headers_say_key_and_patience(
 ) -> None:
     """Of calls and of fetches."""
     objects.answer = lambda _: Response().as_value()
-    given = {"idempotency_key": "k", "kvnode_deadline_ms": "70"}
+    given = {
+        "idempotency_key": "k",
+        "kvnode_deadline_ms": "70",
+        "kvnode_location_hint": "europe",
+    }
 
     await ask(handler, "POST", ADD, **given)
     await ask(handler, "GET", f"{COUNTER}/fetch", **given)
 
-    assert [(call.idempotency_key, call.patience_ms) for call in objects.calls] == [
-        ("k", 70),
-        ("k", 70),
-    ]
+    assert [
+        (call.idempotency_key, call.patience_ms, call.location_hint)
+        for call in objects.calls
+    ] == [("k", 70, "europe")] * 2
+
+
+async def test_place_of_an_object_is_answered(
+    handler: Handler, objects: FakeObjects
+) -> None:
+    """With the node that leads it, as this one knows."""
+    objects.answer = lambda _: ["r.europe.003", True]
+    assert result(await ask(handler, "GET", f"{COUNTER}/location")) == {
+        "region": "europe",
+        "shard": "r.europe.003",
+        "leader": "osaka",
+        "settled": True,
+    }
+    assert error(await ask(handler, "POST", f"{COUNTER}/location"), 405)
+
+
+async def test_hint_that_can_be_no_region_is_refused(handler: Handler) -> None:
+    """Nothing is asked of the object."""
+    found = error(await ask(handler, "POST", ADD, kvnode_location_hint="a b"), 400)
+    assert "is no name of a region" in found["message"]
 
 
 async def test_call_that_does_not_end_is_told_to_be_open(

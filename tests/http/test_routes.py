@@ -90,7 +90,10 @@ def test_any_name_can_be_reached(name: str) -> None:
         ("/v1/objects/Cart/c/call", "one method"),
         ("/v1/objects/Cart/c/call/a/b", "one method"),
         ("/v1/objects/Cart/c/id/", "has no 'id/'"),
-        ("/v1/objects/Cart/c/alarm", "has no 'alarm'; it has id, call/METHOD"),
+        (
+            "/v1/objects/Cart/c/alarm",
+            "has no 'alarm'; it has id, location, call/METHOD",
+        ),
         ("/v1/objects/Storage/m/nothing", "storage/keys/KEY"),
         ("/v1/objects/Cart/c/storage/keys", "only class Storage"),
         ("/v1/objects/Storage/m/storage/transaction/", "storage/transaction"),

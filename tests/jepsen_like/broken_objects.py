@@ -6,6 +6,7 @@ and nowhere else.  Those that judges below the harness are tried on as well are 
 (tests.simulation.test_shard_sabotage, tests.objects.running.test_sabotage).
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from jepsen_like.plan import Invoke, Plan, Step, Strike
 from jepsen_like.workloads.workload import Extent
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Opened
+from kvnode.core.objects.homes import number_of, shard_name
 from kvnode.core.objects.leadership import Leadership
 from kvnode.core.objects.map_change import Change
 from kvnode.core.objects.settings import ShardSettings
@@ -28,9 +30,12 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.bookmark import Bookmark
 from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.points.point_calls import Restored
+from kvnode.objects.running.claims import Claims
+from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.kept_results import KeptResults
 from kvnode.objects.running.output_gate import Mark, OutputGate
 from kvnode.objects.running.restorer import Restorer
+from kvnode.objects.running.shard_objects import ShardObjects
 from kvnode.types import ReplicaId
 from tests.objects.running.test_sabotage import (
     alarm_is_kept_in_memory,
@@ -136,6 +141,52 @@ def instance_outlives_the_restore(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Restorer, "__init__", begun)
 
 
+def claims_are_not_in_the_log(patch: pytest.MonkeyPatch) -> None:
+    """Who leads next knows nothing of them."""
+
+    async def claim(self: Claims, id_: ObjectId, region: str) -> None:
+        number = number_of(self._shard)
+        assert number is not None
+        await self._found(shard_name(number, region))
+        self._unseen[id_.body] = ENTRIES_MAX, region
+
+    patch.setattr(Claims, "_claim", claim)
+
+
+def claims_are_told_before_they_are_committed(patch: pytest.MonkeyPatch) -> None:
+    """They are in the log of who leads, and may go with it."""
+    claim_of = Claims._claim
+
+    async def claim(self: Claims, id_: ObjectId, region: str) -> None:
+        task = asyncio.ensure_future(claim_of(self, id_, region))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._unseen[id_.body] = ENTRIES_MAX, region
+
+    patch.setattr(Claims, "_claim", claim)
+
+
+def claims_go_before_what_is_stored(patch: pytest.MonkeyPatch) -> None:
+    """An object that lives here is placed elsewhere, where it has nothing."""
+    patch.setattr(Claims, "has_stored", lambda _self, _body: False)
+
+
+def claims_go_before_who_is_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """One that has been asked, and has stored nothing yet, goes on beside it."""
+    instance_of = ShardObjects.instance
+
+    async def instance(
+        self: ShardObjects, id_: ObjectId, location_hint: str = ""
+    ) -> Instance:
+        there = self._instances.pop(id_.body, None) if location_hint else None
+        try:
+            return await instance_of(self, id_, location_hint)
+        finally:
+            if there is not None:
+                self._instances[id_.body] = there
+
+    patch.setattr(ShardObjects, "instance", instance)
+
+
 NODES = ("n1", "n2", "n3")
 USUAL = Extent()
 FIRST_LEADER = "n2"
@@ -229,6 +280,11 @@ class BrokenObjects(NamedTuple):
 ONE_OBJECT = Extent(operations=300, workers=8, keys=1)
 """So that many ask for the same, while its shard has many leaders."""
 
+MANY_OBJECTS = Extent(operations=300, workers=8, keys=30)
+"""So that many are asked for the first time, whatever is done to them."""
+
+ENTRIES_MAX = 1 << 62
+
 FEW_ALARMS = Extent(operations=30, keys=8)
 """Each alarm that is set rings for all that wait: so another must not come soon."""
 
@@ -248,7 +304,7 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     "acknowledged before it is durable": BrokenObjects(
         answers_before_durable,
         power_fails_while_disks_are_slow,
-        seed=50,
+        seed=56,
         is_drawn=False,
     ),
     "lease not kept by those who gave it": BrokenObjects(
@@ -263,7 +319,7 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     "reads leave before what they saw is committed": BrokenObjects(
         reads_leave_at_once,
         drawn("object-register", ("partition-one",), ONE_OBJECT),
-        seed=21,
+        seed=25,
     ),
     "reply before commit": BrokenObjects(
         writes_leave_at_once,
@@ -288,5 +344,25 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     ),
     "instance outlives the restore": BrokenObjects(
         instance_outlives_the_restore, drawn("object-restore", ("none",))
+    ),
+    "claims not in the log": BrokenObjects(
+        claims_are_not_in_the_log,
+        drawn("object-register", ("kill",), MANY_OBJECTS),
+        seed=2,
+    ),
+    "claims told before they are committed": BrokenObjects(
+        claims_are_told_before_they_are_committed,
+        drawn("object-register", ("partition-one",), MANY_OBJECTS),
+        seed=1,
+    ),
+    "claims go before what is stored": BrokenObjects(
+        claims_go_before_what_is_stored,
+        drawn("object-register", ("kill",), MANY_OBJECTS),
+        seed=1,
+    ),
+    "claims go before who is in memory": BrokenObjects(
+        claims_go_before_who_is_in_memory,
+        drawn("object-register", ("none",), MANY_OBJECTS),
+        seed=1,
     ),
 }

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from kvnode.core.objects.homes import SHARDS, shard_name
 from kvnode.errors import IndeterminateError
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.running.object_host import SHARDS, shard_name
 from tests.system.counting import all_led, leaders
 from tests.system.nodes import Fleet
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import cycle
 from typing import Any, Final
 
 from cluster.simulated.chance import Chance
@@ -20,11 +21,13 @@ from cluster.simulated.objects.knobs import SHARDS
 from cluster.simulated.objects.node import Common, Incarnation, ObjectNode
 from cluster.simulated.objects.post import Post
 from kvnode.api.objects_port import Call
+from kvnode.core.objects.homes import region_of, shard_name
 from kvnode.errors import IndeterminateError, KvError, UnavailableError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
-from kvnode.objects.running.object_host import shard_name
 from kvnode.runtime.objects.administration import Administration
+
+REGIONS: Final = ("west", "east")
 
 VOTER_COUNTS: Final = (1, 3, 5)
 
@@ -50,20 +53,34 @@ class ObjectCluster:
         names: Theirs, in order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what is around them, once
         self,
         names: Sequence[str],
         loop: VirtualLoop,
         network: Network,
         chance: Chance,
         classes: Mapping[str, type[DurableObject]],
+        *,
+        has_hints: bool = False,
     ) -> None:
-        """Make nodes of which none runs yet."""
+        """
+        Make nodes of which none runs yet, in REGIONS by turns.
+
+        Args:
+            names: Theirs.
+            loop: Where they run.
+            network: Between them.
+            chance: What is drawn from.
+            classes: What objects are made of.
+            has_hints: Calls name a region now and then, in which the object is to live.
+        """
         self.names = tuple(names)
+        self._hints = chance.stream("location hints") if has_hints else None
         self._loop = loop
         self._network = network
         self._post = Post(loop, network)
-        self._common = Common(voters_of(names), classes, {})
+        regions = dict(zip(names, cycle(REGIONS), strict=False))
+        self._common = Common(voters_of(names), classes, {}, regions)
         self._replacing: asyncio.Task[None] | None = None
         for name in self.names:
             node = ObjectNode(name, self._common, loop, self._post, chance)
@@ -88,13 +105,17 @@ class ObjectCluster:
         """
         Ask node *name* for a call, as a client on the host *client*.
 
-        A call with an idempotency key is repeated while it is in doubt.
+        A call with an idempotency key is repeated while it is in doubt.  Where calls
+        have hints, it is drawn whether this one has, and which.
 
         Raises:
             KvError: `outcome` says whether it may have happened.
         """
         until = self._loop.time() + DEADLINE_SECONDS
         doubt: IndeterminateError | None = None
+        if self._hints is not None and not call.location_hint:
+            hint = self._hints.pick(("", *REGIONS))
+            call = call._replace(location_hint=hint)
         while True:
             try:
                 return await self._call_once(client, name, call, until)
@@ -179,12 +200,45 @@ class ObjectCluster:
         def replaced(asked: Administration) -> Coroutine[Any, Any, object]:
             return asked.replace_voter(name, name)
 
-        def moved(shard: str, asked: Administration) -> Coroutine[Any, Any, object]:
-            return asked.move(shard, keepers, is_forwarded=False)
+        def moved(
+            shard: str, by: tuple[str, ...], asked: Administration
+        ) -> Coroutine[Any, Any, object]:
+            return asked.move(shard, by, is_forwarded=False)
 
         await self._insisted(node, replaced)
         for shard in map(shard_name, range(SHARDS)):
-            await self._insisted(node, partial(moved, shard))
+            await self._insisted(node, partial(moved, shard, keepers))
+        while (found := await self._kept_by_lost(name)) is not None:
+            await self._insisted(node, partial(moved, *found))
+
+    async def _kept_by_lost(self, name: str) -> tuple[str, tuple[str, ...]] | None:
+        """
+        Return a shard that a disk keeps which is lost, and who is to keep it.
+
+        Those that nobody leads just now may be such, so they are waited for.
+        """
+        while True:
+            kept: dict[str, tuple[str, ...]] = {}
+            for node in self.nodes.values():
+                with suppress(KvError):
+                    kept |= await self._led_at(node)
+            for shard, nodes in kept.items():
+                if "" in nodes:
+                    return shard, tuple(sorted({*nodes, name} - {""}))
+            if kept.keys() >= self._leaders().keys():
+                return None
+            await asyncio.sleep(OPERATOR_PAUSE_SECONDS)
+
+    async def _led_at(self, node: ObjectNode) -> dict[str, tuple[str, ...]]:
+        """Return what *node* leads, and who keeps it; empty where a disk is lost."""
+        now = node.now
+        if now is None or node.is_frozen:
+            return {}
+        ask = now.objects.administration.overview
+        overview = await self._post.ask("operator", node, ask, OPERATOR_SECONDS_MAX)
+        return {
+            led.shard: tuple(each.node for each in led.replicas) for led in overview.led
+        }
 
     async def _insisted(
         self,
@@ -207,10 +261,11 @@ class ObjectCluster:
 
     def leaderless(self) -> list[str]:
         """Return the shards that no node leads, all of them at first."""
-        leaders = self._leaders()
-        return [shard for shard, leading in leaders.items() if not leading] or (
-            [] if leaders else ["all"]
-        )
+        found = self._shards_without_leader()
+        return found or ([] if self._leaders() else ["all"])
+
+    def _shards_without_leader(self) -> list[str]:
+        return [shard for shard, leading in self._leaders().items() if not leading]
 
     def unrest(self) -> str:
         """Return what is still to come when nobody does anything; empty if nothing."""
@@ -223,6 +278,8 @@ class ObjectCluster:
             for status in node.status():
                 if name not in self._common.voters:
                     continue
+                if region_of(status.shard) and not status.epoch:
+                    continue  # it has heard of the shard, and does not keep it
                 other, applied = done.setdefault(status.shard, (name, status.applied))
                 if applied != status.applied:
                     return (

@@ -46,11 +46,13 @@ class Common:
         voters: The names of those that vote, and found the shards.
         classes: What objects are made of.
         nodes: All of them, by name; filled when they are made.
+        regions: Where each is, by name.
     """
 
     voters: tuple[str, ...]
     classes: Mapping[str, type[DurableObject]]
     nodes: "dict[str, ObjectNode]"
+    regions: Mapping[str, str]
 
 
 class Incarnation:
@@ -144,6 +146,11 @@ class ObjectNode:
         return self.disk.replica
 
     @property
+    def region(self) -> str:
+        """Return where it is."""
+        return self.common.regions[self.name]
+
+    @property
     def is_frozen(self) -> bool:
         """Tell whether its process is stopped in the middle."""
         return self.now is not None and self.now.owner.life is Life.PAUSED
@@ -207,6 +214,10 @@ class ObjectNode:
         """Move a shard that it leads."""
         administration = self._running().objects.administration
         await administration.move(shard, nodes, is_forwarded=True)
+
+    async def found(self, shard: str) -> None:
+        """Found a shard of its region."""
+        await self._running().objects.administration.found(shard)
 
     async def lead(self, shard: str, *, leads: int = 0) -> None:
         """Lead a shard; refuse it where whoever gives it has only *leads*."""

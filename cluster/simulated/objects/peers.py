@@ -31,6 +31,10 @@ class Neighbour(Receiver, Protocol):
     """Another node."""
 
     @property
+    def region(self) -> str:
+        """Return where it is."""
+
+    @property
     def replica(self) -> ReplicaId:
         """Return who it is, as long as it has its disk."""
 
@@ -45,6 +49,9 @@ class Neighbour(Receiver, Protocol):
 
     async def move(self, shard: str, nodes: tuple[str, ...]) -> None:
         """Move a shard that it leads."""
+
+    async def found(self, shard: str) -> None:
+        """Found a shard of its region."""
 
     async def lead(self, shard: str, *, leads: int = 0) -> None:
         """Lead a shard; refuse it where whoever gives it has only *leads*."""
@@ -124,9 +131,21 @@ class PostedPeers:
     def nodes(self) -> tuple[ObjectsNode, ...]:
         """Return all nodes, by name."""
         return tuple(
-            ObjectsNode(name, name, "", node.replica)
+            ObjectsNode(name, name, node.region, node.replica)
             for name, node in sorted(self._nodes.items())
         )
+
+    def distances(self) -> Mapping[str, int]:
+        """Return nothing: nobody measures here."""
+        return {}
+
+    def regions(self) -> frozenset[str]:
+        """Return where the nodes are."""
+        return frozenset(node.region for node in self._nodes.values())
+
+    async def found(self, node: str, shard: str) -> None:
+        """Let another node found a shard; see the port."""
+        await self._changed(node, lambda: self._nodes[node].found(shard))
 
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
         """Let another node move a shard; see the port."""

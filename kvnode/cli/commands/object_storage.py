@@ -40,6 +40,14 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+LocationHint = Annotated[
+    str,
+    typer.Option(
+        metavar="REGION",
+        help="Where it is to live, if nothing was heard of it before.",
+    ),
+]
+
 
 def register(group: typer.Typer) -> None:
     """Add the commands to *group*."""
@@ -92,6 +100,7 @@ async def put(
         ),
     ] = None,
     idempotency_key: IdempotencyKey = "",
+    location_hint: LocationHint = "",
 ) -> None:
     """
     Store a value under KEY of the map NAME, durable at a majority of nodes.
@@ -112,6 +121,7 @@ async def put(
         {"put": key, "value": stored},
         if_version=if_version,
         idempotency_key=idempotency_key,
+        location_hint=location_hint,
     )
 
 
@@ -184,6 +194,7 @@ async def _change(
     *,
     if_version: int | None,
     idempotency_key: str,
+    location_hint: str = "",
 ) -> None:
     """Do a step, under a condition on its key's version if there is one."""
     kind, key = next(iter(step.items()))
@@ -191,7 +202,9 @@ async def _change(
     steps = [step]
     if if_version is not None:
         steps.insert(0, {"if": key, "version": if_version})
-    handle = call.client.storage(name).options(idempotency_key=idempotency_key)
+    handle = call.client.storage(name, location_hint=location_hint).options(
+        idempotency_key=idempotency_key
+    )
     with raising_told():
         done = await handle.transaction(steps)
     found = done.seen.get(key)

@@ -6,10 +6,10 @@ import typer
 
 from kvnode.cli.asking import answer_json, ask_all, end
 from kvnode.cli.commands import object_points, object_storage
-from kvnode.cli.commands.object_storage import IdempotencyKey
+from kvnode.cli.commands.object_storage import IdempotencyKey, LocationHint
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.object_values import named_json, print_value, value_of
-from kvnode.cli.output import console, note, print_json, print_table
+from kvnode.cli.output import console, note, print_json, print_line, print_table
 from kvnode.cli.raising import raising_told
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def register(app: typer.Typer, *, panel: str) -> None:
     )(call_method)
     object_points.register(group)
     object_storage.register(group)
+    client_command(group, "where", keys=False)(where)
     client_command(group, "status", keys=False)(status)
 
 
@@ -73,6 +74,7 @@ async def call_method(
         bool, typer.Option("--id", metavar="", help="NAME is an id: 64 hex digits.")
     ] = False,
     idempotency_key: IdempotencyKey = "",
+    location_hint: LocationHint = "",
 ) -> None:
     """
     Call a method of an object and print its result.
@@ -84,11 +86,13 @@ async def call_method(
       kvnode object call Counter cart-42 increment 3 --json-args
 
       kvnode object call Room lobby say hello --named by=ann
+
+      kvnode object call Counter cart-42 increment --location-hint europe
     """
     given = [value_of(text, as_json=json_args, hint="ARG") for text in arguments or ()]
     by_name = dict(_named(text, as_json=json_args) for text in named or ())
     which = {"id": name} if by_id else {"name": name}
-    handle = call.client.object(class_name, **which)
+    handle = call.client.object(class_name, **which, location_hint=location_hint)
     with raising_told():
         result = await handle.options(idempotency_key=idempotency_key).call(
             method, *given, **by_name
@@ -99,6 +103,45 @@ async def call_method(
         note(f"{class_name}.{method} has run and returned nothing")
     else:
         print_value(result)
+
+
+async def where(
+    call: Call,
+    class_name: Annotated[
+        str, typer.Argument(metavar="CLASS", help="Class of the object.")
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the object, or its id with --id.")
+    ],
+    by_id: Annotated[
+        bool, typer.Option("--id", metavar="", help="NAME is an id: 64 hex digits.")
+    ] = False,
+) -> None:
+    """
+    Print where an object lives: its region if it was placed in one, shard and leader.
+
+    Asking does not place it.
+
+    Example:
+      kvnode object where Counter cart-42
+    """
+    which = {"id": name} if by_id else {"name": name}
+    found = await call.client.object(class_name, **which).locate()
+    if call.json:
+        print_json(
+            {
+                "region": found.region,
+                "shard": found.shard,
+                "leader": found.leader,
+                "settled": found.is_settled,
+            }
+        )
+        return
+    leader = f"led by {found.leader}" if found.leader else "led by nobody, just now"
+    place = f"region {found.region}" if found.region else "no region"
+    print_line(f"{place}, shard {found.shard}, {leader}")
+    if not found.is_settled:
+        note("nothing was heard of it yet: a location hint may still place it")
 
 
 async def status(call: Call) -> None:

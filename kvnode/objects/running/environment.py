@@ -11,9 +11,9 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.instance import Instance
 
 Caller = Callable[
-    [ObjectId, str, tuple[Value, ...], dict[str, Value]], Awaitable[Value]
+    [ObjectId, str, tuple[Value, ...], dict[str, Value], str], Awaitable[Value]
 ]
-"""Calls a method of an object, wherever it lives."""
+"""Calls a method of an object, wherever it lives; the last is a location hint."""
 
 
 class NodeEnvironment:
@@ -23,22 +23,28 @@ class NodeEnvironment:
         self._instance = instance
         self._caller = caller
 
-    def object(self, class_name: str, name: str) -> "ObjectStub":
+    def object(
+        self, class_name: str, name: str, *, location_hint: str = ""
+    ) -> "ObjectStub":
         """Return another object."""
-        return self.object_at(ObjectId.from_name(class_name, name))
+        target = ObjectId.from_name(class_name, name)
+        return self.object_at(target, location_hint=location_hint)
 
-    def object_at(self, target: ObjectId) -> "ObjectStub":
+    def object_at(self, target: ObjectId, *, location_hint: str = "") -> "ObjectStub":
         """Return the object of an id."""
-        return ObjectStub(target, self._instance, self._caller)
+        return ObjectStub(target, self._instance, self._caller, location_hint)
 
 
 class ObjectStub:
     """Another object, as code of an object sees it; has any method."""
 
-    def __init__(self, target: ObjectId, instance: Instance, caller: Caller) -> None:
+    def __init__(
+        self, target: ObjectId, instance: Instance, caller: Caller, location_hint: str
+    ) -> None:
         self._target = target
         self._instance = instance
         self._caller = caller
+        self._location_hint = location_hint
 
     def __getattr__(self, method: str) -> Any:  # noqa: ANN401 -- any method
         """Return a method; a call leaves when what was written before is durable."""
@@ -52,7 +58,9 @@ class ObjectStub:
                 raise InvalidArgumentError(msg)
             passed = _copied(arguments, named)
             await self._instance.output.leave_for_a_call()
-            return await self._caller(self._target, method, *passed)
+            return await self._caller(
+                self._target, method, *passed, self._location_hint
+            )
 
         return call
 

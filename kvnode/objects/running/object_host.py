@@ -6,26 +6,20 @@ It listens to the host of shards, which says when a shard opens and closes.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
 
+from kvnode.core.objects.homes import region_of
 from kvnode.errors import InvalidArgumentError, NotLeaderError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject, Environment
+from kvnode.objects.locating import LOCATE
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.point_calls import POINT_METHODS
 from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
+from kvnode.objects.running.claims import Found
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.running.shard_objects import ShardObjects
 from kvnode.types import Millis, ReplicaId
-
-SHARDS: Final = 16
-"""So many leaders can share the work, and so little is idle."""
-
-
-def shard_name(number: int) -> str:
-    """Return what shard *number* is called."""
-    return f"s{number:03}"
 
 
 class ObjectHost:
@@ -35,10 +29,10 @@ class ObjectHost:
         self,
         classes: Mapping[str, type[DurableObject]],
         *,
-        shards: int,
         env: Callable[[Instance], Environment],
         now: Callable[[], Millis],
         chance: Callable[[], float],
+        found: Found,
         history: HistoryLimits = HISTORY_DEFAULT,
     ) -> None:
         """
@@ -46,17 +40,17 @@ class ObjectHost:
 
         Args:
             classes: What objects are made of.
-            shards: How many there are; the same at all nodes, for ever.
             env: What is around an object.
             now: Returns ms since 1970.
             chance: Draws a number in [0, 1).
+            found: Lets a shard begin in which an object is placed.
             history: How much is kept of what objects were.
         """
         self._classes = dict(classes)
-        self._shards = shards
         self._env = env
         self._now = now
         self._chance = chance
+        self._found = found
         self._history = history
         self._log: ShardLog | None = None
         self._on_lead: Callable[[str, ReplicaId], None] = lambda _shard, _leader: None
@@ -76,15 +70,6 @@ class ObjectHost:
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes that are served, ascending."""
         return tuple(sorted(self._classes))
-
-    @property
-    def shards(self) -> tuple[str, ...]:
-        """Return the names of all shards, ascending."""
-        return tuple(map(shard_name, range(self._shards)))
-
-    def shard_of(self, id_: ObjectId) -> str:
-        """Return where an object lives."""
-        return shard_name(id_.shard(self._shards))
 
     def leads(self, shard: str) -> bool:
         """Tell whether objects of *shard* live here, just now."""
@@ -109,19 +94,23 @@ class ObjectHost:
         finally:
             self._held.remove(shard)
 
-    async def call(
+    async def call(  # noqa: PLR0913 -- all of a call
         self,
+        shard: str,
         id_: ObjectId,
         method: str,
         arguments: Sequence[Value] = (),
         named: Mapping[str, Value] | None = None,
+        *,
         idempotency_key: str = "",
+        location_hint: str = "",
     ) -> Value:
         """
-        Call an object that lives here; see kvnode.api.objects_port.ObjectsPort.call.
+        Call an object in *shard*; see kvnode.api.objects_port.ObjectsPort.call.
 
         Raises:
             InvalidArgumentError: There is no such class or method.
+            MovedError: It lives in a region.
             NotLeaderError: It does not live here, just now.
             KvError: See the port.
         """
@@ -129,7 +118,6 @@ class ObjectHost:
             known = ", ".join(self.classes)
             msg = f"no class {id_.class_name!r} is served here; there are {known}"
             raise InvalidArgumentError(msg)
-        shard = self.shard_of(id_)
         led = self._led.get(shard)
         if led is None:
             msg = f"this node does not lead shard {shard}"
@@ -139,7 +127,10 @@ class ObjectHost:
             raise NotLeaderError(msg)
         if method in POINT_METHODS:
             return await led.point(id_, method, tuple(arguments))
-        instance = await led.instance(id_)
+        if method == LOCATE:
+            return [*await led.locate(id_)]
+        hint = "" if region_of(shard) else location_hint
+        instance = await led.instance(id_, hint)
         return await instance.call(
             method, tuple(arguments), dict(named or {}), idempotency_key
         )
@@ -163,6 +154,7 @@ class ObjectHost:
             env=self._env,
             now=self._now,
             chance=self._chance,
+            found=self._found,
             history=self._history,
             opened=number,
         )

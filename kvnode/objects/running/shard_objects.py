@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from kvnode.core.objects.homes import region_of
 from kvnode.errors import (
     CorruptRecordError,
     KvError,
@@ -19,6 +20,7 @@ from kvnode.errors import (
 )
 from kvnode.object_values import Value, decode_value
 from kvnode.objects.durable_object import DurableObject, Environment
+from kvnode.objects.locating import Location
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.shard_history import (
     HISTORY_DEFAULT,
@@ -26,8 +28,9 @@ from kvnode.objects.points.shard_history import (
     ShardHistory,
 )
 from kvnode.objects.running.alarm_clock import AlarmClock
+from kvnode.objects.running.claims import Claims, Found
 from kvnode.objects.running.instance import Instance
-from kvnode.objects.running.log_port import ShardLog
+from kvnode.objects.running.log_port import LoggedState, ShardLog
 from kvnode.objects.running.restorer import Restorer
 from kvnode.objects.running.surroundings import Surroundings
 from kvnode.objects.storing.alarm import Alarm, decode_alarm
@@ -79,6 +82,7 @@ class ShardObjects:
         env: Callable[[Instance], Environment],
         now: Callable[[], Millis],
         chance: Callable[[], float],
+        found: Found,
         history: HistoryLimits = HISTORY_DEFAULT,
         opened: int = 0,
     ) -> None:
@@ -92,6 +96,7 @@ class ShardObjects:
             env: What is around an object.
             now: Returns ms since 1970.
             chance: Draws a number in [0, 1).
+            found: Lets a shard begin in which an object is placed.
             history: How much is kept of what objects were.
             opened: The last entry there is.
         """
@@ -120,6 +125,7 @@ class ShardObjects:
             end=self._end,
             restored=self._look_at_alarm,
         )
+        self._claims = Claims(shard, LoggedState(log, shard), self._history, found)
         self._instances: dict[bytes, Instance] = {}
         self._to_show: dict[Instance, None] = {}  # in order, unlike a set
         self._draining: dict[bytes, Draining] = {}
@@ -140,25 +146,37 @@ class ShardObjects:
     def is_busy(self) -> bool:
         """Tell whether an object has something under way, alarms among it."""
         is_idle = all(instance.is_idle for instance in self._instances.values())
-        return bool(self._draining or self._ringing) or not is_idle
+        is_placing = self._claims.is_busy
+        return bool(self._draining or self._ringing) or is_placing or not is_idle
 
-    async def instance(self, id_: ObjectId) -> Instance:
+    async def instance(self, id_: ObjectId, location_hint: str = "") -> Instance:
         """
         Return the object in memory; started if it is not there.
 
         One that was thrown away may have written what does not show yet: that is
         waited for, or the new one would not see it.
 
+        Args:
+            id_: Which object.
+            location_hint: The region in which it is to live, if this is the first that
+                is heard of it.
+
         Raises:
+            MovedError: It lives elsewhere, from now on or for long.
             NotLeaderError: The shard was closed meanwhile.
             UnavailableError: Nobody knows what has become of what it wrote.
             OverloadedError: Too many are there, and busy.
+            InvalidArgumentError: The hint is no region.
         """
         while True:
             await self._unoccupied(id_.body)
             found = self._instances.get(id_.body)
             if found is not None:
                 return found
+            self._claims.check_here(id_)
+            if location_hint and not self._claims.has_stored(id_.body):
+                await self._claims.claim(id_, location_hint)
+                continue
             requested = self._restorer.requested(id_)
             if requested is None:
                 return self._started(id_)
@@ -188,6 +206,8 @@ class ShardObjects:
                 await asyncio.wait([self._draining[body].task])
             elif self._restorer.is_at_work_on(body):
                 await self._restorer.wait_for(body)
+            elif self._claims.is_under_way(body):
+                await self._claims.wait_for(body)
             else:
                 break
         if self._is_closed:
@@ -208,6 +228,7 @@ class ShardObjects:
     def applied(self, number: int) -> None:
         """The shard's state shows entries up to *number* from now on."""
         self._history.applied(number)
+        self._claims.applied(number)
         for instance in tuple(self._to_show):
             if instance.applied(number):
                 del self._to_show[instance]
@@ -221,6 +242,7 @@ class ShardObjects:
         """End: another node leads, or nobody.  The state may be gone already."""
         self._is_closed = True
         self._history.close()
+        self._claims.close()
         self._ticking.cancel()
         if self._forgetting is not None:
             self._forgetting.cancel()
@@ -232,12 +254,35 @@ class ShardObjects:
         for instance in tuple(self._instances.values()):
             instance.fail(why)
 
+    # -- where objects live --------------------------------------------------------
+
+    async def locate(self, id_: ObjectId) -> Location:
+        """
+        Return where an object lives; that does not place it.
+
+        Raises:
+            MovedError: Elsewhere.
+            UnavailableError: This node does not lead any more.
+        """
+        await self._unclaimed(id_)
+        if not self._log.has_lease(self._shard):
+            await self._log.confirm(self._shard)
+        is_here = id_.body in self._instances or self._claims.has_stored(id_.body)
+        return Location(self._shard, bool(region_of(self._shard)) or is_here)
+
+    async def _unclaimed(self, id_: ObjectId) -> None:
+        """Do nothing if the object lives here, as far as is known; else MovedError."""
+        while self._claims.is_under_way(id_.body):
+            await self._claims.wait_for(id_.body)
+        self._claims.check_here(id_)
+
     # -- points in time ------------------------------------------------------------
 
     async def point(
         self, id_: ObjectId, method: str, arguments: tuple[Value, ...]
     ) -> Value:
         """Do what is asked from outside; see kvnode.objects.running.restorer."""
+        await self._unclaimed(id_)
         return await self._restorer.point(id_, method, arguments)
 
     async def _end(self, id_: ObjectId, why: UnavailableError) -> None:
@@ -245,8 +290,10 @@ class ShardObjects:
         End the instance of an object, and return once all that it wrote shows.
 
         Raises:
+            MovedError: It was placed elsewhere meanwhile.
             UnavailableError: Nobody knows what has become of what it wrote.
         """
+        await self._unclaimed(id_)
         instance = self._instances.get(id_.body)
         if instance is not None:
             instance.fail(why)

@@ -8,6 +8,7 @@ Where things are in a shard's map (kvnode.core.objects.map_change).
     01 body 05           how much all of them take
     01 body 06           to where it is restored when it starts next
     01 body 07           where it was restored so
+    01 body 08           the region where it lives, if not here; then nothing else
     01 body 10 key       what it has stored under a key of its own
     01 body 20 number    a page of its SQL database, u32 from 0
     02 due body          the same alarm, by when it is due
@@ -39,6 +40,7 @@ class Kind(IntEnum):
     RESULT_SUM = 0x05
     RESTORE_DUE = 0x06
     RESTORES = 0x07
+    CLAIM = 0x08
     STORED = 0x10
     SQL_PAGE = 0x20
 
@@ -46,7 +48,12 @@ class Kind(IntEnum):
 def object_prefix(body: bytes, kind: Kind) -> bytes:
     """Return what the keys of *kind* of an object begin with."""
     assert len(body) == BODY_BYTES, "a body has its length"
-    return b"\x01" + body + bytes((kind,))
+    return all_of(body) + bytes((kind,))
+
+
+def all_of(body: bytes) -> bytes:
+    """Return what all keys of an object begin with, but its alarm by when it is due."""
+    return b"\x01" + body
 
 
 def due_key(due: Millis, body: bytes) -> bytes:

@@ -8,7 +8,7 @@ name is the same but for case and underscores: `env.COUNTER` is the class `Count
 
 from collections.abc import Collection, Mapping
 from secrets import token_bytes
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from kvnode import fetching
 from kvnode.errors import InvalidArgumentError
@@ -19,6 +19,8 @@ from kvnode.objects.workers.fetching.request import Request
 from kvnode.objects.workers.fetching.response import Response
 from kvnode.objects.workers.js_values import as_js
 from kvnode.objects.workers.names import Facade
+
+_LOCATION_HINT: Final = "locationHint"
 
 
 class Bindings(Facade):
@@ -72,16 +74,34 @@ class Namespace(Facade):
         """Return an object that nobody else has."""
         return WorkersId(ObjectId.drawn(self._class_name, token_bytes))
 
-    def get(self, id_: WorkersId) -> "WorkersStub":
-        """Return an object; its methods are called like one's own."""
+    def get(
+        self,
+        id_: WorkersId,
+        options: Mapping[str, Any] | None = None,
+        **named: Any,  # noqa: ANN401 -- as options
+    ) -> "WorkersStub":
+        """
+        Return an object; its methods are called like one's own.
+
+        Args:
+            id_: Which.
+            options: `locationHint`, the region in which it is to live if nothing was
+                heard of it; may be given by name, too.
+            named: The same.
+        """
         if id_.target.class_name != self._class_name:
             msg = f"{id_} is an object of another class than {self._class_name}"
             raise InvalidArgumentError(msg)
-        return WorkersStub(self._env, id_)
+        return WorkersStub(self._env, id_, _location_hint({**(options or {}), **named}))
 
-    def getByName(self, name: str) -> "WorkersStub":
-        """Return the object of a name."""
-        return self.get(self.idFromName(name))
+    def getByName(
+        self,
+        name: str,
+        options: Mapping[str, Any] | None = None,
+        **named: Any,  # noqa: ANN401 -- as options
+    ) -> "WorkersStub":
+        """Return the object of a name; see `get`."""
+        return self.get(self.idFromName(name), options, **named)
 
 
 class WorkersStub(Facade):
@@ -95,10 +115,12 @@ class WorkersStub(Facade):
 
     _called: ClassVar[str] = "a stub"
 
-    def __init__(self, env: Environment, id_: WorkersId) -> None:
+    def __init__(
+        self, env: Environment, id_: WorkersId, location_hint: str = ""
+    ) -> None:
         self.id = id_
         self.name = id_.name
-        self._stub = env.object_at(id_.target)
+        self._stub = env.object_at(id_.target, location_hint=location_hint)
 
     def __getattr__(self, method: str) -> Any:  # noqa: ANN401 -- any method
         """Return a method."""
@@ -109,6 +131,23 @@ class WorkersStub(Facade):
         request = Request(resource, **named)
         answer: fetching.Response = await self._stub.fetch(request.taken())
         return Response.received(answer, request)
+
+
+def _location_hint(options: Mapping[str, Any]) -> str:
+    """
+    Return the region that options name; empty if none.
+
+    Raises:
+        InvalidArgumentError: There are others, or it is no text.
+    """
+    for option, value in options.items():
+        if option != _LOCATION_HINT:
+            msg = f"get knows {_LOCATION_HINT}, and no {option!r}"
+            raise InvalidArgumentError(msg)
+        if value is not None and not isinstance(value, str):
+            msg = f"{_LOCATION_HINT} is the name of a region, unlike {value!r:.80}"
+            raise InvalidArgumentError(msg)
+    return options.get(_LOCATION_HINT) or ""
 
 
 def folded(name: str) -> str:

@@ -20,6 +20,7 @@ from kvnode.authority.embedded_authority import EmbeddedAuthority, Role
 from kvnode.authority.etcd.etcd_authority import EndpointStatus, EtcdAuthority
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Reconfigure, TakeLead
+from kvnode.core.objects.homes import region_of
 from kvnode.core.objects.leadership import Leadership
 from kvnode.core.objects.spreading import Step, may_take
 from kvnode.errors import (
@@ -28,6 +29,7 @@ from kvnode.errors import (
     NotLeaderError,
     RejectedError,
 )
+from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
 from kvnode.runtime.shards.host import ShardHost
@@ -54,7 +56,7 @@ class Administration:
     def __init__(
         self,
         parts: ObjectParts,
-        names: Callable[[], tuple[str, ...]],
+        homes: Homes,
         shards: ShardHost,
         router: Router,
         *,
@@ -65,13 +67,13 @@ class Administration:
 
         Args:
             parts: What they stand on.
-            names: Returns the names of all that there are.
+            homes: Knows which there can be.
             shards: Those that are here.
             router: Knows who leads others.
             next_step: Returns which lead this node gives away next.
         """
         self._parts = parts
-        self._names = names
+        self._homes = homes
         self._shards = shards
         self._router = router
         self._next_step = next_step
@@ -129,7 +131,7 @@ class Administration:
         self, shard: str, nodes: tuple[str, ...], *, is_forwarded: bool
     ) -> None:
         """Let *nodes* keep *shard*; see the port."""
-        self._check(shard)
+        self._homes.check(shard)
         if self._leading(shard) is None:
             router = self._router
             leader = router.leader(shard) or await router.named_leader(shard)
@@ -154,7 +156,7 @@ class Administration:
 
     async def lead(self, shard: str, *, giver_leads: int = 0) -> None:
         """Let this node lead *shard*; see the port."""
-        self._check(shard)
+        self._homes.check(shard)
         if self.is_stopping:
             msg = "this node is stopping, and takes no lead"
             raise RejectedError(msg)
@@ -163,11 +165,21 @@ class Administration:
         else:
             await self._lead(shard)
 
+    async def found(self, shard: str) -> None:
+        """Let a shard of this node's region begin; see the port."""
+        await self._homes.found(shard)
+
     async def _take_one(self, shard: str, giver_leads: int) -> None:
         """Lead *shard* if the giver still leads more then; one at a time."""
-        own_leads = sum(map(self._shards.leads, self._shards.shards))
+        region = region_of(shard)
+        own_leads = sum(
+            self._shards.leads(each)
+            for each in self._shards.shards
+            if region_of(each) == region
+        )
         if self._taking or not may_take(gives=giver_leads, takes=own_leads):
-            msg = f"this node leads {own_leads} shards, which is its share for now"
+            kind = f"shards of region {region}" if region else "shards"
+            msg = f"this node leads {own_leads} {kind}, which is its share for now"
             raise RejectedError(msg)
         self._taking = True
         try:
@@ -225,12 +237,6 @@ class Administration:
             msg = f"this node has lost the lead of shard {shard}: ask again"
             raise NotLeaderError(msg)
         return leading.configuration
-
-    def _check(self, shard: str) -> None:
-        names = self._names()
-        if shard not in names:
-            msg = f"there is no shard {shard!r}; there are {names[0]} to {names[-1]}"
-            raise InvalidArgumentError(msg)
 
     def _replicas_of(self, nodes: tuple[str, ...]) -> tuple[ReplicaId, ...]:
         met = self._parts.peers.replicas()

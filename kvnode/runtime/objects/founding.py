@@ -15,6 +15,7 @@ from typing import Final
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Suspected
 from kvnode.errors import CorruptRecordError, IndeterminateError, UnavailableError
+from kvnode.runtime.objects.homes import FORGOTTEN
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import ReplicaId
@@ -28,16 +29,6 @@ AGAIN_SECONDS_MAX: Final = 2.0
 
 AT_ONCE: Final = 4
 """Shards that the authority is asked about at once: starting must not flood it."""
-
-FORGOTTEN: Final = (
-    "has a log here, and the authority knows nothing of it: it has lost what it held,"
-    " or another one is asked; to begin anew would give epochs out twice"
-)
-"""
-Of a shard that is not founded.
-
-Seen for a moment, too, when another founder came first while this one asked.
-"""
 
 
 class Founding:

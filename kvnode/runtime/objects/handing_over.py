@@ -21,10 +21,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from kvnode.core.objects.homes import region_of
 from kvnode.core.objects.spreading import Follower, Lead, heirs_of
 from kvnode.errors import KvError, UnavailableError
 from kvnode.objects.running.object_host import ObjectHost
 from kvnode.runtime.looking import looked_for
+from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.ports import ObjectPeers
 from kvnode.runtime.shards.host import ShardHost
 
@@ -53,6 +55,7 @@ class HandingOver:
         objects: ObjectHost,
         shards: ShardHost,
         peers: ObjectPeers,
+        homes: Homes,
         leader: Callable[[str], str],
     ) -> None:
         """
@@ -62,8 +65,10 @@ class HandingOver:
             objects: Those that live here.
             shards: Where they are led.
             peers: Who may lead instead.
+            homes: Knows which shards there are.
             leader: Returns the name of the node that leads a shard; may be empty.
         """
+        self._homes = homes
         self._objects = objects
         self._shards = shards
         self._peers = peers
@@ -73,33 +78,62 @@ class HandingOver:
 
     def leads(self) -> list[Lead]:
         """Return what is led here, by name, and who follows."""
+        regions, own = self._regions(), self._peers.name_of(self._shards.own)
         return [
-            Lead(shard, self._followers(shard))
+            Lead(
+                shard,
+                self._followers(shard, regions),
+                is_home=_is_home(region_of(shard), regions.get(own, "")),
+            )
             for shard in self._shards.shards
             if self._shards.leads(shard)
         ]
 
-    def counts(self) -> Mapping[str, int]:
-        """Return how many shards each other node leads, as far as is known here."""
-        counts = Counter(dict.fromkeys(self._peers.replicas(), 0))
-        counts.update(
-            name
-            for shard in self._objects.shards
-            if not self._shards.leads(shard) and (name := self._leader(shard))
+    def counts(self, region: str | None = None) -> Mapping[str, int]:
+        """
+        Return how many shards each other node leads, as far as is known here.
+
+        Args:
+            region: Of the shards and the nodes that count; None = all.  Shards that
+                have none are of all nodes.
+        """
+        own = self._peers.name_of(self._shards.own)
+        counts = Counter(
+            {
+                name: 0
+                for name, where in self._regions().items()
+                if name != own and _is_home(region or "", where)
+            }
         )
-        del counts[self._peers.name_of(self._shards.own)]
+        led = (
+            self._leader(shard)
+            for shard in self._homes.known
+            if region is None or region_of(shard) == region
+        )
+        counts.update(name for name in led if name in counts)
         return counts
 
-    def _followers(self, shard: str) -> tuple[Follower, ...]:
+    def _regions(self) -> Mapping[str, str]:
+        """Return where each node is that can be reached, and this one, by name."""
+        return {each.name: each.region for each in self._peers.nodes()}
+
+    def _followers(
+        self, shard: str, regions: Mapping[str, str]
+    ) -> tuple[Follower, ...]:
         replica = self._shards.replica(shard)
         leading = replica.leadership
         if leading is None:
             return ()
         last = replica.log.last.number
-        return tuple(
-            Follower(self._peers.name_of(each), *leading.lag_of(each, last))
+        others = {
+            self._peers.name_of(each): leading.lag_of(each, last)
             for each in leading.configuration.replicas
             if each != self._shards.own
+        }
+        region = region_of(shard)
+        return tuple(
+            Follower(name, *lag, is_home=_is_home(region, regions.get(name, "")))
+            for name, lag in others.items()
         )
 
     # -- giving --------------------------------------------------------------------
@@ -181,3 +215,8 @@ class HandingOver:
                 look_seconds=LOOK_SECONDS,
             )
             yield
+
+
+def _is_home(region: str, node_region: str) -> bool:
+    """Tell whether a node may count as at home for shards of *region*."""
+    return region in {"", node_region}

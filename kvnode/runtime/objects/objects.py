@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Final
 
 from kvnode.api.objects_port import Call, ShardStatus
+from kvnode.core.objects.homes import SHARDS
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.settings import SETTINGS_DEFAULT, ShardSettings
 from kvnode.core.objects.spreading import Step
@@ -18,12 +19,13 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
-from kvnode.objects.running.object_host import SHARDS, ObjectHost
+from kvnode.objects.running.object_host import ObjectHost
 from kvnode.runtime.clock import Clock, steady_millis
 from kvnode.runtime.looking import looked_for
 from kvnode.runtime.objects.administration import Administration
 from kvnode.runtime.objects.founding import Founding
 from kvnode.runtime.objects.handing_over import HandingOver
+from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.ports import ObjectParts
 from kvnode.runtime.objects.router import Router
 from kvnode.runtime.objects.spreading import Spreading
@@ -78,10 +80,10 @@ class Objects:
         self._parts = parts
         self._host = ObjectHost(
             classes,
-            shards=SHARDS,
             env=self._env,
             now=clock,
             chance=rng.random,
+            found=self._found_shard,
             history=history,
         )
         self._shards = ShardHost(
@@ -94,10 +96,17 @@ class Objects:
             uniform=rng.randint,
             steady=steady,
         )
-        self._router = Router(self._host, self._shards, parts.authority, parts.peers)
+        self._homes = Homes(SHARDS, self._shards, parts.authority, parts.peers)
+        self._router = Router(
+            self._host, self._shards, parts.authority, parts.peers, self._homes
+        )
         self._host.attach(self._shards, self._router.led)
         self._handing = HandingOver(
-            self._host, self._shards, parts.peers, self._router.leader
+            self._host,
+            self._shards,
+            parts.peers,
+            self._homes,
+            self._router.leader,
         )
         self._spreading = Spreading(self._handing, self._shards, parts.peers)
         self._spreads = spreads
@@ -105,16 +114,28 @@ class Objects:
         self._under_way = 0
         self.administration = Administration(
             parts,
-            lambda: self._host.shards,
+            self._homes,
             self._shards,
             self._router,
             next_step=self._next_step,
         )
 
     def _env(self, instance: Instance) -> NodeEnvironment:
-        return NodeEnvironment(
-            instance, lambda *passed: self._router.call(Call(*passed))
-        )
+        return NodeEnvironment(instance, self._call_by_object)
+
+    async def _call_by_object(  # kvnode.objects.running.environment.Caller
+        self,
+        target: ObjectId,
+        method: str,
+        arguments: Sequence[Value],
+        named: Mapping[str, Value],
+        location_hint: str,
+    ) -> Value:
+        call = Call(target, method, arguments, named, location_hint=location_hint)
+        return await self._router.call(call)
+
+    async def _found_shard(self, shard: str) -> None:
+        await self._homes.ensure(shard)
 
     def _next_step(self) -> Step | None:
         return self._spreading.next_step() if self._spreads else None
@@ -152,10 +173,11 @@ class Objects:
             await asyncio.wait((*turns, *begun))
             self._host.close()
             await self._router.close()
+            await self._homes.close()
 
     async def _found(self) -> None:
         if self._parts.founders:
-            await Founding(self._parts, self._host.shards, self._shards).run()
+            await Founding(self._parts, self._homes.placeless, self._shards).run()
 
     async def hand_over(self) -> None:
         """
@@ -217,14 +239,18 @@ class Objects:
 
     def leader_address(self, target: ObjectId) -> str:
         """Return where the node listens that leads *target*; empty for this one."""
-        shard = self._host.shard_of(target)
+        shard = self._homes.shard_of(target)
         if self._host.leads(shard):
             return ""
         return self._parts.peers.address_of(self._router.leader(shard))
 
+    def leader_of(self, shard: str) -> str:
+        """Return the name of the node that leads *shard*, as far as is known."""
+        return self._router.leader(shard)
+
     def status(self) -> tuple[ShardStatus, ...]:
         """Return what is known of the shards, by name."""
-        return tuple(map(self._status_of, self._host.shards))
+        return tuple(map(self._status_of, self._homes.known))
 
     def _status_of(self, shard: str) -> ShardStatus:
         leader = self._router.leader(shard)

@@ -70,6 +70,7 @@ class Site(NamedTuple):
         history: How much is kept of what objects were.
         spreads: See kvnode.runtime.objects.objects.Objects.
         settings: Of the shards.
+        region: Where the node is; may be empty.
     """
 
     data_directory: Path
@@ -82,6 +83,7 @@ class Site(NamedTuple):
     history: HistoryLimits = HISTORY_DEFAULT
     spreads: bool = True
     settings: ShardSettings = SETTINGS_DEFAULT
+    region: str = ""
 
 
 class PeersAndVoters(ObjectPeers, VoterTransport, Protocol):
@@ -105,7 +107,7 @@ def open_alone(site: Site) -> Objects:
             store,
             states,
             LocalAuthority(_directory(site) / AUTHORITY_FILE),
-            Alone(site.name, store.replica),
+            Alone(site.name, store.replica, site.region),
             founders=(site.name,),
         )
 

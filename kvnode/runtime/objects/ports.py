@@ -33,6 +33,15 @@ class ObjectPeers(Protocol):
     def nodes(self) -> tuple[ObjectsNode, ...]:
         """Return all nodes that can be reached, and this one, by name."""
 
+    def distances(self) -> Mapping[str, int]:
+        """Return how long round trips to nodes take, in ms, where that was measured."""
+
+    def regions(self) -> frozenset[str]:
+        """Return where members of the cluster are, reachable or not."""
+
+    async def found(self, node: str, shard: str) -> None:
+        """Let *node* found a shard of its region; see ObjectsAdminPort."""
+
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
         """Let *node*, which leads *shard*, move it; see ObjectsAdminPort."""
 
@@ -57,10 +66,11 @@ class ObjectPeers(Protocol):
 class Alone:
     """A node that has no peers."""
 
-    def __init__(self, name: str, own: ReplicaId) -> None:
-        """Be the node *name*, whose logs have the identity *own*."""
+    def __init__(self, name: str, own: ReplicaId, region: str = "") -> None:
+        """Be the node *name* in *region*, whose logs have the identity *own*."""
         self._name = name
         self._own = own
+        self._region = region
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Lose the message, as if the peer were gone."""
@@ -80,7 +90,20 @@ class Alone:
 
     def nodes(self) -> tuple[ObjectsNode, ...]:
         """Return this node."""
-        return (ObjectsNode(self._name, "", "", self._own),)
+        return (ObjectsNode(self._name, "", self._region, self._own),)
+
+    def distances(self) -> Mapping[str, int]:
+        """Return nothing: there is nobody to measure."""
+        return {}
+
+    def regions(self) -> frozenset[str]:
+        """Return where this node is."""
+        return frozenset({self._region})
+
+    async def found(self, node: str, shard: str) -> None:
+        """Refuse."""
+        del shard
+        raise self._unknown(node)
 
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
         """Refuse."""

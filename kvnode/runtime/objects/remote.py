@@ -7,7 +7,7 @@ leader for dead.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from kvnode._pb import objects_pb2
@@ -15,7 +15,7 @@ from kvnode.api.limits import DEADLINE_MILLIS_MAX
 from kvnode.api.object_calls import request_of
 from kvnode.api.objects_admin_port import ObjectsNode
 from kvnode.api.objects_port import Call
-from kvnode.client.object_dispatcher import LEAD, MOVE, ObjectDispatcher
+from kvnode.client.object_dispatcher import FOUND, LEAD, MOVE, ObjectDispatcher
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import (
@@ -32,6 +32,9 @@ from kvnode.types import ReplicaId
 CHANGE_SECONDS_MAX: Final = 600.0
 """For a shard to move: a gigabyte at a few megabytes a second."""
 
+FOUND_SECONDS_MAX: Final = 2.0
+"""For a node to ask the authority twice: some round trips between continents."""
+
 CONNECT_SECONDS_MAX: Final = 1.5
 """Three round trips around the world, and a lost packet."""
 
@@ -39,9 +42,23 @@ CONNECT_SECONDS_MAX: Final = 1.5
 class RemotePeers:
     """See kvnode.runtime.objects.ports.ObjectPeers."""
 
-    def __init__(self, mesh: ShardMesh) -> None:
-        """Reach other nodes by *mesh*, as who it introduces."""
+    def __init__(
+        self,
+        mesh: ShardMesh,
+        distances: Callable[[], Mapping[str, int]] = dict,
+        regions: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        """
+        Reach other nodes.
+
+        Args:
+            mesh: The streams to them; as who it introduces.
+            distances: Returns how long round trips to nodes take, in ms, by name.
+            regions: Returns where members of the cluster are.
+        """
         self._mesh = mesh
+        self._distances = distances
+        self._regions = regions
         self._dispatchers: dict[str, ObjectDispatcher] = {}
         self._is_closed = False
 
@@ -102,6 +119,21 @@ class RemotePeers:
         return tuple(
             ObjectsNode(each.name, each.address, each.region, each.replica)
             for each in sorted(met)
+        )
+
+    def distances(self) -> Mapping[str, int]:
+        """Return how long round trips to nodes take, in ms, where that was measured."""
+        return self._distances()
+
+    def regions(self) -> frozenset[str]:
+        """Return where members of the cluster are, reachable or not."""
+        return self._regions() | {each.region for each in self.nodes()}
+
+    async def found(self, node: str, shard: str) -> None:
+        """Let *node* found a shard of its region; see the port."""
+        request = objects_pb2.FoundShardRequest(shard=shard)
+        await self._dispatcher_to(node).unary_call(
+            FOUND, request, writes=True, deadline=FOUND_SECONDS_MAX
         )
 
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:

@@ -17,9 +17,12 @@ from typing import Final
 from kvnode.api.objects_port import Call
 from kvnode.authority.port import Authority
 from kvnode.completion import is_being_cancelled
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.homes import region_of
 from kvnode.errors import (
     IndeterminateError,
     KvError,
+    MovedError,
     NotLeaderError,
     ObjectEndedError,
     OverloadedError,
@@ -28,6 +31,7 @@ from kvnode.errors import (
 )
 from kvnode.object_values import Value
 from kvnode.objects.running.object_host import ObjectHost
+from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.ports import ObjectPeers
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import ReplicaId
@@ -67,8 +71,10 @@ class Router:
         shards: ShardHost,
         authority: Authority,
         peers: ObjectPeers,
+        homes: Homes,
     ) -> None:
         """Begin without a guess."""
+        self._homes = homes
         self._objects = objects
         self._shards = shards
         self._authority = authority
@@ -86,7 +92,8 @@ class Router:
         Raises:
             KvError: See kvnode.api.objects_port.ObjectsPort.call.
         """
-        shard = self._objects.shard_of(call.target)
+        home = call.home if call.is_forwarded else None
+        shard = self._homes.shard_of(call.target, home)
         loop = asyncio.get_running_loop()
         until = loop.time() + _routing_seconds(call)
         pause = PAUSE_SECONDS
@@ -94,6 +101,12 @@ class Router:
         while True:
             try:
                 return await self._call_leader(shard, call)
+            except MovedError as error:
+                if call.is_forwarded:
+                    raise
+                self._homes.learn(call.target, error.region)
+                shard = self._homes.shard_of(call.target)
+                continue  # where nobody is moved on: there a claim means nothing
             except UnavailableError as error:
                 # Nothing was done this time, and an earlier try may have done it.
                 failure = doubt or error
@@ -123,11 +136,13 @@ class Router:
             raise UnavailableError(msg)
         if self._objects.leads(shard):
             return await self._objects.call(
+                shard,
                 call.target,
                 call.method,
                 call.arguments,
                 call.named,
-                call.idempotency_key,
+                idempotency_key=call.idempotency_key,
+                location_hint=call.location_hint,
             )
         leader = self.leader(shard)
         if call.is_forwarded or not leader:
@@ -137,7 +152,10 @@ class Router:
             )
             raise NotLeaderError(msg, leader=leader)
         try:
-            return await self._sent_on(shard, leader, call)
+            sent = call._replace(home=region_of(shard))
+            return await self._sent_on(shard, leader, sent)
+        except MovedError:
+            raise  # which tells that it does lead
         except NotLeaderError as error:
             self._guesses.pop(shard, None)
             if error.leader == leader or not self._guess(shard, error.leader):
@@ -213,6 +231,12 @@ class Router:
         self._guesses[shard] = name
         return True
 
+    def _guess_one_of(self, shard: str, held: Configuration) -> None:
+        """Hold one that keeps *shard* for its leader: who should be, if it is there."""
+        for replica in (held.leader, *held.replicas):
+            if self._guess(shard, self._peers.name_of(replica)):
+                return
+
     async def named_leader(self, shard: str) -> str:
         """
         Return the name of the node that leads *shard* by the authority; may be empty.
@@ -226,7 +250,10 @@ class Router:
     async def _learn(self, shard: str) -> None:
         try:
             try:
-                self._guess(shard, await self.named_leader(shard))
+                held = await self._authority.read(shard)
+                if held is not None:
+                    self._homes.begin(shard, held)
+                    self._guess_one_of(shard, held)
             except KvError as error:
                 logger.debug("who leads shard %s is not known: %s", shard, error)
             await asyncio.sleep(ASK_AGAIN_SECONDS)

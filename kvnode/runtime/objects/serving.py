@@ -12,6 +12,7 @@ from kvnode.authority.etcd.etcd_authority import EtcdAuthority
 from kvnode.authority.etcd.health import watch_health
 from kvnode.config import NodeConfig
 from kvnode.core.objects.settings import ShardSettings
+from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import ConfigError
 from kvnode.objects.durable_object import DurableObject
@@ -120,6 +121,7 @@ async def open_objects(
         HistoryLimits(config.objects_history_hours, config.objects_history_bytes),
         config.objects_spread,
         ShardSettings(lease=Millis(config.objects_lease_ms)),
+        config.region,
     )
     if not config.objects_voters and not config.objects_etcd:
         return ServedObjects(open_alone(site), None)
@@ -163,7 +165,7 @@ def _serve_together(
             approach, known=lambda: addresses_of(node), uniform=site.rng.uniform
         )
         meshes.append(mesh)
-        return RemotePeers(mesh)
+        return RemotePeers(mesh, lambda: distances_of(node), lambda: regions_of(node))
 
     objects, etcd = _open_together(config, site, meet)
     (mesh,) = meshes
@@ -196,6 +198,22 @@ def addresses_of(node: Assembly) -> list[PeerAddress]:
         each._replace(address=told.get(each.name, each.address))
         for each in node.driver.known_peers()
     ]
+
+
+def distances_of(node: Assembly) -> Mapping[str, int]:
+    """Return how long round trips to other nodes take, in ms, where that is known."""
+    return {
+        each.name: each.rtt_ms
+        for each in node.driver.members()
+        if each.rtt_ms is not None
+    }
+
+
+def regions_of(node: Assembly) -> frozenset[str]:
+    """Return where members of the cluster are."""
+    is_member = Standing.MEMBER
+    members = node.driver.members()
+    return frozenset(each.region for each in members if each.standing is is_member)
 
 
 async def turn_away(stream: Stream[ShardFrame], origin: str) -> Farewell:

@@ -18,7 +18,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from kvnode.core.objects.spreading import Step, next_step
+from kvnode.core.objects.homes import region_of
+from kvnode.core.objects.spreading import Lead, Step, next_step, step_home
 from kvnode.errors import KvError
 from kvnode.runtime.objects.handing_over import HandingOver
 from kvnode.runtime.objects.ports import ObjectPeers
@@ -61,8 +62,19 @@ class Spreading:
 
     def next_step(self) -> Step | None:
         """Return which lead goes to whom next, once all has been well for a while."""
-        own = self._peers.name_of(self._shards.own)
-        return next_step(own, self._handing.leads(), self._handing.counts())
+        own, leads = self._peers.name_of(self._shards.own), self._handing.leads()
+        step = step_home(leads, self._handing.counts())
+        if step is not None:
+            return step
+        by_region: dict[str, list[Lead]] = {}
+        for lead in leads:
+            if lead.is_home:
+                by_region.setdefault(region_of(lead.shard), []).append(lead)
+        steps = (
+            next_step(own, some, self._handing.counts(region))
+            for region, some in sorted(by_region.items())
+        )
+        return next(filter(None, steps), None)
 
     async def run(self) -> None:
         """Give leads away until `end`."""
@@ -111,9 +123,8 @@ class Spreading:
 
     async def _give(self, step: Step) -> None:
         """Take a step; if that fails, all is not well."""
-        count = len(self._handing.leads())
         try:
-            await self._handing.give(step.shard, step.heir, leads=count)
+            await self._handing.give(step.shard, step.heir, leads=step.gives)
         except KvError as error:
             self._well_since = None
             logger.info("%s does not lead %s: %s", step.heir, step.shard, error)

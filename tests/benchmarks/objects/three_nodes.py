@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from cluster.processes import ProcessCluster
 from kvnode.client import Client
+from kvnode.core.objects.homes import SHARDS, shard_name
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.running.object_host import SHARDS, shard_name
 from tests.benchmarks.systems.local_nodes import sites
 from tests.benchmarks.systems.process import ServerError
 

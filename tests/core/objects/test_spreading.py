@@ -15,6 +15,7 @@ from kvnode.core.objects.spreading import (
     heirs_of,
     may_take,
     next_step,
+    step_home,
 )
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -51,7 +52,7 @@ def test_who_leads_the_fewest_is_the_first_heir() -> None:
 def test_node_that_leads_two_more_gives_one() -> None:
     """The first of those that the other may lead."""
     leads = [lead("s000", "c"), lead("s001", "b", "c"), lead("s002", "b")]
-    assert next_step("a", leads, {"b": 1, "c": 2}) == Step("s001", "b")
+    assert next_step("a", leads, {"b": 1, "c": 2}) == Step("s001", "b", gives=3)
 
 
 def test_node_that_leads_one_more_gives_nothing() -> None:
@@ -67,12 +68,46 @@ def test_node_that_leads_the_most_gives_first() -> None:
     leads = [lead(f"s{n:03}", "c") for n in range(4)]
     assert next_step("a", leads, {"b": 5, "c": 0}) is None
     assert next_step("a", leads, {"b": 4, "c": 0}) is None
-    assert next_step("b", leads, {"a": 4, "c": 0}) == Step("s000", "c")
+    assert next_step("b", leads, {"a": 4, "c": 0}) == Step("s000", "c", gives=4)
 
 
 def test_node_that_leads_nothing_gives_nothing() -> None:
     """It has only just come back."""
     assert next_step("a", [], {"b": 0, "c": 0}) is None
+
+
+def away(shard: str, *followers: Follower) -> Lead:
+    """Return a lead of a region in which this node is not."""
+    return Lead(shard, followers, is_home=False)
+
+
+def test_lead_goes_home_whatever_others_lead() -> None:
+    """To the one there that leads the fewest; helpers elsewhere are no home."""
+    helper = Follower("b", 0, is_silent=False, is_home=False)
+    homes = (Follower(node, 0, is_silent=False) for node in "cd")
+    leads = [lead("r.east.000", "b"), away("r.west.000", helper, *homes)]
+    assert step_home(leads, {"b": 0, "c": 9, "d": 8}) == Step("r.west.000", "d")
+
+
+def test_lead_stays_away_while_nobody_at_home_is_fit() -> None:
+    """It goes to no other helper."""
+    silent = Follower("c", 0, is_silent=True)
+    helper = Follower("b", 0, is_silent=False, is_home=False)
+    assert step_home([away("r.west.000", helper, silent)], {}) is None
+    assert step_home([lead("r.west.001", "c")], {}) is None
+
+
+def test_lead_is_not_shared_with_helpers() -> None:
+    """They lead nothing of the region unless its nodes are gone; then they may."""
+    helper = Follower("b", 0, is_silent=False, is_home=False)
+    home = Follower("c", 0, is_silent=False)
+    leads = [Lead(f"r.west.{n:03}", (helper, home)) for n in range(3)]
+    assert next_step("a", leads, {"c": 0}) == Step("r.west.000", "c", gives=3)
+    assert (
+        next_step("a", [each._replace(followers=(helper,)) for each in leads], {})
+        is None
+    )
+    assert heirs_of(leads[0], {"b": 0, "c": 5}) == ["c", "b"]
 
 
 placements = st.lists(

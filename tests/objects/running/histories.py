@@ -30,6 +30,7 @@ from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import ObjectHost
 from kvnode.types import Millis
 from tests.objects.running.modelled_objects import Register, Reminder, Sum
+from tests.objects.running.objects import SHARD, call_at
 from tests.objects.running.replicated_log import Node, ReplicatedLog
 
 CALLERS: Final = 5
@@ -79,14 +80,14 @@ class World:
 
     def _node(self) -> Node:
         def env(instance: Instance) -> NodeEnvironment:
-            return NodeEnvironment(instance, host.call)
+            return NodeEnvironment(instance, call_at(host))
 
         host = ObjectHost(
             self.classes,
-            shards=1,
             env=env,
             now=self._now,
             chance=lambda: self.calls.uniform(0, 1),
+            found=_found_nothing,
         )
         node = Node(self.log, host)
         host.attach(node)
@@ -116,7 +117,7 @@ class World:
         id_ = ObjectId.from_name(class_name, name)
         believing = [node for node in self.log.nodes if node.epoch]
         node = self.calls.pick(believing or self.log.nodes)
-        return await node.host.call(id_, method, arguments, {}, key)
+        return await node.host.call(SHARD, id_, method, arguments, idempotency_key=key)
 
     async def note(
         self, f: str, key: str, argument: int | None, call: Awaitable[Value]
@@ -317,3 +318,8 @@ def _once_troubles(calls: list[Operation], last: object) -> list[str]:
     if not len(known) <= _number(last) <= len(results):
         troubles.append(f"{last} calls with keys have happened: {results}")
     return troubles
+
+
+async def _found_nothing(shard: str) -> None:
+    """Nobody gives a hint."""
+    raise AssertionError(shard)

@@ -1,7 +1,7 @@
 """Classes of objects for tests, and a host that serves them on a fake log."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,13 +10,14 @@ from kvnode.objects.durable_object import DurableObject, Environment, ObjectCont
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.private_map import Storage
-from kvnode.objects.running.environment import NodeEnvironment
+from kvnode.objects.running.environment import Caller, NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import ObjectHost
 from kvnode.objects.storing.object_storage import Transaction
 from kvnode.types import Millis
 from tests.objects.running.fake_log import FakeLog
 
+SHARD = "s000"
 NOW = 1_700_000_000_000
 DOORS: dict[str, asyncio.Event] = {}
 
@@ -154,6 +155,23 @@ class Bell(DurableObject):
         await self.storage.put("rung", await self.rung() + 1)
 
 
+def call_at(host: ObjectHost) -> Caller:
+    """Return what calls objects of the only shard of *host*."""
+
+    async def call(
+        target: ObjectId,
+        method: str,
+        arguments: tuple[Value, ...],
+        named: dict[str, Value],
+        location_hint: str,
+    ) -> Value:
+        return await host.call(
+            SHARD, target, method, arguments, named, location_hint=location_hint
+        )
+
+    return call
+
+
 class Site:
     """A host, its log, and its time."""
 
@@ -163,35 +181,50 @@ class Site:
         history: HistoryLimits = HISTORY_DEFAULT,
     ) -> None:
         self.now = NOW
+        self.founded: list[str] = []
+        self.founding: Callable[[], Awaitable[None]] | None = None
         self.host = ObjectHost(
             classes or {"Counter": Counter, "Bell": Bell, "Storage": Storage},
-            shards=1,
             env=self._env,
             now=lambda: Millis(self.now),
             chance=lambda: 0.5,
+            found=self._found,
             history=history,
         )
         self.log = FakeLog(self.host)
         self.host.attach(self.log)
-        self.host.opened("s000", 1, 0)
+        self.host.opened(SHARD, 1, 0)
 
     def _env(self, instance: Instance) -> NodeEnvironment:
-        return NodeEnvironment(instance, self.host.call)
+        return NodeEnvironment(instance, call_at(self.host))
+
+    async def _found(self, shard: str) -> None:
+        self.founded.append(shard)
+        if self.founding is not None:
+            await self.founding()
 
     def call(
-        self, target: str, method: str, *arguments: Value, key: str = ""
+        self,
+        target: str,
+        method: str,
+        *arguments: Value,
+        key: str = "",
+        hint: str = "",
+        shard: str = SHARD,
     ) -> asyncio.Task[Any]:
         """Call `Class name`."""
         class_name, name = target.split()
         id_ = ObjectId.from_name(class_name, name)
-        calling = self.host.call(id_, method, arguments, {}, key)
+        calling = self.host.call(
+            shard, id_, method, arguments, idempotency_key=key, location_hint=hint
+        )
         return asyncio.create_task(calling)
 
     def reopen(self) -> None:
         """Lose the lead, and have it again."""
-        self.host.closed("s000", 1)
+        self.host.closed(SHARD, 1)
         self.log.loss = None
-        self.host.opened("s000", 2, self.log.rows.applied)
+        self.host.opened(SHARD, 2, self.log.rows.applied)
 
 
 async def settled(turns: int = 50) -> None:
@@ -214,5 +247,5 @@ async def site(
     try:
         yield made
     finally:
-        made.host.closed("s000", 9)
+        made.host.closed(SHARD, 9)
         await settled()

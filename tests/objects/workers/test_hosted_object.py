@@ -75,6 +75,10 @@ class Cart(DurableObject, Mixin):
         assert not one.equals(other)
         return [await self.env.CART.get(one).add("x"), one.name]
 
+    async def ask_near(self, *options: Any, **named: Any) -> Any:  # noqa: ANN401 -- as people write
+        """Ask a cart that is to live in a region."""
+        return await self.env.CART.getByName("far", *options, **named).plain()
+
     async def ask_of_another_class(self) -> None:
         """Confuse two classes."""
         self.env.CART.get(self.env.SHOPPING_LIST.idFromName("b"))
@@ -122,6 +126,9 @@ class Calm(DurableObject):
         await self.ctx.storage.setAlarm(0)
 
 
+A_CART = ObjectId.from_name("Cart", "a")
+
+
 @pytest.fixture(name="carts")
 async def _carts() -> Any:  # noqa: ANN401 -- a generator
     variables = {"GREETING": "hello", "LIMITS": {"items": 3}}
@@ -133,9 +140,28 @@ async def test_methods_are_called_whether_they_await_or_not(carts: Site) -> None
     """Those of mixins as well, and by name."""
     id_ = ObjectId.from_name("Cart", "a")
     assert await carts.call("Cart a", "add", "apple") == 1
-    assert await carts.host.call(id_, "add", ["apple"], {"count": 4}) == 5
+    assert await carts.host.call("s000", id_, "add", ["apple"], {"count": 4}) == 5
     assert await carts.call("Cart a", "plain") == 8
     assert await carts.call("Cart a", "mixed_in") == 7
+
+
+async def test_hint_goes_along_in_either_way_of_writing_it(carts: Site) -> None:
+    """As an object, like JavaScript's, or by name, like Python's."""
+    for options, named in (
+        (({"locationHint": "west"},), {}),
+        ((), {"locationHint": "west"}),
+    ):
+        with pytest.raises(ObjectRaisedError, match="lives in region west"):
+            await carts.host.call("s000", A_CART, "ask_near", options, named)
+    assert carts.founded == ["r.west.000"]
+
+
+async def test_options_of_a_stub_that_are_not_known_are_refused(carts: Site) -> None:
+    """Else a jurisdiction would be passed over in silence."""
+    wrong: list[dict[str, object]] = [{"jurisdiction": "eu"}, {"locationHint": 3}]
+    for options in wrong:
+        with pytest.raises(ObjectRaisedError, match="locationHint"):
+            await carts.call("Cart a", "ask_near", options)
 
 
 async def test_object_calls_its_own_methods_as_they_are(carts: Site) -> None:

@@ -6,8 +6,9 @@ Everything is real but the disks and the wire: meshes, codecs, voters, the route
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects import objects as objects_module
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.ports import ObjectParts
-from kvnode.runtime.objects.remote import RemotePeers
+from kvnode.runtime.objects.remote import FOUND_SECONDS_MAX, RemotePeers
 from kvnode.runtime.objects.serving import ServedObjects
 from kvnode.storage.shards.memory_shard_state import MemoryShardStates
 from kvnode.storage.voters.memory_voter_store import MemoryVoterStore
@@ -54,7 +55,7 @@ class Peers(RemotePeers):
     """Other nodes; calls go to them as bytes, but not over gRPC."""
 
     def __init__(self, site: "ClusterSite", mesh: ShardMesh) -> None:
-        super().__init__(mesh)
+        super().__init__(mesh, regions=lambda: frozenset(site.regions.values()))
         self._site = site
         self._here = mesh.own.name
         self._nodes = mesh
@@ -75,6 +76,15 @@ class Peers(RemotePeers):
             raise error_of(reply, namespace="")
         return decode_value(reply.cbor)
 
+    async def found(self, node: str, shard: str) -> None:
+        """Let *node* found a shard of its region."""
+        try:
+            async with asyncio.timeout(FOUND_SECONDS_MAX):
+                await self._site.asked_to_found(self._here, node, shard)
+        except TimeoutError as error:
+            msg = f"no reply from {node} before the deadline"
+            raise DeadlineError(msg) from error
+
     async def lead(self, node: str, shard: str, *, leads: int = 0) -> None:
         """Let *node* lead a shard."""
         await self._site.asked_to_lead(self._here, node, shard, leads)
@@ -88,7 +98,9 @@ class Node:
         own = site.stores[name].replica
         self.mesh = ShardMesh(
             Approach(
-                Introduction("test", name, own, self.address, ""),
+                Introduction(
+                    "test", name, own, self.address, site.regions.get(name, "")
+                ),
                 site.roads,
                 conditions=lambda other: site.conditions[name, other],
             ),
@@ -149,10 +161,12 @@ class ClusterSite:
 
     Attributes:
         conditions: Of the road from one node to another.
+        regions: Where nodes are, by name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, regions: Mapping[str, str]) -> None:
         self.random = Random(3)
+        self.regions = regions
         self.roads = MemoryRoads()
         self.conditions: defaultdict[tuple[str, str], Conditions]
         self.conditions = defaultdict(Conditions)
@@ -232,6 +246,16 @@ class ClusterSite:
         await node.objects.administration.lead(shard, giver_leads=leads)
         await self._way(receiver, sender)
 
+    async def asked_to_found(self, sender: str, receiver: str, shard: str) -> None:
+        """Ask a node to found a shard, and wait until it has."""
+        await self._way(sender, receiver)
+        node = self.nodes.get(receiver)
+        if node is None:
+            msg = f"{receiver} cannot be reached"
+            raise UnavailableError(msg)
+        await node.objects.administration.found(shard)
+        await self._way(receiver, sender)
+
     async def _way(self, sender: str, receiver: str) -> None:
         await asyncio.sleep(LATENCY_SECONDS)
         if self.conditions[sender, receiver].blocked:
@@ -240,11 +264,17 @@ class ClusterSite:
     # -- for tests -------------------------------------------------------------------
 
     async def call(
-        self, node: str, target: str, method: str, *arguments: Value, key: str = ""
+        self,
+        node: str,
+        target: str,
+        method: str,
+        *arguments: Value,
+        key: str = "",
+        hint: str = "",
     ) -> Any:  # noqa: ANN401 -- whatever the method returns
         """Call `Class name` through a node."""
         id_ = ObjectId.from_name(*target.split())
-        call = Call(id_, method, arguments, idempotency_key=key)
+        call = Call(id_, method, arguments, idempotency_key=key, location_hint=hint)
         return await self.nodes[node].objects.call(call)
 
     def leader(self, shard: str, *, but: str = "") -> str:
@@ -287,6 +317,7 @@ def shard_of(target: str) -> str:
 def on_three_nodes(
     monkeypatch: pytest.MonkeyPatch,
     main: Callable[[ClusterSite], Coroutine[Any, Any, None]],
+    regions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run *main* once all shards are led; nothing may be left running after it."""
     monkeypatch.setattr(objects_module, "SHARDS", SHARDS)
@@ -297,7 +328,7 @@ def on_three_nodes(
         before = asyncio.all_tasks()
         for door in "ab":
             DOORS[door] = asyncio.Event()
-        site = ClusterSite()
+        site = ClusterSite(regions)
         site.start(*VOTERS)
         await site.settled()
         await main(site)

@@ -17,6 +17,7 @@ from kvnode.errors import (
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.object_host import ObjectHost
+from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.router import (
     Router,
 )
@@ -41,24 +42,23 @@ class Objects:
         self.calls: list[tuple[object, ...]] = []
         self.answers: deque[Answer] = deque()
 
-    def shard_of(self, id_: ObjectId) -> str:
-        """Return the only shard."""
-        assert id_ == TARGET
-        return SHARD
-
     def leads(self, shard: str) -> bool:
         """Tell whether it is led here."""
         return self.leads_here and shard == SHARD
 
     async def call(
         self,
+        shard: str,
         id_: ObjectId,
         method: str,
         arguments: Sequence[Value] = (),
         named: Mapping[str, Value] | None = None,
+        *,
         idempotency_key: str = "",
+        location_hint: str = "",
     ) -> Value:
         """Do a call."""
+        assert (shard, location_hint) == (SHARD, "")
         self.calls.append((id_, method, arguments, named, idempotency_key))
         return await said(self.answers.popleft() if self.answers else "here")
 
@@ -112,6 +112,17 @@ class Peers:
         """Return nobody: no call goes by it."""
         return ()
 
+    def distances(self) -> Mapping[str, int]:
+        """Return nothing."""
+        return {}
+
+    def regions(self) -> frozenset[str]:
+        """Return none."""
+        return frozenset()
+
+    async def found(self, node: str, shard: str) -> None:
+        """Found nothing."""
+
     async def move(self, node: str, shard: str, nodes: tuple[str, ...]) -> None:
         """Move nothing."""
 
@@ -159,7 +170,8 @@ class Authority:
             raise self.failure
         if self.leader == NOBODY:
             return None
-        return Configuration(1, self.leader, tuple(NAMES))
+        others = {replica for replica in NAMES if replica != A}
+        return Configuration(1, self.leader, tuple(sorted({*others, self.leader})))
 
     async def swap(
         self, shard: str, expected: Configuration | None, desired: Configuration
@@ -179,11 +191,13 @@ class Site:
         self.shards = Shards()
         self.peers = Peers()
         self.authority = Authority()
+        shards = cast("ShardHost", self.shards)
         self.router = Router(
             cast("ObjectHost", self.objects),
-            cast("ShardHost", self.shards),
+            shards,
             self.authority,
             self.peers,
+            Homes(1, shards, self.authority, self.peers),
         )
 
     def hears_of(self, leader: ReplicaId) -> None:

@@ -27,7 +27,7 @@ class Elsewhere:
     def __init__(self, answers: list[KvError]) -> None:
         self.answers = answers
 
-    def shard_of(self, _target: ObjectId) -> str:
+    def shard_of(self, _target: ObjectId, _home: str | None) -> str:
         """Return the only shard."""
         return "s000"
 
@@ -57,7 +57,7 @@ def told(key: str, *answers: KvError) -> KvError:
 
     async def main(_cluster: object) -> KvError:
         around = cast("Any", Elsewhere(list(answers)))
-        router = Router(around, around, around, around)
+        router = Router(around, around, around, around, around)
         with pytest.raises(KvError) as caught:
             await router.call(Call(TARGET, "add", idempotency_key=key))
         return caught.value

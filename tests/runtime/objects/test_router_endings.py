@@ -204,17 +204,19 @@ def test_authority_is_not_asked_too_often() -> None:
     on_a_site(main)
 
 
-def test_leader_that_was_not_met_is_no_help() -> None:
-    """It is asked for again until there is a way to it."""
+def test_others_that_keep_the_shard_are_asked_while_its_leader_was_not_met() -> None:
+    """They may never have heard of it; and the authority is asked again."""
 
     async def main(site: Site) -> None:
         site.authority.leader = B
         site.peers.unmet.add("b")
         site.says("b", "there")
+        site.says("c", not_leader())
         calling = site.begin()
         await asyncio.sleep(1)
         assert not calling.done()
-        assert site.peers.calls == []
+        assert set(site.peers.asked) == {"c"}
+        assert len(site.authority.times) == 2
         site.peers.unmet.clear()
         assert await calling == "there"
 

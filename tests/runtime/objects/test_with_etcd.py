@@ -21,7 +21,7 @@ from kvnode.errors import CorruptRecordError, RejectedError
 from kvnode.objects.private_map import Storage
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
-from kvnode.runtime.objects.founding import FORGOTTEN
+from kvnode.runtime.objects.homes import FORGOTTEN
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.opening import (
     DIRECTORY,

@@ -1,0 +1,247 @@
+"""
+Where objects live, as far as one node has heard; and beginning with shards of regions.
+
+A node that is told that an object lives in a region remembers it: that is so for ever
+(kvnode.objects.running.claims).  Of others it asks where their names fall.
+
+A region's shards begin when the first object is placed in each: whoever leads where the
+object's name falls asks the authority, and if nobody has told it of the shard, a node
+of the region founds it, since that knows which other nodes are near.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from kvnode.authority.port import Authority
+from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.events import Suspected
+from kvnode.core.objects.homes import (
+    Keeper,
+    number_of,
+    placed,
+    region_of,
+    shard_name,
+)
+from kvnode.errors import (
+    CorruptRecordError,
+    IndeterminateError,
+    InvalidArgumentError,
+    KvError,
+    RejectedError,
+    UnavailableError,
+)
+from kvnode.objects.object_id import ObjectId
+from kvnode.runtime.objects.ports import ObjectPeers
+from kvnode.runtime.shards.host import ShardHost
+
+OBJECTS_MAX: Final = 100_000
+"""Whose regions are remembered, some 20 MB of them; the eldest is asked for again."""
+
+FORGOTTEN: Final = (
+    "has a log here, and the authority knows nothing of it: it has lost what it held,"
+    " or another one is asked; to begin anew would give epochs out twice"
+)
+"""
+Of a shard that is not founded.
+
+Seen for a moment, too, when another founder came first while this one asked.
+"""
+
+
+class Homes:
+    """What one node knows of where objects live."""
+
+    def __init__(
+        self,
+        shards: int,
+        host: ShardHost,
+        authority: Authority,
+        peers: ObjectPeers,
+    ) -> None:
+        """
+        Know nothing yet.
+
+        Args:
+            shards: How many there are of a region, and of none; the same at all nodes.
+            host: The shards that are kept here.
+            authority: Knows who keeps which.
+            peers: The other nodes.
+        """
+        self._count = shards
+        self._host = host
+        self._authority = authority
+        self._peers = peers
+        self._regions: OrderedDict[bytes, str] = OrderedDict()
+        self._begun: set[str] = set()  # shards of regions, which never end
+        self._founding: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def placeless(self) -> tuple[str, ...]:
+        """Return the names of the shards that have no region, ascending."""
+        return tuple(map(shard_name, range(self._count)))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Return the names of all shards of which this node knows, ascending."""
+        return tuple(sorted({*self.placeless, *self._host.shards, *self._begun}))
+
+    def check(self, shard: str) -> None:
+        """
+        Do nothing if there can be such a shard.
+
+        Raises:
+            InvalidArgumentError: There cannot.
+        """
+        number = number_of(shard)
+        if number is None or number >= self._count:
+            names = self.placeless
+            msg = (
+                f"there is no shard {shard!r}; there are {names[0]} to {names[-1]}, and"
+                f" {shard_name(0, 'REGION')} and so on of each region"
+            )
+            raise InvalidArgumentError(msg)
+
+    # -- objects -------------------------------------------------------------------
+
+    def shard_of(self, target: ObjectId, home: str | None = None) -> str:
+        """
+        Return where to ask for an object.
+
+        Args:
+            target: Which.
+            home: The region where whoever asks seeks it, empty for none, which knows
+                less than this node, maybe; None = this node asks.
+        """
+        region = self._regions.get(target.body, "") if home is None else home
+        return shard_name(target.shard(self._count), region)
+
+    def learn(self, target: ObjectId, region: str) -> None:
+        """Remember that an object lives in *region*."""
+        self._regions[target.body] = region
+        if len(self._regions) > OBJECTS_MAX:
+            self._regions.popitem(last=False)
+
+    # -- shards of regions -----------------------------------------------------------
+
+    async def ensure(self, shard: str) -> None:
+        """
+        Let a shard of a region begin, if it has not; return when the authority knows.
+
+        Raises:
+            InvalidArgumentError: No node is in that region.
+            UnavailableError: It is not possible just now.
+        """
+        if shard in self._begun:
+            return
+        task = self._founding.get(shard)
+        if task is None:
+            task = asyncio.create_task(self._ensure(shard), name=f"founding {shard}")
+            self._founding[shard] = task
+            task.add_done_callback(lambda done: self._founded(shard, done))
+        await asyncio.wait([task])
+        if task.cancelled():
+            msg = "this node has stopped: ask another"
+            raise UnavailableError(msg)
+        task.result()
+
+    def _founded(self, shard: str, done: asyncio.Task[None]) -> None:
+        del self._founding[shard]
+        if not done.cancelled():
+            done.exception()  # whoever asked may have gone: it is nobody's fault
+
+    async def _ensure(self, shard: str) -> None:
+        try:
+            if await self._authority.read(shard) is None:
+                await self._found_by_one_of(shard)
+        except (IndeterminateError, CorruptRecordError, RejectedError) as error:
+            if isinstance(error, InvalidArgumentError):
+                raise
+            msg = f"shard {shard} could not begin: {error}"
+            raise UnavailableError(msg) from error
+        self._begun.add(shard)
+
+    async def _found_by_one_of(self, shard: str) -> None:
+        """Let a node of the region found *shard*."""
+        region, own = region_of(shard), self._peers.name_of(self._host.own)
+        regions = {each.name: each.region for each in self._peers.nodes()}
+        there = sorted(name for name in regions if regions[name] == region)
+        if not there and region in self._peers.regions():
+            msg = f"no node of region {region} that serves objects can be reached"
+            raise UnavailableError(msg)
+        if not there:
+            known = ", ".join(sorted(filter(None, self._peers.regions()))) or "none"
+            msg = f"no member is in region {region!r}; there are {known}"
+            raise InvalidArgumentError(msg)
+        if own in there:
+            await self.found(shard)
+            return
+        turn = (number_of(shard) or 0) % len(there)
+        trouble: KvError | None = None
+        for name in (*there[turn:], *there[:turn]):
+            try:
+                await self._peers.found(name, shard)
+            except (UnavailableError, IndeterminateError) as error:
+                trouble = error
+            else:
+                return
+        assert trouble is not None, "somebody was asked"
+        raise trouble
+
+    async def found(self, shard: str) -> None:
+        """
+        Tell the authority of a shard of this node's region, and begin with it.
+
+        Raises:
+            InvalidArgumentError: It is none of this node's region.
+            UnavailableError: The authority does not answer.
+            RejectedError: It has forgotten the shard.
+            IndeterminateError: It may have been told.
+        """
+        self.check(shard)
+        if not region_of(shard):
+            msg = f"shard {shard} is of no region: it begins by itself"
+            raise InvalidArgumentError(msg)
+        held = await self._authority.read(shard)
+        if held is None:
+            if self._host.has_replica(shard):
+                msg = f"{shard} {FORGOTTEN}"
+                raise RejectedError(msg)
+            held = await self._authority.swap(shard, None, self._first(shard))
+        self.begin(shard, held)
+        self._begun.add(shard)
+
+    def begin(self, shard: str, held: Configuration) -> None:
+        """Begin with *shard* if this node keeps it, and lead it if it should."""
+        if self._host.own not in held.replicas:
+            return
+        is_new = not self._host.has_replica(shard)
+        self._host.replica(shard)
+        if held.leader == self._host.own and is_new:
+            self._host.tell(shard, Suspected())
+
+    def _first(self, shard: str) -> Configuration:
+        """Return how a shard of this node's region begins."""
+        region, number = region_of(shard), number_of(shard)
+        assert region, "others are founded at the start"
+        assert number is not None, "it was checked"
+        distances: Mapping[str, int] = self._peers.distances()
+        own = self._peers.name_of(self._host.own)
+        nodes = [
+            Keeper(each.name, each.region, distances.get(each.name))
+            for each in self._peers.nodes()
+        ]
+        if not any((own, region) == (each.name, each.region) for each in nodes):
+            msg = f"{own} is not in the region of shard {shard}, and does not found it"
+            raise InvalidArgumentError(msg)
+        met = self._peers.replicas()
+        keepers = [met[name] for name in placed(region, number, nodes) if name in met]
+        return Configuration(1, keepers[0], tuple(sorted(keepers)))
+
+    async def close(self) -> None:
+        """End what is under way."""
+        tasks = tuple(self._founding.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

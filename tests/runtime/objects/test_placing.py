@@ -1,0 +1,232 @@
+"""Objects that live in a region: placed, found from any node, and led at home."""
+
+import asyncio
+
+import pytest
+
+from kvnode.api.objects_port import Call
+from kvnode.core.objects.homes import region_of, shard_name
+from kvnode.errors import (
+    InvalidArgumentError,
+    MovedError,
+    RejectedError,
+    UnavailableError,
+)
+from kvnode.objects import ObjectId
+from kvnode.objects.locating import LOCATE
+from kvnode.runtime.objects import spreading
+from tests.runtime.objects.cluster_site import (
+    SHARDS,
+    ClusterSite,
+    on_three_nodes,
+    shard_of,
+)
+
+REGIONS = {"a": "west", "b": "west", "c": "east"}
+TARGET = "Counter x"
+
+
+def home(region: str, target: str = TARGET) -> str:
+    """Return the shard of a region in which a target lives that was placed there."""
+    return shard_name(ObjectId.from_name(*target.split()).shard(SHARDS), region)
+
+
+def test_placed_object_is_led_in_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever places it; and it is the same one through any node, with any hint."""
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        assert site.leader(home("east")) == "c"
+        for count, (node, hint) in enumerate(
+            (("a", ""), ("b", ""), ("c", ""), ("b", "west"), ("c", "west")), start=2
+        ):
+            assert await site.call(node, TARGET, "increment", hint=hint) == count
+        assert not site.leader(home("west"))
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_object_that_has_a_home_is_not_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hint that comes later founds nothing."""
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment") == 1
+        assert await site.call("b", TARGET, "increment", hint="east") == 2
+        assert not site.leader(home("east"))
+        assert await site.call("c", TARGET, LOCATE) == [shard_of(TARGET), True]
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_region_that_nobody_is_in_is_an_error_that_tells_which_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the object may still be placed elsewhere."""
+
+    async def main(site: ClusterSite) -> None:
+        with pytest.raises(InvalidArgumentError, match=r"'moon'.*there are east, west"):
+            await site.call("b", TARGET, "increment", hint="moon")
+        assert await site.call("b", TARGET, "increment", hint="east") == 1
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_first_calls_at_once_find_one_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two regions and none are named for the same objects, at three nodes."""
+
+    async def main(site: ClusterSite) -> None:
+        targets = [f"Counter r{number}" for number in range(12)]
+        counts = await asyncio.gather(
+            *(
+                site.call(node, target, "increment", hint=hint)
+                for target in targets
+                for node, hint in (("a", "west"), ("b", "east"), ("c", ""))
+            )
+        )
+        for place in range(len(targets)):
+            assert sorted(counts[3 * place : 3 * place + 3]) == [1, 2, 3]
+        shards = [await site.call("a", target, LOCATE) for target in targets]
+        regions = {region_of(shard) for shard, _ in shards}
+        assert regions == {"", "east", "west"}
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_placed_object_survives_the_loss_of_its_region(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others keep it too, and lead it meanwhile; a node back home leads it again."""
+    monkeypatch.setattr(spreading, "WELL_SECONDS_MIN", 2.0)
+    monkeypatch.setattr(spreading, "BETWEEN_SECONDS_MIN", 0.5)
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        await site.stop("c")
+        assert await site.call("b", TARGET, "increment") == 2
+        assert site.leader(home("east")) in {"a", "b"}
+        site.start("c")
+        await site.until(lambda: site.leader(home("east")) == "c", seconds=30)
+        assert await site.call("a", TARGET, "increment") == 3
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_claim_survives_all_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so does the shard of the region, of which their settings say nothing."""
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        for name in "abc":
+            await site.stop(name)
+        site.start("a", "b", "c")
+        await site.settled()
+        assert await site.call("b", TARGET, "increment") == 2
+        assert site.leader(home("east"))
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_shard_that_was_founded_and_never_begun_is_begun_by_a_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its leader died before anybody had heard of it, and others keep it too."""
+
+    async def main(site: ClusterSite) -> None:
+        shard = home("west")
+        authority = site.nodes["c"].objects._parts.authority
+        monkeypatch.setattr(site.nodes["c"].objects._host, "_found", _nothing)
+        for name in "ab":
+            monkeypatch.setattr(site.nodes[name].objects._host, "_found", _nothing)
+        held = await authority.read(shard_of(TARGET))
+        assert held is not None
+        (dead,) = (site.stores[name].replica for name in "b")
+        first = held.__class__(1, dead, held.replicas)
+        assert await authority.swap(shard, None, first) == first
+        await site.stop("b")
+        await site.settled(but="b")
+        assert await site.call("a", TARGET, "increment", hint="west") == 1
+        assert site.leader(shard) in {"a", "c"}
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+async def _nothing(shard: str) -> None:
+    """Somebody has founded it."""
+    del shard
+
+
+def test_node_founds_nothing_but_of_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is elsewhere does not know who is near."""
+
+    async def main(site: ClusterSite) -> None:
+        administration = site.nodes["c"].objects.administration
+        with pytest.raises(InvalidArgumentError, match="is not in the region"):
+            await administration.found("r.west.000")
+        with pytest.raises(InvalidArgumentError, match="there is no shard"):
+            await administration.found("r.east.777")
+        with pytest.raises(InvalidArgumentError, match="is of no region"):
+            await administration.found("s000")
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_shard_that_the_authority_has_forgotten_is_not_founded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Epochs would be given out twice."""
+
+    async def main(site: ClusterSite) -> None:
+        objects = site.nodes["c"].objects
+        objects._shards.replica("r.east.001")  # it has been heard of
+
+        async def unknown(shard: str) -> None:
+            del shard
+
+        monkeypatch.setattr(objects._parts.authority, "read", unknown)
+        with pytest.raises(RejectedError, match="has lost what it held"):
+            await objects.administration.found("r.east.001")
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_call_that_was_sent_on_is_told_where_the_object_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the leader of where its name falls, whatever that node knows itself."""
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        leader = site.leader(shard_of(TARGET))
+        call = site.nodes[leader].objects.call
+        target = ObjectId.from_name(*TARGET.split())
+        with pytest.raises(MovedError) as caught:
+            await call(Call(target, "increment", is_forwarded=True))
+        assert caught.value.region == "east"
+        assert (
+            await site.nodes["c"].objects.call(
+                Call(target, "increment", is_forwarded=True, home="east")
+            )
+            == 2
+        )
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_node_of_a_region_that_cannot_be_reached_places_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller can try again, and then the object is placed."""
+
+    async def main(site: ClusterSite) -> None:
+        (target,) = site.led_by("a")
+        site.cut("c")
+        for seconds in (0, 10):  # while it is still held to be there, and later
+            await asyncio.sleep(seconds)
+            with pytest.raises(UnavailableError):
+                await site.call("a", target, "increment", hint="east")
+        site.cut("c", blocked=False)
+        await asyncio.sleep(5)
+        assert await site.call("a", target, "increment", hint="east") == 1
+        assert site.leader(home("east", target)) == "c"
+
+    on_three_nodes(monkeypatch, main, REGIONS)
