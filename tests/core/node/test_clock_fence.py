@@ -41,6 +41,7 @@ HOUR: Final = 3_600_000
 LIMIT: Final = 500
 ROUNDS = Millis(10_000)
 """A few probes of everybody, and a fence to be lifted."""
+TICK = Millis(50)
 
 KEY, OTHER = at(b"k"), at(b"other")
 offs = st.integers(LIMIT + 100, 10**9) | st.integers(-(10**9), -LIMIT - 100)
@@ -76,7 +77,7 @@ class WrongClock(Bench):
             self.turn(Received(peer, Ack(number, received_at)))
         return effects
 
-    def pass_time(self, span: Millis = ROUNDS, tick: Millis = Millis(50)) -> None:
+    def pass_time(self, span: Millis = ROUNDS, tick: Millis = TICK) -> None:
         """Let time pass in ticks."""
         end = self.now + span
         while self.now < end:
