@@ -11,12 +11,14 @@ import gc
 import logging
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from random import Random
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -37,7 +39,6 @@ from kvnode.api.objects_admin_service import ObjectsAdminServicer
 from kvnode.api.objects_service import add_objects
 from kvnode.config import NodeConfig
 from kvnode.errors import ConfigError, StartOverError
-from kvnode.http.server import HttpServer, bound_socket
 from kvnode.limits import (
     FRAME_BYTES_MAX,
     KEEPALIVE_MILLIS,
@@ -64,6 +65,9 @@ from kvnode.storage.lmdb_store import LmdbStore
 from kvnode.storage.rescue import rescue_files
 from kvnode.transport.grpc_road import PEERS, SHARDS, GrpcRoad, add_meetings
 from kvnode.types import Millis, ReplicaId
+
+if TYPE_CHECKING:
+    from kvnode.http.server import HttpServer
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +128,7 @@ class RunningNode:
     background: list[asyncio.Task[None]]
     departures: Departures
     objects: ServedObjects | None
-    http: HttpServer | None = None
+    http: "HttpServer | None" = None
 
 
 def _classes(config: NodeConfig) -> dict[str, type[DurableObject]]:
@@ -165,7 +169,7 @@ async def _start_on(
     except RuntimeError as error:
         msg = f"listen: cannot listen on {config.listen}: is another process there?"
         raise ConfigError(msg) from error
-    http_socket = bound_socket(config.http) if config.http else None
+    http_socket = _socket_for_http(config.http) if config.http else None
     rng = Random()  # noqa: S311 -- jitter, and whom to probe
     clock = NodeClock(wall_clock)
     surroundings = Surroundings(
@@ -195,11 +199,9 @@ async def _start_on(
         if served is not None:
             background.append(asyncio.create_task(served.run(), name="objects"))
         await server.start()
-        http: HttpServer | None = None
+        http = None
         if http_socket is not None:
-            objects = served and served.objects
-            http = HttpServer(http_socket, objects, serves=node.driver.serves)
-            await http.start()
+            http = await _serve_http(http_socket, node, served)
     except BaseException:
         if served is not None:
             await served.close()
@@ -208,6 +210,24 @@ async def _start_on(
     return RunningNode(
         node, server, healthy, port, background, departures, served, http
     )
+
+
+def _socket_for_http(address: str) -> socket.socket:
+    from kvnode.http.server import bound_socket  # noqa: PLC0415 - see _serve_http
+
+    return bound_socket(address)
+
+
+async def _serve_http(
+    http_socket: socket.socket, node: Assembly, served: ServedObjects | None
+) -> "HttpServer":
+    # aiohttp takes a quarter of the time in which nodes start; most serve no HTTP.
+    from kvnode.http.server import HttpServer  # noqa: PLC0415
+
+    objects = served and served.objects
+    http = HttpServer(http_socket, objects, serves=node.driver.serves)
+    await http.start()
+    return http
 
 
 def _add_services(

@@ -416,7 +416,7 @@ def _among_restored(
 SABOTAGES = {
     sabotage.apply.__name__.strip("_"): sabotage
     for sabotage in (
-        Sabotage(_delta_of_many_snapshots, ("I1",), 6, PAGE_BY_PAGE),
+        Sabotage(_delta_of_many_snapshots, ("I1",), 563, PAGE_BY_PAGE),
         Sabotage(_clock_joined_with_the_first_page, ("I1", "I2")),
         Sabotage(_batch_covered_without_its_dependencies, ("I2",), 4),
         Sabotage(_index_rows_never_deleted, ("index",)),

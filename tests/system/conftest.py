@@ -9,7 +9,7 @@ import pytest
 
 from cluster.local.installation import Installation
 from tests.system import versions
-from tests.system.nodes import Fleet, ServedNode, connected
+from tests.system.nodes import Fleet, ServedNode, started_trio
 
 SEED_VARIABLE = "SYSTEM_TEST_SEED"
 
@@ -43,21 +43,23 @@ async def node(fleet: Fleet) -> ServedNode:
 @pytest.fixture
 async def trio(fleet: Fleet) -> list[ServedNode]:
     """Three nodes that serve and are connected to each other."""
-    nodes = fleet.add_peers(
-        "a", "b", "c", regions={"a": "asia", "b": "europe", "c": "america"}
-    )
-    await fleet.start(nodes)
-    await connected(*nodes)
-    return nodes
+    return await started_trio(fleet)
 
 
 @pytest.fixture(scope="session")
-def this(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of this run of the tests, the same in all its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def this(run_directory: Path) -> Installation:
     """The version at hand, as a wheel installs it."""
-    return versions.install_this(tmp_path_factory.mktemp("this"))
+    return versions.install_once(run_directory / "this", versions.install_this)
 
 
 @pytest.fixture(scope="session")
-def previous(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def previous(run_directory: Path) -> Installation:
     """The version before; without the project's history the test is skipped."""
-    return versions.install_previous(tmp_path_factory.mktemp("previous"))
+    return versions.install_once(run_directory / "previous", versions.install_previous)

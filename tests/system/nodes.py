@@ -213,6 +213,16 @@ class Fleet:
             node.end()
 
 
+async def started_trio(fleet: Fleet) -> list[ServedNode]:
+    """Start three nodes of *fleet*, each in a region of its own; all are connected."""
+    nodes = fleet.add_peers(
+        "a", "b", "c", regions={"a": "asia", "b": "europe", "c": "america"}
+    )
+    await fleet.start(nodes)
+    await connected(*nodes)
+    return nodes
+
+
 async def converged(*nodes: ServedNode) -> Agreement:
     """Wait until *nodes* cover the same writes and hold the same entries."""
     async with AsyncExitStack() as clients:

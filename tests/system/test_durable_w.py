@@ -1,13 +1,21 @@
 """Writes that wait for replicas before they are answered (S4)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
 import pytest
+import pytest_asyncio
 
 from kvnode.client import Client, Put
 from kvnode.errors import Outcome, RejectedError, ReplicasTimeoutError
-from tests.system.nodes import Fleet, ServedNode, connected, converged, cut_off
+from tests.system.nodes import (
+    Fleet,
+    ServedNode,
+    connected,
+    converged,
+    cut_off,
+    started_trio,
+)
 
 pytestmark = pytest.mark.system
 
@@ -24,6 +32,32 @@ WRITES: dict[str, Write] = {
     "counter": lambda c, w, seconds: c.counter("n").increment(1, w=w, deadline=seconds),
     "set": lambda c, w, seconds: c.set("s").add(b"m", w=w, deadline=seconds),
 }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def severed(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[list[ServedNode]]:
+    """Three nodes of which the last is cut off, for all kinds of writes."""
+    fleet = Fleet(tmp_path_factory.mktemp("severed"))
+    try:
+        nodes = await started_trio(fleet)
+        await cut_off(nodes[2], nodes[:2])
+        yield nodes
+    finally:
+        await fleet.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def empty(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[list[ServedNode]]:
+    """Three nodes that are given only writes that they must refuse."""
+    fleet = Fleet(tmp_path_factory.mktemp("empty"))
+    try:
+        yield await started_trio(fleet)
+    finally:
+        await fleet.close()
 
 
 async def test_write_with_w_is_at_w_replicas_when_it_is_answered(
@@ -59,11 +93,10 @@ async def test_replicas_that_answer_late_are_waited_for(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("kind", WRITES)
 async def test_cut_off_replica_is_missing_in_the_error(
-    fleet: Fleet, trio: list[ServedNode], kind: str
+    fleet: Fleet, severed: list[ServedNode], kind: str
 ) -> None:
     """INDETERMINATE with the count, in time; two of three are reached without it."""
-    here = await fleet.client(trio[0])
-    await cut_off(trio[2], trio[:2])
+    here = await fleet.client(severed[0])
     write = WRITES[kind]
     await write(here, 2, 10.0)
     began = monotonic()
@@ -133,16 +166,16 @@ async def test_one_replica_is_enough_for_its_region(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("kind", WRITES)
 async def test_more_replicas_than_there_are_is_refused_before_anything_happens(
-    fleet: Fleet, trio: list[ServedNode], kind: str
+    fleet: Fleet, empty: list[ServedNode], kind: str
 ) -> None:
     """At once, as a wrong request, and without a trace at any node."""
-    here = await fleet.client(trio[0])
+    here = await fleet.client(empty[0])
     began = monotonic()
 
     with pytest.raises(RejectedError, match="w is 4, but this node knows of 3"):
         await WRITES[kind](here, 4, 10.0)
 
     assert monotonic() - began < 2.0
-    await converged(*trio)
-    for node in trio:
+    await converged(*empty)
+    for node in empty:
         assert not (await (await fleet.client(node)).list()).items

@@ -7,10 +7,11 @@ test without a session shows that it would.
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from time import monotonic
 
 import pytest
+import pytest_asyncio
 
 from kvnode.client import Client, Session
 from kvnode.errors import NotCoveredError, Outcome
@@ -24,13 +25,19 @@ STEPS_PER_SESSION = 50
 DEADLINE_SECONDS = 20.0
 
 
-@pytest.fixture
-async def far_apart(fleet: Fleet) -> list[ServedNode]:
-    """Three nodes, each 25 ms from the others one way."""
-    nodes = fleet.add_peers("a", "b", "c", link_delay_ms=LINK_DELAY_MS)
-    await fleet.start(nodes)
-    await connected(*nodes)
-    return nodes
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def far_apart(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[list[ServedNode]]:
+    """Three nodes, each 25 ms from the others one way; each test has its own keys."""
+    fleet = Fleet(tmp_path_factory.mktemp("far-apart"))
+    try:
+        nodes = fleet.add_peers("a", "b", "c", link_delay_ms=LINK_DELAY_MS)
+        await fleet.start(nodes)
+        await connected(*nodes)
+        yield nodes
+    finally:
+        await fleet.close()
 
 
 async def _clients(fleet: Fleet, nodes: Sequence[ServedNode]) -> list[Client]:
@@ -146,7 +153,7 @@ async def test_without_session_writes_are_missed_at_another_node(
     """The test above can fail: the distance is there, and only the token bridges it."""
     clients = await _clients(fleet, far_apart)
     travellers = [
-        _Forgetful(f"traveller-{number}", clients, random.Random(chance.random()))
+        _Forgetful(f"forgetful-{number}", clients, random.Random(chance.random()))
         for number in range(10)
     ]
 

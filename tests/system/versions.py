@@ -12,12 +12,13 @@ are known.
 """
 
 import asyncio
+import fcntl
 import json
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import monotonic
@@ -57,6 +58,24 @@ _DISCONNECTED = re.compile(r" disconnected from \S+: (?P<reason>.*)")
 _UNEXPECTED = re.compile(
     r"Traceback| (ERROR|CRITICAL) | turned away |no common protocol version"
 )
+
+
+def install_once(
+    directory: Path, install: Callable[[Path], Installation]
+) -> Installation:
+    """
+    Return what *install* makes of *directory*, by the first process that wants it.
+
+    Others that run tests beside it wait for that: it takes longer than most tests.
+    """
+    with directory.with_suffix(".lock").open("a+", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        lock.seek(0)
+        if found := lock.read():
+            return Installation(Path(found))
+        installation = install(directory)
+        lock.write(str(installation.directory))
+        return installation
 
 
 def install_this(directory: Path) -> Installation:

@@ -63,10 +63,10 @@ def test_healthy_members_are_reached_round_the_dead(
 @given(count=st.integers(1, 200), tree=trees)
 def test_health_moves_no_position(count: int, tree: int) -> None:
     """Nodes that differ about health agree about the rest of the tree."""
-    dead = frozenset(range(0, count, 3))
+    well, ailing = ring(count), ring(count, frozenset(range(0, count, 3)))
 
-    assert [ring(count).position(tree, n) for n in range(count)] == [
-        ring(count, dead).position(tree, n) for n in range(count)
+    assert [well.position(tree, n) for n in range(count)] == [
+        ailing.position(tree, n) for n in range(count)
     ]
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvnode.core.clocks.clock_reading import ClockReading
@@ -41,6 +41,7 @@ HOUR: Final = 3_600_000
 LIMIT: Final = 500
 ROUNDS = Millis(10_000)
 """A few probes of everybody, and a fence to be lifted."""
+TICK = Millis(50)
 
 KEY, OTHER = at(b"k"), at(b"other")
 offs = st.integers(LIMIT + 100, 10**9) | st.integers(-(10**9), -LIMIT - 100)
@@ -76,11 +77,11 @@ class WrongClock(Bench):
             self.turn(Received(peer, Ack(number, received_at)))
         return effects
 
-    def pass_time(self, span: Millis = ROUNDS) -> None:
+    def pass_time(self, span: Millis = ROUNDS, tick: Millis = TICK) -> None:
         """Let time pass in ticks."""
         end = self.now + span
         while self.now < end:
-            self.now = Millis(self.now + 50)
+            self.now = Millis(self.now + tick)
             self.turn(Tick())
 
     def put(self, key: EntryKey, session: Session = NEW_SESSION) -> Applied | Refused:
@@ -90,6 +91,7 @@ class WrongClock(Bench):
         return outcome
 
 
+@settings(max_examples=25)  # each is half a minute of ticks
 @given(off=offs)
 def test_node_whose_clock_jumps_refuses_in_the_same_turn(off: int) -> None:
     """C1: before anything is stamped by it; it takes writes again once it is right."""
@@ -199,7 +201,9 @@ def test_entry_from_the_future_is_listed_once_it_is_durable() -> None:
 
     [listed] = bench.node.quarantine.entries()
     assert (listed.key, listed.dot) == (KEY, Dot(B, 1))
-    bench.pass_time(Millis(HOUR + 10_000))
+    bench.pass_time(Millis(HOUR - 1_000), tick=Millis(1_000))
+    assert len(bench.node.quarantine) == 1
+    bench.pass_time(Millis(11_000))
     assert len(bench.node.quarantine) == 0
 
 
