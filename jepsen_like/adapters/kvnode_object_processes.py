@@ -8,7 +8,8 @@ those that agree on who leads, the same to all.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from cluster.simulated.objects.cluster import voters_of
 from jepsen_like.adapters.kvnode_namespaces import KvnodeNamespaces
 from jepsen_like.adapters.kvnode_objects import (
     CLASS,
+    HINTED_SHARE,
     SERVED,
     ObjectsClient,
     Points,
@@ -34,15 +36,16 @@ LOOK_SECONDS: Final = 0.2
 class ReachedObjects:
     """Objects through a client of the library; a `TrialObjects`."""
 
-    def __init__(self, client: Client) -> None:
-        """Ask by *client*."""
+    def __init__(self, client: Client, hint: Callable[[], str]) -> None:
+        """Ask by *client*; *hint* returns where an object is to live if it is new."""
         self._client = client
+        self._hint = hint
 
     async def call(
         self, name: str, method: str, *arguments: Value, idempotency_key: str = ""
     ) -> Value:
         """Call a method."""
-        handle = self._client.object(CLASS, name)
+        handle = self._client.object(CLASS, name, location_hint=self._hint())
         if idempotency_key:
             handle = handle.options(idempotency_key=idempotency_key)
         result: Value = await handle.call(method, *arguments)
@@ -65,6 +68,7 @@ class ObjectProcesses(KvnodeProcesses):
         self,
         nodes: Sequence[str],
         *,
+        seed: int = 0,
         settings: Mapping[str, str] = MappingProxyType({}),
         **more: Any,  # noqa: ANN401 -- whatever KvnodeProcesses takes
     ) -> None:
@@ -72,7 +76,9 @@ class ObjectProcesses(KvnodeProcesses):
         served = {"objects": SERVED}
         if len(nodes) > 1:
             served["objects_voters"] = ",".join(voters_of(nodes))
-        super().__init__(nodes, settings={**served, **settings}, **more)
+        super().__init__(nodes, seed=seed, settings={**served, **settings}, **more)
+        self._hints = Random(seed)  # noqa: S311 -- to be repeatable
+        self._has_hints = self._hints.random() < HINTED_SHARE
         self._points: Points = {}
 
     @property
@@ -105,11 +111,15 @@ class ObjectProcesses(KvnodeProcesses):
             led.update(shard.shard for shard in status.shards if shard.is_led_here)
         return bool(shards) and led == shards
 
+    def _hint(self) -> str:
+        """Draw the region of a node, each being one of its own, or none."""
+        return self._hints.choice(("", *self.nodes)) if self._has_hints else ""
+
     async def connect(self, process: int, node: str) -> ObjectsClient:
         """Return a client of *node*."""
         client = Client(self.cluster.endpoint(node), deadline=OPERATION_SECONDS)
         return ObjectsClient(
-            ReachedObjects(client),
+            ReachedObjects(client, self._hint),
             f"{process} {node}",
             self._points,
             now=_true_millis,

@@ -36,6 +36,9 @@ CLASS: Final = "Trial"
 SERVED: Final = f"jepsen_like.adapters.trial_object:{CLASS}"
 """What nodes are told to serve."""
 
+HINTED_SHARE: Final = 0.5
+"""Of the seeds: in these calls name a region, and the first settles where it lives."""
+
 ALARM_MILLIS_MAX: Final = 800
 """Alarms are due so late at most: longer than some faults take, shorter than runs."""
 

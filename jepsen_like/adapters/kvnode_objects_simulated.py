@@ -27,7 +27,12 @@ from cluster.simulated.objects.cluster import ObjectCluster
 from cluster.simulated.objects.knobs import chosen
 from cluster.simulated.running import run as simulate
 from cluster.simulated.true_time import EPOCH_MILLIS
-from jepsen_like.adapters.kvnode_objects import CLASS, ObjectsClient, Points
+from jepsen_like.adapters.kvnode_objects import (
+    CLASS,
+    HINTED_SHARE,
+    ObjectsClient,
+    Points,
+)
 from jepsen_like.adapters.kvnode_simulated import distances, trouble_of
 from jepsen_like.adapters.trial_object import Trial
 from jepsen_like.nemesis.faults import (
@@ -69,10 +74,6 @@ from kvnode.objects.points import point_calls
 
 UNLEASED_SHARE = 0.25
 """Of the seeds: in these each read is confirmed by a round of messages."""
-
-
-HINTED_SHARE = 0.5
-"""Of the seeds: in these calls name a region, and the first settles where it lives."""
 
 
 class PostedObjects:
