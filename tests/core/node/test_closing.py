@@ -235,3 +235,25 @@ def test_closing_is_no_news_to_who_has_no_more_or_has_agreed_to_it(
     effects = _hears_of_a_closing(covered=covered, knew=knew)
 
     assert not any(isinstance(effect, StartOver) for effect in effects)
+
+
+@pytest.mark.parametrize("knew", [False, True])
+@pytest.mark.parametrize("stored", [False, True])
+def test_who_has_more_than_the_end_of_a_replica_starts_over(
+    *, knew: bool, stored: bool
+) -> None:
+    """Sessions have been told that nobody has it: a copy of the store, say, may."""
+    bench = Bench()
+    bench.turn(PeersConfigured(()))
+    bench.meet(B)
+    bench.meet(C)
+    seq = 2 if stored else 1  # with a gap before it, it is stored and not covered
+    bench.hear(C, Push(C, seq, seq, (wire_entry(KEY, register(Dot(C, seq))),)))
+    removed = member(C)._replace(standing=Standing.REMOVED)
+    if knew:
+        bench.hear(B, Report(EMPTY, bench.now, members=(removed,)))
+
+    ended = removed._replace(fenced_from=1, lost_above=0)
+    effects = bench.hear(B, Report(EMPTY, bench.now, members=(ended,)))
+
+    assert [type(e) for e in effects if isinstance(e, StartOver)] == [StartOver]
