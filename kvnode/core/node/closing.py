@@ -205,9 +205,7 @@ def _of_the_gone(clock: VersionVector, roster: Roster) -> bool:
 def _claim(turn: Turn, member: Member, first: int, last: int) -> None:
     """Cover writes of *member* that nobody has, and tell where those begin."""
     covered = turn.clock.prefix(member.replica)
-    fence = max(member.fenced_from, last + 1) if member.fenced_from else 0
-    then = member._replace(closed_above=covered, fenced_from=fence)
-    turn.roster = turn.roster.join((then,))
+    turn.roster = turn.roster.join((member._replace(closed_above=covered),))
     turn.clock = turn.clock.with_range(member.replica, first, last)
 
 

@@ -251,9 +251,11 @@ def test_nothing_is_told_to_be_lost_that_a_member_has(
     """One that nobody had met by then is none; it starts over when it hears of it."""
     cluster = Cluster()
     here, there = cluster.replica("here"), cluster.replica("there")
-    clock = EMPTY.with_range(C, 2, 2) if covered else EMPTY
-    put = Write(KEY, register(Dot(C, 2)), None)
-    cluster.commit("there", DurableState(there, clock), put)
+    if covered:
+        cluster.commit("there", DurableState(there, EMPTY.with_range(C, 2, 2)))
+    else:
+        put = Write(KEY, register(Dot(C, 2)), None)
+        cluster.commit("there", DurableState(there), put)
 
     members = ("here", "there") if counts else ("here",)
     cluster.commit("here", DurableState(here, roster=ended(cluster, *members)))
