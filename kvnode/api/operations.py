@@ -306,7 +306,7 @@ class Operations:
 def _told(lost: tuple[LostWrites, ...]) -> str:
     """Return what people are told of writes that are lost."""
     shown = ", ".join(
-        f"{writes.first} to {writes.last} of {writes.name} ({writes.replica:016x})"
+        f"{_span(writes)} of {writes.name} ({writes.replica:016x})"
         for writes in lost[:SHOWN_MAX]
     )
     more = f" and of {len(lost) - SHOWN_MAX} more" if len(lost) > SHOWN_MAX else ""
@@ -315,3 +315,8 @@ def _told(lost: tuple[LostWrites, ...]) -> str:
         " for good, no member has them, and waiting does not help: begin a new session,"
         " accept the loss and go on with the rest of this one, or say stale_ok"
     )
+
+
+def _span(writes: LostWrites) -> str:
+    first, last = writes.first, writes.last
+    return f"{first}" if first == last else f"{first} to {last}"

@@ -339,6 +339,7 @@ async def test_request_that_waits_is_told_when_it_becomes_known(api: Api) -> Non
 
     result = await asyncio.wait_for(waiting, 1)
     assert result.error.HasField("session_loss")
+    assert "lost: 1 of tokyo" in result.error.message
     assert api.session(result.error.session_loss.session).seen == ()
 
 
