@@ -21,6 +21,15 @@ class FailedError(Exception):
     """The operation has not taken effect and never will."""
 
 
+class ProcessEndedError(FailedError):
+    """
+    The operation has not taken effect, and the process can do no other.
+
+    What it carries from one operation to the next, such as a session, has been lost by
+    the store, which says so.  Its worker goes on as a new process.
+    """
+
+
 class IndeterminateError(Exception):
     """The operation may have taken effect, or may yet."""
 
@@ -48,7 +57,8 @@ class Client(Protocol):
         Perform one operation and return what came back.
 
         Raises:
-            FailedError: It did not happen.
+            FailedError: It did not happen; if ProcessEndedError, nor will any other
+                of this process.
             IndeterminateError: Nobody can know.  So is any other exception
                 taken, save a cancellation.
         """

@@ -6,6 +6,7 @@ Every exception kvnode raises on purpose.
     │   ├── InvalidArgumentError     breaks a rule or a limit; the message names it
     │   ├── RequestRefusedError      no route of HTTP takes the request so
     │   ├── NamespaceNotFoundError   no such namespace at this node
+    │   ├── SessionLostError         no node will ever have what the session has seen
     │   ├── SqlError                 SQLite refused a statement of an object
     │   └── WrongTypeError           a counter operation on a register, and the like
     ├── UnavailableError         did not happen; the same request may pass later
@@ -34,7 +35,7 @@ doubt, INDETERMINATE is the safe answer.
 from enum import Enum
 from typing import ClassVar, Final
 
-from kvnode.types import EntryKey
+from kvnode.types import EntryKey, LostWrites
 
 ERROR_TRAILER: Final = "kvnode-error-bin"
 """
@@ -92,6 +93,23 @@ class NamespaceNotFoundError(RejectedError):
             " its creation elsewhere has arrived"
         )
         self.namespace = namespace
+
+
+class SessionLostError(RejectedError):
+    """
+    Some of what the session has seen is lost with a replica that is gone for good.
+
+    Nothing was done, no node can serve the session, and waiting does not help.  `lost`
+    is what is lost, `remaining` the session's token without it: whoever goes on with
+    that, knowing what is lost, keeps all else that the session has seen.
+    """
+
+    def __init__(
+        self, message: str, *, lost: tuple[LostWrites, ...], remaining: bytes
+    ) -> None:
+        super().__init__(message)
+        self.lost = lost
+        self.remaining = remaining
 
 
 class SqlError(RejectedError):

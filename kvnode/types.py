@@ -38,6 +38,19 @@ class Dot(NamedTuple):
     seq: int
 
 
+class LostWrites(NamedTuple):
+    """
+    Writes *first* to *last* of a replica that is gone: no node has them, or ever will.
+
+    `name` is that of the node that it was, which another replica may have by now.
+    """
+
+    replica: ReplicaId
+    name: str
+    first: int
+    last: int
+
+
 class EntryKey(NamedTuple):
     """Where an entry lives: a key of 1 to 512 bytes within a namespace."""
 

@@ -19,6 +19,8 @@ function; the rest it judges by comparison:
     rescued what only a store that starts over had is put aside (G2b)
     member  nobody must start over who counts (G1; cluster.simulated.admissions), and
             nobody who has nothing, and was not removed (D10)
+    lost    what is told to be lost for good no member has, or gets (S2;
+            cluster.simulated.endings)
     served  nobody answers a client while it is being filled or replaced, nor with
             nothing while a peer that it has met has something (D10)
 
@@ -45,6 +47,7 @@ from hashlib import blake2b
 
 from cluster.simulated.admissions import Admissions
 from cluster.simulated.disk import Disk
+from cluster.simulated.endings import Endings
 from kvnode.api.digest import entry_fingerprint
 from kvnode.core.clocks.key_clock import covers
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
@@ -159,6 +162,7 @@ class Judge:
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
         self._admissions = Admissions()
+        self._endings = Endings()
 
     def violations(self) -> tuple[str, ...]:
         """Return what was wrong so far, oldest first."""
@@ -279,6 +283,7 @@ class Judge:
     def applied(self, name: str, commit: Commit) -> None:
         """Judge what *commit* has made of the disk of node *name*."""
         site, state = self._sites[name], commit.state
+        self._judge_endings(name, state)
         self._note_durable(state)
         self._note_filled(site, state)
         self._judge_start_over(name, site, state)
@@ -308,6 +313,34 @@ class Judge:
                 site.uncovered[key] = None
         self._judge_uncovered(site)
         self._judge_equality(name, site)
+
+    def _judge_endings(self, name: str, state: DurableState) -> None:
+        """Judge what *state* says is lost for good, the first time it is said."""
+        for gone in self._endings.learn(state.roster):
+            end = self._endings.end_of(gone)
+            for other_name, site in self._sites.items():
+                if site.replica not in self._endings.agreed(gone):
+                    continue
+                held = {
+                    dot
+                    for entry in site.entries.values()
+                    for dot in entry.version.index_dots
+                    if dot.replica == gone and dot.seq > end
+                }
+                if held or site.clock.newest(gone) > end:
+                    self.complain(
+                        "lost",
+                        f"{name} says that {gone:016x} ends at {end}, and {other_name}"
+                        f" covers {site.clock.newest(gone)} and holds {sorted(held)}",
+                    )
+
+    def _judge_lost(self, name: str, site: _Site, dots: Collection[Dot]) -> None:
+        """Judge that nothing comes that sessions have been told is lost."""
+        state = site.disk.state()
+        if _starts_over(state):
+            return  # it has just heard of that, and the rest is put aside
+        if lost := self._endings.lost(state.replica, state.roster, dots):
+            self.complain("lost", f"{name} gets {lost}, which were lost for good")
 
     def _note_identity(self, name: str, site: _Site, state: DurableState) -> None:
         """Note whose store it is now, and whether it is to be replaced."""
@@ -464,7 +497,9 @@ class Judge:
                 self.complain("index", f"{name}: {dot} of {key.key!r} has rows {rows}")
             if dot.seq > self._durable.get(dot.replica, dot.seq):
                 self.complain("W2", f"{name} holds {dot}, not durable at home")
-        for dot in before.version.index_dots if before is not None else ():
+        had = before.version.index_dots if before is not None else ()
+        self._judge_lost(name, site, [dot for dot in dots if dot not in had])
+        for dot in had:
             if dot not in dots and any(view.index(dot.replica, dot.seq, dot.seq)):
                 self.complain("index", f"{name}: a row of {dot} was left behind")
         self._note_own(name, site.replica, key, entry)
@@ -490,6 +525,7 @@ class Judge:
     def _judge_coverage(self, name: str, site: _Site, clock: VersionVector) -> None:
         """Judge what is covered now and was not before (I1, I2)."""
         for dot in _newly(site.clock, clock):
+            self._judge_lost(name, site, (dot,))
             written = self._written.get(dot)
             if written is None:
                 continue

@@ -40,7 +40,12 @@ from jepsen_like.adapters.kvnode_values import (
     wrong,
 )
 from jepsen_like.history.operation import Key, Value
-from jepsen_like.system import Answer, FailedError, IndeterminateError
+from jepsen_like.system import (
+    Answer,
+    FailedError,
+    IndeterminateError,
+    ProcessEndedError,
+)
 from kvnode.client import (
     BatchResults,
     Changes,
@@ -55,7 +60,12 @@ from kvnode.client import (
     WriteResult,
 )
 from kvnode.client import Value as Stored
-from kvnode.errors import InvalidArgumentError, KvError, Outcome
+from kvnode.errors import (
+    InvalidArgumentError,
+    KvError,
+    Outcome,
+    SessionLostError,
+)
 
 TEXT_ROOT = "text"
 """Where in a document the text is that `append` makes longer."""
@@ -195,6 +205,7 @@ class KvnodeClient:
 
         Raises:
             FailedError: It did not happen.
+            ProcessEndedError: Nor did it; what its session had seen is lost.
             IndeterminateError: It may have happened.
             ValueError: There is no such operation, or its argument is another's.
         """
@@ -207,6 +218,8 @@ class KvnodeClient:
             return await operation(str(key), argument)
         except KvError as error:
             said = f"{type(error).__name__}: {error}"
+            if isinstance(error, SessionLostError):
+                raise ProcessEndedError(said) from error
             if error.outcome is Outcome.FAILED or f in _READS:
                 raise FailedError(said) from error
             raise IndeterminateError(said) from error
@@ -399,6 +412,8 @@ def _nothing_changed() -> Iterator[None]:
     """Say of what fails in here that the operation did not happen."""
     try:
         yield
+    except SessionLostError:
+        raise  # it says so itself, and more
     except KvError as error:
         msg = f"{type(error).__name__}: {error}"
         raise FailedError(msg) from error

@@ -14,7 +14,12 @@ Reference:
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from jepsen_like.nemesis.faults import RestoreBackup, TakeBackup, Wipe
+from jepsen_like.nemesis.faults import (
+    RemoveFormer,
+    RestoreBackup,
+    TakeBackup,
+    Wipe,
+)
 from jepsen_like.nemesis.nemesis import Nemesis
 from jepsen_like.plan import Strike
 
@@ -34,7 +39,21 @@ def _wipe(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[St
     yield Strike(random.randint(duration_ms // 3, duration_ms * 3 // 4), Wipe(node))
 
 
+def _bury(random: Random, nodes: Sequence[str], duration_ms: int) -> Iterator[Strike]:
+    node = random.choice(nodes)
+    wiped = random.randint(duration_ms // 6, duration_ms // 3)
+    buried = random.randint(wiped, duration_ms // 2)
+    yield Strike(wiped, Wipe(node))
+    yield Strike(buried, RemoveFormer(node))
+
+
 IDENTITIES = (
     Nemesis("restore-backup", "Restore a node from an old backup.", _restore, 2),
     Nemesis("wipe", "Wipe a node and let it reuse its name.", _wipe, 2),
+    Nemesis(
+        "wipe-removal",
+        "Wipe a node, and soon declare gone what it was before.",
+        _bury,
+        2,
+    ),
 )

@@ -3,11 +3,12 @@ All nemeses by name, and the one that mixes them.
 
 `mixed` lets several others loose at once, drawn anew for each seed.  It leaves out
 those that take away what a node alone may have known (`bit-flips`, `wipe`,
-`restore-backup`, `member-churn`): these need quiet before them, and mixing would
-never leave any; and `rolling-upgrade`, which takes a second version that most runs do
-not have.  `mixed-real` mixes those that processes on a machine can suffer: their TCP
-repeats and reorders nothing, and the machine's disk is not theirs to fill or to slow.
-`mixed-objects` mixes those that simulated objects can suffer: nobody poses as a peer.
+`wipe-removal`, `restore-backup`, `member-churn`): these need quiet before them, and
+mixing would never leave any; and `rolling-upgrade`, which takes a second version that
+most runs do not have.  `mixed-real` mixes those that processes on a machine can suffer:
+their TCP repeats and reorders nothing, and the machine's disk is not theirs to fill or
+to slow.  `mixed-objects` mixes those that simulated objects can suffer: nobody poses as
+a peer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 from jepsen_like.history.operation import Key, Outcome, Value
 from jepsen_like.runner.run import Bounds, Notebook, described
-from jepsen_like.system import Client, FailedError, IndeterminateError, System
+from jepsen_like.system import (
+    Client,
+    FailedError,
+    IndeterminateError,
+    ProcessEndedError,
+    System,
+)
 
 
 class Question(NamedTuple):
@@ -23,20 +29,26 @@ class Question(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """How an operation ended for its process."""
+    """
+    How an operation ended for its process.
+
+    `ends_process` tells whether that can do no other, be it that nobody knows what
+    became of this one, be it that the store has lost what it has seen.
+    """
 
     outcome: Outcome
     value: Value = None
     version: str = ""
     error: str = ""
+    ends_process: bool = False
 
 
 class Clients:
     """
     The connections of all processes: at most one for each process and node.
 
-    A process that ended an operation `INFO` is retired, and its connections
-    closed; so there are never more than workers times nodes.
+    A process that has ended is retired, and its connections closed; so there are never
+    more than workers times nodes.
     """
 
     def __init__(self, system: System, notebook: Notebook, bounds: Bounds) -> None:
@@ -58,7 +70,9 @@ class Clients:
                     question.f, question.key, question.argument
                 )
         except FailedError as error:
-            return Reply(Outcome.FAIL, error=str(error) or "failed")
+            ended = isinstance(error, ProcessEndedError)
+            told = str(error) or "failed"
+            return Reply(Outcome.FAIL, error=told, ends_process=ended)
         except IndeterminateError as error:
             told = str(error) or "indeterminate"
         except TimeoutError as error:
@@ -70,7 +84,7 @@ class Clients:
         else:
             return Reply(Outcome.OK, answer.value, answer.version)
         if is_sent:
-            return Reply(Outcome.INFO, error=told)
+            return Reply(Outcome.INFO, error=told, ends_process=True)
         return Reply(Outcome.FAIL, error=f"not connected: {told}")
 
     async def retire(self, process: int) -> None:

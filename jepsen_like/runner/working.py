@@ -1,14 +1,14 @@
 """
 Workers and the nemesis: those who do what the plan says, when it says so.
 
-A worker does one operation after the other.  After one that ended `INFO` it goes
-on as a new process, so process % (number of workers) is always the worker.
+A worker does one operation after the other.  After one that ended `INFO`, or that the
+store refused for having lost what the process had seen, it goes on as a new process,
+so process % (number of workers) is always the worker.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from jepsen_like.history.operation import Outcome
 from jepsen_like.history.recorder import Recorder
 from jepsen_like.nemesis.conditions import kind, nodes_met
 from jepsen_like.nemesis.spans import Struck
@@ -59,8 +59,10 @@ class Worker:
             reply = await clients.ask(
                 self.process, Question(step.node, step.f, step.key, step.argument)
             )
-            recorder.returned(token, *reply)
-            if reply.outcome is Outcome.INFO:
+            recorder.returned(
+                token, reply.outcome, reply.value, reply.version, reply.error
+            )
+            if reply.ends_process:
                 await clients.retire(self.process)
                 self.process += self._workers
             finished()

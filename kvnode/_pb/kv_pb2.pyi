@@ -954,6 +954,64 @@ class WatchReply(_message.Message):
 Global___WatchReply: _TypeAlias = WatchReply  # noqa: Y015
 
 @_typing.final
+class SessionLoss(_message.Message):
+    """What a session has seen and no node will ever have again (S2)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Writes(_message.Message):
+        """of one replica that is gone for good"""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REPLICA_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        FIRST_FIELD_NUMBER: _builtins.int
+        LAST_FIELD_NUMBER: _builtins.int
+        replica: _builtins.int
+        name: _builtins.str
+        """of the node that it was"""
+        first: _builtins.int
+        last: _builtins.int
+        """the last that the session has seen"""
+        def __init__(
+            self,
+            *,
+            replica: _builtins.int = ...,
+            name: _builtins.str = ...,
+            first: _builtins.int = ...,
+            last: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last", "name", b"name", "replica", b"replica"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LOST_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    session: _builtins.bytes
+    """the token without them, for whoever goes on"""
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___SessionLoss.Writes]:
+        """ascending by replica"""
+
+    def __init__(
+        self,
+        *,
+        lost: _abc.Iterable[Global___SessionLoss.Writes] | None = ...,
+        session: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost", "session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SessionLoss: _TypeAlias = SessionLoss  # noqa: Y015
+
+@_typing.final
 class Error(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -967,6 +1025,7 @@ class Error(_message.Message):
     RETRYABLE_FIELD_NUMBER: _builtins.int
     OVERLOADED_FIELD_NUMBER: _builtins.int
     OBJECT_ENDED_FIELD_NUMBER: _builtins.int
+    SESSION_LOSS_FIELD_NUMBER: _builtins.int
     HOME_FIELD_NUMBER: _builtins.int
     code: Global___ErrorCode.ValueType
     message: _builtins.str
@@ -986,6 +1045,10 @@ class Error(_message.Message):
     """UNAVAILABLE: by the object's own code, which may well do it again"""
     home: _builtins.str
     """NOT_LEADER: region in which the object lives; empty = elsewhere, or not known"""
+    @_builtins.property
+    def session_loss(self) -> Global___SessionLoss:
+        """INVALID_ARGUMENT: no node will ever have what the session has seen"""
+
     def __init__(
         self,
         *,
@@ -999,11 +1062,12 @@ class Error(_message.Message):
         retryable: _builtins.bool = ...,
         overloaded: _builtins.bool = ...,
         object_ended: _builtins.bool = ...,
+        session_loss: Global___SessionLoss | None = ...,
         home: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session_loss", b"session_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "home", b"home", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "object_ended", b"object_ended", "overloaded", b"overloaded", "retryable", b"retryable", "type_name", b"type_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "code", b"code", "home", b"home", "leader", b"leader", "may_have_happened", b"may_have_happened", "message", b"message", "needed", b"needed", "object_ended", b"object_ended", "overloaded", b"overloaded", "retryable", b"retryable", "session_loss", b"session_loss", "type_name", b"type_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -228,6 +228,8 @@ class Member(_message.Message):
     STANDING_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     GIVEN_UP_FIELD_NUMBER: _builtins.int
+    FENCED_FROM_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     replica: _builtins.int
     name: _builtins.str
     address: _builtins.str
@@ -240,6 +242,10 @@ class Member(_message.Message):
     """1 + the last seq that is not only claimed; 0 = all"""
     given_up: _builtins.int
     """the last seq that somebody has put aside; 0 = none"""
+    fenced_from: _builtins.int
+    """the first seq that is not taken in; 0 = all are"""
+    lost: _builtins.int
+    """1 + the last seq that a member has; 0 = not agreed"""
     def __init__(
         self,
         *,
@@ -251,10 +257,12 @@ class Member(_message.Message):
         standing: _builtins.int = ...,
         closed: _builtins.int = ...,
         given_up: _builtins.int = ...,
+        fenced_from: _builtins.int = ...,
+        lost: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "closed", b"closed", "given_up", b"given_up", "incarnation", b"incarnation", "name", b"name", "region", b"region", "replica", b"replica", "standing", b"standing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "closed", b"closed", "fenced_from", b"fenced_from", "given_up", b"given_up", "incarnation", b"incarnation", "lost", b"lost", "name", b"name", "region", b"region", "replica", b"replica", "standing", b"standing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,7 @@ from kvnode.api.status_map import to_message
 from kvnode.api.tokens import (
     check_may_write,
     decode_session,
+    encode_session,
     encode_version,
 )
 from kvnode.api.write_replies import DataRequest, fill_write
@@ -34,7 +35,12 @@ from kvnode.errors import (
     InvalidArgumentError,
     KvError,
     NotCoveredError,
+    SessionLostError,
 )
+from kvnode.types import LostWrites
+
+SHOWN_MAX = 4
+"""Replicas that the message of an error names: it is to fit into a line of a log."""
 
 Sink = Callable[[pb.OperationResult], None]
 """Takes a finished result; called once for each operation."""
@@ -155,25 +161,31 @@ class Operations:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience_s
         if not await self._node.wait_covered(session, patience_s):
-            clock = self._node.clock()
-            lacking = [d for d in session.seen if not clock.covers(d)]
-            shown = ", ".join(
-                f"{encode_version(d)} (has {clock.newest(d.replica)})"
-                for d in lacking[:4]
-            )
-            msg = (
-                f"this node lacks {len(lacking)} of what the session has seen:"
-                f" {shown}; wait longer, ask another node, or say stale_ok"
-                if lacking
-                else "the session has seen what all members have, and this node does"
-                " not know yet whether it has; wait longer, ask another node, or say"
-                " stale_ok"
-            )
-            raise NotCoveredError(msg)
+            raise self._not_covered(session)
         while behind := self._too_far_behind(options):
             if loop.time() >= deadline:
                 raise NotCoveredError(behind)
             await asyncio.sleep(min(0.05, deadline - loop.time()))
+
+    def _not_covered(self, session: Session) -> NotCoveredError | SessionLostError:
+        """Return why *session* cannot be served here: not yet, or never."""
+        if lost := self._node.lost(session):
+            remaining = encode_session(session.without(lost), self._node.floor())
+            return SessionLostError(_told(lost), lost=lost, remaining=remaining)
+        clock = self._node.clock()
+        lacking = [d for d in session.seen if not clock.covers(d)]
+        shown = ", ".join(
+            f"{encode_version(d)} (has {clock.newest(d.replica)})"
+            for d in lacking[:SHOWN_MAX]
+        )
+        return NotCoveredError(
+            f"this node lacks {len(lacking)} of what the session has seen:"
+            f" {shown}; wait longer, ask another node, or say stale_ok"
+            if lacking
+            else "the session has seen what all members have, and this node does"
+            " not know yet whether it has; wait longer, ask another node, or say"
+            " stale_ok"
+        )
 
     def _too_far_behind(self, options: pb.Options) -> str:
         """Return why the node is staler than allowed; empty if it is not (S3)."""
@@ -289,3 +301,22 @@ class Operations:
             self._node.damaged(error.key)
         result.error.CopyFrom(to_message(error))
         return result
+
+
+def _told(lost: tuple[LostWrites, ...]) -> str:
+    """Return what people are told of writes that are lost."""
+    shown = ", ".join(
+        f"{_span(writes)} of {writes.name} ({writes.replica:016x})"
+        for writes in lost[:SHOWN_MAX]
+    )
+    more = f" and of {len(lost) - SHOWN_MAX} more" if len(lost) > SHOWN_MAX else ""
+    return (
+        f"the session has seen writes that are lost: {shown}{more}; the replica is gone"
+        " for good, no member has them, and waiting does not help: begin a new session,"
+        " accept the loss and go on with the rest of this one, or say stale_ok"
+    )
+
+
+def _span(writes: LostWrites) -> str:
+    first, last = writes.first, writes.last
+    return f"{first}" if first == last else f"{first} to {last}"

@@ -22,7 +22,7 @@ from kvnode.core.versions.store_view import (
     Usage,
 )
 from kvnode.errors import KvError
-from kvnode.types import EntryKey, Millis, ReplicaId
+from kvnode.types import EntryKey, LostWrites, Millis, ReplicaId
 
 OnReply = Callable[[Reply | KvError], None]
 """Takes the outcome of a write request; called once, from the event loop."""
@@ -61,7 +61,10 @@ class NodePort(Protocol):
         """Tell whether all that *session* has seen is covered here."""
 
     async def wait_covered(self, session: Session, patience_s: float) -> bool:
-        """Wait until *session* is covered; tell whether that came in time."""
+        """Wait until *session* is covered; False if not in time, or never."""
+
+    def lost(self, session: Session) -> tuple[LostWrites, ...]:
+        """Return what *session* has seen and no member will ever have."""
 
     def clock(self) -> VersionVector:
         """Return what this node covers, durably."""

@@ -23,6 +23,7 @@ from kvnode.errors import (
     OverloadedError,
     RejectedError,
     ReplicasTimeoutError,
+    SessionLostError,
     StoreFullError,
     UnavailableError,
     WrongTypeError,
@@ -86,6 +87,12 @@ def to_message(error: KvError) -> pb.Error:
             message.leader = error.leader
         case ObjectRaisedError():
             message.type_name = error.type_name
+        case SessionLostError():
+            message.session_loss.session = error.remaining
+            for replica, name, first, last in error.lost:
+                message.session_loss.lost.add(
+                    replica=replica, name=name, first=first, last=last
+                )
         case _:
             pass
     return message
@@ -93,6 +100,8 @@ def to_message(error: KvError) -> pb.Error:
 
 def status_of(error: pb.Error) -> grpc.StatusCode:
     """Return the status that says *error* to any tool."""
+    if error.HasField("session_loss"):
+        return grpc.StatusCode.FAILED_PRECONDITION
     return next(
         (status for _, code, status in _CODES if code == error.code),
         grpc.StatusCode.INTERNAL,

@@ -28,10 +28,12 @@ from kvnode.errors import (
     OverloadedError,
     RejectedError,
     ReplicasTimeoutError,
+    SessionLostError,
     StoreFullError,
     UnavailableError,
     WrongTypeError,
 )
+from kvnode.types import LostWrites, ReplicaId
 
 _FAILED: dict[kv_pb2.ErrorCode.ValueType, type[KvError]] = {
     kv_pb2.ERROR_CODE_INVALID_ARGUMENT: InvalidArgumentError,
@@ -96,7 +98,9 @@ def error_of_rpc(
     return IndeterminateError(message)
 
 
-def _with_attributes(error: kv_pb2.Error, namespace: str) -> KvError | None:
+def _with_attributes(  # noqa: PLR0911 -- one each
+    error: kv_pb2.Error, namespace: str
+) -> KvError | None:
     """Return the exception for *error* if it is one that carries more than text."""
     failed = not error.may_have_happened
     match error.code:
@@ -112,6 +116,10 @@ def _with_attributes(error: kv_pb2.Error, namespace: str) -> KvError | None:
             return _not_leader(error)
         case kv_pb2.ERROR_CODE_UNAVAILABLE if failed and error.object_ended:
             return ObjectEndedError(error.message)
+        case kv_pb2.ERROR_CODE_INVALID_ARGUMENT if failed and error.HasField(
+            "session_loss"
+        ):
+            return _session_lost(error)
         case _:
             return None
 
@@ -120,6 +128,14 @@ def _not_leader(error: kv_pb2.Error) -> NotLeaderError:
     if error.home:
         return MovedError(error.message, region=error.home)
     return NotLeaderError(error.message, leader=error.leader)
+
+
+def _session_lost(error: kv_pb2.Error) -> SessionLostError:
+    loss = error.session_loss
+    lost = tuple(
+        LostWrites(ReplicaId(w.replica), w.name, w.first, w.last) for w in loss.lost
+    )
+    return SessionLostError(error.message, lost=lost, remaining=loss.session)
 
 
 def _trailer(error: grpc.aio.AioRpcError) -> kv_pb2.Error | None:

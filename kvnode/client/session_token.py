@@ -9,11 +9,14 @@ References:
     Terry et al., 1994.  Session Guarantees for Weakly Consistent Replicated Data.
 """
 
+from collections.abc import Iterable
+
 from google.protobuf.message import DecodeError
 
 from kvnode._pb import kv_pb2
 from kvnode.errors import InvalidArgumentError
 from kvnode.limits import SESSION_BYTES_MAX
+from kvnode.types import LostWrites
 
 
 def parse(token: bytes) -> kv_pb2.SessionToken:
@@ -59,6 +62,26 @@ def join(a: bytes, b: bytes) -> bytes:
     ).SerializeToString()
 
 
+def without(token: bytes, lost: Iterable[LostWrites]) -> bytes:
+    """
+    Return a token for all that *token* stands for, save *lost*.
+
+    Raises:
+        InvalidArgumentError: It is no token.
+    """
+    message = parse(token)
+    before: dict[int, int] = {w.replica: w.first - 1 for w in lost}
+    kept = [
+        (entry.replica, min(entry.seq, before.get(entry.replica, entry.seq)))
+        for entry in message.entries
+    ]
+    del message.entries[:]
+    for replica, seq in kept:
+        if seq:
+            message.entries.add(replica=replica, seq=seq)
+    return message.SerializeToString()
+
+
 class Token:
     """
     The token of a running session, joined under concurrent calls.
@@ -72,6 +95,10 @@ class Token:
     def __init__(self, token: bytes) -> None:
         parse(token)
         self.current = token
+
+    def give_up(self, lost: Iterable[LostWrites]) -> None:
+        """Ask for nothing of *lost* any more, and for all else as before."""
+        self.current = without(self.current, lost)
 
     def adopt(self, replied: bytes, *, carried: bytes) -> None:
         """Take in the token of a reply whose request *carried* another."""

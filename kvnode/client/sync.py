@@ -25,6 +25,7 @@ from kvnode.client.objects import ObjectHandle
 from kvnode.client.session import Session
 from kvnode.client.store import Store
 from kvnode.client.values import Key
+from kvnode.errors import SessionLostError
 from kvnode.types import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
@@ -244,6 +245,18 @@ class SyncSession(SyncStore):
     def token(self) -> bytes:
         """What the session has seen so far; at most a few KiB."""
         return self._session.token
+
+    def accept_loss(self, error: SessionLostError) -> None:
+        """
+        Go on without what *error* says is lost, and with all else that was seen.
+
+        As `Session.accept_loss`.
+        """
+
+        async def accept() -> None:  # in the loop, where replies change the token
+            self._session.accept_loss(error)
+
+        self._thread.run(accept())
 
 
 class SyncClient(SyncStore):

@@ -31,7 +31,7 @@ from kvnode.errors import OverloadedError, UnavailableError
 from kvnode.runtime.clock import Clock
 from kvnode.runtime.repair_server import RepairServer
 from kvnode.storage.port import Store
-from kvnode.types import Millis, ReplicaId
+from kvnode.types import LostWrites, Millis, ReplicaId
 
 _JOINING = (
     "this node has just begun and has not met a peer yet: ask another node, or again"
@@ -255,15 +255,23 @@ class ReaderSide:
             or session.floor <= self.node.reported_until
         )
 
+    def lost(self, session: Session) -> tuple[LostWrites, ...]:
+        """Return what *session* has seen and no member will ever have (S2)."""
+        return session.lost(self.committed_state.roster)
+
     async def wait_covered(self, session: Session, patience_s: float) -> bool:
         """
         Wait until *session* is covered; tell whether that came in time.
+
+        If something of it is lost for good, that does not come, and is known at once.
 
         Raises:
             OverloadedError: Too many wait already.
         """
         if self.covers(session):
             return True
+        if self.lost(session):
+            return False
         if len(self._covering) >= COVERING_MAX:
             msg = f"{COVERING_MAX} requests wait for what their sessions have seen"
             raise OverloadedError(msg)
@@ -273,10 +281,10 @@ class ReaderSide:
             async with asyncio.timeout(patience_s):
                 await future
         except TimeoutError:
-            return self.covers(session)
+            pass
         finally:
             self._covering.pop(future, None)
-        return True
+        return self.covers(session)
 
     def listen(self, listener: Callable[[Commit], None]) -> Callable[[], None]:
         """Call *listener* after every commit; returns how to stop that."""
@@ -302,7 +310,7 @@ class ReaderSide:
 
     def _announce(self, commit: Commit) -> None:
         for future, session in tuple(self._covering.items()):
-            if self.covers(session):
+            if self.covers(session) or self.lost(session):
                 del self._covering[future]
                 if not future.done():
                     future.set_result(None)

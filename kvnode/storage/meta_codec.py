@@ -17,7 +17,8 @@ so that damage is noticed and never taken for data.
     P          u16 n, then for each peer: replica u64 and three texts, name,
                address and region, each as u16 n and n bytes of UTF-8
     R          u16 n, then for each record: incarnation u64, standing u8,
-               closed_above u64, given_up u64, and what P has of a peer
+               closed_above u64, given_up u64, fenced_from u64, lost_above u64, and
+               what P has of a peer
     state 1    that of the version before: format u8, replica u64, seq u64, hlc
                u64, conflicts_ever u64, clock V, pending V, peers P
     conflicts  format u8, u8 n, then for each, oldest first: noticed_at u64,
@@ -51,7 +52,7 @@ from kvnode.types import EntryKey, HlcTimestamp, Millis, Namespace, ReplicaId
 
 STATE_FORMAT = 2
 STATE_FORMAT_BEFORE = 1
-SURROUNDINGS_FORMAT = 1
+SURROUNDINGS_FORMAT = 2
 CONFLICTS_FORMAT = 1
 
 _CRC = Struct(">I")
@@ -61,7 +62,7 @@ _U16 = Struct(">H")
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
 _PAIR = Struct(">QQ")
-_RECORD = Struct(">QBQQ")
+_RECORD = Struct(">QBQQQQ")
 _CONFLICTS = Struct(">BB")
 _DIGEST = Struct(">QQ?")
 

@@ -73,6 +73,8 @@ def encode_member(member: Member) -> pb.Member:
         standing=member.standing,
         closed=0 if member.closed_above == NOT_CLOSED else member.closed_above + 1,
         given_up=member.given_up,
+        fenced_from=member.fenced_from,
+        lost=0 if member.lost_above == NOT_CLOSED else member.lost_above + 1,
     )
 
 
@@ -98,6 +100,8 @@ def decode_member(message: pb.Member) -> Member:
         Standing(message.standing),
         message.closed - 1 if message.closed else NOT_CLOSED,
         message.given_up,
+        message.fenced_from,
+        message.lost - 1 if message.lost else NOT_CLOSED,
     )
 
 

@@ -10,10 +10,13 @@ from kvnode.api.write_replies import DataRequest
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.crdt.counter import PnCounter
+from kvnode.core.node.events import PeerUp
 from kvnode.core.replication.messages import Push, Report
 from kvnode.core.versions.floor import GROUND
 from kvnode.core.versions.record import WIRE, decode
+from kvnode.core.versions.roster import Member, Standing
 from kvnode.core.versions.session import Session
+from kvnode.core.versions.store_view import PeerAddress
 from kvnode.core.versions.version import Kind
 from kvnode.limits import SESSION_AHEAD_MILLIS_MAX
 from kvnode.runtime import inbox
@@ -288,6 +291,85 @@ async def test_waiting_operations_end_with_their_caller(api: Api) -> None:
 
     assert api.waiting == set()
     assert api.node.driver._covering == {}
+
+
+# -- what is lost for good (docs/decisions/0034) -----------------------------------
+
+
+async def _ends(api: Api, last: int) -> None:
+    """Let the node hear that PEER is gone, and where its writes end."""
+    ended = Member(
+        PEER, "tokyo", standing=Standing.REMOVED, fenced_from=last + 1, lost_above=last
+    )
+    third = PeerAddress("lima", "", THIRD)
+    await api.node.driver.deliver(
+        PeerUp(third, VersionVector(), (), (ended,), GROUND, 2)
+    )
+    await api.node.settled()
+
+
+async def test_session_that_has_seen_what_is_lost_is_told_at_once(api: Api) -> None:
+    """By whom it was written, and with the token that is left; nothing is done."""
+    await _ends(api, 2)
+    token = _token(peer_dot(5), OTHER_DOT, hlc=7)
+    options = pb.Options(session=token, deadline_ms=3_600_000)
+
+    error = await api.error(pb.PutRequest(key=b"k", value=b"v", options=options))
+
+    assert error.HasField("session_loss")
+    assert not error.may_have_happened
+    assert not error.retryable
+    assert "3 to 5 of tokyo (000000000000000b)" in error.message
+    [lost] = error.session_loss.lost
+    assert (lost.replica, lost.name, lost.first, lost.last) == (PEER, "tokyo", 3, 5)
+    left = api.session(error.session_loss.session)
+    assert left == Session((peer_dot(2), OTHER_DOT), HlcTimestamp(7))
+    assert (await api.get(b"k")).type == pb.VALUE_TYPE_ABSENT
+
+
+async def test_request_that_waits_is_told_when_it_becomes_known(api: Api) -> None:
+    """Not at its deadline: no waiting can help any more."""
+    options = pb.Options(session=_token(peer_dot(1)), deadline_ms=3_600_000)
+    waiting = api.ask(pb.GetRequest(key=b"k", options=options))
+    await api.node.settled()
+    assert not waiting.done()
+
+    await _ends(api, 0)
+    await api.node.settled()
+
+    result = await asyncio.wait_for(waiting, 1)
+    assert result.error.HasField("session_loss")
+    assert "lost: 1 of tokyo" in result.error.message
+    assert api.session(result.error.session_loss.session).seen == ()
+
+
+async def test_session_is_not_told_of_a_loss_before_members_have_agreed(
+    api: Api,
+) -> None:
+    """A fence is no agreement: another member may have it."""
+    gone = Member(PEER, "tokyo", standing=Standing.REMOVED, fenced_from=1)
+    up = PeerUp(PeerAddress("lima", "", THIRD), VersionVector(), (), (gone,), GROUND, 2)
+    await api.node.driver.deliver(up)
+    options = pb.Options(session=_token(peer_dot(1)), deadline_ms=1)
+
+    error = await api.error(pb.GetRequest(key=b"k", options=options))
+
+    assert error.code == pb.ERROR_CODE_NOT_COVERED
+
+
+async def test_stale_ok_and_the_token_that_is_left_go_on(api: Api) -> None:
+    """Who accepts the loss, for once or for good, is served."""
+    await _ends(api, 0)
+    await api.write(b"k")
+    token = _token(own_dot(1), peer_dot(5))
+
+    stale = await api.get(b"k", pb.Options(session=token, stale_ok=True))
+    error = await api.error(pb.GetRequest(key=b"k", options=pb.Options(session=token)))
+    left = pb.Options(session=error.session_loss.session)
+
+    assert stale.stale
+    assert api.session(stale.session).seen == (own_dot(1), peer_dot(5))
+    assert not (await api.get(b"k", left)).stale
 
 
 # -- bounded staleness (S3) --------------------------------------------------------

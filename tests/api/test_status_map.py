@@ -9,12 +9,14 @@ from kvnode._pb import kv_pb2 as pb
 from kvnode.api.status_map import status_of, to_message
 from kvnode.client.error_map import error_of, error_of_rpc
 from kvnode.errors import ERROR_TRAILER, KvError, Outcome
-from kvnode.types import DEFAULT_NAMESPACE, EntryKey
+from kvnode.types import DEFAULT_NAMESPACE, EntryKey, LostWrites, ReplicaId
 
 E = errors
 Status = grpc.StatusCode
 
 # The error, its code, its status, and what the client makes of it.
+LOST = (LostWrites(ReplicaId(11), "tokyo", 3, 5),)
+
 ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
     (
         E.InvalidArgumentError("why"),
@@ -57,6 +59,12 @@ ERRORS: list[tuple[KvError, int, Status, type[KvError]]] = [
         pb.ERROR_CODE_INVALID_ARGUMENT,
         Status.INVALID_ARGUMENT,
         E.InvalidArgumentError,
+    ),
+    (
+        E.SessionLostError("why", lost=LOST, remaining=b"rest"),
+        pb.ERROR_CODE_INVALID_ARGUMENT,  # which older clients know
+        Status.FAILED_PRECONDITION,
+        E.SessionLostError,
     ),
     (
         E.StoreFullError("why"),
@@ -175,6 +183,9 @@ def test_error_survives_the_wire(
         if isinstance(error, E.ObjectRaisedError):
             assert isinstance(seen, E.ObjectRaisedError)
             assert seen.type_name == "ValueError"
+        if isinstance(error, E.SessionLostError):
+            assert isinstance(seen, E.SessionLostError)
+            assert (seen.lost, seen.remaining) == (LOST, b"rest")
 
 
 @pytest.mark.parametrize(("error", "code", "status", "there"), ERRORS)

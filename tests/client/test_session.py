@@ -7,6 +7,8 @@ import pytest
 
 from kvnode.client import Client, Get, Session
 from kvnode.client.session_token import parse
+from kvnode.errors import SessionLostError
+from kvnode.types import LostWrites, ReplicaId
 from tests.client.fake_operations import REPLICA
 from tests.client.fake_server import FakeNode
 
@@ -81,3 +83,20 @@ async def test_every_kind_of_operation_moves_the_token(
     await call(session)
 
     assert session.token != b""
+
+
+async def test_session_stays_as_it_is_until_its_loss_is_accepted(
+    client: Client,
+) -> None:
+    """No promise is dropped in silence; then all else that was seen is kept."""
+    session = client.session()
+    await session.put("k", b"v")
+    seen = session.token
+    lost = (LostWrites(ReplicaId(REPLICA), "a", 1, 1),)
+    error = SessionLostError("why", lost=lost, remaining=b"")
+    assert session.token == seen
+
+    session.accept_loss(error)
+
+    assert list(parse(session.token).entries) == []
+    assert parse(session.token).hlc == parse(seen).hlc

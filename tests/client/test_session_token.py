@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvnode._pb import kv_pb2
-from kvnode.client.session_token import Token, join, parse
+from kvnode.client.session_token import Token, join, parse, without
 from kvnode.errors import InvalidArgumentError
+from kvnode.types import LostWrites, ReplicaId
 
 
 def _token(seqs: dict[int, int], hlc: int, floor: int = 0) -> bytes:
@@ -86,3 +87,27 @@ def test_what_is_no_token_is_refused(token: bytes) -> None:
     """Garbage, and more than any session needs."""
     with pytest.raises(InvalidArgumentError, match="session token"):
         Token(token)
+
+
+@pytest.mark.parametrize(("first", "left"), [(1, {2: 7}), (3, {1: 2, 2: 7})])
+def test_what_is_lost_leaves_a_token_and_all_else_stays(
+    first: int, left: dict[int, int]
+) -> None:
+    """Down to the last write of the replica that is not lost."""
+    token = _token({1: 5, 2: 7}, 9, 4)
+    lost = [
+        LostWrites(ReplicaId(1), "a", first, 5),
+        LostWrites(ReplicaId(3), "c", 1, 2),
+    ]
+
+    assert without(token, lost) == _token(left, 9, 4)
+
+
+def test_session_that_has_moved_on_gives_up_no_more_than_what_is_lost() -> None:
+    """Replies that came after the error stay seen."""
+    held = Token(_token({1: 5}, 5))
+    held.adopt(_token({1: 5, 2: 8}, 8), carried=_token({1: 5}, 5))
+
+    held.give_up([LostWrites(ReplicaId(1), "a", 4, 5)])
+
+    assert held.current == _token({1: 3, 2: 8}, 8)

@@ -20,9 +20,12 @@ from kvnode.client import (
     SyncStorageHandle,
 )
 from kvnode.client.loop_thread import LoopThread
+from kvnode.client.session_token import parse
 from kvnode.client.store import Store
 from kvnode.client.sync import SyncStore
-from kvnode.errors import UnavailableError
+from kvnode.errors import SessionLostError, UnavailableError
+from kvnode.types import LostWrites, ReplicaId
+from tests.client.fake_operations import REPLICA
 from tests.client.fake_server import FakeNode
 
 
@@ -80,6 +83,17 @@ def test_session_reads_its_own_writes(node: FakeNode, client: SyncClient) -> Non
     client.session(session.token).get("k")
 
     assert node.operations[-1].get.options.session == session.token
+
+
+def test_loss_is_accepted_as_by_an_asynchronous_session(client: SyncClient) -> None:
+    """In the loop's thread, where replies change the token."""
+    session = client.session()
+    session.put("k", b"v")
+    lost = (LostWrites(ReplicaId(REPLICA), "a", 1, 1),)
+
+    session.accept_loss(SessionLostError("why", lost=lost, remaining=b""))
+
+    assert list(parse(session.token).entries) == []
 
 
 def test_watch_can_be_left(client: SyncClient) -> None:

@@ -21,7 +21,12 @@ from jepsen_like.nemesis.faults import (
 from jepsen_like.plan import Invoke, Plan
 from jepsen_like.runner.execution import execute
 from jepsen_like.runner.run import Run
-from jepsen_like.system import Answer, FailedError, NotPossibleError
+from jepsen_like.system import (
+    Answer,
+    FailedError,
+    NotPossibleError,
+    ProcessEndedError,
+)
 from jepsen_like.verdict import Judgement, Verdict, Witness
 from jepsen_like.workloads.workload import Extent, Final
 from tests.jepsen_like.virtual_time import run_virtually
@@ -50,6 +55,9 @@ class FakeClient:
             case "fail":
                 message = "never"
                 raise FailedError(message)
+            case "end":
+                message = "never, nor anything else"
+                raise ProcessEndedError(message)
             case "break":
                 message = "an adapter's mistake"
                 raise ZeroDivisionError(message)

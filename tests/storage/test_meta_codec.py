@@ -51,6 +51,8 @@ members = st.builds(
     st.sampled_from(Standing),
     st.integers(0, NOT_CLOSED),
     u64,
+    u64,
+    st.integers(0, NOT_CLOSED),
 )
 states = st.builds(
     DurableState,

@@ -85,6 +85,8 @@ members = st.builds(
     st.sampled_from(Standing),
     st.integers(0, NOT_CLOSED),
     numbers,
+    numbers,
+    st.integers(0, NOT_CLOSED),
 )
 floors = st.builds(Floor, clocks, st.integers(0, HLC_END - 1).map(HlcTimestamp))
 places = st.none() | keys.filter(lambda key: bool(key.namespace))

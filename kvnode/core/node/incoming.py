@@ -294,6 +294,8 @@ class Incoming:
         known = self._peers[peer]
         if self._catch_ups or not known.clock.includes(turn.floor.vector):
             return False
+        if turn.roster.fences_part_of(known.clock):
+            return False  # it starts over, or a member has that, and the fence moves
         if turn.filling not in (None, Filling()) and not known.speaks_digests:
             return False  # nor would it tell what it has forgotten since
         # A number of before a restart must not come again: its pages may still come.
@@ -352,6 +354,9 @@ class Incoming:
         if not page.snapshot_clock.includes(turn.floor.vector):
             self._give_up(catch_up, turn)  # it must start over first
             return
+        if turn.roster.fences_part_of(page.snapshot_clock):
+            self._give_up(catch_up, turn)
+            return
         catch_up.take(page, turn.now)
         turn.pending = turn.pending.join(page.snapshot_clock)
         known.clock = known.clock.join(page.snapshot_clock)
@@ -379,6 +384,9 @@ class Incoming:
     def _pace(self, catch_up: CatchUp, turn: Turn) -> None:
         """Acknowledge pages whose values are all here; end a complete delta."""
         if catch_up.missing:
+            return
+        if turn.roster.fences_part_of(catch_up.snapshot_clock):
+            self._give_up(catch_up, turn)  # the fence is newer than its last page
             return
         message = DeltaAcknowledgement(catch_up.session, catch_up.pages - 1)
         turn.effects.append(Send(catch_up.peer, message))

@@ -446,7 +446,9 @@ class Replicator:
         if words is None or turn.filling is not None:
             return
         completed = self.incoming.completed
-        source = self._closing.advance(turn, words, completed)
+        source = self._closing.advance(
+            turn, words, completed, waiting=self.incoming.held()
+        )
         if source in self.peers and self.incoming.ask_for_delta(source, turn):
             count = completed.get(source, 0)
             self._closing.asked(source, words[source], count)

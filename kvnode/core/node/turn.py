@@ -28,7 +28,7 @@ from kvnode.core.versions.store_view import (
     staged_rows,
 )
 from kvnode.core.versions.version import CRDT_KINDS, Entry
-from kvnode.errors import DamagedRecordError
+from kvnode.errors import DamagedRecordError, PeerProtocolError
 from kvnode.types import Dot, EntryKey, HlcTimestamp, Millis, ReplicaId
 
 
@@ -154,7 +154,15 @@ class Turn:
             incoming: What the peer holds there.
             above: The floor of a peer that covers it.  What that forgets, the peer
                 has merged with whatever it sends, and it holds against nothing.
+
+        Raises:
+            DamagedRecordError: The record is damaged; `damaged` notes that.
+            PeerProtocolError: Members have agreed that they have nothing of it, and
+                count on each other for that (kvnode.core.node.closing).
         """
+        if self.roster.fences(incoming.version.index_dots):
+            msg = f"{key.key!r} is from after the end of a replica that is gone"
+            raise PeerProtocolError(msg)
         stored = self.entry(key)
         if (
             stored is not None

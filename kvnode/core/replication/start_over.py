@@ -22,7 +22,7 @@ from enum import Enum
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.versions.floor import GROUND, begun
-from kvnode.core.versions.roster import Roster, Standing
+from kvnode.core.versions.roster import NOT_CLOSED, Roster, Standing
 from kvnode.core.versions.store_view import DurableState, Filling
 from kvnode.core.versions.version import Version
 from kvnode.types import Dot, ReplicaId
@@ -41,7 +41,7 @@ def fate(version: Version, state: DurableState) -> Fate:
     mark, dots = state.start_over, version.index_dots
     assert mark is not None, "only a marked store starts over"
     if any(_is_claimed(dot, state.roster) for dot in dots):
-        return Fate.RESCUED  # kept, it would be taken for known everywhere
+        return Fate.RESCUED  # kept, it would be taken for known everywhere, or for lost
     if mark.covered.covers_all(dots):
         return Fate.DROPPED
     if not any(map(state.clock.covers, dots)):
@@ -53,7 +53,7 @@ def fate(version: Version, state: DurableState) -> Fate:
 
 def _is_claimed(dot: Dot, roster: Roster) -> bool:
     record = roster.get(dot.replica)
-    return record is not None and dot.seq > record.closed_above
+    return record is not None and dot.seq > min(record.closed_above, record.lost_above)
 
 
 def giving_up(state: DurableState, dots: Iterable[Dot]) -> DurableState:
@@ -82,7 +82,8 @@ def begun_again(
 
     What is kept is claimed further.  So is all that this store had written, unless
     some was given up: it is here no more, nor is what it had superseded, and another
-    peer may have that (I1).  All else comes by bootstrap, or from whoever has it.
+    peer may have that (I1).  Nor is it if members have agreed on where its writes end.
+    All else comes by bootstrap, or from whoever has it.
 
     Args:
         state: That of the old store; it is marked to start over.
@@ -96,7 +97,8 @@ def begun_again(
     claimed = written.minus(mark.covered).join(kept)
     former = roster.get(state.replica)
     if former is not None:
-        claimed = kept if former.given_up else claimed
+        if former.given_up or former.lost_above != NOT_CLOSED:
+            claimed = kept
         roster = roster.join((former._replace(standing=Standing.REMOVED),))
     return replace(
         state,

@@ -21,15 +21,16 @@ from hashlib import blake2b
 from struct import Struct
 from typing import NamedTuple
 
-from kvnode.types import ReplicaId
+from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.types import Dot, ReplicaId
 
 MEMBERS_MAX = 4096
 """Records kept, those of replicas that are gone among them: 4 for each of 1,024."""
 
 NOT_CLOSED = (1 << 63) - 1
-"""Above every seq: all that is covered of the replica is somewhere."""
+"""Above every seq: all that is covered of the replica is somewhere, or may come."""
 
-_ROW = Struct(">QQBQQ")
+_ROW = Struct(">QQBQQQQ")
 
 
 class Standing(IntEnum):
@@ -49,6 +50,8 @@ class Member(NamedTuple):
     gone, writes after `closed_above` may be covered though they are lost
     (kvnode.core.node.closing).  Writes up to `given_up` some store has had, put
     aside and not kept (kvnode.core.replication.start_over): sessions may know them.
+    Writes from `fenced_from` on nobody takes in (0: all are taken), save if it turns
+    out that a member has them; those after `lost_above` nobody has or ever takes in.
     """
 
     replica: ReplicaId
@@ -59,6 +62,15 @@ class Member(NamedTuple):
     standing: Standing = Standing.MEMBER
     closed_above: int = NOT_CLOSED
     given_up: int = 0
+    fenced_from: int = 0
+    lost_above: int = NOT_CLOSED
+
+    @property
+    def ends_at(self) -> int:
+        """Return the last seq that is still taken in; NOT_CLOSED = all are."""
+        if self.lost_above != NOT_CLOSED:
+            return self.lost_above
+        return self.fenced_from - 1 if self.fenced_from else NOT_CLOSED
 
     def join(self, other: "Member") -> "Member":
         """Return the record that counts of two of one replica."""
@@ -66,6 +78,8 @@ class Member(NamedTuple):
         return max(self, other, key=_precedence)._replace(
             closed_above=min(self.closed_above, other.closed_above),
             given_up=max(self.given_up, other.given_up),
+            fenced_from=max(self.fenced_from, other.fenced_from),
+            lost_above=min(self.lost_above, other.lost_above),
         )
 
 
@@ -86,7 +100,7 @@ class Roster:
     `gone_for_good` are the records of those that have left or were removed.
     """
 
-    __slots__ = ("_digest", "_records", "gone_for_good")
+    __slots__ = ("_digest", "_ends", "_records", "gone_for_good")
 
     def __init__(self, records: Iterable[Member] = ()) -> None:
         self._records = {m.replica: m for m in sorted(records)}
@@ -94,6 +108,9 @@ class Roster:
         self.gone_for_good = tuple(
             m for m in self._records.values() if m.standing is not Standing.MEMBER
         )
+        self._ends = {
+            m.replica: m.ends_at for m in self.gone_for_good if m.ends_at != NOT_CLOSED
+        }
 
     def get(self, replica: ReplicaId) -> Member | None:
         """Return the record of *replica*, if it ever joined."""
@@ -120,6 +137,17 @@ class Roster:
         record = self._records.get(replica)
         return record is not None and record.standing is not Standing.MEMBER
 
+    def fences(self, dots: Iterable[Dot]) -> bool:
+        """Tell whether one of *dots* is a write that nobody takes in any more."""
+        ends = self._ends
+        return bool(ends) and any(
+            dot.seq > ends.get(dot.replica, NOT_CLOSED) for dot in dots
+        )
+
+    def fences_part_of(self, clock: VersionVector) -> bool:
+        """Tell whether *clock* covers a write that nobody takes in any more."""
+        return any(clock.newest(replica) > end for replica, end in self._ends.items())
+
     def join(self, others: Iterable[Member]) -> "Roster":
         """
         Return the roster that knows what *others* say as well.
@@ -144,7 +172,8 @@ class Roster:
             total = blake2b(digest_size=8)
             for m in self:
                 labelled = (m.replica, m.incarnation, m.standing)
-                total.update(_ROW.pack(*labelled, m.closed_above, m.given_up))
+                seqs = (m.closed_above, m.given_up, m.fenced_from, m.lost_above)
+                total.update(_ROW.pack(*labelled, *seqs))
             self._digest = int.from_bytes(total.digest())
         return self._digest
 

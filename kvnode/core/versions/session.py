@@ -18,8 +18,9 @@ from typing import NamedTuple
 from kvnode.core.clocks.key_clock import join_sorted
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.floor import Floor
+from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.version import Entry
-from kvnode.types import ZERO_HLC, Dot, HlcTimestamp, ReplicaId
+from kvnode.types import ZERO_HLC, Dot, HlcTimestamp, LostWrites, ReplicaId
 
 
 class Session(NamedTuple):
@@ -49,6 +50,30 @@ class Session(NamedTuple):
         if len(seen) == len(self.seen):
             return self
         return Session(seen, self.hlc, max(self.floor, floor.hlc))
+
+    def lost(self, roster: Roster) -> tuple[LostWrites, ...]:
+        """
+        Return which writes that the session has seen no node will ever have.
+
+        Of a replica the session names only the newest that it has seen: so many it may
+        have seen at most.
+        """
+        lost = []
+        for replica, seq in self.seen:
+            record = roster.get(replica)
+            if record is not None and seq > record.lost_above:
+                first = record.lost_above + 1
+                lost.append(LostWrites(replica, record.name, first, seq))
+        return tuple(lost)
+
+    def without(self, lost: Iterable[LostWrites]) -> "Session":
+        """Return the session that has seen nothing of *lost*, and all else."""
+        before = {writes.replica: writes.first - 1 for writes in lost}
+        kept = (
+            Dot(replica, min(seq, before.get(replica, seq)))
+            for replica, seq in self.seen
+        )
+        return self._replace(seen=tuple(dot for dot in kept if dot.seq))
 
     def saw(self, dots: Iterable[Dot], hlc: HlcTimestamp) -> "Session":
         """Return the session after reading or writing *dots*."""

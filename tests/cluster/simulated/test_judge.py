@@ -217,6 +217,65 @@ def test_members_of_equal_clock_hold_the_same_whatever_is_given_up() -> None:
     assert cluster.complaints("equal")
 
 
+# -- what is lost for good (docs/decisions/0034) ----------------------------------
+
+
+def ended(cluster: Cluster, *members: str) -> Roster:
+    """Return a roster of *members* that says C has written one thing and no more."""
+    living = [Member(cluster.replica(name), name) for name in members]
+    gone = Member(C, "c", standing=Standing.REMOVED, fenced_from=2, lost_above=1)
+    return Roster((*living, gone))
+
+
+@pytest.mark.parametrize("seq", [1, 2])
+@pytest.mark.parametrize("covered", [False, True])
+def test_what_is_told_to_be_lost_comes_to_no_member(*, seq: int, covered: bool) -> None:
+    """Be it that one has heard of the end by then or not, and covers it or not."""
+    cluster = Cluster()
+    here, there = cluster.replica("here"), cluster.replica("there")
+    roster = ended(cluster, "here", "there")
+    cluster.commit("here", DurableState(here, roster=roster))
+
+    clock = EMPTY.with_range(C, seq, seq) if covered else EMPTY
+    put = Write(KEY, register(Dot(C, seq)), None)
+    cluster.commit("there", DurableState(there, clock), put)
+
+    assert bool(cluster.complaints("lost")) == (seq == 2)
+
+
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("covered", [False, True])
+def test_nothing_is_told_to_be_lost_that_a_member_has(
+    *, counts: bool, covered: bool
+) -> None:
+    """One that nobody had met by then is none; it starts over when it hears of it."""
+    cluster = Cluster()
+    here, there = cluster.replica("here"), cluster.replica("there")
+    if covered:
+        cluster.commit("there", DurableState(there, EMPTY.with_range(C, 2, 2)))
+    else:
+        put = Write(KEY, register(Dot(C, 2)), None)
+        cluster.commit("there", DurableState(there), put)
+
+    members = ("here", "there") if counts else ("here",)
+    cluster.commit("here", DurableState(here, roster=ended(cluster, *members)))
+
+    assert bool(cluster.complaints("lost")) == counts
+
+
+def test_newcomer_that_has_heard_of_the_end_takes_in_nothing_behind_it() -> None:
+    """It may have had that before, and starts over; it must not get it afterwards."""
+    cluster = Cluster()
+    here, late = cluster.replica("here"), cluster.replica("late")
+    roster = ended(cluster, "here")
+    cluster.commit("here", DurableState(here, roster=roster))
+
+    put = Write(KEY, register(Dot(C, 2)), None)
+    cluster.commit("late", DurableState(late, roster=roster), put)
+
+    assert cluster.complaints("lost")
+
+
 # -- who must start over (G1, G2b, D10) -------------------------------------------
 
 

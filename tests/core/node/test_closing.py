@@ -3,6 +3,7 @@
 import pytest
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.commands import Put
 from kvnode.core.node.events import (
     Effect,
     PeersConfigured,
@@ -58,11 +59,15 @@ class Cluster(Bench):
         self.now = Millis(self.now + INTERVAL)
         return self.turn(Tick())
 
-    def closed_above(self, replica: ReplicaId) -> int:
-        """Return what the roster says of the claims about *replica*."""
+    def record(self, replica: ReplicaId) -> Member:
+        """Return the roster's record of *replica*."""
         record = self.store.state().roster.get(replica)
         assert record is not None
-        return record.closed_above
+        return record
+
+    def closed_above(self, replica: ReplicaId) -> int:
+        """Return what the roster says of the claims about *replica*."""
+        return self.record(replica).closed_above
 
 
 def test_last_write_of_a_removed_replica_is_covered_when_nobody_has_more() -> None:
@@ -235,3 +240,27 @@ def test_closing_is_no_news_to_who_has_no_more_or_has_agreed_to_it(
     effects = _hears_of_a_closing(covered=covered, knew=knew)
 
     assert not any(isinstance(effect, StartOver) for effect in effects)
+
+
+@pytest.mark.parametrize("knew", [False, True])
+@pytest.mark.parametrize("gap", [False, True])
+def test_who_has_more_than_the_end_of_a_replica_starts_over(
+    *, knew: bool, gap: bool
+) -> None:
+    """Sessions have been told that nobody has it: a copy of the store, say, may."""
+    bench = Bench()
+    bench.turn(PeersConfigured(()))
+    bench.meet(B)
+    bench.meet(C)
+    seq = 2 if gap else 1
+    bench.hear(C, Push(C, seq, seq, (wire_entry(KEY, register(Dot(C, seq))),)))
+    if not gap:
+        bench.write(Put(KEY, b"later"))  # then it is covered, and not stored
+    removed = member(C)._replace(standing=Standing.REMOVED)
+    if knew:
+        bench.hear(B, Report(EMPTY, bench.now, members=(removed,)))
+
+    ended = removed._replace(fenced_from=1, lost_above=0)
+    effects = bench.hear(B, Report(EMPTY, bench.now, members=(ended,)))
+
+    assert [type(e) for e in effects if isinstance(e, StartOver)] == [StartOver]

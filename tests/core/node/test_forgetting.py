@@ -106,7 +106,8 @@ def test_deletion_stays_while_a_member_is_away(pair: Bench) -> None:
     forget_all(pair)
     assert pair.state.floor == GROUND
     pair.turn(RemoveMember(C))
-    forget_all(pair)
+    for _ in range(3):  # in two of them members agree on where the writes of C end
+        forget_all(pair)
     pair.tick()
 
     assert pair.entry(KEY) is None

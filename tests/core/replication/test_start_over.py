@@ -65,6 +65,27 @@ def test_what_it_held_and_did_not_cover_is_rescued() -> None:
     assert fate(register(Dot(C, 1), 500), STATE) is Fate.RESCUED
 
 
+def _ended_at(seq: int) -> DurableState:
+    """Return the state when members have agreed that A has written no more."""
+    ended = Member(A, "a-site", standing=Standing.REMOVED, lost_above=seq)
+    return replace(STATE, roster=Roster((ended, Member(B, "b-site"))))
+
+
+def test_what_sessions_were_told_is_lost_is_rescued() -> None:
+    """Kept, it would come to members that have agreed to do without."""
+    state = _ended_at(7)
+
+    assert fate(register(Dot(A, 7), 500), state) is Fate.KEPT
+    assert fate(register(Dot(A, 8), 500), state) is Fate.RESCUED
+
+
+def test_nothing_is_claimed_from_behind_the_end() -> None:
+    """Nor what the store had superseded: whoever claims it must start over."""
+    kept = EMPTY.with_range(A, 7, 7)
+
+    assert begun_again(_ended_at(7), ReplicaId(77), kept).clock == kept
+
+
 def test_what_a_bootstrap_had_brought_is_dropped_when_the_next_one_begins() -> None:
     """It is in the next one, or was deleted meanwhile."""
     filled = replace(STATE, clock=VersionVector.of({A: 9}), filling=Filling())

@@ -7,13 +7,20 @@ import pytest
 
 from jepsen_like.adapters.kvnode_client import DataStore, KvnodeClient, Memory
 from jepsen_like.history.operation import Value
-from jepsen_like.system import Answer, FailedError, IndeterminateError
+from jepsen_like.system import (
+    Answer,
+    FailedError,
+    IndeterminateError,
+    ProcessEndedError,
+)
 from kvnode.client import Client
 from kvnode.config import NodeConfig
-from kvnode.errors import ConnectionLostError, UnavailableError
+from kvnode.errors import ConnectionLostError, SessionLostError, UnavailableError
 from kvnode.runtime import app
 
 Connect = Callable[[Memory], KvnodeClient]
+
+LOST = SessionLostError("n1", lost=(), remaining=b"")
 
 
 @pytest.fixture
@@ -236,6 +243,9 @@ class Broken:
         ("write", 1, ConnectionLostError("cut"), IndeterminateError),
         ("write", 1, UnavailableError("fenced"), FailedError),
         ("cas", (1, 2), ConnectionLostError("cut"), FailedError),
+        ("read", None, LOST, ProcessEndedError),
+        ("write", 1, LOST, ProcessEndedError),
+        ("cas", (1, 2), LOST, ProcessEndedError),
     ],
 )
 async def test_only_what_may_have_changed_something_is_in_doubt(

@@ -114,6 +114,16 @@ def test_refused_operation_keeps_its_process() -> None:
     assert (second.process, second.outcome) == (0, Outcome.OK)
 
 
+def test_worker_goes_on_as_another_process_after_its_session_is_lost() -> None:
+    """As after a crash of the client, but that the operation has failed."""
+    run = run_on(FakeSystem(), _plan(Invoke(0, 0, "n1", "end"), _write(1)))
+
+    first, second = _asked(run.history.operations)
+    assert (first.process, first.outcome) == (0, Outcome.FAIL)
+    assert first.error == "never, nor anything else"
+    assert (second.process, second.outcome) == (1, Outcome.OK)
+
+
 def test_exception_of_an_adapter_is_told_and_taken_for_unknown() -> None:
     """Nobody said that it did not happen."""
     run = run_on(FakeSystem(), _plan(Invoke(0, 0, "n1", "break")))
