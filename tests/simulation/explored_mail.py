@@ -17,6 +17,7 @@ Each is made sure of where it goes: there it does nothing.  That this changes no
 tested with all messages kept, too.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from kvnode.core.objects.messages import (
@@ -51,6 +52,7 @@ class Letters:
         self._sent: list[list[Mail]] = [[] for _ in range(size)]
         self._places: dict[Mail, int] = {}
         self._arrivals: dict[tuple[int, int], tuple[Arrival, ...]] = {}
+        self._echoes: dict[tuple[int, int, bool], tuple[tuple[int, int], ...]] = {}
         self._kept: dict[tuple[int, int | None, int], int] = {}
 
     def bit(self, letter: Mail) -> int:
@@ -66,12 +68,40 @@ class Letters:
         """Return those of which something comes in a state of their receiver."""
         found = self._arrivals.get((number, letters))
         if found is None:
-            each = (
-                Arrival(each, self._replicas.turn(number, receipt(each)))
-                for each in self._among(number, letters)
+            found = tuple(
+                arrival
+                for arrival in self._coming(number, letters)
+                if not arrival.turn.is_idle and not is_echo(arrival.turn, number)
             )
-            found = tuple(arrival for arrival in each if not arrival.turn.is_idle)
             self._arrivals[number, letters] = found
+        return found
+
+    def _coming(self, number: int, letters: int) -> Iterator[Arrival]:
+        for each in self._among(number, letters):
+            yield Arrival(each, self._replicas.turn(number, receipt(each)))
+
+    def echoes(
+        self, number: int, letters: int, *, is_durable: bool
+    ) -> tuple[tuple[int, int], ...]:
+        """
+        Return what a replica sends without being changed, by the receivers' places.
+
+        Args:
+            number: The state that it is in.
+            letters: To it.
+            is_durable: Whether its disk takes in anything.
+        """
+        key = number, letters, is_durable
+        found = self._echoes.get(key)
+        if found is None:
+            bits: dict[int, int] = {}
+            for _, turn in self._coming(number, letters):
+                if is_echo(turn, number):
+                    sent = turn.effects.sent if is_durable else ()
+                    for letter in (*turn.at_once.sent, *sent):
+                        place = int(letter[1]) - 1
+                        bits[place] = bits.get(place, 0) | self.bit(letter)
+            found = self._echoes[key] = tuple(bits.items())
         return found
 
     def from_others(self, own: ReplicaId, letters: int) -> int:
@@ -114,6 +144,15 @@ class Letters:
     def _among(self, number: int, letters: int) -> list[Mail]:
         sent = self._sent[int(self._replicas.minds[number].own) - 1]
         return [each for place, each in enumerate(sent) if letters >> place & 1]
+
+
+def is_echo(turn: Turn, number: int) -> bool:
+    """Tell whether nothing comes of a turn in state *number* but messages."""
+    return (
+        turn.after == number
+        and not turn.is_idle
+        and not any(d.asked or d.confirmed for d in (turn.at_once, turn.effects))
+    )
 
 
 def _is_refused(message: Message, promised: int) -> bool:

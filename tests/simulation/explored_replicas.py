@@ -10,6 +10,7 @@ what it does next does not depend on as long as no patience and no lease ends:
 
     _leading    is read from outside only
     _sent, _confirmed_at      of rounds: decide on patience and on leases
+    _leased_in, _resigned, _released      whose lease need not be kept any more
     round       of followers: decides on reads, and is compared if there are any
 """
 
@@ -31,13 +32,16 @@ from kvnode.core.objects.events import (
     Swap,
 )
 from kvnode.core.objects.leadership import Leadership
-from kvnode.core.objects.messages import Appended, Message, Refused
+from kvnode.core.objects.messages import Appended, Message, Refused, Seal, Sealed
 from kvnode.core.objects.quorum_log import LogEntry, QuorumLog
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import Role, ShardReplica
 from kvnode.core.objects.takeover import Takeover
 from kvnode.storage.shards.port import StoredShard, written
 from kvnode.types import Millis, ReplicaId
+
+LEASES = {"_sent", "_confirmed_at", "_leased_in", "_resigned", "_released"}
+"""Attributes that nothing but leases and patience depends on."""
 
 WITHOUT_LEASES = ShardSettings(lease=Millis(0), lease_max=Millis(0), entries_max=1)
 """One entry a message, so that others pass between any two."""
@@ -149,7 +153,7 @@ class Replicas:
         self.minds: list[Mind] = []
         self._settings = settings
         self._reads = reads
-        self._left_out = {"_uniform", "_settings", "_leading", "_sent", "_confirmed_at"}
+        self._left_out = {"_uniform", "_settings", "_leading", *LEASES}
         if not reads:
             self._left_out.add("round")
         self._pickled: list[bytes] = []
@@ -260,6 +264,8 @@ class Replicas:
         """Leave out what the receiver does not look at."""
         if isinstance(message, Refused):
             return message._replace(epoch=0)
+        if isinstance(message, Seal | Sealed):
+            return message._replace(released=0)
         if isinstance(message, Appended) and not self._reads:
             return message._replace(round=0)
         return message

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import le
 from time import process_time
 
 from kvnode.types import ReplicaId
@@ -61,10 +62,8 @@ class Explored:
     history: tuple[Step, ...] = ()
 
 
-_Rest = tuple[
-    tuple[int, ...], int, int, tuple[int, ...], tuple[int, int] | None, Bounds
-]
-"""A state without its messages."""
+_Rest = tuple[object, ...]
+_Scope = tuple[tuple[int, ...], int, Bounds]
 
 
 class _Search:
@@ -91,7 +90,7 @@ class _Search:
         while self._layer:
             following: list[State] = []
             for state in self._layer:
-                if state.inbound not in self._widest[_rest(state)]:
+                if _scope(state) not in self._widest[self._rest(state)]:
                     continue
                 try:
                     for _, after in self._space.following(state):
@@ -108,16 +107,29 @@ class _Search:
 
     def _note(self, state: State, before: State | None, following: list[State]) -> None:
         """Add a state to those that are to be looked at, unless a wider one was."""
-        inbound = state.inbound
-        widest = self._widest.setdefault(_rest(state), [])
+        scope = _scope(state)
+        widest = self._widest.setdefault(self._rest(state), [])
         for each in widest:
-            if _is_within(inbound, each):
+            if self._is_within(scope, each):
                 return
         if widest:
-            widest[:] = [each for each in widest if not _is_within(each, inbound)]
-        widest.append(inbound)
+            widest[:] = [each for each in widest if not self._is_within(each, scope)]
+        widest.append(scope)
         self._reached_from[state] = before
         following.append(state)
+
+    def _rest(self, state: State) -> _Rest:
+        """Return *state* without its messages."""
+        minds, _, authority, told, floors, crashing, left = state
+        held = self._space.held(authority)
+        return minds, held, told, floors, crashing, left.proposals, left.reads
+
+    def _is_within(self, one: _Scope, other: _Scope) -> bool:
+        return (
+            _is_within(one[0], other[0])
+            and self._space.is_within(one[1], other[1])
+            and (one[2] == other[2] or all(map(le, one[2], other[2])))
+        )
 
     def _explored(
         self, violation: str = "", history: tuple[Step, ...] = ()
@@ -144,10 +156,8 @@ class _Search:
         return tuple(reversed(steps))
 
 
-def _rest(state: State) -> _Rest:
-    """Return *state* without its messages."""
-    minds, _, authority, told, floors, crashing, left = state
-    return minds, authority, told, floors, crashing, left
+def _scope(state: State) -> _Scope:
+    return state.inbound, state.authority, state.left
 
 
 def _is_within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:

@@ -159,6 +159,10 @@ class ShardSpace:
         self._tellings: dict[tuple[int, int], int] = {}
         self._authorities = _Numbered[Authority]()
         self._told = _Numbered[tuple[LogEntry, ...]]()
+        self._held = _Numbered[tuple[Configuration, ...]]()
+        self._held_in: dict[int, int] = {}
+        self._within: dict[tuple[int, int], bool] = {}
+        self._kept: dict[tuple[int, int, int, bool], int] = {}
         self._judged: set[tuple[object, ...]] = set()
         self.start = self._started(bounds)
 
@@ -367,13 +371,38 @@ class ShardSpace:
         if minds[host] != number:
             minds = _put(minds, host, number)
             told = self._told_by(told, number)
-        for receiver in touched:
-            disk = crashing[1] if crashing and crashing[0] == receiver else None
-            kept = self._letters.worth_keeping(minds[receiver], disk, inbound[receiver])
-            if kept != inbound[receiver]:
-                inbound = _put(inbound, receiver, kept)
+        inbound = self._exchanged(minds, inbound, crashing, touched)
         after = State(minds, inbound, authority, told, floors, crashing, left)
         return self._seen(after)
+
+    def _exchanged(
+        self,
+        minds: tuple[int, ...],
+        inbound: tuple[int, ...],
+        crashing: tuple[int, int] | None,
+        touched: set[int],
+    ) -> tuple[int, ...]:
+        """Return what is under way once all is sent that changes nobody."""
+        stopped, stopped_disk = crashing if crashing else (NOBODY, None)
+        while touched:
+            place = touched.pop()
+            disk = stopped_disk if place == stopped else None
+            kept = self._letters.worth_keeping(minds[place], disk, inbound[place])
+            if kept != inbound[place]:
+                inbound = _put(inbound, place, kept)
+            for receiver, bits in self._letters.echoes(
+                minds[place], kept, is_durable=place != stopped
+            ):
+                before = inbound[receiver]
+                if bits & ~before:
+                    disk = stopped_disk if receiver == stopped else None
+                    more = self._letters.worth_keeping(
+                        minds[receiver], disk, before | bits
+                    )
+                    if more != before:
+                        inbound = _put(inbound, receiver, more)
+                        touched.add(receiver)
+        return inbound
 
     def _told_by(self, told: int, number: int) -> int:
         """Return what is told once a replica is in a state."""
@@ -392,8 +421,12 @@ class ShardSpace:
     # -- judging ----------------------------------------------------------------
 
     def _seen(self, state: State) -> State:
-        """Judge a state, unless one like it was."""
-        view = state.minds, state.crashing, state.told, state.authority
+        """Judge a state, unless one like it was; leave out what nobody waits for."""
+        authority = self._waited_for(state)
+        if authority != state.authority:
+            state = state._replace(authority=authority)
+        held = self.held(authority)
+        view = state.minds, state.crashing, state.told, held
         if view not in self._judged:
             minds, disks = self.replicas.minds, list(state.minds)
             if state.crashing is not None:
@@ -406,6 +439,52 @@ class ShardSpace:
             )
             self._judged.add(view)
         return state
+
+    def held(self, authority: int) -> int:
+        """Return the number of what the authority has held in a state of it."""
+        found = self._held_in.get(authority)
+        if found is None:
+            held = self._authorities.value(authority).held
+            found = self._held_in[authority] = self._held.number(held)
+        return found
+
+    def is_within(self, one: int, other: int) -> bool:
+        """Tell whether an authority in state *other* may do all that it may in *one*."""
+        if one == other:
+            return True
+        found = self._within.get((one, other))
+        if found is None:
+            value = self._authorities.value
+            found = self._within[one, other] = value(one).is_within(value(other))
+        return found
+
+    def _waited_for(self, state: State) -> int:
+        """Return the authority's state without what is for nobody any more."""
+        authority, is_last = state.authority, not state.left.takeovers
+        for host, number in enumerate(state.minds):
+            key = authority, host, number, is_last
+            found = self._kept.get(key)
+            if found is None:
+                heard_from = _heard_from(self.replicas.minds[number], is_last=is_last)
+                found = self._kept[key] = self._authorities.number(
+                    self._authorities.value(authority).worth_keeping(host, heard_from)
+                )
+            authority = found
+        return authority
+
+
+def _heard_from(mind: Mind, *, is_last: bool) -> int | None:
+    """
+    Return from which epoch on what the authority says does anything to a replica.
+
+    None if nothing does for ever.  Who leads in an epoch, or is about to, looks at what
+    is as late.  Who follows looks at nothing, and asks no more if nobody suspects.
+    """
+    if not is_last:
+        return 0
+    if isinstance(mind.role, Following):
+        return None
+    return 0 if mind.configuration is None else mind.configuration.epoch
 
 
 ItemT = TypeVar("ItemT")
