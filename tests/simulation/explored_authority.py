@@ -130,8 +130,10 @@ class Authority(NamedTuple):
             if swap.expected == self.held[-1]:
                 yield errand
                 return
-            # Too late for ever: nothing is held twice.  Its answer is that of a question.
-            since = max(since, self.held.index(swap.expected) + 2)
+            # It comes too late for ever, and is answered like a question.
+            number = self.held.index(swap.expected) + 1
+            assert number <= since, "what is expected was told before"
+            since = max(since, number + 1)
         while since <= len(self.held) and self.held[since - 1].epoch < heard_from:
             since += 1
         yield Errand(errand.host, None, since)

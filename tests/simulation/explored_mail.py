@@ -15,6 +15,12 @@ Some go nevertheless, since nothing can come of them any more:
 
 Each is made sure of where it goes: there it does nothing.  That this changes nothing is
 tested with all messages kept, too.
+
+A turn that changes nothing and only sends is an echo: a promise that is said again, a
+part of a log for one that pulls.  All echoes are sent as soon as there is something to
+answer.  That is one more message under way than without, and takes no other away; so
+whatever can come of the state without it can come of the one with it, and histories do
+not name echoes.
 """
 
 from collections.abc import Iterator
@@ -80,17 +86,46 @@ class Letters:
         for each in self._among(number, letters):
             yield Arrival(each, self._replicas.turn(number, receipt(each)))
 
-    def echoes(
-        self, number: int, letters: int, *, is_durable: bool
-    ) -> tuple[tuple[int, int], ...]:
+    def exchanged(
+        self,
+        minds: tuple[int, ...],
+        inbound: tuple[int, ...],
+        stopped: tuple[int, int] | None,
+        touched: set[int],
+    ) -> tuple[int, ...]:
         """
-        Return what a replica sends without being changed, by the receivers' places.
+        Return what is under way without what is over, and with all echoes.
 
         Args:
-            number: The state that it is in.
-            letters: To it.
-            is_durable: Whether its disk takes in anything.
+            minds: The states of the replicas.
+            inbound: What is under way to each.
+            stopped: Whose disk takes in nothing more, and the state that it has.
+            touched: Places of those whose state or messages are new.
         """
+        stopped_place, stopped_disk = stopped or (None, None)
+        waiting = sorted(touched)
+        while waiting:
+            place = waiting.pop()
+            is_stopped = place == stopped_place
+            disk = stopped_disk if is_stopped else None
+            before = inbound[place]
+            letters = self.worth_keeping(minds[place], disk, before)
+            if letters != before:
+                inbound = (*inbound[:place], letters, *inbound[place + 1 :])
+            echoes = self._echoes_of(minds[place], letters, is_durable=not is_stopped)
+            for receiver, bits in echoes:
+                disk = stopped_disk if receiver == stopped_place else None
+                before = inbound[receiver]
+                letters = self.worth_keeping(minds[receiver], disk, before | bits)
+                if letters != before:
+                    inbound = (*inbound[:receiver], letters, *inbound[receiver + 1 :])
+                    waiting.append(receiver)
+        return inbound
+
+    def _echoes_of(
+        self, number: int, letters: int, *, is_durable: bool
+    ) -> tuple[tuple[int, int], ...]:
+        """Return what a replica sends without being changed, by receivers' places."""
         key = number, letters, is_durable
         found = self._echoes.get(key)
         if found is None:

@@ -40,8 +40,11 @@ from kvnode.core.objects.takeover import Takeover
 from kvnode.storage.shards.port import StoredShard, written
 from kvnode.types import Millis, ReplicaId
 
-LEASES = {"_sent", "_confirmed_at", "_leased_in", "_resigned", "_released"}
-"""Attributes that nothing but leases and patience depends on."""
+OF_TIME = frozenset({"_sent", "_confirmed_at"})
+"""Attributes that nothing but patience and leases depends on."""
+
+OF_LEASES = OF_TIME | {"_leased_in", "_resigned", "_released"}
+"""And those that say which lease need not be kept any more."""
 
 WITHOUT_LEASES = ShardSettings(lease=Millis(0), lease_max=Millis(0), entries_max=1)
 """One entry a message, so that others pass between any two."""
@@ -153,7 +156,7 @@ class Replicas:
         self.minds: list[Mind] = []
         self._settings = settings
         self._reads = reads
-        self._left_out = {"_uniform", "_settings", "_leading", *LEASES}
+        self._left_out = {"_uniform", "_settings", "_leading", *OF_LEASES}
         if not reads:
             self._left_out.add("round")
         self._pickled: list[bytes] = []

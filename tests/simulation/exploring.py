@@ -22,12 +22,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from operator import le
 from time import process_time
 
 from kvnode.types import ReplicaId
 from tests.simulation.explored_replicas import ViolationError
 from tests.simulation.shard_space import Bounds, ShardSpace, State, Step
+from tests.simulation.widest import Widest
 
 STATES_MAX = 30_000_000
 """About 500 bytes each: what a machine of 16 GiB has room for."""
@@ -62,23 +62,13 @@ class Explored:
     history: tuple[Step, ...] = ()
 
 
-_Rest = tuple[object, ...]
-_Scope = tuple[tuple[int, ...], int, Bounds]
-
-
 class _Search:
-    """
-    A search under way.
-
-    A state is left alone where another one is like it but for more messages under way:
-    whatever can come of it can come of that one, too, with more messages again.  Rules
-    are about what replicas hold, not about messages.
-    """
+    """A search under way; a state is left alone where another one stands for it."""
 
     def __init__(self, space: ShardSpace) -> None:
         self._space = space
         self._reached_from: dict[State, State | None] = {}
-        self._widest: dict[_Rest, list[tuple[int, ...]]] = {}
+        self._widest = Widest(space.authorities)
         self._steps = 0
         self._depth = 0
         self._expanded = 0
@@ -90,7 +80,7 @@ class _Search:
         while self._layer:
             following: list[State] = []
             for state in self._layer:
-                if _scope(state) not in self._widest[self._rest(state)]:
+                if state not in self._widest:
                     continue
                 try:
                     for _, after in self._space.following(state):
@@ -106,30 +96,10 @@ class _Search:
         return self._explored()
 
     def _note(self, state: State, before: State | None, following: list[State]) -> None:
-        """Add a state to those that are to be looked at, unless a wider one was."""
-        scope = _scope(state)
-        widest = self._widest.setdefault(self._rest(state), [])
-        for each in widest:
-            if self._is_within(scope, each):
-                return
-        if widest:
-            widest[:] = [each for each in widest if not self._is_within(each, scope)]
-        widest.append(scope)
-        self._reached_from[state] = before
-        following.append(state)
-
-    def _rest(self, state: State) -> _Rest:
-        """Return *state* without its messages."""
-        minds, _, authority, told, floors, crashing, left = state
-        held = self._space.held(authority)
-        return minds, held, told, floors, crashing, left.proposals, left.reads
-
-    def _is_within(self, one: _Scope, other: _Scope) -> bool:
-        return (
-            _is_within(one[0], other[0])
-            and self._space.is_within(one[1], other[1])
-            and (one[2] == other[2] or all(map(le, one[2], other[2])))
-        )
+        """Look at a state later on, unless another one stands for it."""
+        if self._widest.add(state):
+            self._reached_from[state] = before
+            following.append(state)
 
     def _explored(
         self, violation: str = "", history: tuple[Step, ...] = ()
@@ -154,19 +124,6 @@ class _Search:
             steps.append(next(step for step, after in following if after == state))
             state, before = before, self._reached_from[before]
         return tuple(reversed(steps))
-
-
-def _scope(state: State) -> _Scope:
-    return state.inbound, state.authority, state.left
-
-
-def _is_within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Tell whether *some* messages are all among *others*."""
-    return not any(map(_lacks, some, others))
-
-
-def _lacks(one: int, other: int) -> int:
-    return one & ~other
 
 
 def explore(bounds: Bounds, *, states_max: int = STATES_MAX) -> Explored:

@@ -27,11 +27,13 @@ What makes the space small, and why nothing is lost by it:
     and what does not depend on it is.
 3.  What the authority answers is chosen when the answer arrives
     (`tests.simulation.explored_authority`).
-4.  Messages go once nothing can come of them (`tests.simulation.explored_mail`).
+4.  Messages go once nothing can come of them, and are answered at once where that
+    changes nobody (`tests.simulation.explored_mail`).
+5.  So does what the authority was asked (`tests.simulation.authority_states`).
 """
 
 from collections.abc import Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import (
@@ -50,6 +52,7 @@ from kvnode.core.objects.quorum_log import LogEntry
 from kvnode.core.objects.settings import HEARTBEAT
 from kvnode.core.objects.shard_replica import Following
 from kvnode.types import ReplicaId
+from tests.simulation.authority_states import AuthorityStates, heard_from
 from tests.simulation.explored_authority import NOBODY, Authority
 from tests.simulation.explored_mail import Letters
 from tests.simulation.explored_replicas import (
@@ -58,6 +61,7 @@ from tests.simulation.explored_replicas import (
     Turn,
     ViolationError,
 )
+from tests.simulation.numbered import Numbered
 from tests.simulation.shard_rules import judge
 
 
@@ -148,6 +152,7 @@ class ShardSpace:
         start: Replica 1 leads, and all have what it has committed; one that is to
             join knows it, too.
         replicas: What was reached of each replica.
+        authorities: And of the authority.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -157,12 +162,8 @@ class ShardSpace:
         self._letters = Letters(self.replicas, size)
         self._outcomes: dict[tuple[Turn, bool], _Outcome] = {}
         self._tellings: dict[tuple[int, int], int] = {}
-        self._authorities = _Numbered[Authority]()
-        self._told = _Numbered[tuple[LogEntry, ...]]()
-        self._held = _Numbered[tuple[Configuration, ...]]()
-        self._held_in: dict[int, int] = {}
-        self._within: dict[tuple[int, int], bool] = {}
-        self._kept: dict[tuple[int, int, int, bool], int] = {}
+        self.authorities = AuthorityStates()
+        self._told = Numbered[tuple[LogEntry, ...]]()
         self._judged: set[tuple[object, ...]] = set()
         self.start = self._started(bounds)
 
@@ -192,7 +193,7 @@ class ShardSpace:
         state = State(
             minds,
             (0,) * len(minds),
-            self._authorities.number(
+            self.authorities.number(
                 Authority((Configuration(1, replicas[0], replicas),))
             ),
             self._told.number(()),
@@ -229,7 +230,7 @@ class ShardSpace:
                 yield from self._turning(state, Step("hears", host, letter), turn)
 
     def _answering(self, state: State) -> Iterator[tuple[Step, State]]:
-        authority = self._authorities.value(state.authority)
+        authority = self.authorities.state(state.authority)
         left = state.left
         for errand in authority.errands:
             host = errand.host
@@ -238,16 +239,16 @@ class ShardSpace:
                 yield (
                     Step("changes", host, errand.swap),
                     self._seen(
-                        state._replace(authority=self._authorities.number(changed))
+                        state._replace(authority=self.authorities.number(changed))
                     ),
                 )
             for rest, answer in authority.answered(errand):
-                told = state._replace(authority=self._authorities.number(rest))
+                told = state._replace(authority=self.authorities.number(rest))
                 event = AuthoritySaid(answer)
                 yield from self._taking(told, Step("is told", host, answer), event)
             if left.failures and host != NOBODY:
                 failed = state._replace(
-                    authority=self._authorities.number(authority.silent(errand)),
+                    authority=self.authorities.number(authority.silent(errand)),
                     left=left._replace(failures=left.failures - 1),
                 )
                 step = Step("is not answered", host)
@@ -296,12 +297,13 @@ class ShardSpace:
         """Start a replica again; what it was asking, and told itself, is gone."""
         number = self.replicas.restarted(disk)
         letters = self._letters.from_others(self._owns[host], state.inbound[host])
-        letters = self._letters.worth_keeping(number, None, letters)
-        authority = self._authorities.value(state.authority).deserted(host)
+        minds = _put(state.minds, host, number)
+        inbound = _put(state.inbound, host, letters)
+        authority = self.authorities.state(state.authority).deserted(host)
         after = state._replace(
-            minds=_put(state.minds, host, number),
-            inbound=_put(state.inbound, host, letters),
-            authority=self._authorities.number(authority),
+            minds=minds,
+            inbound=self._letters.exchanged(minds, inbound, None, {host}),
+            authority=self.authorities.number(authority),
             crashing=None,
         )
         return Step("crashes", host), self._seen(after)
@@ -364,45 +366,16 @@ class ShardSpace:
                 inbound = _put(inbound, receiver, inbound[receiver] | bits)
                 touched.add(receiver)
         if asked:
-            changed = self._authorities.value(authority).asked(host, asked)
-            authority = self._authorities.number(changed)
+            changed = self.authorities.state(authority).asked(host, asked)
+            authority = self.authorities.number(changed)
         elif not touched:
             return state
         if minds[host] != number:
             minds = _put(minds, host, number)
             told = self._told_by(told, number)
-        inbound = self._exchanged(minds, inbound, crashing, touched)
+        inbound = self._letters.exchanged(minds, inbound, crashing, touched)
         after = State(minds, inbound, authority, told, floors, crashing, left)
         return self._seen(after)
-
-    def _exchanged(
-        self,
-        minds: tuple[int, ...],
-        inbound: tuple[int, ...],
-        crashing: tuple[int, int] | None,
-        touched: set[int],
-    ) -> tuple[int, ...]:
-        """Return what is under way once all is sent that changes nobody."""
-        stopped, stopped_disk = crashing if crashing else (NOBODY, None)
-        while touched:
-            place = touched.pop()
-            disk = stopped_disk if place == stopped else None
-            kept = self._letters.worth_keeping(minds[place], disk, inbound[place])
-            if kept != inbound[place]:
-                inbound = _put(inbound, place, kept)
-            for receiver, bits in self._letters.echoes(
-                minds[place], kept, is_durable=place != stopped
-            ):
-                before = inbound[receiver]
-                if bits & ~before:
-                    disk = stopped_disk if receiver == stopped else None
-                    more = self._letters.worth_keeping(
-                        minds[receiver], disk, before | bits
-                    )
-                    if more != before:
-                        inbound = _put(inbound, receiver, more)
-                        touched.add(receiver)
-        return inbound
 
     def _told_by(self, told: int, number: int) -> int:
         """Return what is told once a replica is in a state."""
@@ -422,10 +395,13 @@ class ShardSpace:
 
     def _seen(self, state: State) -> State:
         """Judge a state, unless one like it was; leave out what nobody waits for."""
-        authority = self._waited_for(state)
+        authority, is_suspected = state.authority, state.left.takeovers > 0
+        for host, number in enumerate(state.minds):
+            heard = heard_from(self.replicas.minds[number], is_suspected=is_suspected)
+            authority = self.authorities.waited_for(authority, host, heard)
         if authority != state.authority:
             state = state._replace(authority=authority)
-        held = self.held(authority)
+        held = self.authorities.held(authority)
         view = state.minds, state.crashing, state.told, held
         if view not in self._judged:
             minds, disks = self.replicas.minds, list(state.minds)
@@ -435,78 +411,10 @@ class ShardSpace:
                 [minds[number] for number in state.minds],
                 [minds[number] for number in disks],
                 self._told.value(state.told),
-                self._authorities.value(state.authority).held,
+                self.authorities.state(state.authority).held,
             )
             self._judged.add(view)
         return state
-
-    def held(self, authority: int) -> int:
-        """Return the number of what the authority has held in a state of it."""
-        found = self._held_in.get(authority)
-        if found is None:
-            held = self._authorities.value(authority).held
-            found = self._held_in[authority] = self._held.number(held)
-        return found
-
-    def is_within(self, one: int, other: int) -> bool:
-        """Tell whether an authority in state *other* may do all that it may in *one*."""
-        if one == other:
-            return True
-        found = self._within.get((one, other))
-        if found is None:
-            value = self._authorities.value
-            found = self._within[one, other] = value(one).is_within(value(other))
-        return found
-
-    def _waited_for(self, state: State) -> int:
-        """Return the authority's state without what is for nobody any more."""
-        authority, is_last = state.authority, not state.left.takeovers
-        for host, number in enumerate(state.minds):
-            key = authority, host, number, is_last
-            found = self._kept.get(key)
-            if found is None:
-                heard_from = _heard_from(self.replicas.minds[number], is_last=is_last)
-                found = self._kept[key] = self._authorities.number(
-                    self._authorities.value(authority).worth_keeping(host, heard_from)
-                )
-            authority = found
-        return authority
-
-
-def _heard_from(mind: Mind, *, is_last: bool) -> int | None:
-    """
-    Return from which epoch on what the authority says does anything to a replica.
-
-    None if nothing does for ever.  Who leads in an epoch, or is about to, looks at what
-    is as late.  Who follows looks at nothing, and asks no more if nobody suspects.
-    """
-    if not is_last:
-        return 0
-    if isinstance(mind.role, Following):
-        return None
-    return 0 if mind.configuration is None else mind.configuration.epoch
-
-
-ItemT = TypeVar("ItemT")
-
-
-class _Numbered(Generic[ItemT]):
-    """Values, each with a number of its own."""
-
-    def __init__(self) -> None:
-        self._values: list[ItemT] = []
-        self._numbers: dict[ItemT, int] = {}
-
-    def number(self, value: ItemT) -> int:
-        """Return the number of *value*, the same for equal ones."""
-        number = self._numbers.setdefault(value, len(self._values))
-        if number == len(self._values):
-            self._values.append(value)
-        return number
-
-    def value(self, number: int) -> ItemT:
-        """Return the value that has *number*."""
-        return self._values[number]
 
 
 def _put(items: tuple[int, ...], place: int, item: int) -> tuple[int, ...]:

@@ -56,3 +56,18 @@ def test_request_that_the_disk_has_not_promised_to_refuse_stays() -> None:
     old = letters.bit(mail(A, B, Seal(2)))
 
     assert letters.worth_keeping(number, disk, old) == old
+
+
+def test_what_changes_nobody_is_answered_as_soon_as_it_is_under_way() -> None:
+    """A promise is said again; to be sealed for the first time changes the replica."""
+    replicas = Replicas(reads=False)
+    letters = Letters(replicas, size=2)
+    leader, new = replicas.begin(A), replicas.begin(B)
+    promised = replicas.turn(new, receipt(mail(A, B, Seal(3)))).after
+    inbound = 0, letters.bit(mail(A, B, Pull(3, ORIGIN)))
+
+    answered = letters.exchanged((leader, promised), inbound, None, {1})
+    waiting = letters.exchanged((leader, new), inbound, None, {1})
+
+    assert answered == inbound
+    assert waiting == inbound
