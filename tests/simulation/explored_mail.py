@@ -21,11 +21,20 @@ part of a log for one that pulls.  All echoes are sent as soon as there is somet
 answer.  That is one more message under way than without, and takes no other away; so
 whatever can come of the state without it can come of the one with it, and histories do
 not name echoes.
+
+A turn is quiet that changes what its replica knows, and nothing that is durable, that
+others hear or that the rules see: a promise that makes no majority yet, say.  Of the
+histories that differ only in when a replica hears what is quiet, that one is looked at
+where it does so just before something else happens to it, or not at all.  It may: the
+message stays, others notice nothing, and nothing happens to the replica in between.  If
+the other thing does the same without it, and it is quiet afterwards as well, then it is
+heard afterwards, or not at all.  Histories do not name what is quiet either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from kvnode.core.objects.events import Event
 from kvnode.core.objects.messages import (
     Append,
     Appended,
@@ -45,8 +54,12 @@ from tests.simulation.explored_replicas import Mail, Mind, Replicas, Turn, mail,
 class Arrival(NamedTuple):
     """A message, and what comes of it."""
 
-    letter: Mail
+    letter: Mail | None
     turn: Turn
+
+
+_TurnKey = tuple[int, int, type[Event], Event, int]
+"""State, messages, kind of the event, event, time that has passed."""
 
 
 class Letters:
@@ -57,6 +70,8 @@ class Letters:
         self._replicas = replicas
         self._sent: list[list[Mail]] = [[] for _ in range(size)]
         self._places: dict[Mail, int] = {}
+        self._quiet: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._turns: dict[_TurnKey, tuple[Turn, ...]] = {}
         self._arrivals: dict[tuple[int, int], tuple[Arrival, ...]] = {}
         self._echoes: dict[tuple[int, int, bool], tuple[tuple[int, int], ...]] = {}
         self._kept: dict[tuple[int, int | None, int], int] = {}
@@ -71,16 +86,72 @@ class Letters:
         return 1 << place
 
     def arrivals(self, number: int, letters: int) -> tuple[Arrival, ...]:
-        """Return those of which something comes in a state of their receiver."""
+        """Return those of which something comes that is neither quiet nor an echo."""
         found = self._arrivals.get((number, letters))
         if found is None:
+            each = (
+                arrival
+                for quiet in self.quietly(number, letters)
+                for arrival in self._coming(quiet, letters)
+                if not self._replicas.is_quiet(quiet, arrival.turn)
+            )
             found = tuple(
                 arrival
-                for arrival in self._coming(number, letters)
-                if not arrival.turn.is_idle and not is_echo(arrival.turn, number)
+                for arrival in self._told_apart(each, letters)
+                if not is_echo(arrival.turn, number)
             )
             self._arrivals[number, letters] = found
         return found
+
+    def turns(
+        self, number: int, letters: int, event: Event, passed: int
+    ) -> tuple[Turn, ...]:
+        """Return what *event* may make of a state, after some of what is quiet."""
+        kind = type(event)
+        found = self._turns.get((number, letters, kind, event, passed))
+        if found is None:
+            each = (
+                Arrival(None, self._replicas.turn(quiet, event, passed))
+                for quiet in self.quietly(number, letters)
+            )
+            found = tuple(turn for _, turn in self._told_apart(each, letters))
+            self._turns[number, letters, kind, event, passed] = found
+        return found
+
+    def quietly(self, number: int, letters: int) -> tuple[int, ...]:
+        """Return the states that a replica comes to by what is quiet, nearest first."""
+        found = self._quiet.get((number, letters))
+        if found is None:
+            states = [number]
+            for state in states:
+                for _, turn in self._coming(state, letters):
+                    is_new = turn.after not in states
+                    if is_new and self._replicas.is_quiet(state, turn):
+                        states.append(turn.after)
+            found = self._quiet[number, letters] = tuple(states)
+        return found
+
+    def knowing_all(self, number: int, letters: int) -> int:
+        """Return what a state is once all has been heard that is quiet."""
+        return self.quietly(number, letters)[-1]
+
+    def _told_apart(
+        self, arrivals: Iterable[Arrival], letters: int
+    ) -> Iterator[Arrival]:
+        """Yield arrivals without those that come to what is quiet after another."""
+        kept: list[Turn] = []
+        for arrival in arrivals:
+            turn = arrival.turn
+            if turn.is_idle or any(
+                each.at_once == turn.at_once
+                and each.effects == turn.effects
+                and each.persists == turn.persists
+                and turn.after in self.quietly(each.after, letters)
+                for each in kept
+            ):
+                continue
+            kept.append(turn)
+            yield arrival
 
     def _coming(self, number: int, letters: int) -> Iterator[Arrival]:
         for each in self._among(number, letters):

@@ -100,6 +100,15 @@ class Mind:
         return role.configuration if isinstance(role, Leadership | Takeover) else None
 
 
+    @property
+    def shown(self) -> tuple[object, ...]:
+        """Return all of it that rules look at, and of which kind its role is."""
+        leading = self.leadership
+        is_open = leading is not None and leading.is_open
+        log = self.promised, self.committed, self.entries
+        return self.own, *log, type(self.role), self.configuration, is_open
+
+
 @dataclass(frozen=True, slots=True)
 class Deeds:
     """What a turn does to others."""
@@ -201,6 +210,17 @@ class Replicas:
         if found is None:
             found = self._turns[key] = self._worked_out(number, event, passed)
         return found
+
+    def is_quiet(self, number: int, turn: Turn) -> bool:
+        """Tell whether a turn in a state changes what is known there and no more."""
+        before, after = self.minds[number], self.minds[turn.after]
+        return (
+            turn.after != number
+            and not turn.at_once
+            and not turn.effects
+            and not turn.persists
+            and before.shown == after.shown
+        )
 
     def _start(self, own: ReplicaId, now: Millis, disk: StoredShard) -> int:
         replica = ShardReplica(

@@ -216,7 +216,10 @@ class ShardSpace:
                     state = after
                     break
             else:
-                return state
+                minds = tuple(map(self._letters.knowing_all, state.minds, state.inbound))
+                if minds == state.minds:
+                    return state
+                state = state._replace(minds=minds)
 
     def _only(self, state: State, host: int, event: Event) -> State:
         ((_, after),) = self._taking(state, Step("", host), event)
@@ -313,8 +316,9 @@ class ShardSpace:
     def _taking(
         self, state: State, step: Step, event: Event, passed: int = 0
     ) -> Iterator[tuple[Step, State]]:
-        turn = self.replicas.turn(state.minds[step.host], event, passed)
-        return self._turning(state, step, turn)
+        number, letters = state.minds[step.host], state.inbound[step.host]
+        for turn in self._letters.turns(number, letters, event, passed):
+            yield from self._turning(state, step, turn)
 
     def _turning(
         self, state: State, step: Step, turn: Turn
