@@ -99,7 +99,6 @@ class Mind:
         role = self.role
         return role.configuration if isinstance(role, Leadership | Takeover) else None
 
-
     @property
     def shown(self) -> tuple[object, ...]:
         """Return all of it that rules look at, and of which kind its role is."""

@@ -216,7 +216,8 @@ class ShardSpace:
                     state = after
                     break
             else:
-                minds = tuple(map(self._letters.knowing_all, state.minds, state.inbound))
+                hear = self._letters.knowing_all
+                minds = tuple(map(hear, state.minds, state.inbound))
                 if minds == state.minds:
                     return state
                 state = state._replace(minds=minds)
