@@ -11,7 +11,12 @@ what it does next does not depend on as long as no patience and no lease ends:
     _leading    is read from outside only
     _sent, _confirmed_at      of rounds: decide on patience and on leases
     _leased_in, _resigned, _released      whose lease need not be kept any more
-    round       of followers: decides on reads, and is compared if there are any
+    round, _round      decide on reads, and are compared if there are any
+
+If there are none, rounds decide on one thing more: whether a `Mismatch` answers what
+was sent since its leader last went back for that follower.  So `went_back_at` becomes
+how often it did, and the round of an `Append` one more than that: which of the two is
+greater is as it was.
 """
 
 import pickle
@@ -32,7 +37,14 @@ from kvnode.core.objects.events import (
     Swap,
 )
 from kvnode.core.objects.leadership import Leadership
-from kvnode.core.objects.messages import Appended, Message, Refused, Seal, Sealed
+from kvnode.core.objects.messages import (
+    Append,
+    Appended,
+    Message,
+    Refused,
+    Seal,
+    Sealed,
+)
 from kvnode.core.objects.quorum_log import LogEntry, QuorumLog
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import Role, ShardReplica
@@ -166,7 +178,7 @@ class Replicas:
         self._reads = reads
         self._left_out = {"_uniform", "_settings", "_leading", *OF_LEASES}
         if not reads:
-            self._left_out.add("round")
+            self._left_out |= {"round", "_round"}
         self._pickled: list[bytes] = []
         self._numbers: dict[object, int] = {}
         self._turns: dict[_TurnKey, Turn] = {}
@@ -253,23 +265,32 @@ class Replicas:
         except AssertionError as error:
             msg = f"replica {before.own} stopped at {event}: {error}"
             raise ViolationError(msg) from error
+        if not self._reads:
+            _count_going_back(before.leadership, replica.leadership)
         after = self._number_of(before.own, replica, now)
         stored = StoredShard(before.promised, QuorumLog(entries=before.entries))
         if result.persist is not None:
             stored = written(stored, result.persist)
         _compare(before, self.minds[after], stored)
-        at_once = self._deeds(before.own, result.at_once)
-        effects = self._deeds(before.own, result.effects)
+        leading = replica.leadership
+        at_once = self._deeds(before.own, leading, result.at_once)
+        effects = self._deeds(before.own, leading, result.effects)
         is_idle = after == number and not at_once and not effects
         return Turn(after, at_once, effects, result.persist is not None, is_idle)
 
-    def _deeds(self, own: ReplicaId, effects: tuple[Effect, ...]) -> Deeds:
+    def _deeds(
+        self, own: ReplicaId, leading: Leadership | None, effects: tuple[Effect, ...]
+    ) -> Deeds:
         sent: list[Mail] = []
         asked: list[AskAuthority | Swap] = []
         confirmed: tuple[int, ...] = ()
         for effect in effects:
             match effect:
                 case Send(receiver, message):
+                    if isinstance(message, Append) and not self._reads:
+                        assert leading is not None, "only a leader sends entries"
+                        went_back = leading._followers[receiver].went_back_at
+                        message = message._replace(round=went_back + 1)
                     sent.append(mail(own, receiver, self._plain(message)))
                 case AskAuthority() | Swap():
                     asked.append(effect)
@@ -307,6 +328,20 @@ class Replicas:
             for name in _attributes(value)
             if name not in self._left_out
         )
+
+
+def _count_going_back(before: Leadership | None, after: Leadership | None) -> None:
+    """Let a leader remember how often it went back, instead of in which round."""
+    if after is None:
+        return
+    if before is None or before.epoch != after.epoch:
+        counts = dict.fromkeys(after._followers, 0)
+    else:
+        counts = {own: each.went_back_at for own, each in before._followers.items()}
+    for own, follower in after._followers.items():
+        count = counts.get(own, 0)
+        if follower.went_back_at != count:
+            follower.went_back_at = count + 1
 
 
 def least(low: int, _high: int) -> int:
