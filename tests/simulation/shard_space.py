@@ -71,6 +71,8 @@ class Bounds(NamedTuple):
 
     Attributes:
         takeovers: Suspicions, of which each may end in a takeover, or come to nothing.
+            One that has two answers under way may claim twice; but the authority names
+            no more leaders than there are suspicions.
         proposals: Entries.
         moves: 0 or 1.
         crashes: Of any replica, with all of its turns on its disk or without the last.
@@ -165,7 +167,9 @@ class ShardSpace:
         self.authorities = AuthorityStates()
         self._told = Numbered[tuple[LogEntry, ...]]()
         self._judged: set[tuple[object, ...]] = set()
+        self._epoch_max = 2
         self.start = self._started(bounds)
+        self._epoch_max += bounds.takeovers + bounds.moves
 
     @property
     def views(self) -> int:
@@ -239,7 +243,7 @@ class ShardSpace:
         for errand in authority.errands:
             host = errand.host
             changed = authority.changed(errand)
-            if changed is not None:
+            if changed is not None and changed.held[-1].epoch <= self._epoch_max:
                 yield (
                     Step("changes", host, errand.swap),
                     self._seen(

@@ -107,7 +107,7 @@ def test_broken_replica_comes_to_a_state_that_breaks_a_rule(
 
 
 def leave_nothing_out(patch: pytest.MonkeyPatch) -> None:
-    """Let all messages and questions stay, echoes come one by one, and leases count."""
+    """Let all stay, come one by one, and be told apart by rounds and leases, too."""
 
     def kept(_self: Letters, _number: int, _disk: int | None, letters: int) -> int:
         return letters
@@ -121,9 +121,17 @@ def leave_nothing_out(patch: pytest.MonkeyPatch) -> None:
     def is_echo(_turn: Turn, _number: int) -> bool:
         return False
 
+    def is_quiet(_self: Replicas, _number: int, _turn: Turn) -> bool:
+        return False
+
+    def with_rounds(**_: bool) -> Replicas:
+        return Replicas(reads=True)
+
     patch.setattr(Letters, "worth_keeping", kept)
     patch.setattr(Authority, "worth_keeping", waited_for)
     patch.setattr(Replicas, "_plain", said)
+    patch.setattr(Replicas, "is_quiet", is_quiet)
+    patch.setattr(shard_space, "Replicas", with_rounds)
     patch.setattr(explored_mail, "is_echo", is_echo)
     patch.setattr(explored_replicas, "OF_LEASES", explored_replicas.OF_TIME)
 
