@@ -13,10 +13,11 @@ what it does next does not depend on as long as no patience and no lease ends:
     _leased_in, _resigned, _released      whose lease need not be kept any more
     round, _round      decide on reads, and are compared if there are any
 
-If there are none, rounds decide on one thing more: whether a `Mismatch` answers what
-was sent since its leader last went back for that follower.  So `went_back_at` becomes
-how often it did, and the round of an `Append` one more than that: which of the two is
-greater is as it was.
+If there are none, rounds decide on one thing more: a leader goes back only for a
+`Mismatch` that answers what it has sent since it last did for that follower.  Messages
+that come again can make it do so without end, each time in a later round.  So here it
+goes back for any, as often as it comes.  That is more than what can happen: one that it
+would not look at could be lost as well.  What is never wrong here is never wrong there.
 """
 
 import pickle
@@ -41,6 +42,7 @@ from kvnode.core.objects.messages import (
     Append,
     Appended,
     Message,
+    Mismatch,
     Refused,
     Seal,
     Sealed,
@@ -176,6 +178,7 @@ class Replicas:
         self.minds: list[Mind] = []
         self._settings = settings
         self._reads = reads
+        self._forgets = False
         self._left_out = {"_uniform", "_settings", "_leading", *OF_LEASES}
         if not reads:
             self._left_out |= {"round", "_round"}
@@ -222,6 +225,18 @@ class Replicas:
             found = self._turns[key] = self._worked_out(number, event, passed)
         return found
 
+    def forgetting_rounds(self, number: int) -> int:
+        """Return a state as it is from now on, when leaders go back for any mismatch."""
+        if self._reads:
+            return number
+        if not self._forgets:
+            self._forgets = True
+            self._turns.clear()
+        mind = self.minds[number]
+        replica: ShardReplica = pickle.loads(self._pickled[number])  # noqa: S301 -- of our own
+        _go_back_again(replica.leadership)
+        return self._number_of(mind.own, replica, mind.now)
+
     def is_quiet(self, number: int, turn: Turn) -> bool:
         """Tell whether a turn in a state changes what is known there and no more."""
         before, after = self.minds[number], self.minds[turn.after]
@@ -265,32 +280,25 @@ class Replicas:
         except AssertionError as error:
             msg = f"replica {before.own} stopped at {event}: {error}"
             raise ViolationError(msg) from error
-        if not self._reads:
-            _count_going_back(before.leadership, replica.leadership)
+        if self._forgets:
+            _go_back_again(replica.leadership)
         after = self._number_of(before.own, replica, now)
         stored = StoredShard(before.promised, QuorumLog(entries=before.entries))
         if result.persist is not None:
             stored = written(stored, result.persist)
         _compare(before, self.minds[after], stored)
-        leading = replica.leadership
-        at_once = self._deeds(before.own, leading, result.at_once)
-        effects = self._deeds(before.own, leading, result.effects)
+        at_once = self._deeds(before.own, result.at_once)
+        effects = self._deeds(before.own, result.effects)
         is_idle = after == number and not at_once and not effects
         return Turn(after, at_once, effects, result.persist is not None, is_idle)
 
-    def _deeds(
-        self, own: ReplicaId, leading: Leadership | None, effects: tuple[Effect, ...]
-    ) -> Deeds:
+    def _deeds(self, own: ReplicaId, effects: tuple[Effect, ...]) -> Deeds:
         sent: list[Mail] = []
         asked: list[AskAuthority | Swap] = []
         confirmed: tuple[int, ...] = ()
         for effect in effects:
             match effect:
                 case Send(receiver, message):
-                    if isinstance(message, Append) and not self._reads:
-                        assert leading is not None, "only a leader sends entries"
-                        went_back = leading._followers[receiver].went_back_at
-                        message = message._replace(round=went_back + 1)
                     sent.append(mail(own, receiver, self._plain(message)))
                 case AskAuthority() | Swap():
                     asked.append(effect)
@@ -311,6 +319,8 @@ class Replicas:
             return message._replace(released=0)
         if isinstance(message, Appended) and not self._reads:
             return message._replace(round=0)
+        if isinstance(message, Append | Mismatch) and self._forgets:
+            return message._replace(round=1)
         return message
 
     def _frozen(self, value: object) -> object:
@@ -330,18 +340,11 @@ class Replicas:
         )
 
 
-def _count_going_back(before: Leadership | None, after: Leadership | None) -> None:
-    """Let a leader remember how often it went back, instead of in which round."""
-    if after is None:
-        return
-    if before is None or before.epoch != after.epoch:
-        counts = dict.fromkeys(after._followers, 0)
-    else:
-        counts = {own: each.went_back_at for own, each in before._followers.items()}
-    for own, follower in after._followers.items():
-        count = counts.get(own, 0)
-        if follower.went_back_at != count:
-            follower.went_back_at = count + 1
+def _go_back_again(leading: Leadership | None) -> None:
+    """Let a leader forget in which rounds it went back."""
+    if leading is not None:
+        for follower in leading._followers.values():
+            follower.went_back_at = 0
 
 
 def least(low: int, _high: int) -> int:

@@ -169,6 +169,8 @@ class ShardSpace:
         self._judged: set[tuple[object, ...]] = set()
         self._epoch_max = 2
         self.start = self._started(bounds)
+        self._letters = Letters(self.replicas, size)
+        self._outcomes.clear()
         self._epoch_max += bounds.takeovers + bounds.moves
 
     @property
@@ -210,7 +212,8 @@ class ShardSpace:
             moved = (*replicas[:2], self._owns[3])
             state = self._only(state, 0, Reconfigure(moved))
         state = self._settled(state._replace(left=Bounds(beats=1)))
-        return state._replace(inbound=(0,) * len(minds), left=bounds)
+        minds = tuple(map(self.replicas.forgetting_rounds, state.minds))
+        return state._replace(minds=minds, inbound=(0,) * len(minds), left=bounds)
 
     def _settled(self, state: State) -> State:
         """Return what there is when all has arrived, and all has happened."""
