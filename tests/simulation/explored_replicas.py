@@ -226,7 +226,7 @@ class Replicas:
         return found
 
     def forgetting_rounds(self, number: int) -> int:
-        """Return a state as it is from now on, when leaders go back for any mismatch."""
+        """Return a state as it is once leaders go back for any mismatch."""
         if self._reads:
             return number
         if not self._forgets:
