@@ -96,6 +96,66 @@ class Authority(NamedTuple):
                 authority = authority.silent(errand)
         return authority
 
+    def worth_keeping(self, host: int, heard_from: int | None) -> "Authority":
+        """
+        Return the same without what no answer to *host* can bring about any more.
+
+        Args:
+            host: Who waits.
+            heard_from: Answers of earlier epochs do nothing to it for ever; None = no
+                answer does anything.
+        """
+        if all(errand.host != host for errand in self.errands):
+            return self
+        others = [errand for errand in self.errands if errand.host != host]
+        for errand in self.errands:
+            if errand.host == host:
+                others.extend(self._worth_hearing(errand, heard_from))
+        return self._with(*others)
+
+    def _worth_hearing(
+        self, errand: Errand, heard_from: int | None
+    ) -> Iterator[Errand]:
+        swap, since = errand.swap, errand.since
+        if heard_from is None:
+            if errand.is_open:
+                yield errand._replace(host=NOBODY)
+            return
+        if errand.is_done:
+            assert swap is not None, "only a change is made"
+            if swap.desired.epoch >= heard_from:
+                yield errand
+            return
+        if swap is not None:
+            if swap.expected == self.held[-1]:
+                yield errand
+                return
+            # It comes too late for ever, and is answered like a question.
+            number = self.held.index(swap.expected) + 1
+            assert number <= since, "what is expected was told before"
+            since = max(since, number + 1)
+        while since <= len(self.held) and self.held[since - 1].epoch < heard_from:
+            since += 1
+        yield Errand(errand.host, None, since)
+
+    def is_within(self, other: "Authority") -> bool:
+        """Tell whether *other* may answer and change all that this one may."""
+        if self.held != other.held or len(self.errands) > len(other.errands):
+            return False
+        rest = sorted(other.errands, key=_since)
+        for errand in sorted(self.errands, key=_since):
+            like = (
+                each
+                for each in rest
+                if each._replace(since=errand.since) == errand
+                and each.since <= errand.since
+            )
+            found = next(like, None)
+            if found is None:
+                return False
+            rest.remove(found)
+        return True
+
     def _without(self, errand: Errand) -> list[Errand]:
         errands = list(self.errands)
         errands.remove(errand)
@@ -110,3 +170,7 @@ class Authority(NamedTuple):
             or (errand.swap is not None and errand.swap.expected == self.held[-1])
         )
         return self._replace(errands=tuple(sorted(kept, key=repr)))
+
+
+def _since(errand: Errand) -> int:
+    return errand.since

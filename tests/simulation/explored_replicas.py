@@ -10,7 +10,14 @@ what it does next does not depend on as long as no patience and no lease ends:
 
     _leading    is read from outside only
     _sent, _confirmed_at      of rounds: decide on patience and on leases
-    round       of followers: decides on reads, and is compared if there are any
+    _leased_in, _resigned, _released      whose lease need not be kept any more
+    round, _round      decide on reads, and are compared if there are any
+
+If there are none, rounds decide on one thing more: a leader goes back only for a
+`Mismatch` that answers what it has sent since it last did for that follower.  Messages
+that come again can make it do so without end, each time in a later round.  So here it
+goes back for any, as often as it comes.  That is more than what can happen: one that it
+would not look at could be lost as well.  What is never wrong here is never wrong there.
 """
 
 import pickle
@@ -31,13 +38,27 @@ from kvnode.core.objects.events import (
     Swap,
 )
 from kvnode.core.objects.leadership import Leadership
-from kvnode.core.objects.messages import Appended, Message, Refused
+from kvnode.core.objects.messages import (
+    Append,
+    Appended,
+    Message,
+    Mismatch,
+    Refused,
+    Seal,
+    Sealed,
+)
 from kvnode.core.objects.quorum_log import LogEntry, QuorumLog
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_replica import Role, ShardReplica
 from kvnode.core.objects.takeover import Takeover
 from kvnode.storage.shards.port import StoredShard, written
 from kvnode.types import Millis, ReplicaId
+
+OF_TIME = frozenset({"_sent", "_confirmed_at"})
+"""Attributes that nothing but patience and leases depends on."""
+
+OF_LEASES = OF_TIME | {"_leased_in", "_resigned", "_released"}
+"""And those that say which lease need not be kept any more."""
 
 WITHOUT_LEASES = ShardSettings(lease=Millis(0), lease_max=Millis(0), entries_max=1)
 """One entry a message, so that others pass between any two."""
@@ -91,6 +112,14 @@ class Mind:
         """Return that in which it leads or takes over, if it does."""
         role = self.role
         return role.configuration if isinstance(role, Leadership | Takeover) else None
+
+    @property
+    def shown(self) -> tuple[object, ...]:
+        """Return all of it that rules look at, and of which kind its role is."""
+        leading = self.leadership
+        is_open = leading is not None and leading.is_open
+        log = self.promised, self.committed, self.entries
+        return self.own, *log, type(self.role), self.configuration, is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +178,10 @@ class Replicas:
         self.minds: list[Mind] = []
         self._settings = settings
         self._reads = reads
-        self._left_out = {"_uniform", "_settings", "_leading", "_sent", "_confirmed_at"}
+        self._forgets = False
+        self._left_out = {"_uniform", "_settings", "_leading", *OF_LEASES}
         if not reads:
-            self._left_out.add("round")
+            self._left_out |= {"round", "_round"}
         self._pickled: list[bytes] = []
         self._numbers: dict[object, int] = {}
         self._turns: dict[_TurnKey, Turn] = {}
@@ -195,6 +225,29 @@ class Replicas:
             found = self._turns[key] = self._worked_out(number, event, passed)
         return found
 
+    def forgetting_rounds(self, number: int) -> int:
+        """Return a state as it is once leaders go back for any mismatch."""
+        if self._reads:
+            return number
+        if not self._forgets:
+            self._forgets = True
+            self._turns.clear()
+        mind = self.minds[number]
+        replica: ShardReplica = pickle.loads(self._pickled[number])  # noqa: S301 -- of our own
+        _go_back_again(replica.leadership)
+        return self._number_of(mind.own, replica, mind.now)
+
+    def is_quiet(self, number: int, turn: Turn) -> bool:
+        """Tell whether a turn in a state changes what is known there and no more."""
+        before, after = self.minds[number], self.minds[turn.after]
+        return (
+            turn.after != number
+            and not turn.at_once
+            and not turn.effects
+            and not turn.persists
+            and before.shown == after.shown
+        )
+
     def _start(self, own: ReplicaId, now: Millis, disk: StoredShard) -> int:
         replica = ShardReplica(
             own,
@@ -227,6 +280,8 @@ class Replicas:
         except AssertionError as error:
             msg = f"replica {before.own} stopped at {event}: {error}"
             raise ViolationError(msg) from error
+        if self._forgets:
+            _go_back_again(replica.leadership)
         after = self._number_of(before.own, replica, now)
         stored = StoredShard(before.promised, QuorumLog(entries=before.entries))
         if result.persist is not None:
@@ -260,8 +315,12 @@ class Replicas:
         """Leave out what the receiver does not look at."""
         if isinstance(message, Refused):
             return message._replace(epoch=0)
+        if isinstance(message, Seal | Sealed):
+            return message._replace(released=0)
         if isinstance(message, Appended) and not self._reads:
             return message._replace(round=0)
+        if isinstance(message, Append | Mismatch) and self._forgets:
+            return message._replace(round=1)
         return message
 
     def _frozen(self, value: object) -> object:
@@ -279,6 +338,13 @@ class Replicas:
             for name in _attributes(value)
             if name not in self._left_out
         )
+
+
+def _go_back_again(leading: Leadership | None) -> None:
+    """Let a leader forget in which rounds it went back."""
+    if leading is not None:
+        for follower in leading._followers.values():
+            follower.went_back_at = 0
 
 
 def least(low: int, _high: int) -> int:

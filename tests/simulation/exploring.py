@@ -27,6 +27,7 @@ from time import process_time
 from kvnode.types import ReplicaId
 from tests.simulation.explored_replicas import ViolationError
 from tests.simulation.shard_space import Bounds, ShardSpace, State, Step
+from tests.simulation.widest import Widest
 
 STATES_MAX = 30_000_000
 """About 500 bytes each: what a machine of 16 GiB has room for."""
@@ -61,25 +62,13 @@ class Explored:
     history: tuple[Step, ...] = ()
 
 
-_Rest = tuple[
-    tuple[int, ...], int, int, tuple[int, ...], tuple[int, int] | None, Bounds
-]
-"""A state without its messages."""
-
-
 class _Search:
-    """
-    A search under way.
-
-    A state is left alone where another one is like it but for more messages under way:
-    whatever can come of it can come of that one, too, with more messages again.  Rules
-    are about what replicas hold, not about messages.
-    """
+    """A search under way; a state is left alone where another one stands for it."""
 
     def __init__(self, space: ShardSpace) -> None:
         self._space = space
         self._reached_from: dict[State, State | None] = {}
-        self._widest: dict[_Rest, list[tuple[int, ...]]] = {}
+        self._widest = Widest(space.authorities)
         self._steps = 0
         self._depth = 0
         self._expanded = 0
@@ -91,7 +80,7 @@ class _Search:
         while self._layer:
             following: list[State] = []
             for state in self._layer:
-                if state.inbound not in self._widest[_rest(state)]:
+                if state not in self._widest:
                     continue
                 try:
                     for _, after in self._space.following(state):
@@ -107,17 +96,10 @@ class _Search:
         return self._explored()
 
     def _note(self, state: State, before: State | None, following: list[State]) -> None:
-        """Add a state to those that are to be looked at, unless a wider one was."""
-        inbound = state.inbound
-        widest = self._widest.setdefault(_rest(state), [])
-        for each in widest:
-            if _is_within(inbound, each):
-                return
-        if widest:
-            widest[:] = [each for each in widest if not _is_within(each, inbound)]
-        widest.append(inbound)
-        self._reached_from[state] = before
-        following.append(state)
+        """Look at a state later on, unless another one stands for it."""
+        if self._widest.add(state):
+            self._reached_from[state] = before
+            following.append(state)
 
     def _explored(
         self, violation: str = "", history: tuple[Step, ...] = ()
@@ -142,21 +124,6 @@ class _Search:
             steps.append(next(step for step, after in following if after == state))
             state, before = before, self._reached_from[before]
         return tuple(reversed(steps))
-
-
-def _rest(state: State) -> _Rest:
-    """Return *state* without its messages."""
-    minds, _, authority, told, floors, crashing, left = state
-    return minds, authority, told, floors, crashing, left
-
-
-def _is_within(some: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Tell whether *some* messages are all among *others*."""
-    return not any(map(_lacks, some, others))
-
-
-def _lacks(one: int, other: int) -> int:
-    return one & ~other
 
 
 def explore(bounds: Bounds, *, states_max: int = STATES_MAX) -> Explored:

@@ -27,11 +27,13 @@ What makes the space small, and why nothing is lost by it:
     and what does not depend on it is.
 3.  What the authority answers is chosen when the answer arrives
     (`tests.simulation.explored_authority`).
-4.  Messages go once nothing can come of them (`tests.simulation.explored_mail`).
+4.  Messages go once nothing can come of them, and are answered at once where that
+    changes nobody (`tests.simulation.explored_mail`).
+5.  So does what the authority was asked (`tests.simulation.authority_states`).
 """
 
 from collections.abc import Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import (
@@ -50,6 +52,7 @@ from kvnode.core.objects.quorum_log import LogEntry
 from kvnode.core.objects.settings import HEARTBEAT
 from kvnode.core.objects.shard_replica import Following
 from kvnode.types import ReplicaId
+from tests.simulation.authority_states import AuthorityStates, heard_from
 from tests.simulation.explored_authority import NOBODY, Authority
 from tests.simulation.explored_mail import Letters
 from tests.simulation.explored_replicas import (
@@ -58,6 +61,7 @@ from tests.simulation.explored_replicas import (
     Turn,
     ViolationError,
 )
+from tests.simulation.numbered import Numbered
 from tests.simulation.shard_rules import judge
 
 
@@ -67,6 +71,8 @@ class Bounds(NamedTuple):
 
     Attributes:
         takeovers: Suspicions, of which each may end in a takeover, or come to nothing.
+            One that has two answers under way may claim twice; but the authority names
+            no more leaders than there are suspicions.
         proposals: Entries.
         moves: 0 or 1.
         crashes: Of any replica, with all of its turns on its disk or without the last.
@@ -148,6 +154,7 @@ class ShardSpace:
         start: Replica 1 leads, and all have what it has committed; one that is to
             join knows it, too.
         replicas: What was reached of each replica.
+        authorities: And of the authority.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -157,10 +164,14 @@ class ShardSpace:
         self._letters = Letters(self.replicas, size)
         self._outcomes: dict[tuple[Turn, bool], _Outcome] = {}
         self._tellings: dict[tuple[int, int], int] = {}
-        self._authorities = _Numbered[Authority]()
-        self._told = _Numbered[tuple[LogEntry, ...]]()
+        self.authorities = AuthorityStates()
+        self._told = Numbered[tuple[LogEntry, ...]]()
         self._judged: set[tuple[object, ...]] = set()
+        self._epoch_max = 2
         self.start = self._started(bounds)
+        self._letters = Letters(self.replicas, size)
+        self._outcomes.clear()
+        self._epoch_max += bounds.takeovers + bounds.moves
 
     @property
     def views(self) -> int:
@@ -188,7 +199,7 @@ class ShardSpace:
         state = State(
             minds,
             (0,) * len(minds),
-            self._authorities.number(
+            self.authorities.number(
                 Authority((Configuration(1, replicas[0], replicas),))
             ),
             self._told.number(()),
@@ -201,7 +212,8 @@ class ShardSpace:
             moved = (*replicas[:2], self._owns[3])
             state = self._only(state, 0, Reconfigure(moved))
         state = self._settled(state._replace(left=Bounds(beats=1)))
-        return state._replace(inbound=(0,) * len(minds), left=bounds)
+        minds = tuple(map(self.replicas.forgetting_rounds, state.minds))
+        return state._replace(minds=minds, inbound=(0,) * len(minds), left=bounds)
 
     def _settled(self, state: State) -> State:
         """Return what there is when all has arrived, and all has happened."""
@@ -211,7 +223,11 @@ class ShardSpace:
                     state = after
                     break
             else:
-                return state
+                hear = self._letters.knowing_all
+                minds = tuple(map(hear, state.minds, state.inbound))
+                if minds == state.minds:
+                    return state
+                state = state._replace(minds=minds)
 
     def _only(self, state: State, host: int, event: Event) -> State:
         ((_, after),) = self._taking(state, Step("", host), event)
@@ -225,25 +241,25 @@ class ShardSpace:
                 yield from self._turning(state, Step("hears", host, letter), turn)
 
     def _answering(self, state: State) -> Iterator[tuple[Step, State]]:
-        authority = self._authorities.value(state.authority)
+        authority = self.authorities.state(state.authority)
         left = state.left
         for errand in authority.errands:
             host = errand.host
             changed = authority.changed(errand)
-            if changed is not None:
+            if changed is not None and changed.held[-1].epoch <= self._epoch_max:
                 yield (
                     Step("changes", host, errand.swap),
                     self._seen(
-                        state._replace(authority=self._authorities.number(changed))
+                        state._replace(authority=self.authorities.number(changed))
                     ),
                 )
             for rest, answer in authority.answered(errand):
-                told = state._replace(authority=self._authorities.number(rest))
+                told = state._replace(authority=self.authorities.number(rest))
                 event = AuthoritySaid(answer)
                 yield from self._taking(told, Step("is told", host, answer), event)
             if left.failures and host != NOBODY:
                 failed = state._replace(
-                    authority=self._authorities.number(authority.silent(errand)),
+                    authority=self.authorities.number(authority.silent(errand)),
                     left=left._replace(failures=left.failures - 1),
                 )
                 step = Step("is not answered", host)
@@ -292,12 +308,13 @@ class ShardSpace:
         """Start a replica again; what it was asking, and told itself, is gone."""
         number = self.replicas.restarted(disk)
         letters = self._letters.from_others(self._owns[host], state.inbound[host])
-        letters = self._letters.worth_keeping(number, None, letters)
-        authority = self._authorities.value(state.authority).deserted(host)
+        minds = _put(state.minds, host, number)
+        inbound = _put(state.inbound, host, letters)
+        authority = self.authorities.state(state.authority).deserted(host)
         after = state._replace(
-            minds=_put(state.minds, host, number),
-            inbound=_put(state.inbound, host, letters),
-            authority=self._authorities.number(authority),
+            minds=minds,
+            inbound=self._letters.exchanged(minds, inbound, None, {host}),
+            authority=self.authorities.number(authority),
             crashing=None,
         )
         return Step("crashes", host), self._seen(after)
@@ -307,8 +324,9 @@ class ShardSpace:
     def _taking(
         self, state: State, step: Step, event: Event, passed: int = 0
     ) -> Iterator[tuple[Step, State]]:
-        turn = self.replicas.turn(state.minds[step.host], event, passed)
-        return self._turning(state, step, turn)
+        number, letters = state.minds[step.host], state.inbound[step.host]
+        for turn in self._letters.turns(number, letters, event, passed):
+            yield from self._turning(state, step, turn)
 
     def _turning(
         self, state: State, step: Step, turn: Turn
@@ -360,18 +378,14 @@ class ShardSpace:
                 inbound = _put(inbound, receiver, inbound[receiver] | bits)
                 touched.add(receiver)
         if asked:
-            changed = self._authorities.value(authority).asked(host, asked)
-            authority = self._authorities.number(changed)
+            changed = self.authorities.state(authority).asked(host, asked)
+            authority = self.authorities.number(changed)
         elif not touched:
             return state
         if minds[host] != number:
             minds = _put(minds, host, number)
             told = self._told_by(told, number)
-        for receiver in touched:
-            disk = crashing[1] if crashing and crashing[0] == receiver else None
-            kept = self._letters.worth_keeping(minds[receiver], disk, inbound[receiver])
-            if kept != inbound[receiver]:
-                inbound = _put(inbound, receiver, kept)
+        inbound = self._letters.exchanged(minds, inbound, crashing, touched)
         after = State(minds, inbound, authority, told, floors, crashing, left)
         return self._seen(after)
 
@@ -392,8 +406,15 @@ class ShardSpace:
     # -- judging ----------------------------------------------------------------
 
     def _seen(self, state: State) -> State:
-        """Judge a state, unless one like it was."""
-        view = state.minds, state.crashing, state.told, state.authority
+        """Judge a state, unless one like it was; leave out what nobody waits for."""
+        authority, is_suspected = state.authority, state.left.takeovers > 0
+        for host, number in enumerate(state.minds):
+            heard = heard_from(self.replicas.minds[number], is_suspected=is_suspected)
+            authority = self.authorities.waited_for(authority, host, heard)
+        if authority != state.authority:
+            state = state._replace(authority=authority)
+        held = self.authorities.held(authority)
+        view = state.minds, state.crashing, state.told, held
         if view not in self._judged:
             minds, disks = self.replicas.minds, list(state.minds)
             if state.crashing is not None:
@@ -402,32 +423,10 @@ class ShardSpace:
                 [minds[number] for number in state.minds],
                 [minds[number] for number in disks],
                 self._told.value(state.told),
-                self._authorities.value(state.authority).held,
+                self.authorities.state(state.authority).held,
             )
             self._judged.add(view)
         return state
-
-
-ItemT = TypeVar("ItemT")
-
-
-class _Numbered(Generic[ItemT]):
-    """Values, each with a number of its own."""
-
-    def __init__(self) -> None:
-        self._values: list[ItemT] = []
-        self._numbers: dict[ItemT, int] = {}
-
-    def number(self, value: ItemT) -> int:
-        """Return the number of *value*, the same for equal ones."""
-        number = self._numbers.setdefault(value, len(self._values))
-        if number == len(self._values):
-            self._values.append(value)
-        return number
-
-    def value(self, number: int) -> ItemT:
-        """Return the value that has *number*."""
-        return self._values[number]
 
 
 def _put(items: tuple[int, ...], place: int, item: int) -> tuple[int, ...]:

@@ -4,17 +4,23 @@ All states of a shard within small bounds; larger ones are explored by a command
 Figures of larger bounds: docs/decisions/0033-all-states-of-a-shard.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from kvnode.core.objects.configuration import Configuration
+from kvnode.core.objects.messages import Message
+from kvnode.core.objects.quorum_log import LogEntry
 from kvnode.core.objects.shard_replica import ShardReplica
 from kvnode.core.objects.shard_turn import ShardTurn
 from kvnode.core.objects.takeover import Takeover
 from kvnode.types import ReplicaId
+from tests.simulation import explored_mail, explored_replicas, shard_space
+from tests.simulation.explored_authority import Authority
 from tests.simulation.explored_mail import Letters
+from tests.simulation.explored_replicas import Mind, Replicas, Turn
 from tests.simulation.exploring import explore, main
+from tests.simulation.shard_rules import judge
 from tests.simulation.shard_space import Bounds, ShardSpace, State
 from tests.simulation.test_shard_sabotage import (
     answers_before_durable,
@@ -100,13 +106,34 @@ def test_broken_replica_comes_to_a_state_that_breaks_a_rule(
     assert explore(bounds, states_max=STATES_MAX).violation
 
 
-def keep_all(patch: pytest.MonkeyPatch) -> None:
-    """Let all messages stay."""
+def leave_nothing_out(patch: pytest.MonkeyPatch) -> None:
+    """Let all stay, come one by one, and be told apart by rounds and leases, too."""
 
     def kept(_self: Letters, _number: int, _disk: int | None, letters: int) -> int:
         return letters
 
+    def waited_for(self: Authority, _host: int, _heard_from: int | None) -> Authority:
+        return self
+
+    def said(_self: Replicas, message: Message) -> Message:
+        return message
+
+    def is_echo(_turn: Turn, _number: int) -> bool:
+        return False
+
+    def is_quiet(_self: Replicas, _number: int, _turn: Turn) -> bool:
+        return False
+
+    def with_rounds(**_: bool) -> Replicas:
+        return Replicas(reads=True)
+
     patch.setattr(Letters, "worth_keeping", kept)
+    patch.setattr(Authority, "worth_keeping", waited_for)
+    patch.setattr(Replicas, "_plain", said)
+    patch.setattr(Replicas, "is_quiet", is_quiet)
+    patch.setattr(shard_space, "Replicas", with_rounds)
+    patch.setattr(explored_mail, "is_echo", is_echo)
+    patch.setattr(explored_replicas, "OF_LEASES", explored_replicas.OF_TIME)
 
 
 def explore_plainly(space: ShardSpace) -> int:
@@ -121,22 +148,53 @@ def explore_plainly(space: ShardSpace) -> int:
     return len(seen)
 
 
+def watch(patch: pytest.MonkeyPatch) -> set[object]:
+    """Return a set to which all is added that the rules see."""
+    seen: set[object] = set()
+
+    def judged(
+        minds: Sequence[Mind],
+        disks: Sequence[Mind],
+        told: tuple[LogEntry, ...],
+        held: Sequence[Configuration],
+    ) -> None:
+        whole = (*minds, *disks)
+        seen.add((tuple(shown(each) for each in whole), told, tuple(held)))
+        judge(minds, disks, told, held)
+
+    patch.setattr(shard_space, "judge", judged)
+    return seen
+
+
+def shown(mind: Mind) -> tuple[object, ...]:
+    """Return what the rules look at in a replica."""
+    leading = mind.leadership
+    return (
+        mind.promised,
+        mind.committed,
+        mind.entries,
+        mind.configuration,
+        leading is not None and leading.is_open,
+    )
+
+
 @pytest.mark.parametrize(
     "bounds", [Bounds(takeovers=1, crashes=1), Bounds(moves=1, crashes=1)], ids=str
 )
-def test_states_that_are_left_out_lead_nowhere_else(
+def test_states_that_are_left_out_show_nothing_else_to_the_rules(
     bounds: Bounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With all messages and all states, replicas come to the same states together."""
-    found = explore(bounds)
-    keep_all(monkeypatch)
-    plain = ShardSpace(bounds)
-
-    states = explore_plainly(plain)
+    """With all messages and all states, replicas come to the same things together."""
+    with monkeypatch.context() as patch:
+        seen = watch(patch)
+        found = explore(bounds)
+    with monkeypatch.context() as patch:
+        plainly_seen = watch(patch)
+        leave_nothing_out(patch)
+        states = explore_plainly(ShardSpace(bounds))
 
     assert states > found.states
-    assert plain.views == found.views
-    assert len(plain.replicas.minds) == found.replica_states
+    assert plainly_seen == seen
 
 
 def test_exploration_that_is_cut_short_says_so() -> None:

@@ -314,7 +314,11 @@ class ShardReplica:
             self._take_over(configuration, turn)
         elif isinstance(role, Takeover) and configuration.epoch > role.epoch:
             self._follow(turn)
-        elif isinstance(role, Asking | Claiming):
+        elif isinstance(role, Asking) or (
+            # What was held before a claim does not take it back: two answers, each
+            # late by a claim, could raise the epoch for ever.
+            isinstance(role, Claiming) and configuration.epoch >= role.desired.epoch - 1
+        ):
             self._claim(configuration, turn, insists=role.insists)
 
     def _claim(

@@ -367,6 +367,23 @@ def test_replica_asks_the_authority_when_it_hears_nobody() -> None:
     assert claimed == (Swap(HELD, Configuration(2, B, (A, B, C))),)
 
 
+def test_answer_that_is_older_than_a_claim_does_not_take_it_back() -> None:
+    """Else two answers, each late by one claim, would raise the epoch for ever."""
+    held = Configuration(5, A, (A, B, C))
+    one = replica(promised=5)
+    one.step([Suspected()], Millis(1000))
+    claimed = one.step([AuthoritySaid(held)], Millis(1010)).at_once
+
+    older = one.step([AuthoritySaid(Configuration(4, C, (A, B, C)))], Millis(1020))
+    again = one.step([AuthoritySaid(held)], Millis(1030)).at_once
+    taken = one.step([AuthoritySaid(held.taken_over_by(B))], Millis(1040))
+
+    assert older.at_once == ()
+    assert claimed == again == (Swap(held, held.taken_over_by(B)),)
+    assert taken.persist is not None
+    assert taken.persist.promised == 6
+
+
 def test_authority_that_does_not_answer_is_asked_again() -> None:
     """A shard goes on as soon as the authority does."""
     one = replica(promised=1)
