@@ -1,7 +1,7 @@
 """Waiting for what must not be left half way."""
 
 import asyncio
-from typing import TypeVar
+from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
 
@@ -15,7 +15,28 @@ async def completed(work: "asyncio.Future[ResultT]") -> ResultT:
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.wait([work])
+        await ended(work)
+        raise
+
+
+async def ended(work: "asyncio.Future[Any]") -> None:
+    """
+    Return once *work* is done, with whatever; who is cancelled leaves it going on.
+
+    What `asyncio.wait` does with one future, at a third of what that takes; like that
+    it lets others run first, so that callbacks of *work* have been called.
+    """
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(_: "asyncio.Future[Any]") -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    work.add_done_callback(wake)
+    try:
+        await waiter
+    except asyncio.CancelledError:
+        work.remove_done_callback(wake)
         raise
 
 

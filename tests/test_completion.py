@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kvnode.completion import completed
+from kvnode.completion import completed, ended
 
 
 async def test_who_is_cancelled_goes_on_when_the_work_has_ended() -> None:
@@ -33,3 +33,42 @@ async def test_result_and_failure_of_the_work_are_handed_on() -> None:
     assert await completed(good) == 1
     with pytest.raises(OSError, match="the disk is gone"):
         await completed(bad)
+
+
+async def test_who_waits_for_an_end_is_told_no_more_than_that() -> None:
+    """Whatever it was; also by many, and of work that has ended before."""
+    for end in ("result", "exception", "cancel"):
+        work: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        waiting = [asyncio.create_task(ended(work)) for _ in range(3)]
+        await asyncio.sleep(0)
+        if end == "result":
+            work.set_result(1)
+        elif end == "exception":
+            work.set_exception(ValueError())
+        else:
+            work.cancel()
+        await asyncio.gather(*waiting, ended(work))
+        assert work.cancelled() or work.exception() or work.result() == 1
+
+
+async def test_who_waits_for_an_end_goes_on_behind_the_callbacks_of_it() -> None:
+    """Who keeps what is under way in a map has taken it out by then."""
+    work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    told: list[str] = []
+    work.add_done_callback(lambda _: told.append("callback"))
+    work.set_result(None)
+    await ended(work)
+    assert told == ["callback"]
+
+
+async def test_who_is_cancelled_while_it_waits_for_an_end_leaves_the_work() -> None:
+    """And nothing of it is left there."""
+    work: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(ended(work))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not work.done()
+    assert work.remove_done_callback(print) == 0
+    assert not work._callbacks

@@ -22,7 +22,7 @@ from functools import lru_cache
 from inspect import Signature, signature
 from typing import Any, Final, TypeVar, cast
 
-from kvnode.completion import is_being_cancelled
+from kvnode.completion import ended, is_being_cancelled
 from kvnode.errors import (
     InvalidArgumentError,
     KvError,
@@ -138,11 +138,10 @@ class Instance:
                 f" {known}"
             )
             raise InvalidArgumentError(msg)
-        try:
-            _signature(function).bind(self, *args, **named)
-        except TypeError as error:
-            msg = f"{self.id.class_name}.{method} cannot be called so: {error}"
-            raise InvalidArgumentError(msg) from error
+        misfit = _misfit(function, len(args), named)
+        if misfit:
+            msg = f"{self.id.class_name}.{method} cannot be called so: {misfit}"
+            raise InvalidArgumentError(msg)
         key = idempotency_key.encode()
         if len(key) > IDEMPOTENCY_KEY_BYTES_MAX:
             msg = (
@@ -188,7 +187,7 @@ class Instance:
         self._check_room()
         task = asyncio.create_task(self._event(event))
         self._begin(task)
-        await asyncio.wait([task])
+        await ended(task)
         if task.cancelled() and self._why_broken is not None:  # before it had begun
             raise UnavailableError(str(self._why_broken))
         return task.result()
@@ -364,6 +363,30 @@ class Instance:
 
         await self._run(event)
         return self.storage.alarm()  # a call may have set one since the run ended
+
+
+def _misfit(function: Callable[..., Any], count: int, named: dict[str, Value]) -> str:
+    """Return why a method does not take such arguments; empty if it does."""
+    # Names are anybody's, so many of them are not kept.
+    return (
+        _misfit_by_place(function, count)
+        if not named
+        else _tried(function, count, named)
+    )
+
+
+@lru_cache(maxsize=1000)
+def _misfit_by_place(function: Callable[..., Any], count: int) -> str:
+    """Return the same for arguments without names; to try takes as long as a call."""
+    return _tried(function, count, {})
+
+
+def _tried(function: Callable[..., Any], count: int, named: dict[str, Value]) -> str:
+    try:
+        _signature(function).bind(None, *range(count), **named)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 @lru_cache(maxsize=1000)

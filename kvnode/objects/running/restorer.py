@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+from kvnode.completion import ended
 from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -70,7 +71,7 @@ class Restorer:
 
     async def wait_for(self, body: bytes) -> None:
         """Return once an object that is being restored is so, or will not be."""
-        await asyncio.wait([self._working[body]])
+        await ended(self._working[body])
 
     async def point(
         self, id_: ObjectId, method: str, arguments: tuple[Value, ...]
@@ -130,15 +131,15 @@ class Restorer:
     ) -> Restored:
         """Do *work* to its end, also if who asked for it does not wait for that."""
 
-        def ended(task: asyncio.Task[Restored]) -> None:
+        def is_over(task: asyncio.Task[Restored]) -> None:
             del self._working[id_.body]
             if not task.cancelled():
                 task.exception()  # whoever asked may have gone: it is nobody's fault
 
         task = asyncio.create_task(work)
         self._working[id_.body] = task
-        task.add_done_callback(ended)
-        await asyncio.wait([task])
+        task.add_done_callback(is_over)
+        await ended(task)
         return task.result()
 
     async def _restore(self, id_: ObjectId, number: int) -> Restored:

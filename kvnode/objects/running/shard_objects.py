@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from kvnode.completion import ended
 from kvnode.core.objects.homes import region_of
 from kvnode.errors import (
     CorruptRecordError,
@@ -203,7 +204,7 @@ class ShardObjects:
         """
         while not self._is_closed:
             if body in self._draining:
-                await asyncio.wait([self._draining[body].task])
+                await ended(self._draining[body].task)
             elif self._restorer.is_at_work_on(body):
                 await self._restorer.wait_for(body)
             elif self._claims.is_under_way(body):
@@ -298,7 +299,7 @@ class ShardObjects:
         if instance is not None:
             instance.fail(why)
         while id_.body in self._draining:
-            await asyncio.wait([self._draining[id_.body].task])
+            await ended(self._draining[id_.body].task)
         self._check_no_doubt(id_.body)
 
     # -- those that were thrown away -----------------------------------------------

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from kvnode.completion import failed
+from kvnode.completion import ended, failed
 from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -144,7 +144,7 @@ class Committer:
             await asyncio.sleep(0)  # calls that run meanwhile may join the entry
         self.flush()
         if self._last in self._under_way:  # an entry commits those before it
-            await asyncio.wait([self._last])
+            await ended(self._last)
         if self.failure is not None:
             raise self.failed_since(since)
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kvnode.authority.port import Authority
+from kvnode.completion import ended
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Suspected
 from kvnode.core.objects.homes import (
@@ -140,7 +141,7 @@ class Homes:
             task = asyncio.create_task(self._ensure(shard), name=f"founding {shard}")
             self._founding[shard] = task
             task.add_done_callback(lambda done: self._founded(shard, done))
-        await asyncio.wait([task])
+        await ended(task)
         if task.cancelled():
             msg = "this node has stopped: ask another"
             raise UnavailableError(msg)
