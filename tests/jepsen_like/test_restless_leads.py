@@ -10,6 +10,7 @@ from jepsen_like import generator
 from jepsen_like.adapters import kvnode_objects_simulated
 from jepsen_like.runner.judging import judge_run
 from jepsen_like.verdict import Verdict
+from kvnode.core.objects.homes import region_of
 from kvnode.core.objects.spreading import Lead, Step, heirs_of
 from kvnode.errors import KvError
 from kvnode.runtime.objects import spreading
@@ -33,7 +34,8 @@ def restless_step(
     """Give the first lead to whoever may have it, however many that one leads."""
     for lead in leads:
         if heirs := heirs_of(lead, counts):
-            return Step(lead.shard, max(heirs, key=lambda heir: (heir > own, heir)))
+            heir = max(heirs, key=lambda heir: (heir > own, heir))
+            return Step(lead.shard, heir, gives=len(leads))
     return None
 
 
@@ -46,7 +48,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     async def noted(
         self: HandingOver, shard: str, heir: str, *, leads: int = 0
     ) -> None:
-        assert leads > 0, "who spreads leads says how many it has"
+        goes_home = bool(region_of(shard))
+        assert leads > 0 or goes_home, "who spreads leads says how many it has"
         try:
             await give(self, shard, heir)
         except KvError:
