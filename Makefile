@@ -8,9 +8,6 @@ STAMP := $(VENV)/.installed
 COVER := --cov --cov-report=
 COVER_MORE := --cov --cov-append
 
-# Tests of processes wait for them a third of their time.
-SYSTEM_WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + os.cpu_count())')
-
 # They start Python hundreds of times, and each time it would compile all of kvnode.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -37,8 +34,7 @@ unit: $(STAMP)
 	$(BIN)/pytest $(COVER) --numprocesses auto --ignore tests/system
 
 system: $(STAMP)
-	$(BIN)/pytest $(COVER_MORE) --numprocesses $(SYSTEM_WORKERS) --dist worksteal \
-		tests/system
+	$(BIN)/pytest $(COVER_MORE) --numprocesses auto --dist worksteal tests/system
 
 format: $(STAMP)
 	$(BIN)/ruff format .
