@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from kvnode.api.objects_port import Call, ObjectsPort
+from kvnode.deadlines import deadlines_of
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
@@ -85,15 +86,38 @@ async def within_patience(objects: ObjectsPort, call: Call) -> Value:
         KvError: See kvnode.api.objects_port.ObjectsPort.call.
     """
     assert call.patience_ms > 0, "whoever waits for ever is never told"
-    within = asyncio.timeout(call.patience_ms / 1000)
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None, "a coroutine runs in a task"
+    cancelled = task.cancelling()
+    patience = _Patience(task)
+    until = loop.time() + call.patience_ms / 1000
+    bucket = deadlines_of(loop).add(patience, until)
     try:
-        async with within:
-            return await objects.call(call)
-    except TimeoutError:
-        if not within.expired():
+        return await objects.call(call)
+    except asyncio.CancelledError:
+        if not patience.has_expired or task.cancelling() - 1 > cancelled:
             raise
         msg = (
             f"{call.target.class_name}.{call.method} has not ended within"
             f" {call.patience_ms} ms; it goes on, and may happen yet"
         )
         raise DeadlineError(msg) from None
+    finally:
+        bucket.discard(patience)
+        if patience.has_expired:
+            task.uncancel()
+
+
+class _Patience:
+    """What cancels a task, as `asyncio.timeout` does, and costs a fifth of it."""
+
+    __slots__ = ("_task", "has_expired")
+
+    def __init__(self, task: "asyncio.Task[object]") -> None:
+        self._task = task
+        self.has_expired = False
+
+    def expire(self) -> None:
+        """End it."""
+        self.has_expired = True
+        self._task.cancel()

@@ -28,9 +28,13 @@ RESULT_BYTES_MAX: Final = 8 * 1024 * 1024
 """What 1 MiB of an object's values may become if JSON has to escape all of it."""
 
 
-def call_of(request: pb.CallRequest) -> Call:
+def call_of(request: pb.CallRequest, *, patience_ms: int = 0) -> Call:
     """
     Return the call that *request* asks for.
+
+    Args:
+        request: From a client, or another node.
+        patience_ms: For how long whoever has sent it waits; 0 = nobody knows.
 
     Raises:
         InvalidArgumentError: It breaks a rule or a limit.
@@ -59,6 +63,7 @@ def call_of(request: pb.CallRequest) -> Call:
         named,
         request.idempotency_key,
         request.forwarded,
+        patience_ms,
         location_hint=checked_region(request.location_hint),
         home=checked_region(request.home) if request.forwarded else "",
     )

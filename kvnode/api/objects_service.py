@@ -124,7 +124,7 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
 
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         patience_ms = checked_patience(request.deadline_ms)
-        call = call_of(request)._replace(patience_ms=patience_ms)
+        call = call_of(request, patience_ms=patience_ms)
         result = await within_patience(self._objects, call)
         return pb.CallReply(
             result=result_message(result, request.result_form),

@@ -15,7 +15,6 @@ import grpc
 
 from kvnode.client.batching import Result
 from kvnode.client.connection import Connection, StreamKind
-from kvnode.client.deadlines import Deadlines
 from kvnode.client.error_map import error_of_rpc
 from kvnode.client.gate import Gate
 from kvnode.client.pool import Pool
@@ -25,6 +24,7 @@ from kvnode.client.retry import (
     decide,
     pause_seconds,
 )
+from kvnode.deadlines import Deadlines
 from kvnode.errors import ConnectionLostError, KvError, Outcome
 
 Reply = TypeVar("Reply")

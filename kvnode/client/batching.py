@@ -22,8 +22,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, Self, TypeVar
 
-from kvnode.client.deadlines import Bucket, Deadlines
 from kvnode.client.gate import Gate
+from kvnode.deadlines import Bucket, Deadlines
 from kvnode.errors import (
     ConnectionLostError,
     DeadlineError,

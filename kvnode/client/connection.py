@@ -17,8 +17,8 @@ from typing import Generic, NamedTuple
 import grpc
 
 from kvnode.client.batching import Batcher, FrameReply, Refusal, Result
-from kvnode.client.deadlines import Deadlines
 from kvnode.client.gate import Gate
+from kvnode.deadlines import Deadlines
 from kvnode.errors import UnavailableError
 from kvnode.limits import (
     FRAME_BYTES_MAX,

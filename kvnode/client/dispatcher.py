@@ -2,7 +2,7 @@
 The road of one operation: options, gate, frame, reply, and again if that is safe.
 
 No call gets a task or a timer of its own: the caller's task awaits the reply's
-future, and the wheel of kvnode.client.deadlines fails what takes too long.
+future, and the wheel of kvnode.deadlines fails what takes too long.
 """
 
 from collections.abc import Sequence

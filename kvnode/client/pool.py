@@ -19,9 +19,9 @@ import grpc
 
 from kvnode.client.batching import Result
 from kvnode.client.connection import Connection, Endpoint, StreamKind
-from kvnode.client.deadlines import Deadlines
 from kvnode.client.gate import Gate
 from kvnode.client.retry import pause_seconds
+from kvnode.deadlines import Deadlines
 from kvnode.errors import UnavailableError
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from kvnode._pb import kv_pb2
 from kvnode.client.batching import FRAME_BYTES_SOFT_MAX, Batcher
-from kvnode.client.deadlines import Deadlines
 from kvnode.client.gate import Gate
+from kvnode.deadlines import Deadlines
 from kvnode.errors import (
     ConnectionLostError,
     DeadlineError,

@@ -149,6 +149,7 @@ class ShardHistory:
             NotLeaderError: This node has lost the lead before.
         """
         while self._applied < number and not self._is_closed:
+            self._log.hurry(self._shard)
             self._shows.clear()
             await self._shows.wait()
         if self._is_closed:

@@ -290,7 +290,8 @@ class Instance:
         Raises:
             UnavailableError: Nobody knows whether it will.
         """
-        await self._committer.drained()
+        around = self._around
+        await self._committer.drained(lambda: around.log.hurry(around.shard))
 
     def applied(self, number: int) -> bool:
         """

@@ -34,6 +34,9 @@ class ShardLog(Protocol):
     def has_lease(self, shard: str) -> bool:
         """Tell whether a reply may leave now without a `confirm`."""
 
+    def hurry(self, shard: str) -> None:
+        """Let what is committed show in the state soon: somebody waits for it."""
+
     def state(self, shard: str) -> StateReader:
         """
         Return what the entries that were applied have done.

@@ -234,9 +234,12 @@ class Committer:
             self._shows.set()
         return not self._committed
 
-    async def drained(self) -> None:
+    async def drained(self, hurry: Callable[[], None]) -> None:
         """
         Return once all that was proposed shows in the state, or never will.
+
+        Args:
+            hurry: Lets what is committed show soon.
 
         Raises:
             UnavailableError: Nobody knows whether some of it will.
@@ -244,6 +247,7 @@ class Committer:
         if self._under_way:
             await asyncio.wait(tuple(self._under_way))
         while self._committed:
+            hurry()
             self._shows.clear()
             await self._shows.wait()
         if self._is_fate_unknown:

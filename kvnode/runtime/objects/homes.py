@@ -71,6 +71,7 @@ class Homes:
             peers: The other nodes.
         """
         self._count = shards
+        self._placeless = tuple(map(shard_name, range(shards)))
         self._host = host
         self._authority = authority
         self._peers = peers
@@ -81,7 +82,7 @@ class Homes:
     @property
     def placeless(self) -> tuple[str, ...]:
         """Return the names of the shards that have no region, ascending."""
-        return tuple(map(shard_name, range(self._count)))
+        return self._placeless
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -116,7 +117,8 @@ class Homes:
                 less than this node, maybe; None = this node asks.
         """
         region = self._regions.get(target.body, "") if home is None else home
-        return shard_name(target.shard(self._count), region)
+        number = target.shard(self._count)
+        return shard_name(number, region) if region else self._placeless[number]
 
     def learn(self, target: ObjectId, region: str) -> None:
         """Remember that an object lives in *region*."""

@@ -167,6 +167,10 @@ class ShardHost:
         """Return the last entry whose changes are in the state of *shard*."""
         return self._shard(shard).applier.applied
 
+    def hurry(self, shard: str) -> None:
+        """Let what is committed show in the state of *shard* soon."""
+        self._shard(shard).applier.hurry()
+
     def fault(self, shard: str) -> str:
         """Return what is wrong with the state of *shard*; empty if nothing is."""
         return self._shard(shard).applier.fault

@@ -70,6 +70,7 @@ class FakeLog:
         refusal: What the next proposals get.
         leased: Whether this node has a lease.
         confirmed: How often it was asked to confirm.
+        hurried: How often somebody waited for what is committed to show.
         is_lost: Whether the state cannot be read any more.
     """
 
@@ -83,6 +84,7 @@ class FakeLog:
         self.loss: KvError | None = None
         self.leased = True
         self.confirmed = 0
+        self.hurried = 0
         self.is_lost = False
         self._host = host
         self._applied = 0
@@ -119,6 +121,11 @@ class FakeLog:
     def has_lease(self, shard: str) -> bool:
         """Tell whether there is a lease."""
         return bool(shard) and self.leased
+
+    def hurry(self, shard: str) -> None:
+        """Note it."""
+        assert shard
+        self.hurried += 1
 
     def state(self, shard: str) -> DictState:
         """Return what was applied."""

@@ -67,7 +67,7 @@ async def test_entry_before_one_that_was_refused_is_waited_for(desk: Desk) -> No
     await desk.write(b"a")
     refusal = desk.refusal = OverloadedError("too many wait")
     await desk.write(b"b")
-    draining = asyncio.create_task(desk.committer.drained())
+    draining = asyncio.create_task(desk.committer.drained(lambda: None))
     await settled()
     assert desk.failures == [refusal]
     assert not draining.done()
@@ -166,7 +166,7 @@ async def test_nobody_begins_upon_what_has_an_unknown_fate(desk: Desk) -> None:
     desk.fates[0].set_exception(IndeterminateError("the lead was lost"))
 
     with pytest.raises(UnavailableError, match="nobody knows yet"):
-        await desk.committer.drained()
+        await desk.committer.drained(lambda: None)
 
 
 async def test_what_is_held_and_raises_is_not_proposed(desk: Desk) -> None:
@@ -199,3 +199,19 @@ async def test_what_was_staged_before_is_not_held(desk: Desk) -> None:
     await settled()
     assert desk.proposed == [b"a", b"b"]
     assert len(desk.fates) == 2
+
+
+async def test_who_waits_until_writes_show_asks_for_that(desk: Desk) -> None:
+    """Once they are committed: sooner there is nothing to show, and later it lasts."""
+    hurried: list[int] = []
+    await desk.write(b"a")
+    draining = asyncio.create_task(
+        desk.committer.drained(lambda: hurried.append(len(hurried)))
+    )
+    await settled()
+    assert hurried == []
+    desk.fates[0].set_result(1)
+    await settled()
+    assert hurried == [0]
+    desk.committer.applied(1)
+    await draining

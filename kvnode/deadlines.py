@@ -10,7 +10,8 @@ References:
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
+from weakref import WeakKeyDictionary, ref
 
 BUCKETS_PER_SECOND = 100
 
@@ -30,7 +31,7 @@ class Deadlines:
     """The wheel of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._loop = ref(loop)  # wheels are kept by loop, and must not keep it
         self._buckets: dict[int, tuple[Bucket, asyncio.TimerHandle]] = {}
 
     def add(self, entry: Expiring, expires_at: float) -> Bucket:
@@ -43,9 +44,9 @@ class Deadlines:
         found = self._buckets.get(number)
         if found is None:
             bucket: Bucket = set()
-            timer = self._loop.call_at(
-                number / BUCKETS_PER_SECOND, self._expire, number
-            )
+            loop = self._loop()
+            assert loop is not None, "whoever waits runs in it"
+            timer = loop.call_at(number / BUCKETS_PER_SECOND, self._expire, number)
             found = self._buckets[number] = (bucket, timer)
         found[0].add(entry)
         return found[0]
@@ -60,3 +61,16 @@ class Deadlines:
         bucket, _ = self._buckets.pop(number)
         for entry in tuple(bucket):
             entry.expire()
+
+
+_WHEELS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines]] = (
+    WeakKeyDictionary()
+)
+
+
+def deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
+    """Return the wheel that all have in common who want no one of their own."""
+    found = _WHEELS.get(loop)
+    if found is None:
+        found = _WHEELS[loop] = Deadlines(loop)
+    return found
