@@ -57,19 +57,20 @@ class CallStream:
                 begun, and all of earlier ones are answered.
             IndeterminateError: Too many bytes of results wait to be read.
         """
-        calls: set[asyncio.Task[None]] = set()
+        calls: dict[int, asyncio.Task[None]] = {}
         reading = asyncio.create_task(self._read_all(frames, calls))
         writing = asyncio.create_task(self._write_all())
         try:
             await asyncio.gather(reading, writing)
         finally:
-            for task in (reading, writing, *calls):
+            for task in (reading, writing, *calls.values()):
                 task.cancel()
 
     async def _read_all(
-        self, frames: AsyncIterator[pb.CallFrame], calls: set[asyncio.Task[None]]
+        self, frames: AsyncIterator[pb.CallFrame], calls: dict[int, asyncio.Task[None]]
     ) -> None:
-        """Begin the calls of *frames*, each a task in *calls* while it runs."""
+        """Begin the calls of *frames*, each a task in *calls* until it ends."""
+        number = 0
         async for frame in frames:
             if (count := len(frame.calls)) > FRAME_OPERATIONS_MAX:
                 while self._under_way:
@@ -82,14 +83,24 @@ class CallStream:
                 size_bytes = call.ByteSize()
                 self._under_way += 1
                 self._bytes += size_bytes
-                task = asyncio.create_task(self._do(call, size_bytes))
-                calls.add(task)
-                task.add_done_callback(calls.discard)
+                number += 1
+                doing = self._do(number, call, size_bytes, calls)
+                calls[number] = asyncio.create_task(doing)
         self._has_ended = True
         self._changed.set()
 
-    async def _do(self, call: pb.ObjectCall, size_bytes: int) -> None:
-        result = await self._answer(call)
+    async def _do(
+        self,
+        number: int,
+        call: pb.ObjectCall,
+        size_bytes: int,
+        calls: dict[int, asyncio.Task[None]],
+    ) -> None:
+        """Do a call, which is *number* of *calls*."""
+        try:
+            result = await self._answer(call)
+        finally:
+            del calls[number]
         self._bytes += result.ByteSize() - size_bytes
         if self._bytes <= BYTES_END:
             self._results.append(result)

@@ -22,7 +22,7 @@ from functools import lru_cache
 from inspect import Signature, signature
 from typing import Any, Final, TypeVar, cast
 
-from kvnode.completion import ended, is_being_cancelled
+from kvnode.completion import is_being_cancelled
 from kvnode.errors import (
     InvalidArgumentError,
     KvError,
@@ -186,8 +186,16 @@ class Instance:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
         task = asyncio.create_task(self._event(event))
-        self._begin(task)
-        await ended(task)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def ended(task: asyncio.Task[T]) -> None:
+            self._ended(task)
+            if not waiter.done():  # whoever waits may have been cancelled
+                waiter.set_result(None)
+
+        self._events[task] = None
+        task.add_done_callback(ended)
+        await waiter
         if task.cancelled() and self._why_broken is not None:  # before it had begun
             raise UnavailableError(str(self._why_broken))
         return task.result()

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from kvnode.completion import ended, failed
+from kvnode.completion import failed
 from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -70,6 +70,8 @@ class Committer:
         self._is_refused = False
         self._under_way: set[asyncio.Future[int]] = set()
         self._last: asyncio.Future[int] | None = None
+        # All who wait for an entry are woken by one callback: they may be hundreds.
+        self._waiting: dict[asyncio.Future[int], list[asyncio.Future[None]]] = {}
         self._under_way_bytes = 0
         self._failed_at = 0
         self._is_fate_unknown = False
@@ -144,7 +146,9 @@ class Committer:
             await asyncio.sleep(0)  # calls that run meanwhile may join the entry
         self.flush()
         if self._last in self._under_way:  # an entry commits those before it
-            await ended(self._last)
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(self._last, []).append(waiter)
+            await waiter
         if self.failure is not None:
             raise self.failed_since(since)
 
@@ -268,6 +272,9 @@ class Committer:
             self._failed(place, error)
         else:
             self._failed(place, IndeterminateError(f"an entry is lost: {error!r}"))
+        for waiter in self._waiting.pop(entry, ()):
+            if not waiter.done():  # whoever waits may have been cancelled
+                waiter.set_result(None)
 
     def _failed(self, place: int, error: KvError) -> None:
         if error.outcome is not Outcome.FAILED:
