@@ -35,6 +35,7 @@ from kvnode.objects.durable_object import DurableObject, methods_of
 from kvnode.objects.input_gate import InputGate
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.object_points import ObjectPoints
+from kvnode.objects.running.alarm_calls import alarm_call
 from kvnode.objects.running.alarm_run import run_alarm
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
@@ -157,12 +158,12 @@ class Instance:
             subject = f"the result of {self.id.class_name}.{method}"
             return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
 
-        async def event() -> bytes:
+        async def work() -> bytes:
             if key:
                 return await self._once(key, run)
             return await self._gate.pass_through(run())
 
-        return decode_value(await self._run(event))
+        return decode_value(await self._run(lambda: self._in_its_code(work)))
 
     async def _once(
         self, key: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]
@@ -211,19 +212,31 @@ class Instance:
         since = self.output.mark()
         try:
             try:
-                await self._begun()
                 result = await event()
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                    raise
+            except KvError:
                 await self.output.leave(since)
-                raise raised_by(error) from error
+                raise
             await self.output.leave(since)
         except asyncio.CancelledError:
             if self._committer.failure is None:
                 raise
             raise self.output.failed_since(since) from None
         return result
+
+    async def _in_its_code(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """
+        Do *work*, which runs code of the object, once that has begun.
+
+        Raises:
+            ObjectRaisedError: It raised, whatever it was.
+        """
+        try:
+            await self._begun()
+            return await work()
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
+            raise raised_by(error) from error
 
     # -- its beginning and its end -------------------------------------------------
 
@@ -340,6 +353,21 @@ class Instance:
 
     # -- its alarm ------------------------------------------------------------------
 
+    async def alarm_call(self, method: str, arguments: tuple[Value, ...]) -> Value:
+        """
+        Do what is asked of its alarm from outside; see kvnode.objects.alarming.
+
+        Raises:
+            InvalidArgumentError: It cannot be done; nothing was changed.
+            KvError: See `call`.
+        """
+
+        async def event() -> Value:
+            asked = alarm_call(self.storage, method, arguments, now=self._around.now)
+            return await self._gate.pass_through(asked)
+
+        return await self._run(event)
+
     async def run_alarm(self) -> Alarm | None:
         """
         Run the alarm if it is due, and set it again if it fails; return what is set.
@@ -350,7 +378,7 @@ class Instance:
             KvError: The instance has failed; the alarm is as it was.
         """
 
-        async def event() -> None:
+        async def work() -> None:
             around, made = self._around, cast("Any", self._made())
             run = run_alarm(
                 self.id,
@@ -361,7 +389,7 @@ class Instance:
             )
             await self._gate.pass_through(run)
 
-        await self._run(event)
+        await self._run(lambda: self._in_its_code(work))
         return self.storage.alarm()  # a call may have set one since the run ended
 
 
