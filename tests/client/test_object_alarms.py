@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 
+import grpc
 import pytest
 
 from kvnode._pb import objects_pb2 as pb
+from kvnode._pb.objects_pb2_grpc import add_ObjectsServicer_to_server
+from kvnode.api.objects_service import Context, ObjectsServicer
 from kvnode.client import Client, SyncClient
 from kvnode.errors import (
+    ConnectionLostError,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
@@ -17,7 +21,12 @@ from kvnode.errors import (
 )
 from kvnode.object_values import Value
 from kvnode.objects.alarming import ALARM, ALARM_METHODS, SET_ALARM
-from tests.api.objects_server import ServedObjects, served_objects
+from tests.api.objects_server import (
+    FakeObjects,
+    ServedObjects,
+    listening,
+    served_objects,
+)
 from tests.client.fake_server import FakeNode
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
@@ -139,6 +148,49 @@ async def test_alarm_that_may_have_been_set_is_not_set_again(
     served.objects.failures.append(NotLeaderError("nobody leads"))
     assert await client.object("Cart", "c").set_alarm(None) is None
     assert len(served.objects.calls) == 3
+
+
+class Cut(ObjectsServicer):
+    """A service whose first answers are lost on their way."""
+
+    def __init__(self, cuts: int) -> None:
+        super().__init__(FakeObjects(answer=lambda _: None))
+        self.asked = 0
+        self._cuts = cuts
+
+    async def Alarm(self, request: pb.AlarmRequest, context: Context) -> pb.AlarmReply:  # noqa: D102, N802
+        await self._lose(context)
+        return await super().Alarm(request, context)
+
+    async def SetAlarm(  # noqa: D102, N802
+        self, request: pb.SetAlarmRequest, context: Context
+    ) -> pb.AlarmReply:
+        await self._lose(context)
+        return await super().SetAlarm(request, context)
+
+    async def _lose(self, context: Context) -> None:
+        self.asked += 1
+        if self.asked <= self._cuts:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")
+
+
+async def test_alarm_is_looked_at_again_if_the_answer_is_lost_and_not_set_again() -> (
+    None
+):
+    """It may have been set, and to look changes nothing."""
+    servicer = Cut(cuts=2)
+    async with (
+        listening(
+            lambda server: add_ObjectsServicer_to_server(servicer, server)
+        ) as address,
+        Client(address, deadline=5.0) as client,
+    ):
+        cart = client.object("Cart", "c")
+        with pytest.raises(ConnectionLostError):
+            await cart.set_alarm(0)
+        assert servicer.asked == 1
+        assert await cart.alarm() is None
+        assert servicer.asked == 3
 
 
 async def test_refusal_of_an_alarm_comes_as_it_was_said(

@@ -59,9 +59,9 @@ async def alarm(
     """
     Print when the alarm of an object rings; or set it, or delete it.
 
-    An object has one alarm: what is set here takes the place of what its own code has
-    set, and the other way round.  While it rings none is set; one that has failed is
-    set to when it is tried again.
+    An object has one alarm: what is set here takes the place of what its own
+    code has set, and the other way round.  While it rings none is set; one that
+    has failed is set to when it is tried again.
 
     Examples:
       kvnode object alarm Cart cart-42

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from kvnode.errors import InvalidArgumentError
 from kvnode.object_values import Value
 from kvnode.objects import alarming
+from kvnode.objects.object_id import ObjectId
 from kvnode.objects.storing.object_storage import ObjectStorage
 from kvnode.types import Millis
 
 
 async def alarm_call(
+    id_: ObjectId,
     storage: ObjectStorage,
     method: str,
     arguments: tuple[Value, ...],
@@ -28,6 +30,7 @@ async def alarm_call(
     To be passed through the input gate.
 
     Args:
+        id_: The object.
         storage: What the object has stored.
         method: Of those of kvnode.objects.alarming.
         arguments: See there; a time that is past becomes now, when it rings.
@@ -44,6 +47,12 @@ async def alarm_call(
             pass
         case (alarming.SET_ALARM, (None,)):
             await storage.delete_alarm()
+        case (alarming.SET_ALARM, (int(),)) if not storage.has_alarm_hook:
+            msg = (
+                f"class {id_.class_name} has no `async def alarm(self)` that could run:"
+                " its alarm cannot be set"
+            )
+            raise InvalidArgumentError(msg)
         case (alarming.SET_ALARM, (int(when),)):
             await storage.set_alarm(max(when, now()) if when >= 0 else when)
         case _:

@@ -363,7 +363,9 @@ class Instance:
         """
 
         async def event() -> Value:
-            asked = alarm_call(self.storage, method, arguments, now=self._around.now)
+            asked = alarm_call(
+                self.id, self.storage, method, arguments, now=self._around.now
+            )
             return await self._gate.pass_through(asked)
 
         return await self._run(event)

@@ -146,6 +146,34 @@ async def test_setting_is_told_once_it_is_durable(site: Site) -> None:
     assert await setting == await looking == site.now + 1000
 
 
+async def test_looking_waits_until_what_a_former_instance_wrote_shows(
+    site: Site,
+) -> None:
+    """Nothing is in memory, and the state does not show yet what was told."""
+    site.log.applies = False
+    due = site.now + 1000
+    await site.call("Bell b", SET_ALARM, due)
+    (instance,) = site.host._led[SHARD]._instances.values()
+    instance.fail(UnavailableError("enough"))
+    looking = site.call("Bell b", ALARM)
+    await settled()
+    assert not looking.done()
+
+    site.log.apply(SHARD, 1)
+
+    assert await looking == due
+
+
+async def test_that_nothing_was_heard_is_told_by_who_leads(site: Site) -> None:
+    """Another may have led since, and heard of it."""
+    site.log.leased = False
+    assert await site.call("Bell b", ALARM) is None
+    assert site.log.confirmed == 1
+    site.log.loss = UnavailableError("the lead is lost")
+    with pytest.raises(UnavailableError, match="does not lead"):
+        await site.call("Bell b", ALARM)
+
+
 async def test_alarm_calls_wait_while_the_object_is_alone() -> None:
     """As its methods do: what they tell comes after what it does."""
     async with site({"Sleeper": Sleeper}) as made:
@@ -233,12 +261,24 @@ async def test_setting_places_an_object_of_which_nothing_was_heard(site: Site) -
     assert site.founded == ["r.west.000"]
 
 
+async def test_looking_is_sent_to_where_an_object_was_just_placed(site: Site) -> None:
+    """Before the state shows it: nothing is stored here, and something is there."""
+    site.log.applies = False
+    for method in (LOCATE, ALARM):
+        with pytest.raises(MovedError):
+            await site.call("Bell b", SET_ALARM, 0, hint="west")
+        with pytest.raises(MovedError):
+            await site.call("Bell b", method)
+
+
 # -- what is refused ------------------------------------------------------------------
 
 
 async def test_class_without_alarm_has_none_to_set(site: Site) -> None:
     """To look and to delete do no harm."""
-    with pytest.raises(InvalidArgumentError, match="has no `async def alarm"):
+    with pytest.raises(
+        InvalidArgumentError, match="class Counter has no `async def alarm"
+    ):
         await site.call("Counter c", SET_ALARM, site.now)
     assert await site.call("Counter c", ALARM) is None
     assert await site.call("Counter c", SET_ALARM, None) is None
