@@ -40,8 +40,9 @@ def test_alarm_set_through_any_node_rings_after_its_leader_is_lost(
 
     async def main(site: ClusterSite) -> None:
         target = bell_of(site, "b")
+        due = now() + 20 * SECOND
         for node in VOTERS:
-            due = now() + 20 * SECOND
+            due += SECOND
             assert await site.call(node, target, SET_ALARM, due) == due
             assert [await site.call(n, target, ALARM) for n in VOTERS] == [due] * 3
 
