@@ -158,12 +158,12 @@ class Instance:
             subject = f"the result of {self.id.class_name}.{method}"
             return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
 
-        async def work() -> bytes:
+        async def event() -> bytes:
             if key:
                 return await self._once(key, run)
             return await self._gate.pass_through(run())
 
-        return decode_value(await self._run(lambda: self._in_its_code(work)))
+        return decode_value(await self._run(event))
 
     async def _once(
         self, key: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]
@@ -181,12 +181,21 @@ class Instance:
 
         return await self._gate.section(section)
 
-    async def _run(self, event: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run an event to its end, whether or not the caller waits for that."""
+    async def _run(
+        self, event: Callable[[], Coroutine[Any, Any, T]], *, runs_code: bool = True
+    ) -> T:
+        """
+        Run an event to its end, whether or not the caller waits for that.
+
+        Args:
+            event: What happens.
+            runs_code: Whether code of the object runs for it: that has begun before,
+                and what it raises, whatever that is, is ObjectRaisedError.
+        """
         if self._why_broken is not None:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
-        task = asyncio.create_task(self._event(event))
+        task = asyncio.create_task(self._event(event, runs_code=runs_code))
         self._begin(task)
         await ended(task)
         if task.cancelled() and self._why_broken is not None:  # before it had begun
@@ -208,35 +217,28 @@ class Instance:
         if not task.cancelled():
             task.exception()  # whoever called may have gone: it is nobody's fault
 
-    async def _event(self, event: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _event(
+        self, event: Callable[[], Coroutine[Any, Any, T]], *, runs_code: bool
+    ) -> T:
         since = self.output.mark()
         try:
             try:
+                if runs_code:
+                    await self._begun()
                 result = await event()
-            except KvError:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
                 await self.output.leave(since)
-                raise
+                if not runs_code:
+                    raise
+                raise raised_by(error) from error
             await self.output.leave(since)
         except asyncio.CancelledError:
             if self._committer.failure is None:
                 raise
             raise self.output.failed_since(since) from None
         return result
-
-    async def _in_its_code(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """
-        Do *work*, which runs code of the object, once that has begun.
-
-        Raises:
-            ObjectRaisedError: It raised, whatever it was.
-        """
-        try:
-            await self._begun()
-            return await work()
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                raise
-            raise raised_by(error) from error
 
     # -- its beginning and its end -------------------------------------------------
 
@@ -368,7 +370,7 @@ class Instance:
             )
             return await self._gate.pass_through(asked)
 
-        return await self._run(event)
+        return await self._run(event, runs_code=False)
 
     async def run_alarm(self) -> Alarm | None:
         """
@@ -380,7 +382,7 @@ class Instance:
             KvError: The instance has failed; the alarm is as it was.
         """
 
-        async def work() -> None:
+        async def event() -> None:
             around, made = self._around, cast("Any", self._made())
             run = run_alarm(
                 self.id,
@@ -391,7 +393,7 @@ class Instance:
             )
             await self._gate.pass_through(run)
 
-        await self._run(lambda: self._in_its_code(work))
+        await self._run(event)
         return self.storage.alarm()  # a call may have set one since the run ended
 
 
