@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from kvnode._pb import kv_pb2 as kvnode_dot_v1_dot_kv__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kvnode/v1/objects.proto\x12\tkvnode.v1\x1a\x12kvnode/v1/kv.proto\"I\n\x0cObjectTarget\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x0c\n\x02id\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"D\n\x0bObjectValue\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\r\n\x03raw\x18\x02 \x01(\x0cH\x00\x12\x0e\n\x04\x63\x62or\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04\x66orm\"\xfb\x02\n\x0b\x43\x61llRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x0e\n\x06method\x18\x02 \x01(\t\x12)\n\targuments\x18\x03 \x03(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x30\n\x05named\x18\x04 \x03(\x0b\x32!.kvnode.v1.CallRequest.NamedEntry\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x06 \x01(\r\x12*\n\x0bresult_form\x18\x07 \x01(\x0e\x32\x15.kvnode.v1.ResultForm\x12\x11\n\tforwarded\x18\x08 \x01(\x08\x12\x15\n\rlocation_hint\x18\t \x01(\t\x12\x0c\n\x04home\x18\n \x01(\t\x1a\x44\n\nNamedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue:\x02\x38\x01\"C\n\tCallReply\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x0e\n\x06leader\x18\x02 \x01(\t\">\n\nObjectCall\x12\n\n\x02id\x18\x01 \x01(\x04\x12$\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.CallRequest\"p\n\x10ObjectCallResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x10.kvnode.v1.ErrorH\x00\x12%\n\x05reply\x18\x03 \x01(\x0b\x32\x14.kvnode.v1.CallReplyH\x00\x42\x06\n\x04kind\"1\n\tCallFrame\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.kvnode.v1.ObjectCall\">\n\x0e\x43\x61llFrameReply\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.kvnode.v1.ObjectCallResult\"m\n\x0f\x42ookmarkRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x12\n\x05\x61t_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\rB\x08\n\x06_at_ms\"!\n\rBookmarkReply\x12\x10\n\x08\x62ookmark\x18\x01 \x01(\t\"`\n\x0eRestoreRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\"V\n\x0cRestoreReply\x12\x0c\n\x04undo\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x01(\x04\x12\r\n\x05pages\x18\x03 \x01(\x04\x12\r\n\x05\x61larm\x18\x04 \x01(\x08\x12\x0c\n\x04more\x18\x05 \x01(\x08\"M\n\rLocateRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\"M\n\x0bLocateReply\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0f\n\x07settled\x18\x04 \x01(\x08\"\x16\n\x14ObjectsStatusRequest\"\x93\x01\n\x0bShardStatus\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08led_here\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x05 \x01(\x04\x12\x11\n\tinstances\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x08 \x01(\t\"M\n\x12ObjectsStatusReply\x12\x0f\n\x07\x63lasses\x18\x01 \x03(\t\x12&\n\x06shards\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ShardStatus\"\x0f\n\rShardsRequest\"M\n\x0bObjectsNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0f\n\x07replica\x18\x04 \x01(\x06\"M\n\x0cShardReplica\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\x06\x12\x0e\n\x06\x62\x65hind\x18\x03 \x01(\x04\x12\x0e\n\x06silent\x18\x04 \x01(\x08\"t\n\x08LedShard\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12)\n\x08replicas\x18\x03 \x03(\x0b\x32\x17.kvnode.v1.ShardReplica\x12\x11\n\tmoving_to\x18\x04 \x03(\t\x12\x0c\n\x04heir\x18\x05 \x01(\t\"C\n\x05Voter\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x06\x12\x0f\n\x07trouble\x18\x04 \x01(\t\"\x86\x01\n\x0bShardsReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05nodes\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ObjectsNode\x12 \n\x03led\x18\x03 \x03(\x0b\x32\x13.kvnode.v1.LedShard\x12 \n\x06voters\x18\x04 \x03(\x0b\x32\x10.kvnode.v1.Voter\"C\n\x10MoveShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x11\n\tforwarded\x18\x03 \x01(\x08\"\x10\n\x0eMoveShardReply\"6\n\x10LeadShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x13\n\x0bgiver_leads\x18\x02 \x01(\r\"\x10\n\x0eLeadShardReply\"5\n\x13ReplaceVoterRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08newcomer\x18\x02 \x01(\t\"\"\n\x11ReplaceVoterReply\x12\r\n\x05nodes\x18\x01 \x03(\t\"\"\n\x11\x46oundShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\"\x11\n\x0f\x46oundShardReply*8\n\nResultForm\x12\x14\n\x10RESULT_FORM_JSON\x10\x00\x12\x14\n\x10RESULT_FORM_CBOR\x10\x01\x32\x84\x03\n\x07Objects\x12\x34\n\x04\x43\x61ll\x12\x16.kvnode.v1.CallRequest\x1a\x14.kvnode.v1.CallReply\x12<\n\x05\x43\x61lls\x12\x14.kvnode.v1.CallFrame\x1a\x19.kvnode.v1.CallFrameReply(\x01\x30\x01\x12@\n\x08\x42ookmark\x12\x1a.kvnode.v1.BookmarkRequest\x1a\x18.kvnode.v1.BookmarkReply\x12=\n\x07Restore\x12\x19.kvnode.v1.RestoreRequest\x1a\x17.kvnode.v1.RestoreReply\x12:\n\x06Locate\x12\x18.kvnode.v1.LocateRequest\x1a\x16.kvnode.v1.LocateReply\x12H\n\x06Status\x12\x1f.kvnode.v1.ObjectsStatusRequest\x1a\x1d.kvnode.v1.ObjectsStatusReply2\xdb\x02\n\x0cObjectsAdmin\x12:\n\x06Shards\x12\x18.kvnode.v1.ShardsRequest\x1a\x16.kvnode.v1.ShardsReply\x12>\n\x04Move\x12\x1b.kvnode.v1.MoveShardRequest\x1a\x19.kvnode.v1.MoveShardReply\x12>\n\x04Lead\x12\x1b.kvnode.v1.LeadShardRequest\x1a\x19.kvnode.v1.LeadShardReply\x12L\n\x0cReplaceVoter\x12\x1e.kvnode.v1.ReplaceVoterRequest\x1a\x1c.kvnode.v1.ReplaceVoterReply\x12\x41\n\x05\x46ound\x12\x1c.kvnode.v1.FoundShardRequest\x1a\x1a.kvnode.v1.FoundShardReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kvnode/v1/objects.proto\x12\tkvnode.v1\x1a\x12kvnode/v1/kv.proto\"I\n\x0cObjectTarget\x12\x12\n\nclass_name\x18\x01 \x01(\t\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x12\x0c\n\x02id\x18\x03 \x01(\tH\x00\x42\x07\n\x05which\"D\n\x0bObjectValue\x12\x0e\n\x04json\x18\x01 \x01(\tH\x00\x12\r\n\x03raw\x18\x02 \x01(\x0cH\x00\x12\x0e\n\x04\x63\x62or\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04\x66orm\"\xfb\x02\n\x0b\x43\x61llRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x0e\n\x06method\x18\x02 \x01(\t\x12)\n\targuments\x18\x03 \x03(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x30\n\x05named\x18\x04 \x03(\x0b\x32!.kvnode.v1.CallRequest.NamedEntry\x12\x17\n\x0fidempotency_key\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x06 \x01(\r\x12*\n\x0bresult_form\x18\x07 \x01(\x0e\x32\x15.kvnode.v1.ResultForm\x12\x11\n\tforwarded\x18\x08 \x01(\x08\x12\x15\n\rlocation_hint\x18\t \x01(\t\x12\x0c\n\x04home\x18\n \x01(\t\x1a\x44\n\nNamedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue:\x02\x38\x01\"C\n\tCallReply\x12&\n\x06result\x18\x01 \x01(\x0b\x32\x16.kvnode.v1.ObjectValue\x12\x0e\n\x06leader\x18\x02 \x01(\t\">\n\nObjectCall\x12\n\n\x02id\x18\x01 \x01(\x04\x12$\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x16.kvnode.v1.CallRequest\"p\n\x10ObjectCallResult\x12\n\n\x02id\x18\x01 \x01(\x04\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x10.kvnode.v1.ErrorH\x00\x12%\n\x05reply\x18\x03 \x01(\x0b\x32\x14.kvnode.v1.CallReplyH\x00\x42\x06\n\x04kind\"1\n\tCallFrame\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x15.kvnode.v1.ObjectCall\">\n\x0e\x43\x61llFrameReply\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.kvnode.v1.ObjectCallResult\"m\n\x0f\x42ookmarkRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x12\n\x05\x61t_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\rB\x08\n\x06_at_ms\"!\n\rBookmarkReply\x12\x10\n\x08\x62ookmark\x18\x01 \x01(\t\"`\n\x0eRestoreRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x10\n\x08\x62ookmark\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\"V\n\x0cRestoreReply\x12\x0c\n\x04undo\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x01(\x04\x12\r\n\x05pages\x18\x03 \x01(\x04\x12\r\n\x05\x61larm\x18\x04 \x01(\x08\x12\x0c\n\x04more\x18\x05 \x01(\x08\"M\n\rLocateRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\"M\n\x0bLocateReply\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x03 \x01(\t\x12\x0f\n\x07settled\x18\x04 \x01(\x08\"L\n\x0c\x41larmRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\"\x84\x01\n\x0fSetAlarmRequest\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.kvnode.v1.ObjectTarget\x12\x12\n\x05\x61t_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x03 \x01(\r\x12\x15\n\rlocation_hint\x18\x04 \x01(\tB\x08\n\x06_at_ms\"*\n\nAlarmReply\x12\x12\n\x05\x61t_ms\x18\x01 \x01(\x04H\x00\x88\x01\x01\x42\x08\n\x06_at_ms\"\x16\n\x14ObjectsStatusRequest\"\x93\x01\n\x0bShardStatus\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08led_here\x18\x03 \x01(\x08\x12\x11\n\tcommitted\x18\x04 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x05 \x01(\x04\x12\x11\n\tinstances\x18\x06 \x01(\x04\x12\x0e\n\x06leader\x18\x07 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x08 \x01(\t\"M\n\x12ObjectsStatusReply\x12\x0f\n\x07\x63lasses\x18\x01 \x03(\t\x12&\n\x06shards\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ShardStatus\"\x0f\n\rShardsRequest\"M\n\x0bObjectsNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0f\n\x07replica\x18\x04 \x01(\x06\"M\n\x0cShardReplica\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0f\n\x07replica\x18\x02 \x01(\x06\x12\x0e\n\x06\x62\x65hind\x18\x03 \x01(\x04\x12\x0e\n\x06silent\x18\x04 \x01(\x08\"t\n\x08LedShard\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12)\n\x08replicas\x18\x03 \x03(\x0b\x32\x17.kvnode.v1.ShardReplica\x12\x11\n\tmoving_to\x18\x04 \x03(\t\x12\x0c\n\x04heir\x18\x05 \x01(\t\"C\n\x05Voter\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x06\x12\x0f\n\x07trouble\x18\x04 \x01(\t\"\x86\x01\n\x0bShardsReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x05nodes\x18\x02 \x03(\x0b\x32\x16.kvnode.v1.ObjectsNode\x12 \n\x03led\x18\x03 \x03(\x0b\x32\x13.kvnode.v1.LedShard\x12 \n\x06voters\x18\x04 \x03(\x0b\x32\x10.kvnode.v1.Voter\"C\n\x10MoveShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\r\n\x05nodes\x18\x02 \x03(\t\x12\x11\n\tforwarded\x18\x03 \x01(\x08\"\x10\n\x0eMoveShardReply\"6\n\x10LeadShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\x12\x13\n\x0bgiver_leads\x18\x02 \x01(\r\"\x10\n\x0eLeadShardReply\"5\n\x13ReplaceVoterRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08newcomer\x18\x02 \x01(\t\"\"\n\x11ReplaceVoterReply\x12\r\n\x05nodes\x18\x01 \x03(\t\"\"\n\x11\x46oundShardRequest\x12\r\n\x05shard\x18\x01 \x01(\t\"\x11\n\x0f\x46oundShardReply*8\n\nResultForm\x12\x14\n\x10RESULT_FORM_JSON\x10\x00\x12\x14\n\x10RESULT_FORM_CBOR\x10\x01\x32\xfc\x03\n\x07Objects\x12\x34\n\x04\x43\x61ll\x12\x16.kvnode.v1.CallRequest\x1a\x14.kvnode.v1.CallReply\x12<\n\x05\x43\x61lls\x12\x14.kvnode.v1.CallFrame\x1a\x19.kvnode.v1.CallFrameReply(\x01\x30\x01\x12@\n\x08\x42ookmark\x12\x1a.kvnode.v1.BookmarkRequest\x1a\x18.kvnode.v1.BookmarkReply\x12=\n\x07Restore\x12\x19.kvnode.v1.RestoreRequest\x1a\x17.kvnode.v1.RestoreReply\x12:\n\x06Locate\x12\x18.kvnode.v1.LocateRequest\x1a\x16.kvnode.v1.LocateReply\x12\x37\n\x05\x41larm\x12\x17.kvnode.v1.AlarmRequest\x1a\x15.kvnode.v1.AlarmReply\x12=\n\x08SetAlarm\x12\x1a.kvnode.v1.SetAlarmRequest\x1a\x15.kvnode.v1.AlarmReply\x12H\n\x06Status\x12\x1f.kvnode.v1.ObjectsStatusRequest\x1a\x1d.kvnode.v1.ObjectsStatusReply2\xdb\x02\n\x0cObjectsAdmin\x12:\n\x06Shards\x12\x18.kvnode.v1.ShardsRequest\x1a\x16.kvnode.v1.ShardsReply\x12>\n\x04Move\x12\x1b.kvnode.v1.MoveShardRequest\x1a\x19.kvnode.v1.MoveShardReply\x12>\n\x04Lead\x12\x1b.kvnode.v1.LeadShardRequest\x1a\x19.kvnode.v1.LeadShardReply\x12L\n\x0cReplaceVoter\x12\x1e.kvnode.v1.ReplaceVoterRequest\x1a\x1c.kvnode.v1.ReplaceVoterReply\x12\x41\n\x05\x46ound\x12\x1c.kvnode.v1.FoundShardRequest\x1a\x1a.kvnode.v1.FoundShardReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CALLREQUEST_NAMEDENTRY']._loaded_options = None
   _globals['_CALLREQUEST_NAMEDENTRY']._serialized_options = b'8\001'
-  _globals['_RESULTFORM']._serialized_start=2496
-  _globals['_RESULTFORM']._serialized_end=2552
+  _globals['_RESULTFORM']._serialized_start=2753
+  _globals['_RESULTFORM']._serialized_end=2809
   _globals['_OBJECTTARGET']._serialized_start=58
   _globals['_OBJECTTARGET']._serialized_end=131
   _globals['_OBJECTVALUE']._serialized_start=133
@@ -66,42 +66,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOCATEREQUEST']._serialized_end=1356
   _globals['_LOCATEREPLY']._serialized_start=1358
   _globals['_LOCATEREPLY']._serialized_end=1435
-  _globals['_OBJECTSSTATUSREQUEST']._serialized_start=1437
-  _globals['_OBJECTSSTATUSREQUEST']._serialized_end=1459
-  _globals['_SHARDSTATUS']._serialized_start=1462
-  _globals['_SHARDSTATUS']._serialized_end=1609
-  _globals['_OBJECTSSTATUSREPLY']._serialized_start=1611
-  _globals['_OBJECTSSTATUSREPLY']._serialized_end=1688
-  _globals['_SHARDSREQUEST']._serialized_start=1690
-  _globals['_SHARDSREQUEST']._serialized_end=1705
-  _globals['_OBJECTSNODE']._serialized_start=1707
-  _globals['_OBJECTSNODE']._serialized_end=1784
-  _globals['_SHARDREPLICA']._serialized_start=1786
-  _globals['_SHARDREPLICA']._serialized_end=1863
-  _globals['_LEDSHARD']._serialized_start=1865
-  _globals['_LEDSHARD']._serialized_end=1981
-  _globals['_VOTER']._serialized_start=1983
-  _globals['_VOTER']._serialized_end=2050
-  _globals['_SHARDSREPLY']._serialized_start=2053
-  _globals['_SHARDSREPLY']._serialized_end=2187
-  _globals['_MOVESHARDREQUEST']._serialized_start=2189
-  _globals['_MOVESHARDREQUEST']._serialized_end=2256
-  _globals['_MOVESHARDREPLY']._serialized_start=2258
-  _globals['_MOVESHARDREPLY']._serialized_end=2274
-  _globals['_LEADSHARDREQUEST']._serialized_start=2276
-  _globals['_LEADSHARDREQUEST']._serialized_end=2330
-  _globals['_LEADSHARDREPLY']._serialized_start=2332
-  _globals['_LEADSHARDREPLY']._serialized_end=2348
-  _globals['_REPLACEVOTERREQUEST']._serialized_start=2350
-  _globals['_REPLACEVOTERREQUEST']._serialized_end=2403
-  _globals['_REPLACEVOTERREPLY']._serialized_start=2405
-  _globals['_REPLACEVOTERREPLY']._serialized_end=2439
-  _globals['_FOUNDSHARDREQUEST']._serialized_start=2441
-  _globals['_FOUNDSHARDREQUEST']._serialized_end=2475
-  _globals['_FOUNDSHARDREPLY']._serialized_start=2477
-  _globals['_FOUNDSHARDREPLY']._serialized_end=2494
-  _globals['_OBJECTS']._serialized_start=2555
-  _globals['_OBJECTS']._serialized_end=2943
-  _globals['_OBJECTSADMIN']._serialized_start=2946
-  _globals['_OBJECTSADMIN']._serialized_end=3293
+  _globals['_ALARMREQUEST']._serialized_start=1437
+  _globals['_ALARMREQUEST']._serialized_end=1513
+  _globals['_SETALARMREQUEST']._serialized_start=1516
+  _globals['_SETALARMREQUEST']._serialized_end=1648
+  _globals['_ALARMREPLY']._serialized_start=1650
+  _globals['_ALARMREPLY']._serialized_end=1692
+  _globals['_OBJECTSSTATUSREQUEST']._serialized_start=1694
+  _globals['_OBJECTSSTATUSREQUEST']._serialized_end=1716
+  _globals['_SHARDSTATUS']._serialized_start=1719
+  _globals['_SHARDSTATUS']._serialized_end=1866
+  _globals['_OBJECTSSTATUSREPLY']._serialized_start=1868
+  _globals['_OBJECTSSTATUSREPLY']._serialized_end=1945
+  _globals['_SHARDSREQUEST']._serialized_start=1947
+  _globals['_SHARDSREQUEST']._serialized_end=1962
+  _globals['_OBJECTSNODE']._serialized_start=1964
+  _globals['_OBJECTSNODE']._serialized_end=2041
+  _globals['_SHARDREPLICA']._serialized_start=2043
+  _globals['_SHARDREPLICA']._serialized_end=2120
+  _globals['_LEDSHARD']._serialized_start=2122
+  _globals['_LEDSHARD']._serialized_end=2238
+  _globals['_VOTER']._serialized_start=2240
+  _globals['_VOTER']._serialized_end=2307
+  _globals['_SHARDSREPLY']._serialized_start=2310
+  _globals['_SHARDSREPLY']._serialized_end=2444
+  _globals['_MOVESHARDREQUEST']._serialized_start=2446
+  _globals['_MOVESHARDREQUEST']._serialized_end=2513
+  _globals['_MOVESHARDREPLY']._serialized_start=2515
+  _globals['_MOVESHARDREPLY']._serialized_end=2531
+  _globals['_LEADSHARDREQUEST']._serialized_start=2533
+  _globals['_LEADSHARDREQUEST']._serialized_end=2587
+  _globals['_LEADSHARDREPLY']._serialized_start=2589
+  _globals['_LEADSHARDREPLY']._serialized_end=2605
+  _globals['_REPLACEVOTERREQUEST']._serialized_start=2607
+  _globals['_REPLACEVOTERREQUEST']._serialized_end=2660
+  _globals['_REPLACEVOTERREPLY']._serialized_start=2662
+  _globals['_REPLACEVOTERREPLY']._serialized_end=2696
+  _globals['_FOUNDSHARDREQUEST']._serialized_start=2698
+  _globals['_FOUNDSHARDREQUEST']._serialized_end=2732
+  _globals['_FOUNDSHARDREPLY']._serialized_start=2734
+  _globals['_FOUNDSHARDREPLY']._serialized_end=2751
+  _globals['_OBJECTS']._serialized_start=2812
+  _globals['_OBJECTS']._serialized_end=3320
+  _globals['_OBJECTSADMIN']._serialized_start=3323
+  _globals['_OBJECTSADMIN']._serialized_end=3670
 # @@protoc_insertion_point(module_scope)

@@ -59,6 +59,16 @@ class ObjectsStub:
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.LocateRequest.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_objects__pb2.LocateReply.FromString,
                 _registered_method=True)
+        self.Alarm = channel.unary_unary(
+                '/kvnode.v1.Objects/Alarm',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.AlarmRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.AlarmReply.FromString,
+                _registered_method=True)
+        self.SetAlarm = channel.unary_unary(
+                '/kvnode.v1.Objects/SetAlarm',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.SetAlarmRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.AlarmReply.FromString,
+                _registered_method=True)
         self.Status = channel.unary_unary(
                 '/kvnode.v1.Objects/Status',
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.ObjectsStatusRequest.SerializeToString,
@@ -105,6 +115,20 @@ class ObjectsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Alarm(self, request, context):
+        """When the alarm of an object rings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlarm(self, request, context):
+        """Let it ring then, in place of when it would have, or not at all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Status(self, request, context):
         """What this node serves, and what it knows of each shard.
         """
@@ -139,6 +163,16 @@ def add_ObjectsServicer_to_server(servicer, server):
                     servicer.Locate,
                     request_deserializer=kvnode_dot_v1_dot_objects__pb2.LocateRequest.FromString,
                     response_serializer=kvnode_dot_v1_dot_objects__pb2.LocateReply.SerializeToString,
+            ),
+            'Alarm': grpc.unary_unary_rpc_method_handler(
+                    servicer.Alarm,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.AlarmRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.AlarmReply.SerializeToString,
+            ),
+            'SetAlarm': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlarm,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.SetAlarmRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.AlarmReply.SerializeToString,
             ),
             'Status': grpc.unary_unary_rpc_method_handler(
                     servicer.Status,
@@ -281,6 +315,60 @@ class Objects:
             '/kvnode.v1.Objects/Locate',
             kvnode_dot_v1_dot_objects__pb2.LocateRequest.SerializeToString,
             kvnode_dot_v1_dot_objects__pb2.LocateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Alarm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Objects/Alarm',
+            kvnode_dot_v1_dot_objects__pb2.AlarmRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.AlarmReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlarm(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Objects/SetAlarm',
+            kvnode_dot_v1_dot_objects__pb2.SetAlarmRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.AlarmReply.FromString,
             options,
             channel_credentials,
             insecure,

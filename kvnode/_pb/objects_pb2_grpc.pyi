@@ -47,6 +47,10 @@ class ObjectsStub:
     """
     Locate: _grpc.UnaryUnaryMultiCallable[_objects_pb2.LocateRequest, _objects_pb2.LocateReply]
     """Where an object lives. Does not place it."""
+    Alarm: _grpc.UnaryUnaryMultiCallable[_objects_pb2.AlarmRequest, _objects_pb2.AlarmReply]
+    """When the alarm of an object rings."""
+    SetAlarm: _grpc.UnaryUnaryMultiCallable[_objects_pb2.SetAlarmRequest, _objects_pb2.AlarmReply]
+    """Let it ring then, in place of when it would have, or not at all."""
     Status: _grpc.UnaryUnaryMultiCallable[_objects_pb2.ObjectsStatusRequest, _objects_pb2.ObjectsStatusReply]
     """What this node serves, and what it knows of each shard."""
 
@@ -65,6 +69,10 @@ class ObjectsAsyncStub(ObjectsStub):
     """
     Locate: _aio.UnaryUnaryMultiCallable[_objects_pb2.LocateRequest, _objects_pb2.LocateReply]  # type: ignore[assignment]
     """Where an object lives. Does not place it."""
+    Alarm: _aio.UnaryUnaryMultiCallable[_objects_pb2.AlarmRequest, _objects_pb2.AlarmReply]  # type: ignore[assignment]
+    """When the alarm of an object rings."""
+    SetAlarm: _aio.UnaryUnaryMultiCallable[_objects_pb2.SetAlarmRequest, _objects_pb2.AlarmReply]  # type: ignore[assignment]
+    """Let it ring then, in place of when it would have, or not at all."""
     Status: _aio.UnaryUnaryMultiCallable[_objects_pb2.ObjectsStatusRequest, _objects_pb2.ObjectsStatusReply]  # type: ignore[assignment]
     """What this node serves, and what it knows of each shard."""
 
@@ -110,6 +118,22 @@ class ObjectsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_objects_pb2.LocateReply, _abc.Awaitable[_objects_pb2.LocateReply]]:
         """Where an object lives. Does not place it."""
+
+    @_abc_1.abstractmethod
+    def Alarm(
+        self,
+        request: _objects_pb2.AlarmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.AlarmReply, _abc.Awaitable[_objects_pb2.AlarmReply]]:
+        """When the alarm of an object rings."""
+
+    @_abc_1.abstractmethod
+    def SetAlarm(
+        self,
+        request: _objects_pb2.SetAlarmRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.AlarmReply, _abc.Awaitable[_objects_pb2.AlarmReply]]:
+        """Let it ring then, in place of when it would have, or not at all."""
 
     @_abc_1.abstractmethod
     def Status(

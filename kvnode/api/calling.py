@@ -14,8 +14,11 @@ from kvnode.deadlines import deadlines_of
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
+from kvnode.objects.alarming import ALARM_METHODS
 from kvnode.objects.locating import LOCATE
 from kvnode.objects.points.point_calls import POINT_METHODS
+
+_ASKED_BY_NODES: Final = POINT_METHODS | ALARM_METHODS | {LOCATE}
 
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
@@ -48,11 +51,12 @@ def check_name(method: str) -> None:
     Do nothing if somebody may call *method* by that name.
 
     Raises:
-        InvalidArgumentError: It is what points in time, or where an object lives, are
-            asked for by, within nodes.
+        InvalidArgumentError: It is one of those by which nodes ask each other.
     """
-    if method in POINT_METHODS or method == LOCATE:
-        msg = f"{method!r} is no method: use Bookmark, Restore or Locate"
+    if method in _ASKED_BY_NODES:
+        msg = (
+            f"{method!r} is no method: use Bookmark, Restore, Locate, Alarm or SetAlarm"
+        )
         raise InvalidArgumentError(msg)
 
 

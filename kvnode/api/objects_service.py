@@ -12,6 +12,12 @@ from kvnode._pb import objects_pb2_grpc
 from kvnode.api.call_stream import CallStream
 from kvnode.api.calling import within_patience
 from kvnode.api.limits import checked_patience
+from kvnode.api.object_alarms import (
+    alarm_call,
+    alarm_reply,
+    due_of,
+    set_alarm_call,
+)
 from kvnode.api.object_calls import call_of, result_message
 from kvnode.api.object_locations import locate_call, locate_reply, location_of
 from kvnode.api.object_points import (
@@ -90,6 +96,28 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
             await abort(context, to_message(error))
         return locate_reply(location, self._objects.leader_of(location.shard))
 
+    async def Alarm(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.AlarmRequest, context: Context
+    ) -> pb.AlarmReply:
+        """Tell when the alarm of an object rings."""
+        try:
+            return alarm_reply(
+                due_of(await within_patience(self._objects, alarm_call(request)))
+            )
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    async def SetAlarm(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.SetAlarmRequest, context: Context
+    ) -> pb.AlarmReply:
+        """Set or delete the alarm of an object."""
+        try:
+            return alarm_reply(
+                due_of(await within_patience(self._objects, set_alarm_call(request)))
+            )
+        except KvError as error:
+            await abort(context, to_message(error))
+
     async def Status(  # noqa: N802 -- the name is the protocol's
         self, request: pb.ObjectsStatusRequest, context: Context
     ) -> pb.ObjectsStatusReply:
@@ -166,6 +194,20 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     async def Locate(  # noqa: N802 -- the name is the protocol's
         self, request: pb.LocateRequest, context: Context
     ) -> pb.LocateReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def Alarm(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.AlarmRequest, context: Context
+    ) -> pb.AlarmReply:
+        """Refuse."""
+        del request
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+
+    async def SetAlarm(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.SetAlarmRequest, context: Context
+    ) -> pb.AlarmReply:
         """Refuse."""
         del request
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)

@@ -5,6 +5,7 @@ import binascii
 import json
 import os
 import re
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,23 @@ def duration_option(text: str, name: str) -> float:
     except typer.BadParameter as error:
         error.param_hint = name
         raise
+
+
+def time_option(text: str, name: str) -> datetime:
+    """
+    Return the time that the option *name* stands for.
+
+    Raises:
+        typer.BadParameter: It is no time, or one without a zone.
+    """
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        msg = f"{text!r} is no time with a zone, such as 2024-02-29T12:00:00Z"
+        raise typer.BadParameter(msg, param_hint=name)
+    return when
 
 
 def metadata_json(text: str | None) -> "JsonValue":

@@ -14,16 +14,19 @@ happens once (`options`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from kvnode._pb import objects_pb2
 from kvnode.client.arguments import deadline_seconds
 from kvnode.client.dispatcher import server_millis
+from kvnode.client.object_alarms import due_of, set_alarm_request
 from kvnode.client.object_dispatcher import (
+    ALARM,
     BOOKMARK,
     LOCATE,
     RESTORE,
+    SET_ALARM,
     ObjectDispatcher,
 )
 from kvnode.client.object_location import Location
@@ -42,8 +45,8 @@ class ObjectHandle:
     """
     An object; every attribute that is not its own is a method of the object.
 
-    Methods whose names are those of this class, or begin with `_`, are called by
-    `call`.
+    Methods whose names are those of this class, such as `set_alarm` or `restore`, or
+    begin with `_`, are called by `call`.
     """
 
     def __init__(  # noqa: PLR0913 -- each is named at the call
@@ -161,6 +164,58 @@ class ObjectHandle:
             LOCATE, request, writes=False, deadline=self._deadline
         )
         return Location(reply.shard, reply.region, reply.leader, reply.settled)
+
+    # -- its alarm -------------------------------------------------------------------
+
+    async def alarm(self) -> datetime | None:
+        """
+        Return when the object's alarm rings, in UTC; None if no alarm is set.
+
+        One that is past is about to ring, and while it does there is none, unless the
+        object or somebody else sets it again.  One that has failed is set to when it is
+        tried again.  To look does not place the object.
+
+        Raises:
+            KvError: No answer came.
+        """
+        request = objects_pb2.AlarmRequest(
+            target=self._target, deadline_ms=server_millis(self._deadline)
+        )
+        reply = await self._dispatcher().unary_call(
+            ALARM, request, writes=False, deadline=self._deadline
+        )
+        return due_of(reply)
+
+    async def set_alarm(
+        self, when: datetime | timedelta | int | None
+    ) -> datetime | None:
+        """
+        Let the object's alarm ring at *when*, in place of when it would have.
+
+        Args:
+            when: With a time zone, or in ms since 1970; or so long from now, by the
+                clock of this machine.  What is past, such as 0, means now, by the clock
+                of the node that leads.  None: not at all; an alarm that rings just now
+                goes on, and is not tried again.
+
+        Returns:
+            When it rings, in UTC; None if it does not.
+
+        Raises:
+            InvalidArgumentError: The class has no `alarm`, or that is no time; nothing
+                was changed.
+            KvError: No answer came; `outcome` says whether it may have been set.
+        """
+        request = set_alarm_request(
+            self._target,
+            when,
+            location_hint=self._location_hint,
+            deadline_ms=server_millis(self._deadline),
+        )
+        reply = await self._dispatcher().unary_call(
+            SET_ALARM, request, writes=True, deadline=self._deadline
+        )
+        return due_of(reply)
 
     # -- points in time --------------------------------------------------------------
 

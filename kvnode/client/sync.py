@@ -186,6 +186,8 @@ class SyncObjectHandle(SyncOptions):
     bookmark_at = _blocking(ObjectHandle.bookmark_at)
     restore = _blocking(ObjectHandle.restore)
     locate = _blocking(ObjectHandle.locate)
+    alarm = _blocking(ObjectHandle.alarm)
+    set_alarm = _blocking(ObjectHandle.set_alarm)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):

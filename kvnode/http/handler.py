@@ -13,11 +13,13 @@ from typing import Final, assert_never
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.errors import IndeterminateError, KvError, RequestRefusedError
 from kvnode.fetching import Request, Response
+from kvnode.http.alarms import ObjectAlarms
 from kvnode.http.answers import document, failure, result
 from kvnode.http.calls import ObjectCalls
 from kvnode.http.maps import ObjectMaps
 from kvnode.http.paths import RawPath
 from kvnode.http.routes import (
+    AlarmOf,
     CallOf,
     FetchOf,
     Health,
@@ -32,6 +34,7 @@ from kvnode.http.routes import (
     route_of,
 )
 from kvnode.objects.object_id import ObjectId
+from kvnode.types import Millis
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,7 @@ class Handler:
         objects: ObjectsPort | None,
         *,
         serves: Callable[[], bool],
+        now: Callable[[], Millis],
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         """
@@ -54,10 +58,12 @@ class Handler:
         Args:
             objects: What it serves, if anything.
             serves: Tells whether clients should ask it.
+            now: Returns ms since 1970.
             random_bytes: Draws so many; from a source that nobody can guess.
         """
         self._objects = objects
         self._serves = serves
+        self._now = now
         self._random_bytes = random_bytes
 
     async def answer(self, request: Request) -> Response:
@@ -89,6 +95,8 @@ class Handler:
                 answer = await ObjectMaps(calls).answer(request, route, query)
             case LocationOf():
                 answer = await calls.location(request, route)
+            case AlarmOf():
+                answer = await ObjectAlarms(calls, self._now).answer(request, route)
             case Overview():
                 answer = _overview(self._objects)
             case NewId() | IdOf():

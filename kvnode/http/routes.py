@@ -6,6 +6,7 @@ What a path is about.
     /v1/objects/CLASS/ids                       a new id
     /v1/objects/CLASS/NAME/id                   the id of a name
     /v1/objects/CLASS/NAME/location             where an object lives
+    /v1/objects/CLASS/NAME/alarm                when its alarm rings
     /v1/objects/CLASS/NAME/call/METHOD
     /v1/objects/CLASS/NAME/fetch[/PATH...]
     /v1/objects/Storage/NAME/storage/keys[/KEY]
@@ -26,7 +27,7 @@ STORAGE_CLASS: Final = "Storage"
 HEALTH_PATH: Final = "/healthz"
 OBJECTS_PATH: Final = "/v1/objects"
 
-_VERBS: Final = ("id", "location", "call", "fetch", "storage")
+_VERBS: Final = ("id", "location", "alarm", "call", "fetch", "storage")
 _READ: Final = ("GET", "HEAD")
 
 
@@ -65,6 +66,14 @@ class LocationOf:
     """Where an object lives."""
 
     methods: ClassVar = _READ
+    target: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmOf:
+    """When the alarm of an object rings."""
+
+    methods: ClassVar = (*_READ, "PUT", "DELETE")
     target: ObjectId
 
 
@@ -117,6 +126,7 @@ Route = (
     | NewId
     | IdOf
     | LocationOf
+    | AlarmOf
     | CallOf
     | FetchOf
     | KeysOf
@@ -163,6 +173,8 @@ def _of_object(target: ObjectId, parts: list[str]) -> Route:
             return IdOf(target)
         case ["location"]:
             return LocationOf(target)
+        case ["alarm"]:
+            return AlarmOf(target)
         case ["call", method]:
             return CallOf(target, decoded(method))
         case ["fetch", *rest]:
@@ -174,8 +186,8 @@ def _of_object(target: ObjectId, parts: list[str]) -> Route:
         case _:
             said = "/".join(parts)
             msg = (
-                f"an object has no {said!r:.80}; it has id, location, call/METHOD and"
-                " fetch/..."
+                f"an object has no {said!r:.80}; it has id, location, alarm,"
+                " call/METHOD and fetch/..."
             )
             if target.class_name == STORAGE_CLASS:
                 msg += ", and storage/keys, storage/keys/KEY and storage/transaction"

@@ -41,6 +41,7 @@ from kvnode.limits import (
 )
 from kvnode.object_limits import CALL_BYTES_MAX
 from kvnode.transport import listening
+from kvnode.types import Millis
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class HttpServer:
         objects: ObjectsPort | None,
         *,
         serves: Callable[[], bool],
+        now: Callable[[], Millis],
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         """
@@ -108,11 +110,12 @@ class HttpServer:
             listening: See `bound_socket`.
             objects: What the node serves, if anything.
             serves: Tells whether clients should ask it.
+            now: Returns ms since 1970.
             patience: How long it waits.
         """
         self._socket = listening
         self._handler = Handler(
-            objects, serves=lambda: serves() and not self._is_leaving
+            objects, serves=lambda: serves() and not self._is_leaving, now=now
         )
         self._patience = patience
         self._admission = Admission(

@@ -201,7 +201,7 @@ async def _start_on(
         await server.start()
         http = None
         if http_socket is not None:
-            http = await _serve_http(http_socket, node, served)
+            http = await _serve_http(http_socket, node, served, clock)
     except BaseException:
         if served is not None:
             await served.close()
@@ -219,13 +219,16 @@ def _socket_for_http(address: str) -> socket.socket:
 
 
 async def _serve_http(
-    http_socket: socket.socket, node: Assembly, served: ServedObjects | None
+    http_socket: socket.socket,
+    node: Assembly,
+    served: ServedObjects | None,
+    clock: NodeClock,
 ) -> "HttpServer":
     # aiohttp takes a quarter of the time in which nodes start; most serve no HTTP.
     from kvnode.http.server import HttpServer  # noqa: PLC0415
 
     objects = served and served.objects
-    http = HttpServer(http_socket, objects, serves=node.driver.serves)
+    http = HttpServer(http_socket, objects, serves=node.driver.serves, now=clock)
     await http.start()
     return http
 

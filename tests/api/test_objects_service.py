@@ -12,6 +12,7 @@ from kvnode.api import call_stream
 from kvnode.api.objects_service import NO_OBJECTS, add_objects
 from kvnode.errors import NotLeaderError
 from kvnode.limits import FRAME_OPERATIONS_MAX
+from kvnode.objects.alarming import ALARM, SET_ALARM
 from tests.api.objects_server import (
     FakeObjects,
     ServedObjects,
@@ -328,6 +329,24 @@ async def test_status_tells_classes_and_shards(served: ServedObjects) -> None:
     ]
 
 
+async def test_alarm_is_set_deleted_and_told_by_what_is_there(
+    served: ServedObjects,
+) -> None:
+    """No time is another thing than the time 0, both ways."""
+    target = pb.ObjectTarget(class_name="Cart", name="c")
+    served.objects.answer = lambda call: call.arguments[0] if call.arguments else 7
+
+    looked = await served.stub.Alarm(pb.AlarmRequest(target=target))
+    at_once = await served.stub.SetAlarm(pb.SetAlarmRequest(target=target, at_ms=0))
+    deleted = await served.stub.SetAlarm(pb.SetAlarmRequest(target=target))
+
+    assert (looked.HasField("at_ms"), looked.at_ms) == (True, 7)
+    assert (at_once.HasField("at_ms"), at_once.at_ms) == (True, 0)
+    assert not deleted.HasField("at_ms")
+    asked = [(call.method, [*call.arguments]) for call in served.objects.calls]
+    assert asked == [(ALARM, []), (SET_ALARM, [0]), (SET_ALARM, [None])]
+
+
 async def test_node_without_objects_says_so_on_every_road() -> None:
     """In words rather than as an unknown method."""
     async with (
@@ -339,6 +358,9 @@ async def test_node_without_objects_says_so_on_every_road() -> None:
             lambda: stub.Call(_request()),
             lambda: stub.Bookmark(pb.BookmarkRequest()),
             lambda: stub.Restore(pb.RestoreRequest()),
+            lambda: stub.Locate(pb.LocateRequest()),
+            lambda: stub.Alarm(pb.AlarmRequest()),
+            lambda: stub.SetAlarm(pb.SetAlarmRequest()),
             lambda: stub.Status(pb.ObjectsStatusRequest()),
             lambda: stub.Calls().read(),
         ):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kvnode.client import (
@@ -43,6 +43,7 @@ class FakeObjects:
         default_factory=lambda: Location("s003", "", "", is_settled=False)
     )
     changes: list[tuple[Any, ...]] = field(default_factory=list)
+    alarm: datetime | None = None
 
     def overview(self, endpoint: str) -> ShardsOverview:
         """Two nodes at `a:1` and `b:1`: each leads a shard, and a third is away."""
@@ -102,6 +103,29 @@ class FakeObject:
         """Return where the test says."""
         self._objects.called()
         return self._objects.location
+
+    async def alarm(self) -> datetime | None:
+        """Return when the test says."""
+        self._objects.calls.append((*self._target, "alarm"))
+        self._objects.called()
+        return self._objects.alarm
+
+    async def set_alarm(
+        self, when: datetime | timedelta | int | None
+    ) -> datetime | None:
+        """Note it; what is no datetime is from now on."""
+        self._objects.calls.append((*self._target, "set_alarm", when))
+        self._objects.called()
+        match when:
+            case None:
+                self._objects.alarm = None
+            case datetime():
+                self._objects.alarm = when.astimezone(UTC)
+            case timedelta():
+                self._objects.alarm = datetime.now(UTC) + when
+            case _:
+                self._objects.alarm = datetime.now(UTC)
+        return self._objects.alarm
 
     async def bookmark(self) -> str:
         """Note it, and answer."""

@@ -327,7 +327,7 @@ def test_status_asks_all_and_ends_with_3_if_one_is_silent(run: Run) -> None:
 
 def test_every_command_of_objects_has_help_with_no_internals(run: Run) -> None:
     """Parameter names of Python do not leak into options."""
-    for name in ("call", "get", "put", "delete", "list", "status"):
+    for name in ("call", "get", "put", "delete", "list", "status", "alarm"):
         text = run("object", name, "--help").stdout
         assert "Usage" in text
         assert "as-json" not in text

@@ -87,7 +87,7 @@ async def test_answer_that_is_no_location_is_an_error(
 
 async def test_asking_where_is_no_method(client: Client) -> None:
     """Nor is it anybody's to name one so."""
-    with pytest.raises(InvalidArgumentError, match="use Bookmark, Restore or Locate"):
+    with pytest.raises(InvalidArgumentError, match="use Bookmark, Restore, Locate"):
         await client.object("Counter", "c").call(LOCATE)
 
 

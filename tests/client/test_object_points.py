@@ -156,7 +156,7 @@ async def test_points_are_no_methods(
     client: Client, served: ServedObjects, method: str
 ) -> None:
     """Who may call an object's methods need not be one who may restore it."""
-    with pytest.raises(InvalidArgumentError, match="use Bookmark, Restore or Locate"):
+    with pytest.raises(InvalidArgumentError, match="use Bookmark, Restore, Locate"):
         await client.object("Cart", "c").call(method)
     with pytest.raises(RejectedError):
         await client.object("Cart", "c").call(method, "mark")

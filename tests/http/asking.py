@@ -9,9 +9,15 @@ from kvnode.fetching import Request, Response
 from kvnode.http.handler import Handler
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
-from tests.objects.running.objects import SHARD, Site
+from kvnode.types import Millis
+from tests.objects.running.objects import NOW, SHARD, Site
 
 COUNTER = "/v1/objects/Counter/c"
+
+
+def now() -> Millis:
+    """Return what the clock of a handler shows in tests: always the same."""
+    return Millis(NOW)
 
 
 async def ask(

@@ -4,6 +4,7 @@ import pytest
 
 from kvnode.http.handler import Handler
 from tests.api.objects_server import FakeObjects
+from tests.http.asking import now
 
 
 @pytest.fixture
@@ -15,4 +16,4 @@ def objects() -> FakeObjects:
 @pytest.fixture
 def handler(objects: FakeObjects) -> Handler:
     """A handler of them."""
-    return Handler(objects, serves=lambda: True, random_bytes=bytes)
+    return Handler(objects, serves=lambda: True, now=now, random_bytes=bytes)

@@ -22,11 +22,13 @@ from kvnode.errors import (
 from kvnode.fetching import Response
 from kvnode.http.handler import Handler
 from kvnode.object_values import Value
+from kvnode.objects.alarming import ALARM_METHODS
+from kvnode.objects.locating import LOCATE
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.points.point_calls import RESTORE
+from kvnode.objects.points.point_calls import POINT_METHODS
 from kvnode.types import DEFAULT_NAMESPACE, EntryKey
 from tests.api.objects_server import FakeObjects
-from tests.http.asking import COUNTER, ask, error, result
+from tests.http.asking import COUNTER, ask, error, now, result
 
 ADD = f"{COUNTER}/call/add"
 
@@ -40,14 +42,14 @@ async def test_health_is_whether_clients_should_come(
     objects: FakeObjects, *, serves: bool, status: int, has_objects: bool
 ) -> None:
     """Whatever becomes of objects: keys have no part in that."""
-    handler = Handler(objects if has_objects else None, serves=lambda: serves)
+    handler = Handler(objects if has_objects else None, serves=lambda: serves, now=now)
 
     assert (await ask(handler, "GET", "/healthz")).status == status
 
 
 async def test_node_without_objects_says_so() -> None:
     """And what to do."""
-    handler = Handler(None, serves=lambda: True)
+    handler = Handler(None, serves=lambda: True, now=now)
 
     found = error(await ask(handler, "POST", ADD), 501)
 
@@ -224,11 +226,12 @@ async def test_call_that_is_malformed_is_refused(
     assert re.search(message, found["message"])
 
 
+@pytest.mark.parametrize("method", sorted(POINT_METHODS | ALARM_METHODS | {LOCATE}))
 async def test_what_nodes_ask_each_other_for_is_no_method(
-    handler: Handler, objects: FakeObjects
+    handler: Handler, objects: FakeObjects, method: str
 ) -> None:
     """An object is restored by those that run the node, not by every caller."""
-    asked = await ask(handler, "POST", f"{COUNTER}/call/{RESTORE}", ["x"])
+    asked = await ask(handler, "POST", f"{COUNTER}/call/{method}", ["x"])
     assert "is no method" in error(asked, 400)["message"]
     assert not objects.calls
 

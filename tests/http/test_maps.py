@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from kvnode.http.handler import Handler
-from tests.http.asking import SiteObjects, ask, error, result
+from tests.http.asking import SiteObjects, ask, error, now, result
 from tests.objects.running.objects import site
 
 MAP = "/v1/objects/Storage/m/storage"
@@ -24,7 +24,7 @@ async def objects() -> AsyncIterator[SiteObjects]:
 @pytest.fixture
 def handler(objects: SiteObjects) -> Handler:
     """A handler of them."""
-    return Handler(objects, serves=lambda: True)
+    return Handler(objects, serves=lambda: True, now=now)
 
 
 async def _pages(handler: Handler, query: str) -> list[list[str]]:

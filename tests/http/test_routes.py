@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kvnode.errors import InvalidArgumentError, RequestRefusedError
 from kvnode.http.routes import (
+    AlarmOf,
     CallOf,
     FetchOf,
     Health,
@@ -36,6 +37,8 @@ DRAWN = ObjectId.drawn("Cart", lambda count: bytes(range(count)))
         ("/v1/objects/", Overview()),
         ("/v1/objects/Cart/ids", NewId("Cart")),
         ("/v1/objects/Cart/c/id", IdOf(CART)),
+        ("/v1/objects/Cart/c/alarm", AlarmOf(CART)),
+        ("/v1/objects/Cart/alarm/alarm", AlarmOf(ObjectId.from_name("Cart", "alarm"))),
         ("/v1/objects/Cart/c/call/add", CallOf(CART, "add")),
         ("/v1/objects/Cart/c/call/a%2Fb", CallOf(CART, "a/b")),
         ("/v1/objects/Cart/c/fetch", FetchOf(CART, "/")),
@@ -47,6 +50,7 @@ DRAWN = ObjectId.drawn("Cart", lambda count: bytes(range(count)))
         ("/v1/objects/Storage/m/storage/keys/a/b", KeyOf(MAP, "a/b")),
         ("/v1/objects/Storage/m/storage/transaction", TransactionOf(MAP)),
         (f"/v1/objects/Cart/id/{DRAWN}/id", IdOf(DRAWN)),
+        (f"/v1/objects/Cart/id/{DRAWN}/alarm", AlarmOf(DRAWN)),
         (f"/v1/objects/Cart/id/{DRAWN}/call/add", CallOf(DRAWN, "add")),
         (f"/v1/objects/Cart/id/{DRAWN}/fetch/id", FetchOf(DRAWN, "/id")),
     ],
@@ -57,11 +61,17 @@ def test_path_says_what_is_wanted(path: str, route: Route) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "kind"), [("id", IdOf), ("call/add", CallOf), ("fetch/call/x", FetchOf)]
+    ("rest", "kind"),
+    [
+        ("id", IdOf),
+        ("alarm", AlarmOf),
+        ("call/add", CallOf),
+        ("fetch/call/x", FetchOf),
+    ],
 )
 def test_object_may_be_named_like_a_word_of_routes(rest: str, kind: type[Any]) -> None:
     """What follows tells that `id` is no way to an id."""
-    for name in ("id", "ids", "call", "fetch", "storage"):
+    for name in ("id", "ids", "alarm", "call", "fetch", "storage"):
         found = route_of(f"/v1/objects/Cart/{name}/{rest}")
 
         assert isinstance(found, kind)
@@ -90,9 +100,10 @@ def test_any_name_can_be_reached(name: str) -> None:
         ("/v1/objects/Cart/c/call", "one method"),
         ("/v1/objects/Cart/c/call/a/b", "one method"),
         ("/v1/objects/Cart/c/id/", "has no 'id/'"),
+        ("/v1/objects/Cart/c/alarm/1", "has no 'alarm/1'"),
         (
-            "/v1/objects/Cart/c/alarm",
-            "has no 'alarm'; it has id, location, call/METHOD",
+            "/v1/objects/Cart/c/alarms",
+            "has no 'alarms'; it has id, location, alarm, call/METHOD",
         ),
         ("/v1/objects/Storage/m/nothing", "storage/keys/KEY"),
         ("/v1/objects/Cart/c/storage/keys", "only class Storage"),

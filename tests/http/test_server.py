@@ -23,6 +23,7 @@ from kvnode.limits import (
 )
 from kvnode.object_limits import CALL_BYTES_MAX
 from tests.api.objects_server import FakeObjects
+from tests.http.asking import now
 
 PATIENT = Patience(idle_seconds=30.0, body_seconds=30.0, grace_seconds=5.0)
 ADD = "POST /v1/objects/Counter/c/call/increment HTTP/1.1\r\nHost: x\r\n"
@@ -88,7 +89,11 @@ async def listening(
 ) -> AsyncIterator[Listening]:
     """Yield a server of *objects*."""
     server = HttpServer(
-        bound_socket("127.0.0.1:0"), objects, serves=lambda: True, patience=patience
+        bound_socket("127.0.0.1:0"),
+        objects,
+        serves=lambda: True,
+        now=now,
+        patience=patience,
     )
     await server.start()
     try:

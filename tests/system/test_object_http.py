@@ -194,7 +194,9 @@ async def test_every_node_takes_requests_for_all_objects(fleet: Fleet) -> None:
     names = ("a", "b", "c")
     ports = free_ports(names, None)
     nodes = fleet.add_peers(
-        *names, objects=["tests.system.shop:Counted"], objects_voters=list(names)
+        *names,
+        objects=["tests.system.shop:Counted", "examples.cart:Cart"],
+        objects_voters=list(names),
     )
     for node in nodes:
         node.settings["http"] = f"{HOST}:{ports[node.name]}"
@@ -205,6 +207,11 @@ async def test_every_node_takes_requests_for_all_objects(fleet: Fleet) -> None:
         # A lead may go to another node while the machine is busy, and the call with it.
         answer = await _ask(port, "POST", path, b"[1]", key=f"k{number}")
         assert answer.json() == {"result": number}
+    alarm = "/v1/objects/Cart/c/alarm"
+    set_ = await _ask(ports["a"], "PUT", alarm, b'{"in_ms": 60000}')
+    assert set_.status == 200, set_.body
+    for port in ports.values():
+        assert (await _ask(port, "GET", alarm)).json() == set_.json()
     large = b"x" * (1024 * 1024 - 4096)
     for port in ports.values():
         answer = await _ask(port, "PUT", "/v1/objects/Counted/c/fetch/length", large)

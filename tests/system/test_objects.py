@@ -1,6 +1,7 @@
 """Objects of a real node: what was answered survives SIGKILL, and clients are told."""
 
 import asyncio
+from datetime import timedelta
 from itertools import count
 from random import Random
 
@@ -102,7 +103,10 @@ async def test_class_written_for_cloudflare_is_served_as_it_is(fleet: Fleet) -> 
     client = await fleet.client(node)
     visits = client.object("Visits", "/home")
     assert [await visits.note(), await visits.note("ada")] == [1, 2]
+    due = await visits.set_alarm(timedelta(hours=1))
+    assert due is not None
 
     await node.kill()
     await node.start()
+    assert await visits.alarm() == due
     assert await visits.note() == 3

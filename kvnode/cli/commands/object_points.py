@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kvnode.cli.arguments import duration_option
+from kvnode.cli.arguments import duration_option, time_option
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.output import note, print_json, print_line
 
@@ -59,7 +59,7 @@ async def bookmark(
       kvnode object bookmark Counter cart-42 --ago 15m
     """
     when = _time(at, ago)
-    handle = call.client.object(class_name, **_which(name, by_id=by_id))
+    handle = call.client.object(class_name, **which(name, by_id=by_id))
     if when is None:
         found = await handle.bookmark()
     else:
@@ -98,7 +98,7 @@ async def restore(
             " since?"
         )
         typer.confirm(question, abort=True, err=True)
-    handle = call.client.object(class_name, **_which(name, by_id=by_id))
+    handle = call.client.object(class_name, **which(name, by_id=by_id))
     restored = await handle.restore(bookmark)
     if call.json:
         print_json(
@@ -117,7 +117,8 @@ async def restore(
     )
 
 
-def _which(name: str, *, by_id: bool) -> dict[str, str]:
+def which(name: str, *, by_id: bool) -> dict[str, str]:
+    """Return how `Client.object` is told which object is meant."""
     return {"id": name} if by_id else {"name": name}
 
 
@@ -128,16 +129,7 @@ def _time(at: str | None, ago: str | None) -> datetime | None:
         raise typer.BadParameter(msg, param_hint="--at")
     if ago is not None:
         return datetime.now(UTC) - timedelta(seconds=duration_option(ago, "--ago"))
-    if at is None:
-        return None
-    try:
-        when = datetime.fromisoformat(at)
-    except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
-        msg = f"{at!r} is no time with a zone, such as 2024-02-29T12:00:00Z"
-        raise typer.BadParameter(msg, param_hint="--at")
-    return when
+    return None if at is None else time_option(at, "--at")
 
 
 def _changed(restored: "Restored") -> str:

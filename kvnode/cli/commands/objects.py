@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from kvnode.cli.asking import answer_json, ask_all, end
-from kvnode.cli.commands import object_points, object_storage
+from kvnode.cli.commands import object_alarms, object_points, object_storage
 from kvnode.cli.commands.object_storage import IdempotencyKey, LocationHint
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.object_values import named_json, print_value, value_of
@@ -41,6 +41,7 @@ def register(app: typer.Typer, *, panel: str) -> None:
     )(call_method)
     object_points.register(group)
     object_storage.register(group)
+    object_alarms.register(group)
     client_command(group, "where", keys=False)(where)
     client_command(group, "status", keys=False)(status)
 

@@ -35,6 +35,7 @@ from kvnode.objects.durable_object import DurableObject, methods_of
 from kvnode.objects.input_gate import InputGate
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.object_points import ObjectPoints
+from kvnode.objects.running.alarm_calls import alarm_call
 from kvnode.objects.running.alarm_run import run_alarm
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
@@ -180,12 +181,21 @@ class Instance:
 
         return await self._gate.section(section)
 
-    async def _run(self, event: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run an event to its end, whether or not the caller waits for that."""
+    async def _run(
+        self, event: Callable[[], Coroutine[Any, Any, T]], *, runs_code: bool = True
+    ) -> T:
+        """
+        Run an event to its end, whether or not the caller waits for that.
+
+        Args:
+            event: What happens.
+            runs_code: Whether code of the object runs for it: that has begun before,
+                and what it raises, whatever that is, is ObjectRaisedError.
+        """
         if self._why_broken is not None:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
-        task = asyncio.create_task(self._event(event))
+        task = asyncio.create_task(self._event(event, runs_code=runs_code))
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def ended(task: asyncio.Task[T]) -> None:
@@ -215,16 +225,21 @@ class Instance:
         if not task.cancelled():
             task.exception()  # whoever called may have gone: it is nobody's fault
 
-    async def _event(self, event: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _event(
+        self, event: Callable[[], Coroutine[Any, Any, T]], *, runs_code: bool
+    ) -> T:
         since = self.output.mark()
         try:
             try:
-                await self._begun()
+                if runs_code:
+                    await self._begun()
                 result = await event()
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
                     raise
                 await self.output.leave(since)
+                if not runs_code:
+                    raise
                 raise raised_by(error) from error
             await self.output.leave(since)
         except asyncio.CancelledError:
@@ -348,6 +363,23 @@ class Instance:
         self._end_soon(ObjectEndedError(f"the {self.id.class_name} has ended itself"))
 
     # -- its alarm ------------------------------------------------------------------
+
+    async def alarm_call(self, method: str, arguments: tuple[Value, ...]) -> Value:
+        """
+        Do what is asked of its alarm from outside; see kvnode.objects.alarming.
+
+        Raises:
+            InvalidArgumentError: It cannot be done; nothing was changed.
+            KvError: See `call`.
+        """
+
+        async def event() -> Value:
+            asked = alarm_call(
+                self.id, self.storage, method, arguments, now=self._around.now
+            )
+            return await self._gate.pass_through(asked)
+
+        return await self._run(event, runs_code=False)
 
     async def run_alarm(self) -> Alarm | None:
         """

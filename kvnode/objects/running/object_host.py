@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from kvnode.core.objects.homes import region_of
 from kvnode.errors import InvalidArgumentError, NotLeaderError
 from kvnode.object_values import Value
+from kvnode.objects.alarming import ALARM_METHODS
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.locating import LOCATE
 from kvnode.objects.object_id import ObjectId
@@ -130,6 +131,8 @@ class ObjectHost:
         if method == LOCATE:
             return [*await led.locate(id_)]
         hint = "" if region_of(shard) else location_hint
+        if method in ALARM_METHODS:
+            return await led.alarm(id_, method, tuple(arguments), hint)
         instance = await led.instance(id_, hint)
         return await instance.call(
             method, tuple(arguments), dict(named or {}), idempotency_key

@@ -20,6 +20,7 @@ from kvnode.errors import (
     UnavailableError,
 )
 from kvnode.object_values import Value, decode_value
+from kvnode.objects.alarming import ALARM
 from kvnode.objects.durable_object import DurableObject, Environment
 from kvnode.objects.locating import Location
 from kvnode.objects.object_id import ObjectId
@@ -266,8 +267,7 @@ class ShardObjects:
             UnavailableError: This node does not lead any more.
         """
         await self._unclaimed(id_)
-        if not self._log.has_lease(self._shard):
-            await self._log.confirm(self._shard)
+        await self._confirmed()
         is_here = id_.body in self._instances or self._claims.has_stored(id_.body)
         return Location(self._shard, bool(region_of(self._shard)) or is_here)
 
@@ -276,6 +276,39 @@ class ShardObjects:
         while self._claims.is_under_way(id_.body):
             await self._claims.wait_for(id_.body)
         self._claims.check_here(id_)
+
+    async def _confirmed(self) -> None:
+        """Return once all that was committed by anybody before is known here."""
+        if not self._log.has_lease(self._shard):
+            await self._log.confirm(self._shard)
+
+    # -- alarms, asked for from outside ----------------------------------------------
+
+    async def alarm(
+        self,
+        id_: ObjectId,
+        method: str,
+        arguments: tuple[Value, ...],
+        location_hint: str = "",
+    ) -> Value:
+        """
+        Do what is asked from outside; see kvnode.objects.alarming.
+
+        To look at the alarm of an object of which nothing was heard does not place it.
+
+        Raises:
+            KvError: See `instance`, and kvnode.objects.running.alarm_calls.
+        """
+        if method == ALARM and await self._is_unheard_of(id_):
+            return None
+        instance = await self.instance(id_, location_hint)
+        return await instance.alarm_call(method, arguments)
+
+    async def _is_unheard_of(self, id_: ObjectId) -> bool:
+        await self._confirmed()
+        await self._unoccupied(id_.body)
+        self._claims.check_here(id_)
+        return id_.body not in self._instances and not self._claims.has_stored(id_.body)
 
     # -- points in time ------------------------------------------------------------
 

@@ -88,12 +88,12 @@ class ObjectStorage(StoredMap):
         self.alarm_is_touched = False
         self.alarm_changes = 0  # how often it was set or deleted here
         self.alarm_is_running = False
+        self.has_alarm_hook = has_alarm_hook
         self._committer = committer
         self._gate = gate
         self._points = points
         self._origin = Change(ChangeKind.PUT, object_prefix(body, Kind.ORIGIN), origin)
         self._has_origin = overlay.get(self._origin.key) is not None
-        self._has_alarm_hook = has_alarm_hook
 
     async def transaction(
         self, work: Callable[[Transaction], Coroutine[Any, Any, T]]
@@ -241,7 +241,7 @@ class ObjectStorage(StoredMap):
         Raises:
             InvalidArgumentError: The class has no `alarm`, or *when* is no such time.
         """
-        if not self._has_alarm_hook:
+        if not self.has_alarm_hook:
             msg = "the class has no `async def alarm(self)` that could run"
             raise InvalidArgumentError(msg)
         self.change_alarm(Alarm(_millis(when, "an alarm")))

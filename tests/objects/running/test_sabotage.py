@@ -74,8 +74,12 @@ def exceptions_leave_at_once(patch: pytest.MonkeyPatch) -> None:
     """What is raised does not wait for what it follows from."""
 
     async def event(
-        self: Instance, work: Callable[[], Coroutine[Any, Any, bytes]]
+        self: Instance,
+        work: Callable[[], Coroutine[Any, Any, bytes]],
+        *,
+        runs_code: bool,
     ) -> bytes:
+        assert runs_code, "histories have calls and alarms that ring"
         since = self.output.mark()
         try:
             await self._begun()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kvnode.errors import InvalidArgumentError, KvError, ObjectRaisedError
+from kvnode.objects.alarming import SET_ALARM
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.workers.importable import DurableObject
 from tests.objects.running.objects import Site, settled, site
@@ -90,6 +91,11 @@ class Cart(DurableObject, Mixin):
     async def set(self) -> None:
         """Set the alarm."""
         await self.storage.setAlarm(0)
+
+    async def due(self) -> int | None:
+        """Return when the alarm is due."""
+        due: int | None = await self.storage.getAlarm()
+        return due
 
     async def log(self) -> list[Any]:
         """Return the runs of the alarm."""
@@ -223,6 +229,25 @@ async def test_alarm_that_asks_for_nothing_runs(carts: Site) -> None:
     async with asyncio.timeout(10):
         while not ShoppingList.rung:  # noqa: ASYNC110 -- no event tells
             await asyncio.sleep(0)
+
+
+async def test_alarm_is_set_from_outside(carts: Site) -> None:
+    """Of a class that has one, in whatever way; it sees it as its own."""
+    due = carts.now + 1000
+    for target in ("Cart a", "ShoppingList a"):
+        assert await carts.call(target, SET_ALARM, due) == due
+    assert await carts.call("Cart a", "due") == due
+    assert await carts.call("Cart a", SET_ALARM, None) is None
+    assert await carts.call("Cart a", "due") is None
+    with pytest.raises(InvalidArgumentError, match="alarm"):
+        await carts.call("Calm a", SET_ALARM, due)
+
+    ShoppingList.rung, carts.now = 0, due + 1
+    await carts.call("ShoppingList a", SET_ALARM, 0)
+    async with asyncio.timeout(10):
+        while not ShoppingList.rung:  # noqa: ASYNC110 -- no event tells
+            await asyncio.sleep(0)
+    assert await carts.call("Cart a", "log") == []
 
 
 async def test_class_without_an_alarm_cannot_set_one(carts: Site) -> None:
