@@ -27,6 +27,7 @@ from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
 from kvnode.errors import UnavailableError
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points import object_points
 from kvnode.objects.points.bookmark import Bookmark
 from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.points.point_calls import Restored
@@ -111,8 +112,10 @@ def bookmark_is_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
     current_of = ObjectPoints.current
 
     def current(self: ObjectPoints) -> str:
-        bookmark = Bookmark.parse(self._body, current_of(self))
-        return bookmark._replace(number=bookmark.number - 1).text_for(self._body)
+        bookmark = Bookmark.parse(self._body, current_of(self), self._region)
+        return bookmark._replace(number=bookmark.number - 1).text_for(
+            self._body, self._region
+        )
 
     patch.setattr(ObjectPoints, "current", current)
 
@@ -122,7 +125,7 @@ def bookmark_that_undoes_is_of_the_restore(patch: pytest.MonkeyPatch) -> None:
     restored_of = ObjectPoints.restored
 
     def restored(self: ObjectPoints, number: int) -> Restored:
-        undo = Bookmark(number).text_for(self._body)
+        undo = Bookmark(number).text_for(self._body, self._region)
         return restored_of(self, number)._replace(undo=undo)
 
     patch.setattr(ObjectPoints, "restored", restored)
@@ -185,6 +188,11 @@ def claims_go_before_who_is_in_memory(patch: pytest.MonkeyPatch) -> None:
                 self._instances[id_.body] = there
 
     patch.setattr(ShardObjects, "instance", instance)
+
+
+def bookmarks_of_another_log_are_taken(patch: pytest.MonkeyPatch) -> None:
+    """What was named before an object was placed is something else where it lives."""
+    patch.setattr(object_points, "region_of", lambda _shard: "")
 
 
 NODES = ("n1", "n2", "n3")
@@ -344,6 +352,11 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     ),
     "instance outlives the restore": BrokenObjects(
         instance_outlives_the_restore, drawn("object-restore", ("none",))
+    ),
+    "bookmarks of another log are taken": BrokenObjects(
+        bookmarks_of_another_log_are_taken,
+        drawn("object-restore", ("none",), MANY_OBJECTS),
+        seed=1,
     ),
     "claims not in the log": BrokenObjects(
         claims_are_not_in_the_log,

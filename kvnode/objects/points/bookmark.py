@@ -9,8 +9,10 @@ With 0 it is the object as it was behind that entry.  With 1 it is the object as
 right before the first restore behind that entry, which may be yet to come: that is what
 undoes a restore which waits for the object's next session.
 
-Of one object, what sorts later is later.  The check is a hash of it all and of the
-object, so one of another object, or a mistyped one, is refused.
+Of one object, what sorts later is later.  The check is a hash of it all, of the object
+and of the region of its shard, so one of another object, a mistyped one, or one that
+was taken elsewhere before the object was placed (kvnode.objects.running.claims) is
+refused: it names an entry of another log.
 """
 
 import re
@@ -36,9 +38,14 @@ class Bookmark(NamedTuple):
     is_before_restore: bool = False
 
     @classmethod
-    def parse(cls, body: bytes, text: str) -> Self:
+    def parse(cls, body: bytes, text: str, region: str = "") -> Self:
         """
         Return what *text* names, of the object of *body*; the inverse of `text_for`.
+
+        Args:
+            body: Which object.
+            text: A bookmark.
+            region: Of the shard in which the object lives; empty if that has none.
 
         Raises:
             InvalidArgumentError: It is no bookmark of that object.
@@ -47,11 +54,17 @@ class Bookmark(NamedTuple):
         if found is None:
             msg = (
                 f"{text[:_SHOWN_CHARS_MAX]!r} is no bookmark: those look like"
-                f" {cls(7).text_for(body)}"
+                f" {cls(7).text_for(body, region)}"
             )
             raise InvalidArgumentError(msg)
         made = cls(int(found[1], 16), found[2] == "1")
-        if made.text_for(body) != text:
+        if region and made.text_for(body) == text:
+            msg = (
+                f"{text} was taken before the object was placed in region {region}:"
+                " there was nothing of it then"
+            )
+            raise InvalidArgumentError(msg)
+        if made.text_for(body, region) != text:
             msg = (
                 f"{text} is no bookmark of this object: it is one of another, or was"
                 " mistyped"
@@ -59,8 +72,10 @@ class Bookmark(NamedTuple):
             raise InvalidArgumentError(msg)
         return made
 
-    def text_for(self, body: bytes) -> str:
-        """Return its text, for the object of *body*."""
+    def text_for(self, body: bytes, region: str = "") -> str:
+        """Return its text, for the object of *body* in a shard of *region*."""
         shown = f"{self.number:016x}-{self.is_before_restore:d}"
-        check = sha256(b"bookmark\0" + body + shown.encode()).hexdigest()[:16]
+        check = sha256(
+            b"bookmark\0" + body + region.encode() + shown.encode()
+        ).hexdigest()[:16]
         return f"{shown}-{check}"

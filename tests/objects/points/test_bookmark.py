@@ -21,6 +21,18 @@ def test_bookmark_comes_out_as_it_went_in(bookmark: Bookmark) -> None:
         Bookmark.parse(b"c" * 24, text)
 
 
+@given(bookmark=bookmarks)
+def test_bookmark_is_of_the_region_in_which_it_was_taken(bookmark: Bookmark) -> None:
+    """Elsewhere it names an entry of another log."""
+    text = bookmark.text_for(BODY, "west")
+    assert Bookmark.parse(BODY, text, "west") == bookmark
+    for region in ("", "east"):
+        with pytest.raises(InvalidArgumentError, match="one of another"):
+            Bookmark.parse(BODY, text, region)
+    with pytest.raises(InvalidArgumentError, match="before the object was placed in"):
+        Bookmark.parse(BODY, bookmark.text_for(BODY), "west")
+
+
 @given(one=bookmarks, other=bookmarks)
 def test_texts_sort_as_what_they_name(one: Bookmark, other: Bookmark) -> None:
     """What is right before a later restore comes behind its entry."""

@@ -14,6 +14,7 @@ from kvnode.errors import (
 )
 from kvnode.objects import ObjectId
 from kvnode.objects.locating import LOCATE
+from kvnode.objects.points import point_calls
 from kvnode.runtime.objects import spreading
 from tests.runtime.objects.cluster_site import (
     SHARDS,
@@ -228,5 +229,23 @@ def test_node_of_a_region_that_cannot_be_reached_places_nothing(
         await asyncio.sleep(5)
         assert await site.call("a", target, "increment", hint="east") == 1
         assert site.leader(home("east", target)) == "c"
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_bookmark_from_before_an_object_was_placed_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names an entry of the log where its name falls, and of another one here."""
+
+    async def main(site: ClusterSite) -> None:
+        before = await site.call("a", TARGET, point_calls.CURRENT)
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        with pytest.raises(InvalidArgumentError, match="before the object was placed"):
+            await site.call("b", TARGET, point_calls.RESTORE, before)
+        after = await site.call("b", TARGET, point_calls.CURRENT)
+        assert await site.call("a", TARGET, "increment") == 2
+        await site.call("c", TARGET, point_calls.RESTORE, after)
+        assert await site.call("a", TARGET, "increment") == 2
 
     on_three_nodes(monkeypatch, main, REGIONS)
