@@ -43,108 +43,34 @@ it would be one store's alone for good.
 """
 
 from collections.abc import Callable, Collection, Iterator
-from hashlib import blake2b
 
 from cluster.simulated.admissions import Admissions
 from cluster.simulated.disk import Disk
 from cluster.simulated.endings import Endings
-from kvnode.api.digest import entry_fingerprint
-from kvnode.core.clocks.key_clock import covers
+from cluster.simulated.judged_disk import (
+    JudgedDisk,
+    claimed,
+    contains,
+    entries_of,
+    includes_write,
+    is_blank,
+    newly,
+    starts_over,
+)
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
-from kvnode.core.crdt.kinds import join
 from kvnode.core.replication.entry_scan import finished, scan_digest
 from kvnode.core.versions.floor import GROUND, Floor, forgets, mortal_from
-from kvnode.core.versions.merge import merge
 from kvnode.core.versions.store_view import Commit, DurableState, StoreView
 from kvnode.core.versions.version import (
     CRDT_KINDS,
     Entry,
     Version,
-    is_one_crdt,
     outranks,
 )
 from kvnode.storage.durability import Durability
 from kvnode.types import Dot, EntryKey, ReplicaId
 
 VIOLATIONS_MAX = 50
-
-_WORD = 1 << 64
-
-
-class _Site:
-    """One node's disk as it was judged last."""
-
-    def __init__(self, disk: Disk, opened_at: float) -> None:
-        self.disk = disk
-        self.opened_at = opened_at
-        self.filled_since: float | None = None  # or has been filled, since then
-        self.replica = ReplicaId(0)
-        self.clock: VersionVector = EMPTY
-        self.entries: dict[EntryKey, Entry] = {}
-        self.uncovered: dict[EntryKey, None] = {}
-        self.mortal: dict[EntryKey, None] = {}
-        self.floor = GROUND
-        self.starts_over = False
-        self.marked = False
-        self.has_dropped = False  # something, since it is marked
-        self.digest = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether it can be compared with another one of equal clock and floor."""
-        return not (
-            self.uncovered
-            or self.starts_over
-            or self.disk.has_damage
-            or any(forgets(self.floor, self.entries[k].version) for k in self.mortal)
-        )
-
-    def forget(self, key: EntryKey) -> None:
-        """Hold nothing of *key*."""
-        word = _word(key, self.entries.pop(key))
-        self.digest = (self.digest - word) % _WORD
-        self.uncovered.pop(key, None)
-        self.mortal.pop(key, None)
-
-    def put(self, key: EntryKey, entry: Entry) -> None:
-        """Hold *entry* from now on."""
-        before = self.entries.get(key)
-        if before is not None:
-            self.digest -= _word(key, before)
-        self.entries[key] = entry
-        if mortal_from(entry.version) is not None:
-            self.mortal[key] = None
-        else:
-            self.mortal.pop(key, None)
-        self.digest = (self.digest + _word(key, entry)) % _WORD
-
-
-def _word(key: EntryKey, entry: Entry) -> int:
-    parts = (key.namespace.encode(), key.key, entry_fingerprint(entry))
-    digest = blake2b(b"\0".join(parts), digest_size=8).digest()
-    return int.from_bytes(digest)
-
-
-def contains(held: Entry | None, entry: Entry) -> bool:
-    """Tell whether *held* is *entry*, or supersedes or contains it."""
-    if held is None:
-        return False
-    if held is entry or held == entry:
-        return True
-    merged = merge(held, entry, join)
-    return not merged.changed or entry_fingerprint(merged.entry) == entry_fingerprint(
-        held
-    )
-
-
-def includes_write(held: Entry | None, entry: Entry) -> bool:
-    """Tell whether *held* has the write that first made *entry*."""
-    if held is None or entry.version.kind not in CRDT_KINDS:
-        return contains(held, entry)
-    mine, theirs = held.version, entry.version
-    if not is_one_crdt(mine, theirs):
-        return outranks(mine, theirs)
-    return covers(mine.key_clock, theirs.dot)
 
 
 class Judge:
@@ -153,7 +79,7 @@ class Judge:
     def __init__(self, now: Callable[[], float]) -> None:
         """Make a judge; *now* tells virtual seconds."""
         self._now = now
-        self._sites: dict[str, _Site] = {}
+        self._sites: dict[str, JudgedDisk] = {}
         self._written: dict[Dot, tuple[EntryKey, Entry]] = {}
         self._durable: dict[ReplicaId, int] = {}
         self._violations: list[str] = []
@@ -190,25 +116,25 @@ class Judge:
     def opened(self, name: str, disk: Disk) -> None:
         """Judge all that node *name* finds on its disk."""
         before = self._sites.get(name)
-        site = self._sites[name] = _Site(disk, self._now())
+        site = self._sites[name] = JudgedDisk(disk, self._now())
         if before is not None:
             site.filled_since = before.filled_since
         with disk.undamaged() as view:
             state = view.state()
             site.replica = state.replica
-            site.floor, site.starts_over = state.floor, _starts_over(state)
+            site.floor, site.starts_over = state.floor, starts_over(state)
             site.marked = site.has_dropped = state.start_over is not None
             self._note_filled(site, state)
             self._note_durable(state)
-            for key, entry in _held(view):
+            for key, entry in entries_of(view):
                 site.put(key, entry)
                 site.uncovered[key] = None
                 self._note_own(name, site.replica, key, entry)
             self._judge_index(name, view)
         if site.marked:
-            site.clock = _claimed(state)  # what it had: it may have dropped some
+            site.clock = claimed(state)  # what it had: it may have dropped some
         else:
-            self._judge_coverage(name, site, _claimed(state))
+            self._judge_coverage(name, site, claimed(state))
         self._judge_uncovered(site)
         kept = disk.durability is Durability.FSYNC
         if kept and before is not None and before.replica == site.replica:
@@ -219,14 +145,14 @@ class Judge:
         before = self._durable.get(state.replica, 0)
         self._durable[state.replica] = max(before, state.seq)
 
-    def _note_filled(self, site: _Site, state: DurableState) -> None:
+    def _note_filled(self, site: JudgedDisk, state: DurableState) -> None:
         """Note since when the store has something, or is being filled."""
-        if not state.clock and not _starts_over(state):
+        if not state.clock and not starts_over(state):
             site.filled_since = None
         elif site.filled_since is None:
             site.filled_since = self._now()
 
-    def _judge_kept(self, name: str, before: _Site, after: _Site) -> None:
+    def _judge_kept(self, name: str, before: JudgedDisk, after: JudgedDisk) -> None:
         if not after.clock.includes(before.clock):
             self.complain(
                 "kept", f"{name} covered {before.clock}, now only {after.clock}"
@@ -255,7 +181,7 @@ class Judge:
             self.complain("served", f"{name} answered while it was filled")
         elif site.marked and site.has_dropped:
             self.complain("served", f"{name} answered while its store was replaced")
-        elif state.filling is None and _is_blank(state, site):
+        elif state.filling is None and is_blank(state, site):
             for other_name, other in self._sites.items():
                 if (
                     other.replica in connected
@@ -266,7 +192,7 @@ class Judge:
                         "served", f"{name} answered with nothing, and met {other_name}"
                     )
 
-    def _had_something_to_say(self, site: _Site, *, before: float) -> bool:
+    def _had_something_to_say(self, site: JudgedDisk, *, before: float) -> bool:
         """Tell whether each hello since *before* said that there is something."""
         since = site.filled_since
         if since is None or since >= before:
@@ -299,8 +225,8 @@ class Judge:
                     self._judge_mending(name, site, key, entry, state.clock)
                 self._judge_write(name, site, view, key, entry)
         self._note_identity(name, site, state)
-        clock = _claimed(state)
-        if not _starts_over(state):
+        clock = claimed(state)
+        if not starts_over(state):
             self._admissions.knows(state.replica, clock, state.roster)
         if site.disk.mended:
             self._judge_uncovering(name, site, clock)
@@ -334,15 +260,15 @@ class Judge:
                         f" covers {site.clock.newest(gone)} and holds {sorted(held)}",
                     )
 
-    def _judge_lost(self, name: str, site: _Site, dots: Collection[Dot]) -> None:
+    def _judge_lost(self, name: str, site: JudgedDisk, dots: Collection[Dot]) -> None:
         """Judge that nothing comes that sessions have been told is lost."""
         state = site.disk.state()
-        if _starts_over(state):
+        if starts_over(state):
             return  # it has just heard of that, and the rest is put aside
         if lost := self._endings.lost(state.replica, state.roster, dots):
             self.complain("lost", f"{name} gets {lost}, which were lost for good")
 
-    def _note_identity(self, name: str, site: _Site, state: DurableState) -> None:
+    def _note_identity(self, name: str, site: JudgedDisk, state: DurableState) -> None:
         """Note whose store it is now, and whether it is to be replaced."""
         if site.replica != state.replica:  # in relaxed mode that may be all
             self._admissions.is_gone(site.replica)
@@ -354,18 +280,20 @@ class Judge:
             site.has_dropped = False
             self._judge_keeping(name, site)
 
-    def _judge_floor(self, name: str, site: _Site, state: DurableState) -> None:
+    def _judge_floor(self, name: str, site: JudgedDisk, state: DurableState) -> None:
         """Judge what *state* says is forgotten (G2)."""
         began_again = site.replica != state.replica
         if not began_again and not state.floor.includes(site.floor):
             self.complain("floor", f"{name} went back from {site.floor}")
         if not state.clock.includes(state.floor.vector) and not self._damaged:
             self.complain("floor", f"{name} forgets what it does not cover")
-        site.floor, site.starts_over = state.floor, _starts_over(state)
+        site.floor, site.starts_over = state.floor, starts_over(state)
         if state.floor is not self._floor:
             self._floor = self._floor.join(state.floor)
 
-    def _judge_start_over(self, name: str, site: _Site, state: DurableState) -> None:
+    def _judge_start_over(
+        self, name: str, site: JudgedDisk, state: DurableState
+    ) -> None:
         """Judge that the store has a reason to start over, if it begins to."""
         if state.start_over is None or site.starts_over:
             return
@@ -374,13 +302,13 @@ class Judge:
         lasting = site.disk.durability is Durability.FSYNC and not self._damaged
         if not lasting or site.replica != state.replica:
             return
-        if not self._admissions.may_start_over(state.replica, _claimed(state)):
+        if not self._admissions.may_start_over(state.replica, claimed(state)):
             self.complain("member", f"{name} must start over, and was a member")
-        if _is_blank(state, site) and not state.roster.gone(state.replica):
+        if is_blank(state, site) and not state.roster.gone(state.replica):
             self.complain("member", f"{name} must start over, and had nothing")
 
     def _judge_dropping(
-        self, name: str, site: _Site, state: DurableState, key: EntryKey
+        self, name: str, site: JudgedDisk, state: DurableState, key: EntryKey
     ) -> None:
         """Judge that nothing is left of *key* (G2, G2b)."""
         before = site.entries.get(key)
@@ -399,11 +327,11 @@ class Judge:
             is_lost = key in site.disk.mended  # its record was damaged
             if dots and not is_lost and (key, before) not in site.disk.rescued:
                 self.complain("rescued", f"{name} lost {key.key!r}, which was {before}")
-        elif not _starts_over(state) and not forgets(state.floor, before.version):
+        elif not starts_over(state) and not forgets(state.floor, before.version):
             self.complain("floor", f"{name} dropped {key.key!r}, which is {before}")
         site.forget(key)
 
-    def _judge_keeping(self, name: str, site: _Site) -> None:
+    def _judge_keeping(self, name: str, site: JudgedDisk) -> None:
         """Judge that a store that has started over has kept nothing given up."""
         for key, entry in site.entries.items():
             if not self._given_up.isdisjoint(entry.version.index_dots):
@@ -417,7 +345,12 @@ class Judge:
         )
 
     def _judge_mending(
-        self, name: str, site: _Site, key: EntryKey, entry: Entry, clock: VersionVector
+        self,
+        name: str,
+        site: JudgedDisk,
+        key: EntryKey,
+        entry: Entry,
+        clock: VersionVector,
     ) -> None:
         """Judge what is claimed of a damaged key if its entry is older now (I1)."""
         if contains(entry, site.entries[key]):
@@ -439,7 +372,7 @@ class Judge:
         """Tell whether some disk has a sound record that includes a write."""
         return next(self._holders(key, written), None) is not None
 
-    def _holders(self, key: EntryKey, written: Entry) -> Iterator[_Site]:
+    def _holders(self, key: EntryKey, written: Entry) -> Iterator[JudgedDisk]:
         """Yield whose disks have a sound record that includes a write."""
         for site in self._sites.values():
             if includes_write(
@@ -448,7 +381,7 @@ class Judge:
                 yield site
 
     def _may_be_gone(
-        self, site: _Site, dot: Dot, key: EntryKey, written: Entry
+        self, site: JudgedDisk, dot: Dot, key: EntryKey, written: Entry
     ) -> bool:
         """Tell whether a write that *site* claims may be on no member's disk."""
         holders = tuple(self._holders(key, written))
@@ -468,7 +401,9 @@ class Judge:
         )
         return any(r is not None and r.closed_above < dot.seq for r in records)
 
-    def _judge_uncovering(self, name: str, site: _Site, clock: VersionVector) -> None:
+    def _judge_uncovering(
+        self, name: str, site: JudgedDisk, clock: VersionVector
+    ) -> None:
         """Judge that what is not covered any more is not stored here (I1)."""
         for replica, first, last in site.clock.missing_from(clock):
             with site.disk.undamaged() as view:
@@ -478,7 +413,7 @@ class Judge:
                     )
 
     def _judge_write(
-        self, name: str, site: _Site, view: StoreView, key: EntryKey, entry: Entry
+        self, name: str, site: JudgedDisk, view: StoreView, key: EntryKey, entry: Entry
     ) -> None:
         before = site.entries.get(key)
         if self._ended(key, entry, site.floor) and before is None:
@@ -522,9 +457,11 @@ class Judge:
         ):
             self.complain("dots", f"{name} gave {dot} to {key.key!r} and {known[0]}")
 
-    def _judge_coverage(self, name: str, site: _Site, clock: VersionVector) -> None:
+    def _judge_coverage(
+        self, name: str, site: JudgedDisk, clock: VersionVector
+    ) -> None:
         """Judge what is covered now and was not before (I1, I2)."""
-        for dot in _newly(site.clock, clock):
+        for dot in newly(site.clock, clock):
             self._judge_lost(name, site, (dot,))
             written = self._written.get(dot)
             if written is None:
@@ -547,13 +484,13 @@ class Judge:
         site.clock = clock
 
     @staticmethod
-    def _judge_uncovered(site: _Site) -> None:
+    def _judge_uncovered(site: JudgedDisk) -> None:
         """Find which of the entries that may be uncovered are."""
         for key in tuple(site.uncovered):
             if site.clock.covers_all(site.entries[key].version.index_dots):
                 del site.uncovered[key]
 
-    def _judge_equality(self, name: str, site: _Site) -> None:
+    def _judge_equality(self, name: str, site: JudgedDisk) -> None:
         # What a damaged record would say does not count: it may be replaced by less.
         if not site.settled or self._has_given_up(site):
             return
@@ -570,7 +507,7 @@ class Judge:
                     "equal", f"{name} and {other_name} cover the same, hold different"
                 )
 
-    def _has_given_up(self, site: _Site) -> bool:
+    def _has_given_up(self, site: JudgedDisk) -> bool:
         """Tell whether a store of one that is gone has what members do without."""
         return self._admissions.has_gone(site.replica) and any(
             map(site.clock.covers, self._given_up)
@@ -583,7 +520,7 @@ class Judge:
         for name, site in self._sites.items():
             with site.disk.undamaged() as view:
                 self._judge_index(name, view)
-                if dict(_held(view)) != site.entries:
+                if dict(entries_of(view)) != site.entries:
                     self.complain("kept", f"{name} holds what it never committed")
                 digest, scanned = view.state().digest, finished(scan_digest(view))
                 if digest.known and digest.total != scanned:
@@ -595,41 +532,9 @@ class Judge:
             for replica in view.indexed_replicas()
             for row in view.index(replica, 1, None)
         )
-        due = sorted((dot, k) for k, e in _held(view) for dot in e.version.index_dots)
+        due = sorted(
+            (dot, k) for k, e in entries_of(view) for dot in e.version.index_dots
+        )
         if rows != due:
             wrong = sorted(set(rows) ^ set(due))
             self.complain("index", f"{name} has rows and entries that differ: {wrong}")
-
-
-def _starts_over(state: DurableState) -> bool:
-    """Tell whether the store is being replaced or filled."""
-    return state.start_over is not None or state.filling is not None
-
-
-def _is_blank(state: DurableState, site: _Site) -> bool:
-    """Tell whether nothing was written in a store, and it holds nothing."""
-    return not (state.seq or state.clock or site.entries)
-
-
-def _claimed(state: DurableState) -> VersionVector:
-    """Return what a node says that it covers: nothing while it is filled (D10)."""
-    return EMPTY if state.filling is not None else state.clock
-
-
-def _held(view: StoreView) -> Iterator[tuple[EntryKey, Entry]]:
-    for namespace in view.namespaces():
-        for key, entry in view.scan(namespace):
-            yield EntryKey(namespace, key), entry
-
-
-def _newly(before: VersionVector, after: VersionVector) -> Iterator[Dot]:
-    """Yield the dots that *after* covers and *before* does not."""
-    for replica, spans in after.items():
-        if before.spans(replica) == spans:
-            continue
-        prefix = before.prefix(replica)
-        for first, last in spans:
-            for seq in range(max(first, prefix + 1), last + 1):
-                dot = Dot(replica, seq)
-                if not before.covers(dot):
-                    yield dot
