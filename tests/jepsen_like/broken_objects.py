@@ -111,8 +111,8 @@ def bookmark_is_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
     current_of = ObjectPoints.current
 
     def current(self: ObjectPoints) -> str:
-        bookmark = Bookmark.parse(self._body, current_of(self))
-        return bookmark._replace(number=bookmark.number - 1).text_for(self._body)
+        bookmark = Bookmark.parse(self._named, current_of(self))
+        return bookmark._replace(number=bookmark.number - 1).text_for(self._named)
 
     patch.setattr(ObjectPoints, "current", current)
 
@@ -122,7 +122,7 @@ def bookmark_that_undoes_is_of_the_restore(patch: pytest.MonkeyPatch) -> None:
     restored_of = ObjectPoints.restored
 
     def restored(self: ObjectPoints, number: int) -> Restored:
-        undo = Bookmark(number).text_for(self._body)
+        undo = Bookmark(number).text_for(self._named)
         return restored_of(self, number)._replace(undo=undo)
 
     patch.setattr(ObjectPoints, "restored", restored)

@@ -9,8 +9,9 @@ With 0 it is the object as it was behind that entry.  With 1 it is the object as
 right before the first restore behind that entry, which may be yet to come: that is what
 undoes a restore which waits for the object's next session.
 
-Of one object, what sorts later is later.  The check is a hash of it all and of the
-object, so one of another object, or a mistyped one, is refused.
+Of one object, what sorts later is later.  The check is a hash of it all, of the object,
+and of the region in which it was placed, if it was: so one of another object, or from
+before it was placed, or a mistyped one, is refused.
 """
 
 import re
@@ -36,9 +37,9 @@ class Bookmark(NamedTuple):
     is_before_restore: bool = False
 
     @classmethod
-    def parse(cls, body: bytes, text: str) -> Self:
+    def parse(cls, subject: bytes, text: str) -> Self:
         """
-        Return what *text* names, of the object of *body*; the inverse of `text_for`.
+        Return what *text* names, of the object *subject*; the inverse of `text_for`.
 
         Raises:
             InvalidArgumentError: It is no bookmark of that object.
@@ -47,20 +48,20 @@ class Bookmark(NamedTuple):
         if found is None:
             msg = (
                 f"{text[:_SHOWN_CHARS_MAX]!r} is no bookmark: those look like"
-                f" {cls(7).text_for(body)}"
+                f" {cls(7).text_for(subject)}"
             )
             raise InvalidArgumentError(msg)
         made = cls(int(found[1], 16), found[2] == "1")
-        if made.text_for(body) != text:
+        if made.text_for(subject) != text:
             msg = (
                 f"{text} is no bookmark of this object: it is one of another, or was"
-                " mistyped"
+                " mistyped, or the object was placed in a region since"
             )
             raise InvalidArgumentError(msg)
         return made
 
-    def text_for(self, body: bytes) -> str:
-        """Return its text, for the object of *body*."""
+    def text_for(self, subject: bytes) -> str:
+        """Return its text; *subject* is the body of the object, and then its region."""
         shown = f"{self.number:016x}-{self.is_before_restore:d}"
-        check = sha256(b"bookmark\0" + body + shown.encode()).hexdigest()[:16]
+        check = sha256(b"bookmark\0" + subject + shown.encode()).hexdigest()[:16]
         return f"{shown}-{check}"

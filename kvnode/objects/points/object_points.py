@@ -19,6 +19,7 @@ from kvnode.core.objects.history import (
     parse_undo_key,
     undo_key,
 )
+from kvnode.core.objects.homes import region_of
 from kvnode.core.objects.map_change import Change, ChangeKind
 from kvnode.core.objects.state_reader import StateReader
 from kvnode.errors import InvalidArgumentError
@@ -54,12 +55,15 @@ class ObjectPoints:
         self._history = history
         self._state = state
         self._body = body
+        # Entries are numbered by shard: what named one before the object was placed in
+        # a region would name another there.
+        self._named = body + region_of(history.shard).encode()
         self._due_key = object_prefix(body, Kind.RESTORE_DUE)
         self._restores_key = object_prefix(body, Kind.RESTORES)
 
     def current(self) -> str:
         """Return the bookmark of all that is known here to be committed."""
-        return Bookmark(self._history.committed).text_for(self._body)
+        return Bookmark(self._history.committed).text_for(self._named)
 
     async def at(self, time: int) -> str:
         """
@@ -69,7 +73,7 @@ class ObjectPoints:
             InvalidArgumentError: That is in the future, or further back than is kept.
         """
         number = await self._history.number_at(time)
-        return Bookmark(number).text_for(self._body)
+        return Bookmark(number).text_for(self._named)
 
     async def number_of(self, text: str) -> int:
         """
@@ -79,7 +83,7 @@ class ObjectPoints:
             InvalidArgumentError: It is no bookmark of this object, or names what is no
                 more known, or not yet.
         """
-        bookmark = Bookmark.parse(self._body, text)
+        bookmark = Bookmark.parse(self._named, text)
         number = bookmark.number
         if bookmark.is_before_restore:
             await self._history.check(number)
@@ -114,7 +118,7 @@ class ObjectPoints:
                     has_alarm |= key == alarm
             start = rows[-1][0] + b"\0"
             rows = self._state.scan(start, end, limit=_COUNTED_AT_ONCE)
-        undo = Bookmark(number - 1).text_for(self._body)
+        undo = Bookmark(number - 1).text_for(self._named)
         return Restored(undo, keys, pages, has_alarm, bool(rows))
 
     # -- a restore at the next session ------------------------------------------------
@@ -126,7 +130,7 @@ class ObjectPoints:
     def requested_by(self) -> str:
         """Return the bookmark that undoes what was requested up to now."""
         committed = self._history.committed
-        return Bookmark(committed, is_before_restore=True).text_for(self._body)
+        return Bookmark(committed, is_before_restore=True).text_for(self._named)
 
     def requested(self) -> int | None:
         """Return to behind which entry it is to be restored, None if it is not."""

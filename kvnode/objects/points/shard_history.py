@@ -66,6 +66,7 @@ class ShardHistory:
     The history of one shard, while this node leads it.
 
     Attributes:
+        shard: Its name.
         changing: Held by whoever restores, or lets go.
     """
 
@@ -89,7 +90,7 @@ class ShardHistory:
             opened: The last entry there is; the state has it.
         """
         self.changing = asyncio.Lock()
-        self._shard = shard
+        self.shard = shard
         self._log = log
         self._limits = limits
         self._now = now
@@ -122,7 +123,7 @@ class ShardHistory:
         return self._append(data)
 
     def _append(self, data: bytes) -> "asyncio.Future[int]":
-        entry = self._log.propose(self._shard, data)
+        entry = self._log.propose(self.shard, data)
         entry.add_done_callback(self._appended)
         return entry
 
@@ -152,7 +153,7 @@ class ShardHistory:
             self._shows.clear()
             await self._shows.wait()
         if self._is_closed:
-            msg = f"this node has lost the lead of shard {self._shard}"
+            msg = f"this node has lost the lead of shard {self.shard}"
             raise NotLeaderError(msg)
 
     # -- points --------------------------------------------------------------------
@@ -190,7 +191,7 @@ class ShardHistory:
         if number > committed:
             msg = (
                 f"the bookmark is in the future: it names entry {number} of shard"
-                f" {self._shard}, which has {committed}; was it taken before data was"
+                f" {self.shard}, which has {committed}; was it taken before data was"
                 " lost?"
             )
             raise InvalidArgumentError(msg)
@@ -203,7 +204,7 @@ class ShardHistory:
     def _check_kept(self) -> None:
         if not self.is_kept:
             msg = (
-                f"the node that leads shard {self._shard} keeps nothing to restore"
+                f"the node that leads shard {self.shard} keeps nothing to restore"
                 " from: its objects_history_hours is 0"
             )
             raise InvalidArgumentError(msg)
@@ -213,7 +214,7 @@ class ShardHistory:
         if mark is not None and mark.floor_time != UNKNOWN_TIME:
             begins = f"from {_shown(mark.floor_time)} on"
         return (
-            f"shard {self._shard} can be restored {begins}, at most"
+            f"shard {self.shard} can be restored {begins}, at most"
             f" {self._limits.hours} hours and {self._limits.shard_bytes} bytes"
             " (objects_history_hours, objects_history_bytes)"
         )
@@ -232,7 +233,7 @@ class ShardHistory:
 
     def _first(self, number: int) -> tuple[int, Millis] | None:
         """Return the first entry from *number* on that has put something down."""
-        state = self._log.state(self._shard)
+        state = self._log.state(self.shard)
         rows = state.scan(undo_key(number), UNDO_END, limit=1)
         if not rows:
             return None
@@ -240,7 +241,7 @@ class ShardHistory:
         return parse_undo_key(key)[0], decode_before(row).time
 
     def _mark(self) -> HistoryMark | None:
-        return mark_of(self._log.state(self._shard))
+        return mark_of(self._log.state(self.shard))
 
     # -- what is let go --------------------------------------------------------------
 
@@ -253,9 +254,7 @@ class ShardHistory:
                     number = await self._append(encode_changes([forget.change()]))
                     await self.shows(number)
             except KvError as error:
-                logger.debug(
-                    "history of shard %s stays for now: %s", self._shard, error
-                )
+                logger.debug("history of shard %s stays for now: %s", self.shard, error)
 
     def _due(self) -> Forget | None:
         """Return what is to be let go, if it is time for that."""
