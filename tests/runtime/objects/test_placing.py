@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kvnode.api.calling import REGION_CHARS_MAX
 from kvnode.api.objects_port import Call
 from kvnode.core.objects.homes import region_of, shard_name
 from kvnode.errors import (
@@ -67,6 +68,77 @@ def test_region_that_nobody_is_in_is_an_error_that_tells_which_there_are(
         with pytest.raises(InvalidArgumentError, match=r"'moon'.*there are east, west"):
             await site.call("b", TARGET, "increment", hint="moon")
         assert await site.call("b", TARGET, "increment", hint="east") == 1
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_regions_that_nobody_is_in_leave_nothing_at_the_voters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Any client can name one, and the voters have room for so many rows."""
+
+    async def main(site: ClusterSite) -> None:
+        before = len(site.voters["a"].memory.registers)
+        for number in range(5):
+            with pytest.raises(InvalidArgumentError, match="no member is in region"):
+                await site.call("a", TARGET, "increment", hint=f"moon{number}")
+            administration = site.nodes["a"].objects.administration
+            with pytest.raises(InvalidArgumentError, match="is not in the region"):
+                await administration.found(f"r.moon{number}.000")
+        assert len(site.voters["a"].memory.registers) == before
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_object_is_placed_in_a_region_of_any_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The longest, of characters that its shards cannot have in their names."""
+    region = "_" * REGION_CHARS_MAX
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint=region) == 1
+        assert site.leader(home(region)) == "c"
+
+    on_three_nodes(monkeypatch, main, {**REGIONS, "c": region})
+
+
+def test_shard_is_kept_by_nodes_that_are_away_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With two alone the loss of either would stop it, long after all are back."""
+
+    async def main(site: ClusterSite) -> None:
+        await site.stop("b")
+        await site.settled(but="b")
+        await asyncio.sleep(10)  # the others have forgotten how to reach it
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        site.start("b")
+        await site.settled()
+        await asyncio.sleep(5)
+        await site.stop("a")
+        assert await site.call("b", TARGET, "increment") == 2
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_node_that_has_changed_its_region_is_no_trouble_of_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another try finds out where it is; nothing was wrong with the call."""
+
+    async def main(site: ClusterSite) -> None:
+        async def elsewhere(shard: str) -> None:
+            msg = f"c is not in the region of shard {shard}"
+            raise InvalidArgumentError(msg)
+
+        (target,) = site.led_by("a")
+        administration = site.nodes["c"].objects.administration
+        with monkeypatch.context() as patched:
+            patched.setattr(administration, "found", elsewhere)
+            with pytest.raises(UnavailableError, match="could not begin: c is not in"):
+                await site.call("a", target, "increment", hint="east")
+        assert await site.call("a", target, "increment", hint="east") == 1
 
     on_three_nodes(monkeypatch, main, REGIONS)
 
