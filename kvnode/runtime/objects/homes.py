@@ -176,20 +176,16 @@ class Homes:
         Raises:
             InvalidArgumentError: No member is there.
         """
-        regions = self._inhabited()
+        regions = self._peers.regions()
         if region not in regions:
             known = ", ".join(sorted(filter(None, regions))) or "none"
             msg = f"no member is in region {region!r}; there are {known}"
             raise InvalidArgumentError(msg)
 
-    def _inhabited(self) -> set[str]:
-        """Return the regions in which members are; empty for those that have none."""
-        return {*self._peers.regions(), *(each.region for each in self._peers.nodes())}
-
     def may_have_begun(self, shard: str) -> bool:
         """Tell whether *shard*, of which somebody has told this node, can be one."""
         region = region_of(shard)
-        return not region or shard in self.known or region in self._inhabited()
+        return not region or shard in self.known or region in self._peers.regions()
 
     async def _found_by_one_of(self, shard: str) -> None:
         """Let a node of the region found *shard*."""

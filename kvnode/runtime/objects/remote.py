@@ -156,7 +156,7 @@ class RemotePeers:
             raise UnavailableError(msg)
         met = self._mesh.nodes.get(node)
         if met is None or self._mesh.conditions(node).blocked:
-            msg = f"there is no connection to {node}, which leads"
+            msg = f"there is no connection to {node}"
             raise UnavailableError(msg)
         dispatcher = self._dispatchers.get(met.address)
         if dispatcher is None:

@@ -63,7 +63,7 @@ class Peers(RemotePeers):
     async def call(self, node: str, call: Call) -> Value:
         """Let *node* do a call; see kvnode.runtime.objects.remote."""
         if node not in self._nodes.nodes:
-            msg = f"there is no connection to {node}, which leads"
+            msg = f"there is no connection to {node}"
             raise UnavailableError(msg)
         request = request_of(call).SerializeToString()
         try:

@@ -18,6 +18,7 @@ from kvnode.objects.locating import LOCATE
 from kvnode.runtime.objects import spreading
 from tests.runtime.objects.cluster_site import (
     SHARDS,
+    VOTERS,
     ClusterSite,
     on_three_nodes,
     shard_of,
@@ -179,6 +180,62 @@ def test_placed_object_survives_the_loss_of_its_region(
         site.start("c")
         await site.until(lambda: site.leader(home("east")) == "c", seconds=30)
         assert await site.call("a", TARGET, "increment") == 3
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_node_with_a_new_disk_leads_its_region_once_the_shard_was_moved_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As docs/operations.md has it; that it leads comes by itself."""
+    monkeypatch.setattr(spreading, "WELL_SECONDS_MIN", 2.0)
+    monkeypatch.setattr(spreading, "BETWEEN_SECONDS_MIN", 0.5)
+    shards = [shard_name(number) for number in range(SHARDS)]
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        await site.stop("c")
+        for disks in (site.stores, site.states, site.voters):
+            del disks["c"]
+        site.start("c")
+        assert await site.call("b", TARGET, "increment") == 2
+        await site.nodes["a"].objects.administration.replace_voter("c", "c")
+        for shard in (*shards, home("east")):
+            await site.until(lambda of=shard: site.leader(of) != "", seconds=10)
+            leader = site.nodes[site.leader(shard)].objects.administration
+            await leader.move(shard, VOTERS, is_forwarded=False)
+        await site.until(lambda: site.leader(home("east")) == "c", seconds=60)
+        await site.stop("a")
+        assert await site.call("b", TARGET, "increment") == 3
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_shard_that_was_moved_elsewhere_stays_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody at home keeps it, so no lead goes home; its objects are found there."""
+    monkeypatch.setattr(spreading, "WELL_SECONDS_MIN", 2.0)
+    monkeypatch.setattr(spreading, "BETWEEN_SECONDS_MIN", 0.5)
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        await site.nodes["a"].objects.administration.lead(home("east"))
+        leader = site.nodes["a"].objects.administration
+        await leader.move(home("east"), ("a", "b"), is_forwarded=False)
+        await site.until(lambda: site.leader(home("east")) != "", seconds=10)
+        epochs = []
+        for _ in range(2):
+            await asyncio.sleep(20)
+            (status,) = (
+                each
+                for each in site.nodes["a"].objects.status()
+                if each.shard == home("east")
+            )
+            epochs.append(status.epoch)
+        assert epochs[0] == epochs[1], "the lead rests"
+        assert site.leader(home("east")) in {"a", "b"}
+        assert await site.call("c", TARGET, "increment", hint="east") == 2
 
     on_three_nodes(monkeypatch, main, REGIONS)
 
