@@ -135,6 +135,7 @@ class Homes:
             InvalidArgumentError: No node is in that region.
             UnavailableError: It is not possible just now.
         """
+        self._check_region(region_of(shard))
         if shard in self._begun:
             return
         task = self._founding.get(shard)
@@ -154,7 +155,6 @@ class Homes:
             done.exception()  # whoever asked may have gone: it is nobody's fault
 
     async def _ensure(self, shard: str) -> None:
-        self._check_region(region_of(shard))
         try:
             if await self._authority.read(shard) is None:
                 await self._found_by_one_of(shard)

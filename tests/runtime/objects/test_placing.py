@@ -241,6 +241,36 @@ def test_shard_that_was_moved_elsewhere_stays_there(
     on_three_nodes(monkeypatch, main, REGIONS)
 
 
+def test_region_that_has_another_name_keeps_what_was_placed_under_the_former(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is found and led, and no lead of it goes to and fro; nothing more comes."""
+    monkeypatch.setattr(spreading, "WELL_SECONDS_MIN", 2.0)
+    monkeypatch.setattr(spreading, "BETWEEN_SECONDS_MIN", 0.5)
+    regions = dict(REGIONS)
+
+    async def main(site: ClusterSite) -> None:
+        (placed,) = site.led_by("a")
+        assert await site.call("a", placed, "increment", hint="east") == 1
+        regions["c"] = "north"
+        await site.stop("c")
+        site.start("c")
+        await site.settled()
+        assert await site.call("c", placed, "increment") == 2
+        await asyncio.sleep(20)
+        before = [each.epoch for each in site.nodes["a"].objects.status()]
+        await asyncio.sleep(20)
+        assert [each.epoch for each in site.nodes["a"].objects.status()] == before
+        names = (f"Counter m{number}" for number in range(60))
+        target = next(name for name in names if shard_of(name) == shard_of(placed))
+        with pytest.raises(InvalidArgumentError, match="there are north, west"):
+            await site.call("a", target, "increment", hint="east")
+        assert await site.call("a", target, "increment", hint="north") == 1
+        assert site.leader(home("north", target)) == "c"
+
+    on_three_nodes(monkeypatch, main, regions)
+
+
 def test_claim_survives_all_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """And so does the shard of the region, of which their settings say nothing."""
 
