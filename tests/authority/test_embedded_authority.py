@@ -15,6 +15,7 @@ from kvnode.core.objects.voters.duty import Rest
 from kvnode.core.objects.voters.electorate import Electorate, Member
 from kvnode.core.objects.voters.memory import VoterMemory
 from kvnode.core.objects.voters.messages import (
+    REGISTER_NAME_BYTES_MAX,
     SUCCESSION,
     Enlist,
     Inquire,
@@ -275,8 +276,8 @@ async def test_status_follows_to_voters_that_are_not_configured(
 
 async def test_name_that_no_shard_has_is_refused(site: VoterSite) -> None:
     """The empty one is the voters' own register."""
-    for name in ("", "x" * 129):
-        with pytest.raises(InvalidArgumentError, match="1 to 128 bytes"):
+    for name in ("", "x" * (REGISTER_NAME_BYTES_MAX + 1)):
+        with pytest.raises(InvalidArgumentError, match="1 to 200 bytes"):
             await site.authority().read(name)
 
 

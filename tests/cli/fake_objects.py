@@ -44,6 +44,7 @@ class FakeObjects:
     )
     changes: list[tuple[Any, ...]] = field(default_factory=list)
     alarm: datetime | None = None
+    regional: dict[str, str] = field(default_factory=dict)  # shards, and who leads each
 
     def overview(self, endpoint: str) -> ShardsOverview:
         """Two nodes at `a:1` and `b:1`: each leads a shard, and a third is away."""
@@ -59,11 +60,16 @@ class FakeObjects:
         )
         heir = "c" if name == "b" else ""
         led = LedShard(f"s00{'ab'.index(name)}", 1400, replicas, ("b",), heir)
+        more = (
+            LedShard(shard, 3, replicas, ())
+            for shard, leader in self.regional.items()
+            if leader == name
+        )
         voters = (
             Voter("a", "votes", f"{9:016x}", ""),
             Voter("c", "does not answer", "", "no connection to c"),
         )
-        return ShardsOverview(name, nodes, (led,), voters)
+        return ShardsOverview(name, nodes, (led, *more), voters)
 
     def called(self) -> None:
         """Fail if the test says so."""
@@ -71,10 +77,14 @@ class FakeObjects:
             raise self.failure
 
     def status(self) -> ObjectsStatus:
-        """One shard that is led here, and one that is not."""
+        """One shard that is led here, one that is not, and those of regions."""
         return ObjectsStatus(
             ("Counter", "Storage"),
             (
+                *(
+                    ShardStatus(shard, 3, False, 1, 1, 0, leader, "")  # noqa: FBT003
+                    for shard, leader in self.regional.items()
+                ),
                 ShardStatus("s000", 7, True, 1400, 1399, 2, "tokyo", ""),  # noqa: FBT003
                 ShardStatus("s001", 0, False, 0, 0, 0, "", "its file is gone"),  # noqa: FBT003
             ),

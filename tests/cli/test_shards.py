@@ -55,6 +55,30 @@ def test_all_shards_are_moved_one_by_one(run: Run, node: FakeNode) -> None:
     ]
 
 
+def test_all_shards_are_those_of_no_region_or_of_one(run: Run, node: FakeNode) -> None:
+    """What was placed in a region would leave it else."""
+    node.objects.regional = {"r.west.003": "b", "r.west.001": "a", "r.east.001": "b"}
+
+    run("-e", "a:1", "shards", "move", "all", "a", "b")
+    run("-e", "a:1", "shards", "move", "all", "--region", "west", "a", "b")
+
+    moved = [shard for _, shard, *_ in node.objects.changes]
+    assert moved == ["s000", "s001", "r.west.001", "r.west.003"]
+
+
+def test_region_in_which_nothing_was_placed_has_no_shards(
+    run: Run, node: FakeNode
+) -> None:
+    """And one shard has its region in its name."""
+    none = run("-e", "a:1", "shards", "move", "all", "--region", "moon", "a")
+    one = run("-e", "a:1", "shards", "move", "s000", "--region", "west", "a")
+
+    assert (none.exit_code, one.exit_code) == (2, 2)
+    assert "leads a shard of region 'moon'" in none.stderr
+    assert "--region goes with all" in one.stderr
+    assert not node.objects.changes
+
+
 def test_move_that_takes_long_says_how_to_go_on(run: Run, node: FakeNode) -> None:
     """It may have happened."""
     node.objects.failure = DeadlineError("no reply")

@@ -94,6 +94,9 @@ async def move(
     nodes: Annotated[
         list[str], typer.Argument(metavar="NODE...", help="Who is to keep it.")
     ],
+    region: Annotated[
+        str, typer.Option(metavar="REGION", help="With all: those of that region.")
+    ] = "",
 ) -> None:
     """
     Let other nodes keep a shard; returns when they do.
@@ -101,20 +104,49 @@ async def move(
     They learn its log first, and it stands still for about a second when it moves.
     A node that has lost its disk, or is gone for good, is replaced like this.
 
+    With all it is every shard that has no region, or with --region every one of it.
+
     Examples:
       kvnode shards move s003 tokyo frankfurt virginia
 
       kvnode shards move all tokyo frankfurt osaka
+
+      kvnode shards move all --region asia tokyo osaka frankfurt
     """
-    moving = [shard]
-    if shard == ALL:
-        moving = [each.shard for each in (await call.client.objects_status()).shards]
+    if region and shard != ALL:
+        msg = f"{shard} is one shard: --region goes with all"
+        raise InvalidArgumentError(msg)
+    moving = await _all_of(call, region) if shard == ALL else [shard]
     for name in moving:
         await call.client.move_shard(name, nodes, deadline=_patience(call))
         if not call.json:
             note(f"{name} is kept by {', '.join(nodes)}")
     if call.json:
         print_json({"shards": moving, "nodes": list(nodes)})
+
+
+async def _all_of(call: Call, region: str) -> list[str]:
+    """Return the shards of *region*, or of none, by name."""
+    from kvnode.core.objects.homes import region_of
+
+    if not region:  # each node knows those
+        known = (each.shard for each in (await call.client.objects_status()).shards)
+        return sorted(shard for shard in known if not region_of(shard))
+    answers = await _all_answers(call)
+    for each in answers:
+        if each.answer is None:
+            complain(f"{each.endpoint}: {each.error}")
+    led = {
+        shard.shard
+        for each in answers
+        if each.answer is not None
+        for shard in each.answer.led
+        if region_of(shard.shard) == region
+    }
+    if not led:
+        msg = f"no node that was asked leads a shard of region {region!r}"
+        raise InvalidArgumentError(msg)
+    return sorted(led)
 
 
 async def lead(

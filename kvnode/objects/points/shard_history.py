@@ -66,6 +66,7 @@ class ShardHistory:
     The history of one shard, while this node leads it.
 
     Attributes:
+        shard: Its name.
         changing: Held by whoever restores, or lets go.
         shard: Its name.
     """

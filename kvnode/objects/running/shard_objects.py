@@ -212,9 +212,7 @@ class ShardObjects:
                 await self._claims.wait_for(body)
             else:
                 break
-        if self._is_closed:
-            msg = f"this node has lost the lead of shard {self._shard}"
-            raise NotLeaderError(msg)
+        self._check_open()
         self._check_no_doubt(body)
 
     def _check_no_doubt(self, body: bytes) -> None:
@@ -266,15 +264,22 @@ class ShardObjects:
             MovedError: Elsewhere.
             UnavailableError: This node does not lead any more.
         """
-        await self._unclaimed(id_)
         await self._confirmed()
+        await self._unclaimed(id_)  # nothing may come between this and the answer
         is_here = id_.body in self._instances or self._claims.has_stored(id_.body)
         return Location(self._shard, bool(region_of(self._shard)) or is_here)
 
     async def _unclaimed(self, id_: ObjectId) -> None:
-        """Do nothing if the object lives here, as far as is known; else MovedError."""
+        """
+        Return if the object lives here, as far as is known.
+
+        Raises:
+            MovedError: Elsewhere.
+            NotLeaderError: The shard was closed meanwhile.
+        """
         while self._claims.is_under_way(id_.body):
             await self._claims.wait_for(id_.body)
+        self._check_open()
         self._claims.check_here(id_)
 
     async def _confirmed(self) -> None:
@@ -309,6 +314,11 @@ class ShardObjects:
         await self._unoccupied(id_.body)
         self._claims.check_here(id_)
         return id_.body not in self._instances and not self._claims.has_stored(id_.body)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            msg = f"this node has lost the lead of shard {self._shard}"
+            raise NotLeaderError(msg)
 
     # -- points in time ------------------------------------------------------------
 

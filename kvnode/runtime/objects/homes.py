@@ -19,6 +19,7 @@ from kvnode.completion import ended
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Suspected
 from kvnode.core.objects.homes import (
+    KEEPERS,
     Keeper,
     number_of,
     placed,
@@ -26,7 +27,6 @@ from kvnode.core.objects.homes import (
     shard_name,
 )
 from kvnode.errors import (
-    CorruptRecordError,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
@@ -36,6 +36,7 @@ from kvnode.errors import (
 from kvnode.objects.object_id import ObjectId
 from kvnode.runtime.objects.ports import ObjectPeers
 from kvnode.runtime.shards.host import ShardHost
+from kvnode.types import ReplicaId
 
 OBJECTS_MAX: Final = 100_000
 """Whose regions are remembered, some 20 MB of them; the eldest is asked for again."""
@@ -136,6 +137,7 @@ class Homes:
             InvalidArgumentError: No node is in that region.
             UnavailableError: It is not possible just now.
         """
+        self._check_region(region_of(shard))
         if shard in self._begun:
             return
         task = self._founding.get(shard)
@@ -158,25 +160,43 @@ class Homes:
         try:
             if await self._authority.read(shard) is None:
                 await self._found_by_one_of(shard)
-        except (IndeterminateError, CorruptRecordError, RejectedError) as error:
-            if isinstance(error, InvalidArgumentError):
-                raise
+        except UnavailableError:
+            raise
+        except KvError as error:
+            # Whatever it says of the call that waits: that has not begun.
             msg = f"shard {shard} could not begin: {error}"
             raise UnavailableError(msg) from error
         self._begun.add(shard)
+
+    def _check_region(self, region: str) -> None:
+        """
+        Do nothing if a node could be in *region*.
+
+        Anybody can name one, and voters keep a row of each shard that they are asked
+        about, for ever: so they are asked about none of a region that is not there.
+
+        Raises:
+            InvalidArgumentError: No member is there.
+        """
+        regions = self._peers.regions()
+        if region not in regions:
+            known = ", ".join(sorted(filter(None, regions))) or "none"
+            msg = f"no member is in region {region!r}; there are {known}"
+            raise InvalidArgumentError(msg)
+
+    def may_have_begun(self, shard: str) -> bool:
+        """Tell whether *shard*, of which somebody has told this node, can be one."""
+        region = region_of(shard)
+        return not region or shard in self.known or region in self._peers.regions()
 
     async def _found_by_one_of(self, shard: str) -> None:
         """Let a node of the region found *shard*."""
         region, own = region_of(shard), self._peers.name_of(self._host.own)
         regions = {each.name: each.region for each in self._peers.nodes()}
         there = sorted(name for name in regions if regions[name] == region)
-        if not there and region in self._peers.regions():
+        if not there:
             msg = f"no node of region {region} that serves objects can be reached"
             raise UnavailableError(msg)
-        if not there:
-            known = ", ".join(sorted(filter(None, self._peers.regions()))) or "none"
-            msg = f"no member is in region {region!r}; there are {known}"
-            raise InvalidArgumentError(msg)
         if own in there:
             await self.found(shard)
             return
@@ -206,12 +226,14 @@ class Homes:
         if not region_of(shard):
             msg = f"shard {shard} is of no region: it begins by itself"
             raise InvalidArgumentError(msg)
+        self._check_at_home(shard)
         held = await self._authority.read(shard)
         if held is None:
             if self._host.has_replica(shard):
                 msg = f"{shard} {FORGOTTEN}"
                 raise RejectedError(msg)
-            held = await self._authority.swap(shard, None, self._first(shard))
+            first = await self._first(shard)
+            held = await self._authority.swap(shard, None, first)
         self.begin(shard, held)
         self._begun.add(shard)
 
@@ -224,23 +246,42 @@ class Homes:
         if held.leader == self._host.own and is_new:
             self._host.tell(shard, Suspected())
 
-    def _first(self, shard: str) -> Configuration:
+    def _check_at_home(self, shard: str) -> None:
+        own, region = self._peers.name_of(self._host.own), region_of(shard)
+        if not any(
+            (own, region) == (each.name, each.region) for each in self._peers.nodes()
+        ):
+            msg = f"{own} is not in the region of shard {shard}, and does not found it"
+            raise InvalidArgumentError(msg)
+
+    async def _first(self, shard: str) -> Configuration:
         """Return how a shard of this node's region begins."""
         region, number = region_of(shard), number_of(shard)
-        assert region, "others are founded at the start"
         assert number is not None, "it was checked"
         distances: Mapping[str, int] = self._peers.distances()
-        own = self._peers.name_of(self._host.own)
         nodes = [
             Keeper(each.name, each.region, distances.get(each.name))
             for each in self._peers.nodes()
         ]
-        if not any((own, region) == (each.name, each.region) for each in nodes):
-            msg = f"{own} is not in the region of shard {shard}, and does not found it"
-            raise InvalidArgumentError(msg)
         met = self._peers.replicas()
         keepers = [met[name] for name in placed(region, number, nodes) if name in met]
+        if len(keepers) < KEEPERS:
+            away = await self._away(number, {*met.values()})
+            keepers += away[: KEEPERS - len(keepers)]
         return Configuration(1, keepers[0], tuple(sorted(keepers)))
+
+    async def _away(self, number: int, met: set[ReplicaId]) -> list[ReplicaId]:
+        """
+        Return who is to keep a shard, too, and cannot be reached just now.
+
+        Nobody adds a replica to a shard but by hand, so one that was founded while a
+        node restarts would have two for ever, and stand still without either.  Those
+        who keep the shard of no region that has the same number are known by the
+        identities of their disks.
+        """
+        like = await self._authority.read(shard_name(number))
+        replicas = like.replicas if like is not None else ()
+        return [each for each in replicas if each not in met]
 
     async def close(self) -> None:
         """End what is under way."""

@@ -33,7 +33,7 @@ CHANGE_SECONDS_MAX: Final = 600.0
 """For a shard to move: a gigabyte at a few megabytes a second."""
 
 FOUND_SECONDS_MAX: Final = 2.0
-"""For a node to ask the authority twice: some round trips between continents."""
+"""For a node to ask the authority two or three times: some round trips each."""
 
 CONNECT_SECONDS_MAX: Final = 1.5
 """Three round trips around the world, and a lost packet."""
@@ -156,7 +156,7 @@ class RemotePeers:
             raise UnavailableError(msg)
         met = self._mesh.nodes.get(node)
         if met is None or self._mesh.conditions(node).blocked:
-            msg = f"there is no connection to {node}, which leads"
+            msg = f"there is no connection to {node}"
             raise UnavailableError(msg)
         dispatcher = self._dispatchers.get(met.address)
         if dispatcher is None:

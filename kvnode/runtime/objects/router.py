@@ -102,11 +102,11 @@ class Router:
             try:
                 return await self._call_leader(shard, call)
             except MovedError as error:
-                if call.is_forwarded:
-                    raise
+                if call.is_forwarded or region_of(shard):
+                    raise  # nobody is moved on from home: it would go on for ever
                 self._homes.learn(call.target, error.region)
                 shard = self._homes.shard_of(call.target)
-                continue  # where nobody is moved on: there a claim means nothing
+                continue
             except UnavailableError as error:
                 # Nothing was done this time, and an earlier try may have done it.
                 failure = doubt or error
@@ -146,7 +146,9 @@ class Router:
             )
         leader = self.leader(shard)
         if call.is_forwarded or not leader:
-            self._ask_authority(shard)
+            # Where a call was sent on to is what its sender says, whoever that is.
+            if not call.is_forwarded or self._homes.may_have_begun(shard):
+                self._ask_authority(shard)
             msg = f"this node does not lead shard {shard}" + (
                 f", {leader} does" if leader else ", and knows of none that does"
             )

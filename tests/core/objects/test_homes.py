@@ -13,6 +13,7 @@ from kvnode.core.objects.homes import (
     region_of,
     shard_name,
 )
+from kvnode.core.objects.voters.messages import REGISTER_NAME_BYTES_MAX
 from kvnode.storage.shards.state_port import check_shard_name
 
 regions = st.text(
@@ -23,9 +24,10 @@ numbers = st.integers(0, 999)
 
 @given(regions, numbers)
 def test_name_of_a_shard_tells_its_region_and_number(region: str, number: int) -> None:
-    """And is one that a file can have."""
+    """And is one that a file can have, and a register of the voters."""
     name = shard_name(number, region)
     check_shard_name(name)
+    assert len(name.encode()) <= REGISTER_NAME_BYTES_MAX
     assert (region_of(name), number_of(name)) == (region, number)
 
 

@@ -195,7 +195,7 @@ SEAL = encode_request(Seal(SECOND))
             encode_request(
                 Vote(FIRST.view, "s" * (REGISTER_NAME_BYTES_MAX + 1), Prepare(BALLOT))
             ),
-            "129 is not below",
+            "201 is not below",
         ),
         (
             encode_request(

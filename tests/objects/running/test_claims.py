@@ -16,6 +16,7 @@ from kvnode.errors import (
 from kvnode.object_values import encode_value
 from kvnode.objects.locating import LOCATE
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.points.point_calls import CURRENT, RESTORE
 from kvnode.objects.running import claims
 from kvnode.objects.storing.keys import Kind, object_prefix
 from tests.objects.running.objects import SHARD, Counter, settled, site
@@ -164,7 +165,7 @@ async def test_points_of_a_placed_object_are_asked_for_at_home() -> None:
     """Here it has none."""
     async with site() as made:
         await moved(made.call("Counter a", "increment", hint="west"))
-        assert await moved(made.call("Counter a", "bookmark:current")) == "west"
+        assert await moved(made.call("Counter a", CURRENT)) == "west"
 
 
 async def test_asking_where_an_object_lives_places_nothing() -> None:
@@ -176,6 +177,62 @@ async def test_asking_where_an_object_lives_places_nothing() -> None:
         assert await made.call("Counter a", LOCATE) == [SHARD, True]
         await moved(made.call("Counter b", "increment", hint="west"))
         assert await moved(made.call("Counter b", LOCATE)) == "west"
+
+
+async def test_where_an_object_lives_is_looked_at_once_the_lead_is_confirmed() -> None:
+    """It may be placed elsewhere while whoever asks waits for that."""
+    async with site() as made:
+        made.log.leased = False
+        confirmed = asyncio.Event()
+
+        async def confirm(shard: str) -> None:
+            del shard
+            await confirmed.wait()
+
+        made.log.confirm = confirm  # type: ignore[method-assign]
+        asked = made.call("Counter a", LOCATE)
+        await settled()
+        await moved(made.call("Counter a", "increment", hint="west"))
+        confirmed.set()
+        assert await moved(asked) == "west"
+
+
+async def test_shard_that_closes_tells_nobody_where_an_object_lives() -> None:
+    """What was being placed may be so by now, and who leads next knows."""
+
+    async def for_ever() -> None:
+        await asyncio.Event().wait()
+
+    async with site() as made:
+        made.founding = for_ever
+        call = made.call("Counter a", "increment", hint="west")
+        await settled()
+        asked = [made.call("Counter a", method) for method in (LOCATE, CURRENT)]
+        await settled()
+        made.reopen()
+        for each in (call, *asked):
+            with pytest.raises(NotLeaderError):
+                await each
+
+
+async def test_bookmark_from_before_an_object_was_placed_is_refused_at_home() -> None:
+    """It names an entry of another shard, and would restore any state there."""
+    async with site() as made:
+        before = await made.call("Counter a", CURRENT)
+        await moved(made.call("Counter a", "increment", hint="west"))
+        made.host.closed(SHARD, 1)
+        id_ = ObjectId.from_name("Counter", "a")
+        made.log.rows.discard(object_prefix(id_.body, Kind.CLAIM))  # as the log at home
+        made.host.opened(WEST, 1, made.log.rows.applied)
+        for _ in range(2):
+            await made.call("Counter a", "increment", shard=WEST)
+        with pytest.raises(InvalidArgumentError, match="before the object was placed"):
+            await made.call("Counter a", RESTORE, before, shard=WEST)
+        home = await made.call("Counter a", CURRENT, shard=WEST)
+        await made.call("Counter a", "increment", shard=WEST)
+        await made.call("Counter a", RESTORE, home, shard=WEST)
+        assert await made.call("Counter a", "value", shard=WEST) == 2
+        made.host.closed(WEST, 1)
 
 
 async def test_shard_is_busy_while_an_object_is_placed() -> None:

@@ -22,6 +22,7 @@ from kvnode.api.status_map import to_message
 from kvnode.authority.embedded_authority import EmbeddedAuthority
 from kvnode.authority.voter_host import VoterHost
 from kvnode.client.error_map import error_of
+from kvnode.core.objects.homes import shard_name
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import ConnectionLostError, DeadlineError, KvError, UnavailableError
 from kvnode.object_values import Value, decode_value
@@ -48,6 +49,9 @@ VOTERS = ("a", "b", "c")
 SHARDS = 3
 """One to lead for each node: as many as are needed to see that they are spread."""
 
+REGIONS = MappingProxyType({"a": "west", "b": "west", "c": "east"})
+TARGET = "Counter x"
+
 CALL_SECONDS_MAX = 60.0
 
 
@@ -63,7 +67,7 @@ class Peers(RemotePeers):
     async def call(self, node: str, call: Call) -> Value:
         """Let *node* do a call; see kvnode.runtime.objects.remote."""
         if node not in self._nodes.nodes:
-            msg = f"there is no connection to {node}, which leads"
+            msg = f"there is no connection to {node}"
             raise UnavailableError(msg)
         request = request_of(call).SerializeToString()
         try:
@@ -312,6 +316,11 @@ class ClusterSite:
 def shard_of(target: str) -> str:
     """Return the shard in which `Class name` lives."""
     return f"s{ObjectId.from_name(*target.split()).shard(SHARDS):03}"
+
+
+def home(region: str, target: str = TARGET) -> str:
+    """Return the shard of a region in which a target lives that was placed there."""
+    return shard_name(ObjectId.from_name(*target.split()).shard(SHARDS), region)
 
 
 def on_three_nodes(

@@ -13,9 +13,16 @@ import pytest
 from kvnode.api.objects_port import Call
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Persist
-from kvnode.errors import CorruptRecordError, NotLeaderError, RejectedError
+from kvnode.core.objects.homes import region_of
+from kvnode.errors import (
+    CorruptRecordError,
+    InvalidArgumentError,
+    NotLeaderError,
+    RejectedError,
+)
 from kvnode.object_values import Value
 from kvnode.objects import DurableObject, ObjectId
+from kvnode.objects.locating import LOCATE
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects.objects import Objects
@@ -50,7 +57,9 @@ class Counter(DurableObject):
 
 
 @asynccontextmanager
-async def running(directory: Path, *, is_moved: bool = False) -> AsyncIterator[Objects]:
+async def running(
+    directory: Path, *, is_moved: bool = False, region: str = ""
+) -> AsyncIterator[Objects]:
     """Yield objects that run in *directory*."""
     objects = open_alone(
         Site(
@@ -61,6 +70,7 @@ async def running(directory: Path, *, is_moved: bool = False) -> AsyncIterator[O
             Random(0),
             random_replica,
             is_moved,
+            region=region,
         )
     )
     task = asyncio.create_task(objects.run())
@@ -72,15 +82,24 @@ async def running(directory: Path, *, is_moved: bool = False) -> AsyncIterator[O
         await objects.close()
 
 
-async def call(objects: Objects, name: str, method: str) -> Value:
+async def call(objects: Objects, name: str, method: str, hint: str = "") -> Value:
     """Call a counter once its shard is led."""
     async with asyncio.timeout(20):
         while True:
             try:
                 target = ObjectId.from_name("Counter", name)
-                return await objects.call(Call(target, method))
+                return await objects.call(Call(target, method, location_hint=hint))
             except NotLeaderError:
                 await asyncio.sleep(0.05)
+
+
+async def home(objects: Objects, name: str) -> str:
+    """Return where a counter lives."""
+    match await call(objects, name, LOCATE):
+        case [str(shard), True]:
+            return region_of(shard)
+        case other:
+            raise AssertionError(other)
 
 
 async def test_what_was_answered_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -97,6 +116,27 @@ async def test_what_was_answered_is_there_after_a_restart(tmp_path: Path) -> Non
 
     async with running(tmp_path) as objects:
         assert [await call(objects, name, "increment") for name in names] == [3] * 20
+
+
+async def test_object_is_placed_in_the_region_of_the_node(tmp_path: Path) -> None:
+    """It is found there whatever that is called later; other regions there are none."""
+    async with running(tmp_path, region="west_1") as objects:
+        assert await call(objects, "x", "increment", "west_1") == 1
+        with pytest.raises(InvalidArgumentError, match="'east'; there are west_1"):
+            await call(objects, "y", "increment", "east")
+    async with running(tmp_path, region="south") as objects:
+        assert await call(objects, "x", "increment", "south") == 2
+        assert await home(objects, "x") == "west_1"
+        with pytest.raises(InvalidArgumentError, match="'west_1'; there are south"):
+            await call(objects, "y", "increment", "west_1")
+
+
+async def test_node_without_a_region_places_nothing(tmp_path: Path) -> None:
+    """Whoever asks is told that there are none."""
+    async with running(tmp_path) as objects:
+        with pytest.raises(InvalidArgumentError, match="'west'; there are none"):
+            await call(objects, "x", "increment", "west")
+        assert await call(objects, "x", "increment") == 1
 
 
 async def test_alarm_rings_after_a_restart(tmp_path: Path) -> None:

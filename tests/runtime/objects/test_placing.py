@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from kvnode.api.calling import REGION_CHARS_MAX
 from kvnode.api.objects_port import Call
-from kvnode.core.objects.homes import region_of, shard_name
+from kvnode.core.objects.homes import region_of
 from kvnode.errors import (
     InvalidArgumentError,
     MovedError,
@@ -15,21 +16,14 @@ from kvnode.errors import (
 from kvnode.objects import ObjectId
 from kvnode.objects.locating import LOCATE
 from kvnode.objects.points import point_calls
-from kvnode.runtime.objects import spreading
 from tests.runtime.objects.cluster_site import (
-    SHARDS,
+    REGIONS,
+    TARGET,
     ClusterSite,
+    home,
     on_three_nodes,
     shard_of,
 )
-
-REGIONS = {"a": "west", "b": "west", "c": "east"}
-TARGET = "Counter x"
-
-
-def home(region: str, target: str = TARGET) -> str:
-    """Return the shard of a region in which a target lives that was placed there."""
-    return shard_name(ObjectId.from_name(*target.split()).shard(SHARDS), region)
 
 
 def test_placed_object_is_led_in_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +66,77 @@ def test_region_that_nobody_is_in_is_an_error_that_tells_which_there_are(
     on_three_nodes(monkeypatch, main, REGIONS)
 
 
+def test_regions_that_nobody_is_in_leave_nothing_at_the_voters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Any client can name one, and the voters have room for so many rows."""
+
+    async def main(site: ClusterSite) -> None:
+        before = len(site.voters["a"].memory.registers)
+        for number in range(5):
+            with pytest.raises(InvalidArgumentError, match="no member is in region"):
+                await site.call("a", TARGET, "increment", hint=f"moon{number}")
+            administration = site.nodes["a"].objects.administration
+            with pytest.raises(InvalidArgumentError, match="is not in the region"):
+                await administration.found(f"r.moon{number}.000")
+        assert len(site.voters["a"].memory.registers) == before
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_object_is_placed_in_a_region_of_any_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The longest, of characters that its shards cannot have in their names."""
+    region = "_" * REGION_CHARS_MAX
+
+    async def main(site: ClusterSite) -> None:
+        assert await site.call("a", TARGET, "increment", hint=region) == 1
+        assert site.leader(home(region)) == "c"
+
+    on_three_nodes(monkeypatch, main, {**REGIONS, "c": region})
+
+
+def test_shard_is_kept_by_nodes_that_are_away_when_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With two alone the loss of either would stop it, long after all are back."""
+
+    async def main(site: ClusterSite) -> None:
+        await site.stop("b")
+        await site.settled(but="b")
+        await asyncio.sleep(10)  # the others have forgotten how to reach it
+        assert await site.call("a", TARGET, "increment", hint="east") == 1
+        site.start("b")
+        await site.settled()
+        await asyncio.sleep(5)
+        await site.stop("a")
+        assert await site.call("b", TARGET, "increment") == 2
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_node_that_has_changed_its_region_is_no_trouble_of_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another try finds out where it is; nothing was wrong with the call."""
+
+    async def main(site: ClusterSite) -> None:
+        async def elsewhere(shard: str) -> None:
+            msg = f"c is not in the region of shard {shard}"
+            raise InvalidArgumentError(msg)
+
+        (target,) = site.led_by("a")
+        administration = site.nodes["c"].objects.administration
+        with monkeypatch.context() as patched:
+            patched.setattr(administration, "found", elsewhere)
+            with pytest.raises(UnavailableError, match="could not begin: c is not in"):
+                await site.call("a", target, "increment", hint="east")
+        assert await site.call("a", target, "increment", hint="east") == 1
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
 def test_first_calls_at_once_find_one_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two regions and none are named for the same objects, at three nodes."""
 
@@ -89,40 +154,6 @@ def test_first_calls_at_once_find_one_home(monkeypatch: pytest.MonkeyPatch) -> N
         shards = [await site.call("a", target, LOCATE) for target in targets]
         regions = {region_of(shard) for shard, _ in shards}
         assert regions == {"", "east", "west"}
-
-    on_three_nodes(monkeypatch, main, REGIONS)
-
-
-def test_placed_object_survives_the_loss_of_its_region(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Others keep it too, and lead it meanwhile; a node back home leads it again."""
-    monkeypatch.setattr(spreading, "WELL_SECONDS_MIN", 2.0)
-    monkeypatch.setattr(spreading, "BETWEEN_SECONDS_MIN", 0.5)
-
-    async def main(site: ClusterSite) -> None:
-        assert await site.call("a", TARGET, "increment", hint="east") == 1
-        await site.stop("c")
-        assert await site.call("b", TARGET, "increment") == 2
-        assert site.leader(home("east")) in {"a", "b"}
-        site.start("c")
-        await site.until(lambda: site.leader(home("east")) == "c", seconds=30)
-        assert await site.call("a", TARGET, "increment") == 3
-
-    on_three_nodes(monkeypatch, main, REGIONS)
-
-
-def test_claim_survives_all_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And so does the shard of the region, of which their settings say nothing."""
-
-    async def main(site: ClusterSite) -> None:
-        assert await site.call("a", TARGET, "increment", hint="east") == 1
-        for name in "abc":
-            await site.stop(name)
-        site.start("a", "b", "c")
-        await site.settled()
-        assert await site.call("b", TARGET, "increment") == 2
-        assert site.leader(home("east"))
 
     on_three_nodes(monkeypatch, main, REGIONS)
 

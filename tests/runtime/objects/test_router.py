@@ -47,7 +47,7 @@ def test_call_of_an_object_that_lives_here_goes_nowhere_else() -> None:
         site.objects.leads_here = True
         assert await site.call(key="k") == "here"
         assert await site.call(key="k", forwarded=True) == "here"
-        assert site.objects.calls == [(TARGET, "add", (1,), {"by": 2}, "k")] * 2
+        assert site.objects.calls == [(SHARD, TARGET, "add", (1,), {"by": 2}, "k")] * 2
         assert site.peers.calls == []
         assert site.router.leader(SHARD) == "a"
 

@@ -7,6 +7,7 @@ import pytest
 
 from kvnode.errors import (
     IndeterminateError,
+    MovedError,
     NotLeaderError,
     UnavailableError,
 )
@@ -17,6 +18,7 @@ from kvnode.runtime.objects.router import (
 )
 from kvnode.types import ReplicaId
 from tests.runtime.objects.router_site import (
+    HOME,
     NOBODY,
     SHARD,
     A,
@@ -27,6 +29,36 @@ from tests.runtime.objects.router_site import (
     now,
     on_a_site,
 )
+
+# -- where it lives ------------------------------------------------------------------
+
+
+def test_call_that_is_moved_on_from_home_ends() -> None:
+    """No correct node says so; to go where it is would go on for ever."""
+
+    async def main(site: Site) -> None:
+        site.objects.leads_here = True
+        moved = MovedError("it lives in west", region="west")
+        site.objects.answers.extend([moved] * 9)
+        with pytest.raises(MovedError):
+            await site.call()
+        assert [shard for shard, *_ in site.objects.calls] == [SHARD, HOME]
+
+    on_a_site(main)
+
+
+def test_authority_is_not_asked_about_a_region_that_only_a_client_has_named() -> None:
+    """Voters would keep a row of each, for ever, and have room for so many."""
+
+    async def main(site: Site) -> None:
+        for number in range(9):
+            with pytest.raises(NotLeaderError):
+                await site.call(forwarded=True, home=f"moon{number}")
+        await asyncio.sleep(1)
+        assert not site.authority.times
+
+    on_a_site(main)
+
 
 # -- another leads meanwhile ---------------------------------------------------------
 

@@ -21,14 +21,14 @@ It holds b"" or that electorate as bytes, and is begun anew in every view.  No s
 an empty name.
 """
 
-REGISTER_NAME_BYTES_MAX: Final = 128
-"""A region's name of 64 characters, and the number of a shard."""
+REGISTER_NAME_BYTES_MAX: Final = 200
+"""A region's name of 64 characters, three bytes each, and the number of a shard."""
 
 REGISTER_VALUE_BYTES_MAX: Final = 2048
 """A configuration with seven replicas and seven former ones takes 400 bytes."""
 
 REGISTERS_MAX: Final = 1024
-"""Sixteen shards in each of 64 regions."""
+"""Sixteen shards in each of 63 regions, and sixteen of none."""
 
 
 class Inquire(NamedTuple):
