@@ -35,6 +35,16 @@ const SCENARIOS = {
     return found;
   },
 
+  async placed({ COUNTER }) {
+    const near = COUNTER.getByName("near", { locationHint: "europe" });
+    return {
+      value: await near.incr(1),
+      again: await COUNTER.getByName("near").incr(1),
+      nowhere: await failure(() =>
+        COUNTER.getByName("far", { locationHint: "moon" }).incr(1)),
+    };
+  },
+
   async ids({ COUNTER }) {
     const named = COUNTER.idFromName("named");
     const unresolved = await failure(async () => named.toString());

@@ -162,6 +162,24 @@ def _check_fetched(told: Mapping[str, Any]) -> None:
     assert "WebSockets" in told["socket"]["message"]
 
 
+async def test_worker_places_objects_in_a_region(fleet: Fleet, tmp_path: Path) -> None:
+    """As it would by the location hint of a namespace."""
+    (node_port,) = free_ports(["http"], None).values()
+    node = fleet.add(
+        "node",
+        objects=["tests.system.shop:Counted"],
+        http=f"{HOST}:{node_port}",
+        region="europe",
+    )
+    await node.start()
+    async with _worker(tmp_path / "worker", node_port, WORKER) as port:
+        told = await _scenario(port, "placed")
+    assert (told["value"], told["again"]) == (1, 2)
+    assert "there are europe" in told["nowhere"]["message"]
+    found = await _ask(node_port, "GET", "/v1/objects/Counted/near/location")
+    assert found.json()["result"]["region"] == "europe"
+
+
 async def test_worker_goes_on_when_its_node_is_back(
     fleet: Fleet, tmp_path: Path
 ) -> None:
