@@ -29,19 +29,16 @@ from kvnode.objects.points.shard_history import (
     HistoryLimits,
     ShardHistory,
 )
-from kvnode.objects.running.alarm_clock import AlarmClock
 from kvnode.objects.running.claims import Claims, Found
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import LoggedState, ShardLog
 from kvnode.objects.running.restorer import Restorer
+from kvnode.objects.running.ringing import Ringing
 from kvnode.objects.running.surroundings import Surroundings
-from kvnode.objects.storing.alarm import Alarm, decode_alarm
+from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.keys import (
-    ALARMS,
     Kind,
-    end_of,
     object_prefix,
-    parse_due_key,
 )
 from kvnode.objects.storing.sql.open_databases import OpenDatabases
 from kvnode.types import Millis
@@ -53,16 +50,10 @@ INSTANCES_MAX: Final = 10_000
 
 IDLE_MILLIS_MAX: Final = 60_000
 SWEEP_MILLIS: Final = 10_000
-ALARM_LOOK_SECONDS: Final = 1.0
-"""Alarms go by the wall clock, which may be set meanwhile."""
 
-ALARMS_AT_ONCE: Final = 100
 HISTORY_LOOK_MILLIS: Final = 1000
 """Between two looks at how much of the history is kept: what a second can add is little
 beside that."""
-
-ALARM_PAGE: Final = 1000
-ALARM_AGAIN_MILLIS: Final = 2000
 
 
 class Draining(NamedTuple):
@@ -106,6 +97,7 @@ class ShardObjects:
         self._log = log
         self._classes = classes
         self._now = now
+        self._ringing = Ringing(LoggedState(log, shard), self._ring, now=now)
         self._history = ShardHistory(shard, log, history, now, opened=opened)
         self._around = Surroundings(
             shard,
@@ -115,7 +107,7 @@ class ShardObjects:
             env,
             now,
             chance,
-            self._alarm_changed,
+            self._ringing.set,
             self._committed,
             self._broken,
         )
@@ -125,7 +117,7 @@ class ShardObjects:
             self._history,
             classes,
             end=self._end,
-            restored=self._look_at_alarm,
+            restored=self._ringing.look_at,
         )
         self._claims = Claims(shard, LoggedState(log, shard), self._history, found)
         self._instances: dict[bytes, Instance] = {}
@@ -133,12 +125,8 @@ class ShardObjects:
         self._draining: dict[bytes, Draining] = {}
         self._doubtful: dict[bytes, KvError] = {}  # of a leader that is none any more
         self._is_closed = False
-        self._alarms = AlarmClock()
-        self._alarm_set = asyncio.Event()
-        self._ringing: dict[bytes, asyncio.Task[None]] = {}
         self._forgetting: asyncio.Task[None] | None = None
         self._swept_at = self._looked_at = now()
-        self._load_alarms()
         self._ticking = asyncio.create_task(self._tick_forever(), name="alarms")
 
     def __len__(self) -> int:
@@ -149,7 +137,8 @@ class ShardObjects:
         """Tell whether an object has something under way, alarms among it."""
         is_idle = all(instance.is_idle for instance in self._instances.values())
         is_placing = self._claims.is_busy
-        return bool(self._draining or self._ringing) or is_placing or not is_idle
+        is_ringing = self._ringing.is_busy
+        return bool(self._draining) or is_ringing or is_placing or not is_idle
 
     async def instance(self, id_: ObjectId, location_hint: str = "") -> Instance:
         """
@@ -246,8 +235,7 @@ class ShardObjects:
         self._ticking.cancel()
         if self._forgetting is not None:
             self._forgetting.cancel()
-        for task in tuple(self._ringing.values()):
-            task.cancel()
+        self._ringing.close()
         for draining in tuple(self._draining.values()):
             draining.task.cancel()
         why = NotLeaderError(f"this node has lost the lead of shard {self._shard}")
@@ -361,38 +349,13 @@ class ShardObjects:
         try:
             await instance.drained()
             # What the instance had told of it may not be so.
-            self._look_at_alarm(body)
+            self._ringing.look_at(body)
         except KvError as error:
             self._doubtful[body] = error
         finally:
             del self._draining[body]
 
-    def _look_at_alarm(self, body: bytes) -> None:
-        """Take note of the alarm that the state shows."""
-        row = self._log.state(self._shard).get(object_prefix(body, Kind.ALARM))
-        alarm = None if row is None else decode_alarm(row)
-        now = self._now()
-        if alarm is not None and alarm.due <= now:
-            # It may be the alarm that has ended the instance: a log that takes
-            # nothing more would else have it run as fast as it can.
-            alarm = Alarm(Millis(now + ALARM_AGAIN_MILLIS))
-        self._alarms.set(body, alarm)
-        self._alarm_set.set()
-
     # -- time --------------------------------------------------------------------
-
-    def _load_alarms(self) -> None:
-        state = self._log.state(self._shard)
-        start, end = ALARMS, end_of(ALARMS)
-        while rows := state.scan(start, end, limit=ALARM_PAGE):
-            for key, _ in rows:
-                due, body = parse_due_key(key)
-                self._alarms.set_due(body, due)
-            start = rows[-1][0] + b"\0"
-
-    def _alarm_changed(self, body: bytes, alarm: Alarm | None) -> None:
-        self._alarms.set(body, alarm)
-        self._alarm_set.set()
 
     async def _tick_forever(self) -> None:
         while True:
@@ -403,48 +366,23 @@ class ShardObjects:
             if now - self._looked_at >= HISTORY_LOOK_MILLIS:
                 self._looked_at = now
                 self._look_at_history()
-            self._ring_due(now)
-            due = self._alarms.next_due()
-            pause = ALARM_LOOK_SECONDS
-            if due is not None and len(self._ringing) < ALARMS_AT_ONCE:
-                pause = min(pause, max(0.001, (due - now) / 1000))
-            self._alarm_set.clear()
-            try:
-                async with asyncio.timeout(pause):
-                    await self._alarm_set.wait()
-            except TimeoutError:
-                pass
+            self._ringing.ring_due(now)
+            await self._ringing.wait(now)
 
     def _look_at_history(self) -> None:
         """Let go what is too old or too much, unless that is under way."""
         if self._forgetting is None or self._forgetting.done():
             self._forgetting = asyncio.create_task(self._history.forget())
 
-    def _ring_due(self, now: Millis) -> None:
-        """Begin to run alarms that are due, as many as may be at once."""
-        room = ALARMS_AT_ONCE - len(self._ringing)
-        for body in self._alarms.take_due(now, room):
-            if body not in self._ringing:  # it looks again at its end
-                self._ringing[body] = asyncio.create_task(self._ring(body))
-
-    async def _ring(self, body: bytes) -> None:
-        """Run an alarm; if that is not possible now, look again a little later."""
-        again: Alarm | None = Alarm(Millis(self._now() + ALARM_AGAIN_MILLIS))
-        id_: ObjectId | None = None
-        try:
-            id_ = self._id_of(body)
-            if id_ is None:
-                again = None
-            elif id_.class_name not in self._classes:
-                logger.warning("an alarm of %s: this node has no such class", id_)
-            else:
-                again = await (await self.instance(id_)).run_alarm()
-        except KvError as error:
-            logger.warning("the alarm of %s waits: %s", id_, error)
-        finally:
-            del self._ringing[body]
-            self._alarms.set(body, again)
-            self._alarm_set.set()
+    async def _ring(self, body: bytes) -> Alarm | None:
+        """Run the alarm of an object; return which is set then."""
+        id_ = self._id_of(body)
+        if id_ is None:
+            return None
+        if id_.class_name not in self._classes:
+            msg = f"this node has no class {id_.class_name}"
+            raise UnavailableError(msg)
+        return await (await self.instance(id_)).run_alarm()
 
     def _id_of(self, body: bytes) -> ObjectId | None:
         """Return which object has *body*; None if it has never written anything."""

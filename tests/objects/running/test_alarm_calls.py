@@ -17,7 +17,7 @@ from kvnode.object_values import Value
 from kvnode.objects.alarming import ALARM, SET_ALARM
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
 from kvnode.objects.locating import LOCATE
-from kvnode.objects.running import shard_objects
+from kvnode.objects.running import ringing
 from kvnode.objects.storing import committer
 from tests.objects.running.objects import DOORS, SHARD, Bell, Site, settled, site
 
@@ -66,7 +66,7 @@ class Broken(DurableObject):
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_objects, "ALARM_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(ringing, "LOOK_SECONDS", 0.001)
 
 
 async def _until(at: Site, target: str, method: str, expected: object) -> None:

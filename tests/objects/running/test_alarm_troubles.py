@@ -7,7 +7,7 @@ import pytest
 
 from kvnode.errors import OverloadedError
 from kvnode.objects.durable_object import DurableObject, Environment, ObjectContext
-from kvnode.objects.running import shard_objects
+from kvnode.objects.running import ringing as ringing_module
 from tests.objects.running.objects import DOORS, Site, settled, site
 
 
@@ -72,7 +72,7 @@ class Cancelling(DurableObject):
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_objects, "ALARM_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(ringing_module, "LOOK_SECONDS", 0.001)
     Ringer.at_once = Ringer.at_once_most = Ringer.runs = 0
     Ringer.again_at, Ringer.waits = None, False
 
@@ -175,7 +175,7 @@ async def _rang_with_time(ringing: Site, times: int) -> None:
     """Let time pass until alarms have run so often; it may be set for later yet."""
     async with asyncio.timeout(5):
         while Ringer.runs < times:
-            ringing.now += shard_objects.ALARM_AGAIN_MILLIS
+            ringing.now += ringing_module.ALARM_AGAIN_MILLIS
             await asyncio.sleep(0.01)
 
 
@@ -203,7 +203,7 @@ async def test_alarms_at_once_are_bounded(
     ringing: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others have their turn when some are over."""
-    monkeypatch.setattr(shard_objects, "ALARMS_AT_ONCE", 3)
+    monkeypatch.setattr(ringing_module, "ALARMS_AT_ONCE", 3)
     Ringer.waits = True
     for n in range(10):
         await ringing.call(f"Ringer r{n}", "set", ringing.now + 1000)

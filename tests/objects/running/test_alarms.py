@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from kvnode.errors import ObjectRaisedError
-from kvnode.objects.running import shard_objects
+from kvnode.objects.running import ringing
 from tests.objects.running.objects import Bell, Site, settled
 
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_objects, "ALARM_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(ringing, "LOOK_SECONDS", 0.001)
 
 
 async def _until(site: Site, method: str, expected: object) -> None:

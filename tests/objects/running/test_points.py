@@ -16,7 +16,7 @@ from kvnode.errors import (
 from kvnode.objects.points import point_calls
 from kvnode.objects.points.bookmark import Bookmark
 from kvnode.objects.points.shard_history import HistoryLimits
-from kvnode.objects.running import shard_objects
+from kvnode.objects.running import ringing
 from tests.objects.running.objects import DOORS, Counter, Site, settled, site
 from tests.objects.running.pointed_objects import DIARY, Diary
 
@@ -154,7 +154,7 @@ async def test_alarm_that_is_back_and_overdue_rings(
     diary: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was due and has not rung, as the object now knows it."""
-    monkeypatch.setattr(shard_objects, "ALARM_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(ringing, "LOOK_SECONDS", 0.001)
     await diary.call("Diary d", "wake", diary.now + 5000)
     point = await bookmark(diary)
     await diary.call("Diary d", "forget")
@@ -617,7 +617,7 @@ async def test_leader_looks_by_itself_at_what_it_keeps(
     diary: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody else does."""
-    monkeypatch.setattr(shard_objects, "ALARM_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(ringing, "LOOK_SECONDS", 0.001)
     await diary.call("Diary d", "write", "a", 1)
     await diary.call("Diary d", "wake", diary.now + 900 * HOUR_MILLIS)
 
