@@ -1,8 +1,10 @@
 """Waiting for what must not be left half way."""
 
 import asyncio
+from collections.abc import Coroutine, Hashable
 from typing import Any, TypeVar
 
+KeyT = TypeVar("KeyT", bound=Hashable)
 ResultT = TypeVar("ResultT")
 
 
@@ -17,6 +19,28 @@ async def completed(work: "asyncio.Future[ResultT]") -> ResultT:
     except asyncio.CancelledError:
         await ended(work)
         raise
+
+
+def begun(
+    work: Coroutine[Any, Any, ResultT],
+    tasks: "dict[KeyT, asyncio.Task[ResultT]]",
+    key: KeyT,
+) -> "asyncio.Task[ResultT]":
+    """
+    Begin *work*, and keep it in *tasks* under *key* until it ends.
+
+    Whoever asked for it may have gone by then: that nobody hears of its failure is
+    nobody's fault.
+    """
+
+    def is_over(task: "asyncio.Task[ResultT]") -> None:
+        del tasks[key]
+        if not task.cancelled():
+            task.exception()
+
+    task = tasks[key] = asyncio.create_task(work)
+    task.add_done_callback(is_over)
+    return task
 
 
 async def ended(work: "asyncio.Future[Any]") -> None:

@@ -1,10 +1,11 @@
 """Work that is begun is waited for to its end."""
 
 import asyncio
+import gc
 
 import pytest
 
-from kvnode.completion import completed, ended
+from kvnode.completion import begun, completed, ended
 
 
 async def test_who_is_cancelled_goes_on_when_the_work_has_ended() -> None:
@@ -72,3 +73,22 @@ async def test_who_is_cancelled_while_it_waits_for_an_end_leaves_the_work() -> N
     assert not work.done()
     assert work.remove_done_callback(print) == 0
     assert not work._callbacks
+
+
+async def test_work_is_kept_while_it_runs_and_may_fail_unheard() -> None:
+    """Whoever has asked for it may have gone."""
+    complaints: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def fail() -> None:
+        raise OSError
+
+    task = begun(fail(), tasks, "a")
+    assert tasks == {"a": task}
+    await ended(task)
+    assert tasks == {}
+    del task
+    gc.collect()
+    assert complaints == []

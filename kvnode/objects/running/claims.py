@@ -22,7 +22,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from kvnode.completion import ended
+from kvnode.completion import begun, ended
 from kvnode.core.objects.homes import number_of, region_of, shard_name
 from kvnode.core.objects.map_change import Change, ChangeKind, encode_changes
 from kvnode.errors import (
@@ -117,14 +117,7 @@ class Claims:
             msg = f"{CLAIMS_MAX} objects of shard {self._shard} are being placed"
             raise OverloadedError(msg)
 
-        def is_over(task: asyncio.Task[None]) -> None:
-            del self._claiming[id_.body]
-            if not task.cancelled():
-                task.exception()  # whoever asked may have gone: it is nobody's fault
-
-        task = asyncio.create_task(self._claim(id_, region))
-        self._claiming[id_.body] = task
-        task.add_done_callback(is_over)
+        task = begun(self._claim(id_, region), self._claiming, id_.body)
         await ended(task)
         if not task.cancelled():  # else the shard was closed
             task.result()

@@ -48,6 +48,17 @@ class ShardLog(Protocol):
         """
 
 
+async def confirmed(log: ShardLog, shard: str) -> None:
+    """
+    Return once all that was committed by anybody before is known here.
+
+    Raises:
+        UnavailableError: This node does not lead *shard*.
+    """
+    if not log.has_lease(shard):
+        await log.confirm(shard)
+
+
 class LoggedState:
     """What the entries of a shard have done; whichever object has it just now."""
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-from kvnode.completion import ended
+from kvnode.completion import begun, ended
 from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -27,7 +27,7 @@ from kvnode.objects.points import point_calls
 from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.points.point_calls import Restored
 from kvnode.objects.points.shard_history import ShardHistory
-from kvnode.objects.running.log_port import LoggedState, ShardLog
+from kvnode.objects.running.log_port import LoggedState, ShardLog, confirmed
 
 logger = logging.getLogger(__name__)
 
@@ -87,10 +87,10 @@ class Restorer:
         points = self._points(id_)
         match method, arguments:
             case (point_calls.CURRENT, ()):
-                await self._confirmed()
+                await confirmed(self._log, self._shard)
                 return points.current()
             case (point_calls.AT, (int(time),)):
-                await self._confirmed()
+                await confirmed(self._log, self._shard)
                 return await points.at(time)
             case (point_calls.RESTORE, (str(bookmark),)):
                 number = await points.number_of(bookmark)
@@ -121,24 +121,11 @@ class Restorer:
         state = LoggedState(self._log, self._shard)
         return ObjectPoints(self._history, state, id_.body)
 
-    async def _confirmed(self) -> None:
-        """Return once all that was committed by anybody before is known here."""
-        if not self._log.has_lease(self._shard):
-            await self._log.confirm(self._shard)
-
     async def _done(
         self, id_: ObjectId, work: Coroutine[None, None, Restored]
     ) -> Restored:
         """Do *work* to its end, also if who asked for it does not wait for that."""
-
-        def is_over(task: asyncio.Task[Restored]) -> None:
-            del self._working[id_.body]
-            if not task.cancelled():
-                task.exception()  # whoever asked may have gone: it is nobody's fault
-
-        task = asyncio.create_task(work)
-        self._working[id_.body] = task
-        task.add_done_callback(is_over)
+        task = begun(work, self._working, id_.body)
         await ended(task)
         return task.result()
 

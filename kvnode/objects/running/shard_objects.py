@@ -31,7 +31,7 @@ from kvnode.objects.points.shard_history import (
 )
 from kvnode.objects.running.claims import Claims, Found
 from kvnode.objects.running.instance import Instance
-from kvnode.objects.running.log_port import LoggedState, ShardLog
+from kvnode.objects.running.log_port import LoggedState, ShardLog, confirmed
 from kvnode.objects.running.restorer import Restorer
 from kvnode.objects.running.ringing import Ringing
 from kvnode.objects.running.surroundings import Surroundings
@@ -252,7 +252,7 @@ class ShardObjects:
             MovedError: Elsewhere.
             UnavailableError: This node does not lead any more.
         """
-        await self._confirmed()
+        await confirmed(self._log, self._shard)
         await self._unclaimed(id_)  # nothing may come between this and the answer
         is_here = id_.body in self._instances or self._claims.has_stored(id_.body)
         return Location(self._shard, bool(region_of(self._shard)) or is_here)
@@ -269,11 +269,6 @@ class ShardObjects:
             await self._claims.wait_for(id_.body)
         self._check_open()
         self._claims.check_here(id_)
-
-    async def _confirmed(self) -> None:
-        """Return once all that was committed by anybody before is known here."""
-        if not self._log.has_lease(self._shard):
-            await self._log.confirm(self._shard)
 
     # -- alarms, asked for from outside ----------------------------------------------
 
@@ -298,7 +293,7 @@ class ShardObjects:
         return await instance.alarm_call(method, arguments)
 
     async def _is_unheard_of(self, id_: ObjectId) -> bool:
-        await self._confirmed()
+        await confirmed(self._log, self._shard)
         await self._unoccupied(id_.body)
         self._claims.check_here(id_)
         return id_.body not in self._instances and not self._claims.has_stored(id_.body)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kvnode.authority.port import Authority
-from kvnode.completion import ended
+from kvnode.completion import begun, ended
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Suspected
 from kvnode.core.objects.homes import (
@@ -142,19 +142,12 @@ class Homes:
             return
         task = self._founding.get(shard)
         if task is None:
-            task = asyncio.create_task(self._ensure(shard), name=f"founding {shard}")
-            self._founding[shard] = task
-            task.add_done_callback(lambda done: self._founded(shard, done))
+            task = begun(self._ensure(shard), self._founding, shard)
         await ended(task)
         if task.cancelled():
             msg = "this node has stopped: ask another"
             raise UnavailableError(msg)
         task.result()
-
-    def _founded(self, shard: str, done: asyncio.Task[None]) -> None:
-        del self._founding[shard]
-        if not done.cancelled():
-            done.exception()  # whoever asked may have gone: it is nobody's fault
 
     async def _ensure(self, shard: str) -> None:
         try:
