@@ -24,10 +24,10 @@ METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
 
 
-_REGION: Final = re.compile(r"[a-zA-Z0-9._-]{1,64}")
-
 REGION_CHARS_MAX: Final = 64
 """As many as a node's region may have (kvnode.setting_types)."""
+
+_REGION: Final = re.compile(rf"[a-zA-Z0-9._-]{{1,{REGION_CHARS_MAX}}}")
 
 
 def checked_region(region: str) -> str:

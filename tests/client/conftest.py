@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kvnode.client import Client
+from tests.api.objects_server import ServedObjects, served_objects
 from tests.client.fake_server import FakeNode
 
 
@@ -20,3 +21,10 @@ async def client(node: FakeNode) -> AsyncIterator[Client]:
     """A client of the one node."""
     async with Client(node.address) as client:
         yield client
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[ServedObjects]:
+    """Fake objects behind a real server."""
+    async with served_objects() as served:
+        yield served

@@ -25,19 +25,11 @@ from tests.api.objects_server import (
     FakeObjects,
     ServedObjects,
     listening,
-    served_objects,
 )
 from tests.client.fake_server import FakeNode
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
 NOON_MILLIS = 1_709_208_000_000
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[ServedObjects]:
-    """Fake objects behind a real server."""
-    async with served_objects() as served:
-        yield served
 
 
 @pytest.fixture

@@ -11,14 +11,7 @@ from kvnode.client import Client, Location, SyncClient
 from kvnode.errors import CorruptRecordError, InvalidArgumentError, KvError
 from kvnode.object_values import Value
 from kvnode.objects.locating import LOCATE
-from tests.api.objects_server import ServedObjects, served_objects
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[ServedObjects]:
-    """Fake objects behind a real server."""
-    async with served_objects() as served:
-        yield served
+from tests.api.objects_server import ServedObjects
 
 
 @pytest.fixture

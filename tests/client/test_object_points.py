@@ -18,17 +18,10 @@ from kvnode.errors import (
 )
 from kvnode.object_values import Value
 from kvnode.objects.points import point_calls
-from tests.api.objects_server import ServedObjects, served_objects
+from tests.api.objects_server import ServedObjects
 from tests.client.fake_server import FakeNode
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def served() -> AsyncIterator[ServedObjects]:
-    """Fake objects behind a real server."""
-    async with served_objects() as served:
-        yield served
 
 
 @pytest.fixture

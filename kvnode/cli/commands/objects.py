@@ -6,6 +6,7 @@ import typer
 
 from kvnode.cli.asking import answer_json, ask_all, end
 from kvnode.cli.commands import object_alarms, object_points, object_storage
+from kvnode.cli.commands.object_points import ById, ClassName, Name, which
 from kvnode.cli.commands.object_storage import IdempotencyKey, LocationHint
 from kvnode.cli.invocation import Call, client_command
 from kvnode.cli.object_values import named_json, print_value, value_of
@@ -48,12 +49,8 @@ def register(app: typer.Typer, *, panel: str) -> None:
 
 async def call_method(
     call: Call,
-    class_name: Annotated[
-        str, typer.Argument(metavar="CLASS", help="Class of the object.")
-    ],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the object, or its id with --id.")
-    ],
+    class_name: ClassName,
+    name: Name,
     method: Annotated[str, typer.Argument(metavar="METHOD", help="What to call.")],
     arguments: Annotated[
         list[str] | None,
@@ -71,9 +68,7 @@ async def call_method(
             "--named", metavar="NAME=ARG", help="An argument by its name; repeatable."
         ),
     ] = None,
-    by_id: Annotated[
-        bool, typer.Option("--id", metavar="", help="NAME is an id: 64 hex digits.")
-    ] = False,
+    by_id: ById = False,
     idempotency_key: IdempotencyKey = "",
     location_hint: LocationHint = "",
 ) -> None:
@@ -92,8 +87,9 @@ async def call_method(
     """
     given = [value_of(text, as_json=json_args, hint="ARG") for text in arguments or ()]
     by_name = dict(_named(text, as_json=json_args) for text in named or ())
-    which = {"id": name} if by_id else {"name": name}
-    handle = call.client.object(class_name, **which, location_hint=location_hint)
+    handle = call.client.object(
+        class_name, **which(name, by_id=by_id), location_hint=location_hint
+    )
     with raising_told():
         result = await handle.options(idempotency_key=idempotency_key).call(
             method, *given, **by_name
@@ -108,15 +104,9 @@ async def call_method(
 
 async def where(
     call: Call,
-    class_name: Annotated[
-        str, typer.Argument(metavar="CLASS", help="Class of the object.")
-    ],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the object, or its id with --id.")
-    ],
-    by_id: Annotated[
-        bool, typer.Option("--id", metavar="", help="NAME is an id: 64 hex digits.")
-    ] = False,
+    class_name: ClassName,
+    name: Name,
+    by_id: ById = False,
 ) -> None:
     """
     Print where an object lives: its region if it was placed in one, shard and leader.
@@ -126,8 +116,7 @@ async def where(
     Example:
       kvnode object where Counter cart-42
     """
-    which = {"id": name} if by_id else {"name": name}
-    found = await call.client.object(class_name, **which).locate()
+    found = await call.client.object(class_name, **which(name, by_id=by_id)).locate()
     if call.json:
         print_json(
             {
