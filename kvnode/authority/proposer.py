@@ -7,12 +7,15 @@ process is still on its way is somebody else's.
 
 A bid that was outbid or overtaken by a view may have had its value accepted somewhere.
 The next one settles that: it goes on from that value, or it is accepted itself by a
-majority and nothing below its ballot is any more.  So whatever a change returns is what
-the register has held after all its bids, and the first of them cannot surface later.
-That is also why a read is a change: what it has found it makes hold.  To look is not
-enough, even if a majority holds the same value with the same ballot, for after a
-succession a single voter may hold another one with a larger ballot, which was never
-chosen and still can be.
+majority and nothing below its ballot is any more; or it has seen, without bidding, that
+a majority holds something else and has promised nothing beyond.  So whatever a change
+returns is what the register has held after all its bids, and the first of them cannot
+surface later.
+
+Reads look and do not bid, unless what is held cannot be seen and nobody seems to be at
+it any more.  And who was outbid looks before it bids again: who has won may have left
+nothing to change.  Were every read a bid, those of a few nodes far apart would outbid
+the changes that they wait for, and each other.
 """
 
 import asyncio
@@ -26,7 +29,7 @@ from kvnode.core.objects.caspaxos import (
     Ballot,
     Change,
     Changed,
-    Outbid,
+    Unsettled,
     ballot_above,
 )
 from kvnode.core.objects.voters.bid import Bid
@@ -34,8 +37,14 @@ from kvnode.core.objects.voters.electorate import Electorate
 from kvnode.errors import IndeterminateError, KvError, UnavailableError
 from kvnode.types import ReplicaId
 
+LOOKS_MAX: Final = 4
+"""In a row, if no two of them see the same; then a bid settles what they do not see."""
+
 CHANGE_SECONDS_MAX: Final = 1.8
 """Less than whoever asks an authority waits, so that it is told what has happened."""
+
+FAR_SECONDS_MAX: Final = 1.0
+"""Between tries of who is far from the voters: two to four round trips."""
 
 ChangeIn = Callable[[Electorate], Change]
 """From the electorate of a view to what is to be changed in it."""
@@ -90,16 +99,23 @@ class Proposer:
             UnavailableError: No majority answered in time; *wish* was not made.
             IndeterminateError: The same, and *wish* may have been made.
         """
-        tries, may_have_happened = 0, False
+        tries, looks, may_have_happened = 0, 0, False
+        is_to_look, unsettled = wish is None, Unsettled(NO_BALLOT)
         troubles: dict[str, str] = {}
-        while asyncio.get_running_loop().time() < deadline:
+        clock = asyncio.get_running_loop().time
+        while clock() < deadline:
             electorate = await self._learned(deadline, troubles)
             if electorate is None:
                 break
-            begun = Bid.begin(
-                electorate, register, self._next_ballot(), change_in(electorate)
+            began = clock()
+            bid = Bid.begin(
+                electorate,
+                register,
+                self._next_ballot(),
+                change_in(electorate),
+                looks=is_to_look,
             )
-            talk = Conversation(begun, self._transport, self._uniform)
+            talk = Conversation(bid, self._transport, self._uniform)
             bid = await talk.run(deadline)
             troubles = talk.troubles
             outcome = bid.attempt.outcome
@@ -107,14 +123,22 @@ class Proposer:
                 return electorate, outcome.after
             if wish is not None:
                 may_have_happened = may_have_happened or bid.may_have_made(wish)
-            if isinstance(outcome, Outbid):
+            if outcome is not None:
                 self._highest = max(self._highest, outcome.promised)
             if bid.later is not None:
                 self.adopt(bid.later)
                 continue
+            if isinstance(outcome, Unsettled):
+                looks += 1
+                is_to_look = outcome != unsettled and looks < LOOKS_MAX
+                unsettled = outcome
+            else:
+                looks, is_to_look = 0, True
             tries += 1
-            await self._pause(tries, deadline)
+            await self._pause(tries, deadline, took=clock() - began)
         reasons = "".join(f"; {name}: {why}" for name, why in sorted(troubles.items()))
+        if tries and not reasons:
+            reasons = "; others were changing the same all the time"
         msg = f"no majority of the voters answered in time{reasons}"
         if may_have_happened:
             raise IndeterminateError(msg)
@@ -170,6 +194,15 @@ class Proposer:
             troubles[name] = "it does not vote"
         return answer.electorate
 
-    async def _pause(self, tries: int, deadline: float) -> None:
+    async def _pause(self, tries: int, deadline: float, *, took: float = 0.0) -> None:
+        """
+        Wait after the *tries*-th vain try.
+
+        One that *took* long is far from the voters, and so may be who has outbid it:
+        only in a pause of some round trips can either of them get through.
+        """
         left = deadline - asyncio.get_running_loop().time()
-        await asyncio.sleep(min(max(0.0, left), pause_seconds(tries, self._uniform)))
+        longest = min(FAR_SECONDS_MAX, took * 2 ** min(tries, 16))
+        far = self._uniform(longest / 4, longest)
+        seconds = max(far, pause_seconds(tries, self._uniform))
+        await asyncio.sleep(min(max(0.0, left), seconds))

@@ -9,7 +9,8 @@ import pytest
 from cluster.simulated.running import run as run_simulated
 from kvnode.authority.embedded_authority import EmbeddedAuthority, Role
 from kvnode.authority.replacement import _check_enlisted, _wish_in
-from kvnode.core.objects.caspaxos import Accept, Promise, Stored
+from kvnode.core.objects import caspaxos
+from kvnode.core.objects.caspaxos import Accept, Ballot, Look, Prepare
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.voters.duty import Rest
 from kvnode.core.objects.voters.electorate import Electorate, Member
@@ -22,7 +23,6 @@ from kvnode.core.objects.voters.messages import (
     Install,
     Seal,
     Vote,
-    Voted,
     VoterAnswer,
     VoterRequest,
 )
@@ -68,6 +68,24 @@ def silenced(
         return answer
 
     monkeypatch.setattr(site, "ask", lossy)
+
+
+def watching(
+    site: VoterSite, monkeypatch: pytest.MonkeyPatch
+) -> list[caspaxos.Request]:
+    """Note what voters are asked from now on of registers."""
+    asked: list[caspaxos.Request] = []
+    ask = site.ask
+
+    async def watched(
+        voter: str, request: VoterRequest, deadline_seconds: float
+    ) -> VoterAnswer:
+        if isinstance(request, Vote):
+            asked.append(request.request)
+        return await ask(voter, request, deadline_seconds)
+
+    monkeypatch.setattr(site, "ask", watched)
+    return asked
 
 
 async def test_voter_with_a_new_disk_replaces_itself(site: VoterSite) -> None:
@@ -308,7 +326,7 @@ def test_nothing_has_happened_without_a_majority() -> None:
 
 
 def test_change_that_was_asked_for_and_not_confirmed_may_have_happened() -> None:
-    """And who asks again is told that it has."""
+    """And who looks, or asks again, is told that it has."""
 
     async def main(site: VoterSite) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -321,8 +339,7 @@ def test_change_that_was_asked_for_and_not_confirmed_may_have_happened() -> None
             )
             with pytest.raises(IndeterminateError, match="no majority"):
                 await site.authority().swap(SHARD, None, FIRST)
-            with pytest.raises(UnavailableError, match="no majority"):
-                await site.authority().read(SHARD)
+            assert await site.authority().read(SHARD) == FIRST
         assert await site.authority().swap(SHARD, None, FIRST) == FIRST
 
     simulated(main)
@@ -423,23 +440,91 @@ async def test_ballots_of_one_process_only_grow(
     site: VoterSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In all registers together, so that none comes twice."""
-    ballots: list[object] = []
-    ask = site.ask
-
-    async def watched(
-        voter: str, request: VoterRequest, deadline_seconds: float
-    ) -> VoterAnswer:
-        answer = await ask(voter, request, deadline_seconds)
-        if isinstance(answer, Voted) and isinstance(answer.answer, Promise | Stored):
-            ballots.append(answer.answer.ballot)
-        return answer
-
-    monkeypatch.setattr(site, "ask", watched)
+    watched = watching(site, monkeypatch)
     authority = site.authority()
-    for shard in ("eu/1", "eu/2", "eu/1"):
-        await authority.read(shard)
+    for shard, held, wanted in (
+        ("eu/1", None, FIRST),
+        ("eu/2", None, FIRST),
+        ("eu/1", FIRST, FIRST.taken_over_by(B)),
+    ):
+        assert await authority.swap(shard, held, wanted) == wanted
 
+    ballots = [each.ballot for each in watched if isinstance(each, Accept)]
+    assert ballots == sorted(ballots)
     assert len(set(ballots)) == 3
+
+
+async def test_read_writes_nothing(
+    site: VoterSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of what was never written, nor of what is held by all alike."""
+    await site.authority().swap(SHARD, None, FIRST)
+    before = {name: each.memory for name, each in site.stores.items()}
+    watched = watching(site, monkeypatch)
+
+    assert await site.authority().read(SHARD) == FIRST
+    assert await site.authority().read("eu/2") is None
+
+    assert {type(each) for each in watched} == {Look}
+    assert {name: each.memory for name, each in site.stores.items()} == before
+
+
+async def test_read_settles_what_it_cannot_see(
+    site: VoterSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who died after a promise leaves it behind: a bid goes over it, once."""
+    await site.authority().swap(SHARD, None, FIRST)
+    for name in VOTERS:
+        ballot = Ballot(99, ReplicaId(99))
+        await site.ask(name, Vote(FOUNDED.view, SHARD, Prepare(ballot)), 1.0)
+    watched = watching(site, monkeypatch)
+
+    assert await site.authority().read(SHARD) == FIRST
+    assert isinstance(watched[0], Look)
+    assert any(isinstance(each, Accept) for each in watched)
+
+    watched.clear()
+    assert await site.authority().read(SHARD) == FIRST
+    assert {type(each) for each in watched} == {Look}
+
+
+def test_reads_do_not_outbid_a_change() -> None:
+    """However many there are, and however far from the voters."""
+
+    async def main(site: VoterSite) -> None:
+        ask = site.ask
+
+        async def far(
+            voter: str, request: VoterRequest, deadline_seconds: float
+        ) -> VoterAnswer:
+            await asyncio.sleep(0.2)
+            return await ask(voter, request, deadline_seconds)
+
+        async def reading() -> None:
+            authority = site.authority()
+            while True:
+                await authority.read(SHARD)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(site, "ask", far)
+            readers = [asyncio.ensure_future(reading()) for _ in range(4)]
+            await asyncio.sleep(1.0)
+            loop = asyncio.get_running_loop()
+            held, seconds = None, list[float]()
+            for _ in range(10):
+                wanted = held.taken_over_by(B) if held else FIRST
+                began = loop.time()
+                assert await site.authority().swap(SHARD, held, wanted) == wanted
+                seconds.append(loop.time() - began)
+                held = wanted
+            for each in readers:
+                each.cancel()
+            done = await asyncio.gather(*readers, return_exceptions=True)
+            assert all(isinstance(each, asyncio.CancelledError) for each in done)
+        # To learn who votes, to prepare, to accept: three round trips.
+        assert sum(each < 0.65 for each in seconds) >= 8
+
+    simulated(main)
 
 
 def test_authority_may_be_made_before_any_voter_is_there() -> None:

@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kvnode.authority import replacement
-from kvnode.core.objects import caspaxos
-from kvnode.core.objects.caspaxos import Accepted, Attempt, Changed, VoterState
+from kvnode.core.objects.caspaxos import Attempt, Changed, VoterState
 from kvnode.core.objects.voters import duty as voter_duty
 from kvnode.core.objects.voters import memory as voter_memory
 from kvnode.core.objects.voters import succession as voter_succession
@@ -31,7 +30,7 @@ from tests.simulation.voter_scenarios import (
 )
 from tests.simulation.voter_walk import (
     Walk,
-    minority_value_meets_a_read,
+    minority_value_meets_a_look,
     process_starts_again,
     promise_outlives_its_view,
     walked,
@@ -137,24 +136,28 @@ def promises_are_not_carried_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(voter_succession, "merged", merged)
 
 
-def look_is_enough(patch: pytest.MonkeyPatch) -> None:
-    """A read is done when a majority holds the same."""
+def promises_are_not_looked_at(patch: pytest.MonkeyPatch) -> None:
+    """A look takes for held what a majority has accepted alike."""
 
-    def promised(self: Attempt, voter: ReplicaId, accepted: Accepted) -> Attempt:
-        after = promise(self, voter, accepted)
-        found = {held for held, _ in after.promises}
-        asks_for = after.request
-        if (
-            isinstance(asks_for, caspaxos.Accept)
-            and len(found) == 1
-            and asks_for.value == accepted.value
-        ):
-            outcome = Changed(accepted.value, accepted.value)
-            return replace(after, outcome=outcome)
+    def shown(self: Attempt, voter: ReplicaId, state: VoterState) -> Attempt:
+        return show(self, voter, state._replace(promised=state.accepted.ballot))
+
+    show = Attempt._shown
+    patch.setattr(Attempt, "_shown", shown)
+
+
+def one_look_is_enough(patch: pytest.MonkeyPatch) -> None:
+    """A look believes the first voter."""
+
+    def shown(self: Attempt, voter: ReplicaId, state: VoterState) -> Attempt:
+        after = show(self, voter, state)
+        if after.outcome is None:
+            held = state.accepted.value
+            return replace(after, outcome=Changed(held, held))
         return after
 
-    promise = Attempt._promised
-    patch.setattr(Attempt, "_promised", promised)
+    show = Attempt._shown
+    patch.setattr(Attempt, "_shown", shown)
 
 
 def fresh_is_enough_to_found(patch: pytest.MonkeyPatch) -> None:
@@ -241,7 +244,9 @@ BROKEN: list[tuple[Break, Look, int]] = [
     (one_seal_is_enough, on_a_walk, WALKS),
     (promises_are_not_carried_over, promise_outlives_its_view, 1),
     (ballots_are_used_again, process_starts_again, 1),
-    (look_is_enough, minority_value_meets_a_read, 1),
+    (promises_are_not_looked_at, minority_value_meets_a_look, 1),
+    (one_look_is_enough, on_a_walk, WALKS),
+    (one_look_is_enough, in_trouble, SEEDS),
     (
         fresh_is_enough_to_found,
         lambda seed: judged(answer_comes_late_while_founding, seed),
@@ -251,7 +256,7 @@ BROKEN: list[tuple[Break, Look, int]] = [
     (
         newcomer_is_not_enlisted,
         lambda seed: judged(newcomer_has_not_heard_of_it, seed),
-        1,
+        10,
     ),
 ]
 

@@ -12,7 +12,7 @@ from tests.simulation.voter_scenarios import trouble_that_ends
 from tests.simulation.voter_walk import (
     SECOND,
     THIRD,
-    minority_value_meets_a_read,
+    minority_value_meets_a_look,
     process_starts_again,
     promise_outlives_its_view,
     walked,
@@ -43,7 +43,7 @@ def test_register_is_one_on_every_walk_through_the_views() -> None:
 
 @pytest.mark.parametrize(
     "look",
-    [promise_outlives_its_view, minority_value_meets_a_read, process_starts_again],
+    [promise_outlives_its_view, minority_value_meets_a_look, process_starts_again],
 )
 def test_narrow_ways_are_safe(look: Callable[[int], list[str]]) -> None:
     """Each is one that was wrong in a design that looks right."""

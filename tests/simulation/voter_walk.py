@@ -19,6 +19,7 @@ from kvnode.core.objects.caspaxos import (
     Ballot,
     Changed,
     Outbid,
+    Unsettled,
     ballot_above,
 )
 from kvnode.core.objects.voters import memory as voter_memory
@@ -101,7 +102,8 @@ class Walk:
         self.letters += 1
         is_read = self.random.random() < 0.4
         change = reads if is_read else appends(b"%03d" % self.letters)
-        begun = Bid.begin(owner.electorate, SHARD, owner.highest, change)
+        looks = self.random.random() < (0.7 if is_read else 0.3)
+        begun = Bid.begin(owner.electorate, SHARD, owner.highest, change, looks=looks)
         self.topics.append(Topic(begun, self.steps, owner))
 
     def succeed(self) -> None:
@@ -166,7 +168,7 @@ class Walk:
         outcome = topic.topic.attempt.outcome
         if isinstance(outcome, Changed):
             self.changed.append((topic.began, self.steps, outcome))
-        if isinstance(outcome, Outbid):
+        if isinstance(outcome, Outbid | Unsettled):
             topic.owner.highest = max(topic.owner.highest, outcome.promised)
         topic.owner.electorate = topic.topic.later or topic.owner.electorate
         self.bid(topic.owner)
@@ -217,19 +219,23 @@ def promise_outlives_its_view(seed: int) -> list[str]:
     return walk.violations()
 
 
-def minority_value_meets_a_read(seed: int) -> list[str]:
+def minority_value_meets_a_look(seed: int) -> list[str]:
     """
-    Let a read see a value that two hold, and that nobody has chosen.
+    Let a look see a value that two hold alike, and that nobody has chosen.
 
     V was accepted by b alone, and W, which does not go on from it, by a with a larger
-    ballot.  Whoever has heard b and c installs V at b and d, where it is read.
+    ballot.  Whoever has heard b and c installs V at b and d, where it is looked at.
     """
     walk = Walk(Random(seed))
     bid(walk, FIRST, Ballot(3, ReplicaId(70)), "bc", "b", appends(b"V"))
     bid(walk, FIRST, Ballot(5, ReplicaId(71)), "ac", "a", appends(b"W"))
     knowing, other = succeeding(walk, "ab"), succeeding(walk, "bc")
     talk(walk, other, "bd")
-    bid(walk, SECOND, Ballot(6, ReplicaId(80)), "bd", "bd", reads)
+    look = Bid.begin(SECOND, SHARD, Ballot(6, ReplicaId(80)), reads, looks=True)
+    looking = Topic(look, walk.steps, Proposing(ReplicaId(80), SECOND))
+    talk(walk, looking, "bd")
+    if not walk.changed:  # it could not be seen: then it is bid for
+        bid(walk, SECOND, Ballot(6, ReplicaId(81)), "bd", "bd", reads)
     talk(walk, knowing, "a")
     bid(walk, SECOND, Ballot(7, ReplicaId(90)), "ad", "ad", reads)
     assert len(walk.changed) == 2, "both were acknowledged"

@@ -9,7 +9,19 @@ any of them has accepted, and asks a majority to *accept* the result:
     accept b f(v of the largest a)  ->  voters store it, unless they promised more
 
 Two majorities share a voter, so a change sees every value that was accepted by a
-majority before.  A read is a change by the identity, which makes what it saw hold.
+majority before.
+
+Who wants to know only what is held, or whether there is anything to change, *looks*
+first, which writes nothing and stands in nobody's way:
+
+    look        ->  voters show: "I hold v of ballot a, and have promised p"
+
+If a majority has accepted the very same ballot, and has promised nothing beyond it, its
+value is what the register holds: a larger ballot would need a promise of one of them,
+whose voter would then tell of this value.  That they hold the same is not enough.  One
+of them may have promised a larger ballot, whose value, built on something older, waits
+to be accepted.  What cannot be seen so is made to hold by a change, if need be by the
+identity.
 
 A voter must be durable before it answers, and remember for ever: one that has lost its
 memory answers nothing (kvnode.core.objects.voters).
@@ -17,6 +29,7 @@ memory answers nothing (kvnode.core.objects.voters).
 References:
     Lamport, 1998.  The part-time parliament.
     Rystsov, 2018.  CASPaxos: replicated state machines without logs.
+    Charapko, Ailijiang & Demirbas, 2019.  Linearizable quorum reads in Paxos.
 """
 
 from collections.abc import Callable
@@ -55,41 +68,65 @@ class VoterState(NamedTuple):
     accepted: Accepted = NOTHING
 
 
-class Prepare(NamedTuple):
+# What is sent is compared, and tuples with the same parts are equal: a Look would be
+# taken for the Prepare of the same ballot.  So these are no tuples.
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Show me, for the try of *ballot*, what you hold; it promises nothing."""
+
+    ballot: Ballot
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
     """Promise me *ballot*, and tell me what you hold."""
 
     ballot: Ballot
 
 
-class Accept(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Accept:
     """Hold *value* from now on."""
 
     ballot: Ballot
     value: bytes
 
 
-class Promise(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """To the try of *ballot*: I hold *state*."""
+
+    ballot: Ballot
+    state: VoterState
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
     """I take nothing below *ballot* any more; I hold *accepted*."""
 
     ballot: Ballot
     accepted: Accepted
 
 
-class Stored(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stored:
     """I hold the value of *ballot*, durably."""
 
     ballot: Ballot
 
 
-class Refusal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """I have promised *promised*, which is not below *ballot*."""
 
     ballot: Ballot
     promised: Ballot
 
 
-Request = Prepare | Accept
-Answer = Promise | Stored | Refusal
+Request = Look | Prepare | Accept
+Answer = Shown | Promise | Stored | Refusal
 
 
 def vote(state: VoterState, request: Request) -> tuple[VoterState, Answer]:
@@ -99,6 +136,8 @@ def vote(state: VoterState, request: Request) -> tuple[VoterState, Answer]:
     A request that comes twice gets the same answer twice.
     """
     match request:
+        case Look(ballot):
+            return state, Shown(ballot, state)
         case Prepare(ballot):
             if ballot < state.promised:
                 return state, Refusal(ballot, state.promised)
@@ -133,7 +172,17 @@ class Outbid(NamedTuple):
     may_have_happened: bool
 
 
-Outcome = Changed | Outbid
+class Unsettled(NamedTuple):
+    """
+    What is held cannot be seen: somebody is changing it, or has begun and died.
+
+    Nothing was changed.  The largest promise that was seen is *promised*.
+    """
+
+    promised: Ballot
+
+
+Outcome = Changed | Outbid | Unsettled
 Change = Callable[[bytes], bytes]
 
 
@@ -147,23 +196,39 @@ class Attempt:
         change: From the value that is found to the value that is to be.
         request: What every voter is to be sent now, and again until it answers.
         outcome: What came of it, once it is at an end.
+        heard: Those who have answered to *request*.
+        found: The newest value that they have accepted, and its ballot.
     """
 
     voters: frozenset[ReplicaId]
     change: Change
     request: Request
     outcome: Outcome | None = None
-    promises: frozenset[tuple[Accepted, ReplicaId]] = frozenset()
-    stored: frozenset[ReplicaId] = frozenset()
+    heard: frozenset[ReplicaId] = frozenset()
+    found: Accepted = NOTHING
 
     @classmethod
     def begin(
-        cls, ballot: Ballot, voters: frozenset[ReplicaId], change: Change
+        cls,
+        ballot: Ballot,
+        voters: frozenset[ReplicaId],
+        change: Change,
+        *,
+        looks: bool = False,
     ) -> Self:
-        """Return a try with *ballot*, which nobody has ever used before."""
+        """
+        Return a try with *ballot*, which nobody has ever used before.
+
+        Args:
+            ballot: Its own.
+            voters: All of them.
+            change: From the value that is found to the value that is to be.
+            looks: First see what is held.  If that is not to change, nothing more is
+                done, and if it cannot be seen, the try ends as Unsettled.
+        """
         assert ballot > NO_BALLOT, "the empty ballot is nobody's"
         assert voters, "somebody must vote"
-        return cls(voters, change, Prepare(ballot))
+        return cls(voters, change, Look(ballot) if looks else Prepare(ballot))
 
     @property
     def may_have_happened(self) -> bool:
@@ -174,43 +239,64 @@ class Attempt:
         """
         Return the try after an answer; its request may be another one then.
 
-        Answers to other tries, of strangers and those after the end change nothing.
+        Answers to other tries, to what was asked before, of strangers, of who has
+        answered, and those after the end change nothing.
         """
         if (
             self.outcome is not None
-            or voter not in self.voters
+            or voter not in self.voters - self.heard
             or answer.ballot != self.request.ballot
         ):
             return self
-        match answer:
-            case Promise(_, accepted):
+        match self.request, answer:
+            case Look(), Shown(_, state):
+                return self._shown(voter, state)
+            case Prepare(), Promise(_, accepted):
                 return self._promised(voter, accepted)
-            case Stored():
+            case Accept(), Stored():
                 return self._stored(voter)
-            case Refusal(_, promised):
+            case _, Refusal(_, promised):
                 outbid = Outbid(promised, self.may_have_happened)
                 return replace(self, outcome=outbid)
             case _:
-                assert_never(answer)
+                return self
+
+    def _shown(self, voter: ReplicaId, state: VoterState) -> "Attempt":
+        # One that differs from the first, or has promised more, settles it at once.
+        is_alike = not self.heard or state.accepted == self.found
+        if state.promised != state.accepted.ballot or not is_alike:
+            return replace(self, outcome=Unsettled(state.promised))
+        after = replace(self, heard=self.heard | {voter}, found=state.accepted)
+        if not after._has_majority:
+            return after
+        held = after.found.value
+        if self.change(held) == held:
+            return replace(after, outcome=Changed(held, held))
+        return after._asking(Prepare(self.request.ballot))
 
     def _promised(self, voter: ReplicaId, accepted: Accepted) -> "Attempt":
-        if not isinstance(self.request, Prepare):
-            return self
-        promises = self.promises | {(accepted, voter)}
-        if not is_majority(len(promises), len(self.voters)):
-            return replace(self, promises=promises)
-        found = max(promises)[0].value
-        request = Accept(self.request.ballot, self.change(found))
-        return replace(self, promises=promises, request=request)
+        after = replace(
+            self, heard=self.heard | {voter}, found=max(self.found, accepted)
+        )
+        if not after._has_majority:
+            return after
+        wanted = self.change(after.found.value)
+        return after._asking(Accept(self.request.ballot, wanted))
 
     def _stored(self, voter: ReplicaId) -> "Attempt":
-        if not isinstance(self.request, Accept):
-            return self  # nobody can have stored what was not asked for
-        stored = self.stored | {voter}
-        if not is_majority(len(stored), len(self.voters)):
-            return replace(self, stored=stored)
-        changed = Changed(max(self.promises)[0].value, self.request.value)
-        return replace(self, stored=stored, outcome=changed)
+        after = replace(self, heard=self.heard | {voter})
+        if not after._has_majority:
+            return after
+        assert isinstance(self.request, Accept), "nothing else is stored"
+        changed = Changed(self.found.value, self.request.value)
+        return replace(after, outcome=changed)
+
+    @property
+    def _has_majority(self) -> bool:
+        return is_majority(len(self.heard), len(self.voters))
+
+    def _asking(self, request: Request) -> "Attempt":
+        return replace(self, request=request, heard=frozenset())
 
 
 def is_majority(some: int, of: int) -> bool:

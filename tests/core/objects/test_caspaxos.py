@@ -14,13 +14,17 @@ from kvnode.core.objects.caspaxos import (
     Answer,
     Attempt,
     Ballot,
+    Change,
     Changed,
+    Look,
     Outbid,
     Prepare,
     Promise,
     Refusal,
     Request,
+    Shown,
     Stored,
+    Unsettled,
     VoterState,
     ballot_above,
     is_majority,
@@ -44,6 +48,11 @@ class Append:
         return value + self.letter
 
 
+def unchanged(value: bytes) -> bytes:
+    """Only read."""
+    return value
+
+
 @st.composite
 def runs(draw: st.DrawFn) -> list[Changed]:
     """What five proposers, each trying again and again, are told in the end."""
@@ -60,9 +69,11 @@ def runs(draw: st.DrawFn) -> list[Changed]:
             proposer = choice.choice(proposers)
             ballot = ballot_above(highest, proposer)
             highest = max(highest, ballot)
-            attempt = Attempt.begin(
-                ballot, frozenset(VOTERS), Append(b"%03d" % next(letters))
-            )
+            change: Change = Append(b"%03d" % next(letters))
+            looks = choice.random() < 0.5
+            if looks and choice.random() < 0.7:
+                change = unchanged
+            attempt = Attempt.begin(ballot, frozenset(VOTERS), change, looks=looks)
             trying[proposer] = attempt
             flying += [(None, voter, attempt.request) for voter in VOTERS]
         place = choice.randrange(len(flying))
@@ -71,7 +82,7 @@ def runs(draw: st.DrawFn) -> list[Changed]:
             del flying[place]  # else it comes again
         if choice.random() < 0.1:
             continue  # lost
-        if isinstance(message, Prepare | Accept):
+        if isinstance(message, Look | Prepare | Accept):
             voters[voter], answer = vote(voters[voter], message)
             flying.append((None, voter, answer))
             continue
@@ -146,6 +157,52 @@ def test_attempt_builds_on_the_newest_value_that_was_accepted() -> None:
         attempt = attempt.received(voter, Promise(Ballot(9, P), accepted))
 
     assert attempt.request == Accept(Ballot(9, P), b"a+")
+
+
+def looking(*states: VoterState, change: Change = unchanged) -> Attempt:
+    """Return a try that has looked at voters."""
+    ballot = Ballot(9, P)
+    attempt = Attempt.begin(ballot, frozenset(VOTERS), change, looks=True)
+    assert attempt.request == Look(ballot)
+    for voter, state in zip(VOTERS, states, strict=False):
+        assert vote(state, attempt.request) == (state, Shown(ballot, state))
+        attempt = attempt.received(voter, Shown(ballot, state))
+    return attempt
+
+
+HELD = VoterState(FIRST, Accepted(FIRST, b"v"))
+
+
+def test_what_a_majority_holds_alike_is_read_by_looking() -> None:
+    """Also that nothing was ever written; one voter alone says nothing."""
+    assert looking(HELD).outcome is None
+    assert looking(HELD, HELD).outcome == Changed(b"v", b"v")
+    assert looking(VoterState(), VoterState()).outcome == Changed(b"", b"")
+
+
+def test_what_is_to_change_is_bid_for_after_the_look() -> None:
+    """With the same ballot; and if nothing is to change, it is done."""
+    attempt = looking(HELD, HELD, change=Append(b"!"))
+
+    assert attempt.outcome is None
+    assert attempt.request == Prepare(Ballot(9, P)) != Look(Ballot(9, P))
+    for voter in VOTERS[1:]:
+        attempt = attempt.received(voter, Promise(Ballot(9, P), HELD.accepted))
+    assert attempt.request == Accept(Ballot(9, P), b"v!")
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        (HELD._replace(promised=Ballot(4, Q)),),
+        (HELD, HELD._replace(promised=Ballot(4, Q))),
+        (HELD, VoterState(Ballot(4, Q), Accepted(Ballot(4, Q), b"v"))),
+        (VoterState(), VoterState(Ballot(4, Q))),
+    ],
+)
+def test_look_at_what_is_being_changed_says_so(states: tuple[VoterState, ...]) -> None:
+    """It may be anything in a moment; also if values are equal by chance."""
+    assert looking(*states).outcome == Unsettled(Ballot(4, Q))
 
 
 def test_attempt_takes_no_notice_of_strangers_and_of_other_ballots() -> None:

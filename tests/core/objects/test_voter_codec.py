@@ -9,9 +9,11 @@ from kvnode.core.objects.caspaxos import (
     Accept,
     Accepted,
     Ballot,
+    Look,
     Prepare,
     Promise,
     Refusal,
+    Shown,
     Stored,
     VoterState,
 )
@@ -66,6 +68,7 @@ BALLOT = Ballot(3, OWN)
 requests: st.SearchStrategy[VoterRequest] = st.one_of(
     st.just(Inquire()),
     st.just(Enlist()),
+    st.builds(Vote, views, st.text(max_size=20), st.builds(Look, ballots)),
     st.builds(Vote, views, st.text(max_size=20), st.builds(Prepare, ballots)),
     st.builds(
         Vote,
@@ -104,6 +107,7 @@ answers: st.SearchStrategy[VoterAnswer] = st.one_of(
         identities,
         views,
         st.one_of(
+            st.builds(Shown, ballots, states()),
             st.builds(Promise, ballots, accepted),
             st.builds(Stored, ballots),
             st.builds(Refusal, ballots, ballots),

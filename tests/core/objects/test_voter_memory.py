@@ -6,9 +6,11 @@ from kvnode.core.objects.caspaxos import (
     Accept,
     Accepted,
     Ballot,
+    Look,
     Prepare,
     Promise,
     Refusal,
+    Shown,
     VoterState,
 )
 from kvnode.core.objects.voters import memory as voter_memory
@@ -65,6 +67,9 @@ def test_question_changes_nothing() -> None:
 
     assert memory is VOTING
     assert answer == VOTING.standing(NAMES)
+    look = Vote(FIRST.view, "s", Look(Ballot(1, P)))
+    nothing = Voted(VOTING.voter, FIRST.view, Shown(Ballot(1, P), VoterState()))
+    assert answered(VOTING, look, NAMES) == (VOTING, nothing)
     repeated = after(VOTING, Vote(FIRST.view, "s", ACCEPT))
     assert after(repeated, Vote(FIRST.view, "s", ACCEPT)) is repeated
 
@@ -172,5 +177,6 @@ def test_registers_have_a_largest_number(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(OverloadedError, match="as many as may be"):
         answered(memory, Vote(FIRST.view, "t", ACCEPT), NAMES)
 
+    assert after(memory, Vote(FIRST.view, "t", Look(Ballot(9, P)))) is memory
     assert after(memory, Vote(FIRST.view, "s", Prepare(Ballot(9, P)))) != memory
     assert SUCCESSION in after(memory, Vote(FIRST.view, SUCCESSION, ACCEPT)).registers

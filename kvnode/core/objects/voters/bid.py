@@ -34,10 +34,20 @@ class Bid:
 
     @classmethod
     def begin(
-        cls, electorate: Electorate, register: str, ballot: Ballot, change: Change
+        cls,
+        electorate: Electorate,
+        register: str,
+        ballot: Ballot,
+        change: Change,
+        *,
+        looks: bool = False,
     ) -> Self:
-        """Return a bid with *ballot*, which nobody has ever used in any view."""
-        attempt = Attempt.begin(ballot, electorate.identities, change)
+        """
+        Return a bid with *ballot*, which nobody has ever used in any view.
+
+        See Attempt for *looks*.
+        """
+        attempt = Attempt.begin(ballot, electorate.identities, change, looks=looks)
         return cls(electorate, register, attempt)
 
     @property
@@ -48,13 +58,8 @@ class Bid:
     @property
     def requests(self) -> Mapping[str, Vote]:
         """Return what is to be sent now, by the name of each voter."""
-        attempt = self.attempt
-        if isinstance(attempt.request, Accept):
-            heard = attempt.stored
-        else:
-            heard = frozenset(voter for _, voter in attempt.promises)
-        request = Vote(self.electorate.view, self.register, attempt.request)
-        members = self.electorate.members
+        request = Vote(self.electorate.view, self.register, self.attempt.request)
+        members, heard = self.electorate.members, self.attempt.heard
         return {each.name: request for each in members if each.identity not in heard}
 
     def received(self, _name: str, answer: VoterAnswer) -> "Bid":

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, assert_never
 
-from kvnode.core.objects.caspaxos import VoterState, vote
+from kvnode.core.objects.caspaxos import Look, VoterState, vote
 from kvnode.core.objects.voters.electorate import Electorate
 from kvnode.core.objects.voters.messages import (
     REGISTERS_MAX,
@@ -122,8 +122,12 @@ def _voted(
         return memory, memory.standing(configured)
     before = memory.registers.get(request.register)
     if before is None:
-        # SUCCESSION has room always: it is the way out.
-        if len(memory.registers) >= REGISTERS_MAX and request.register != SUCCESSION:
+        # SUCCESSION has room always: it is the way out.  And to look takes none.
+        if (
+            len(memory.registers) >= REGISTERS_MAX
+            and request.register != SUCCESSION
+            and not isinstance(request.request, Look)
+        ):
             msg = f"the voter holds {REGISTERS_MAX} registers, as many as may be"
             raise OverloadedError(msg)
         before = VoterState()

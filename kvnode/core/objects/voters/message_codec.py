@@ -16,14 +16,17 @@ from enum import IntEnum
 from typing import Final, TypeVar, assert_never
 
 from kvnode.core.crdt.varint import encode_varint
+from kvnode.core.objects import caspaxos
 from kvnode.core.objects.caspaxos import (
     NO_BALLOT,
     Accept,
     Answer,
     Ballot,
+    Look,
     Prepare,
     Promise,
     Refusal,
+    Shown,
     Stored,
     VoterState,
 )
@@ -82,11 +85,13 @@ class _Kind(IntEnum):
     SEAL = 4
     INSTALL = 5
     ENLIST = 6
+    LOOK = 7
     STANDING = 16
     PROMISE = 17
     STORED = 18
     REFUSAL = 19
     REPORT = 20
+    SHOWN = 21
 
 
 def encode_request(request: VoterRequest) -> bytes:
@@ -96,10 +101,7 @@ def encode_request(request: VoterRequest) -> bytes:
             return bytes((_Kind.INQUIRE,))
         case Vote(view, register, inner):
             head = encode_view(view) + encode_text(register)
-            if isinstance(inner, Prepare):
-                return bytes((_Kind.PREPARE,)) + head + encode_ballot(inner.ballot)
-            value = encode_ballot(inner.ballot) + encode_blob(inner.value)
-            return bytes((_Kind.ACCEPT,)) + head + value
+            return _encode_voting(inner, head + encode_ballot(inner.ballot))
         case Enlist():
             return bytes((_Kind.ENLIST,))
         case Seal(successor):
@@ -107,6 +109,18 @@ def encode_request(request: VoterRequest) -> bytes:
         case Install(electorate, registers):
             head = bytes((_Kind.INSTALL,)) + encode_electorate(electorate)
             return head + _encode_registers(registers)
+        case _:
+            assert_never(request)
+
+
+def _encode_voting(request: caspaxos.Request, head: bytes) -> bytes:
+    match request:
+        case Look():
+            return bytes((_Kind.LOOK,)) + head
+        case Prepare():
+            return bytes((_Kind.PREPARE,)) + head
+        case Accept(_, value):
+            return bytes((_Kind.ACCEPT,)) + head + encode_blob(value)
         case _:
             assert_never(request)
 
@@ -130,6 +144,8 @@ def encode_answer(answer: VoterAnswer) -> bytes:
             head = encode_identity(voter) + encode_view(view)
             head += encode_ballot(inner.ballot)
             match inner:
+                case Shown(_, state):
+                    return bytes((_Kind.SHOWN,)) + head + encode_state(state)
                 case Promise(_, accepted):
                     return bytes((_Kind.PROMISE,)) + head + encode_accepted(accepted)
                 case Stored():
@@ -178,14 +194,9 @@ def _read_request(reader: FieldReader) -> VoterRequest:
             return Inquire()
         case _Kind.ENLIST:
             return Enlist()
-        case _Kind.PREPARE:
+        case _Kind.LOOK | _Kind.PREPARE | _Kind.ACCEPT as kind:
             view, register = reader.view(), reader.text(REGISTER_NAME_BYTES_MAX)
-            return Vote(view, register, Prepare(_own_ballot(reader)))
-        case _Kind.ACCEPT:
-            view, register = reader.view(), reader.text(REGISTER_NAME_BYTES_MAX)
-            ballot = _own_ballot(reader)
-            value = reader.blob(REGISTER_VALUE_BYTES_MAX)
-            return Vote(view, register, Accept(ballot, value))
+            return Vote(view, register, _read_voting(reader, kind))
         case _Kind.SEAL:
             return Seal(reader.electorate())
         case _Kind.INSTALL:
@@ -193,6 +204,15 @@ def _read_request(reader: FieldReader) -> VoterRequest:
         case kind:
             msg = f"{kind.name} is no request"
             raise ValueError(msg)
+
+
+def _read_voting(reader: FieldReader, kind: _Kind) -> caspaxos.Request:
+    ballot = _own_ballot(reader)
+    if kind is _Kind.LOOK:
+        return Look(ballot)
+    if kind is _Kind.PREPARE:
+        return Prepare(ballot)
+    return Accept(ballot, reader.blob(REGISTER_VALUE_BYTES_MAX))
 
 
 def _own_ballot(reader: FieldReader) -> Ballot:
@@ -214,6 +234,8 @@ def _read_answer(reader: FieldReader) -> VoterAnswer:
     view, ballot = reader.view(), reader.ballot()
     inner: Answer
     match kind:
+        case _Kind.SHOWN:
+            inner = Shown(ballot, reader.state())
         case _Kind.PROMISE:
             inner = Promise(ballot, reader.accepted())
         case _Kind.STORED:
