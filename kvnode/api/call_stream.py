@@ -1,7 +1,7 @@
 """
 One stream of calls: they begin in the order in which they came, and end in any.
 
-Each call is a task.  A stream holds a bounded number of them, and of bytes of their
+A stream holds a bounded number of calls, and of bytes of their
 arguments and results: past that nothing more is begun or read, and HTTP/2 flow control
 holds the client back.  Results that are there at the same time leave in one frame.
 
@@ -15,6 +15,7 @@ from typing import Final
 from kvnode._pb import objects_pb2 as pb
 from kvnode.errors import IndeterminateError, InvalidArgumentError
 from kvnode.limits import FRAME_OPERATIONS_MAX
+from kvnode.objects.telling import Leave
 
 CALLS_MAX: Final = 1000
 """Of one stream under way: what one object takes, too."""
@@ -28,22 +29,26 @@ BYTES_END: Final = 8 * BYTES_MAX
 REPLY_BYTES: Final = 4 * 1024 * 1024
 """A frame of results is closed at this size; one result may be larger."""
 
-Answer = Callable[[pb.ObjectCall], Awaitable[pb.ObjectCallResult]]
-"""Does a call; whatever goes wrong is in the result."""
+TellResult = Callable[[pb.ObjectCallResult], None]
+"""Is called once; see kvnode.objects.telling."""
+
+Begin = Callable[[pb.ObjectCall, TellResult], Leave]
+"""Begins a call; whatever goes wrong is in the result."""
 
 
 class CallStream:
     """The calls of one client."""
 
     def __init__(
-        self, answer: Answer, write: Callable[[pb.CallFrameReply], Awaitable[None]]
+        self, begin: Begin, write: Callable[[pb.CallFrameReply], Awaitable[None]]
     ) -> None:
-        """Do calls by *answer*, and give frames of results to *write*."""
-        self._answer = answer
+        """Do calls by *begin*, and give frames of results to *write*."""
+        self._begin = begin
         self._write = write
         self._under_way = 0  # not written yet
         self._bytes = 0  # of their arguments, or results
-        self._results: list[pb.ObjectCallResult] = []
+        self._results: list[tuple[pb.ObjectCallResult, int]] = []  # and its size
+        self._leaves: dict[int, Leave] = {}  # of those that are not answered yet
         self._has_ended = False
         self._changed = asyncio.Event()
         self._written = asyncio.Event()
@@ -57,19 +62,18 @@ class CallStream:
                 begun, and all of earlier ones are answered.
             IndeterminateError: Too many bytes of results wait to be read.
         """
-        calls: dict[int, asyncio.Task[None]] = {}
-        reading = asyncio.create_task(self._read_all(frames, calls))
+        reading = asyncio.create_task(self._read_all(frames))
         writing = asyncio.create_task(self._write_all())
         try:
             await asyncio.gather(reading, writing)
         finally:
-            for task in (reading, writing, *calls.values()):
-                task.cancel()
+            reading.cancel()
+            writing.cancel()
+            for leave in tuple(self._leaves.values()):
+                leave()
 
-    async def _read_all(
-        self, frames: AsyncIterator[pb.CallFrame], calls: dict[int, asyncio.Task[None]]
-    ) -> None:
-        """Begin the calls of *frames*, each a task in *calls* until it ends."""
+    async def _read_all(self, frames: AsyncIterator[pb.CallFrame]) -> None:
+        """Begin the calls of *frames*."""
         number = 0
         async for frame in frames:
             if (count := len(frame.calls)) > FRAME_OPERATIONS_MAX:
@@ -80,31 +84,31 @@ class CallStream:
             for call in frame.calls:
                 while self._under_way >= CALLS_MAX or self._bytes >= BYTES_MAX:
                     await self._progress()
-                size_bytes = call.ByteSize()
-                self._under_way += 1
-                self._bytes += size_bytes
                 number += 1
-                doing = self._do(number, call, size_bytes, calls)
-                calls[number] = asyncio.create_task(doing)
+                self._do(number, call)
         self._has_ended = True
         self._changed.set()
 
-    async def _do(
-        self,
-        number: int,
-        call: pb.ObjectCall,
-        size_bytes: int,
-        calls: dict[int, asyncio.Task[None]],
-    ) -> None:
-        """Do a call, which is *number* of *calls*."""
-        try:
-            result = await self._answer(call)
-        finally:
-            del calls[number]
-        self._bytes += result.ByteSize() - size_bytes
-        if self._bytes <= BYTES_END:
-            self._results.append(result)
-        self._changed.set()
+    def _do(self, number: int, call: pb.ObjectCall) -> None:
+        """Begin a call, which is the *number*-th of the stream."""
+        size_bytes = call.ByteSize()
+        self._under_way += 1
+        self._bytes += size_bytes
+        is_over = False
+
+        def tell(result: pb.ObjectCallResult) -> None:
+            nonlocal is_over
+            is_over = True
+            self._leaves.pop(number, None)
+            result_bytes = result.ByteSize()
+            self._bytes += result_bytes - size_bytes
+            if self._bytes <= BYTES_END:
+                self._results.append((result, result_bytes))
+            self._changed.set()
+
+        leave = self._begin(call, tell)
+        if not is_over:
+            self._leaves[number] = leave
 
     async def _progress(self) -> None:
         """Wait until a result has been written."""
@@ -130,12 +134,11 @@ class CallStream:
     def _next_frame(self) -> tuple[pb.CallFrameReply, int]:
         """Return what is to be written next, and how many bytes of results it has."""
         count = size_bytes = 0
-        for result in self._results:
-            size = result.ByteSize()
+        for _, size in self._results:
             if count and size_bytes + size > REPLY_BYTES:
                 break
             count += 1
             size_bytes += size
-        frame = pb.CallFrameReply(results=self._results[:count])
+        frame = pb.CallFrameReply(results=[each for each, _ in self._results[:count]])
         del self._results[:count]
         return frame, size_bytes

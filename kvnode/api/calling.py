@@ -9,16 +9,13 @@ import asyncio
 import re
 from typing import Final
 
-from kvnode.api.objects_port import Call, ObjectsPort
-from kvnode.deadlines import deadlines_of
+from kvnode.api.objects_port import Call, ObjectsPort, StreamedObjects
+from kvnode.deadlines import Bucket, deadlines_of
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
-from kvnode.objects.alarming import ALARM_METHODS
-from kvnode.objects.locating import LOCATE
-from kvnode.objects.points.point_calls import POINT_METHODS
-
-_ASKED_BY_NODES: Final = POINT_METHODS | ALARM_METHODS | {LOCATE}
+from kvnode.objects.running.object_host import ASKED_BY_NODES
+from kvnode.objects.telling import Leave, Tell, Told, nothing_to_leave
 
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
@@ -53,7 +50,7 @@ def check_name(method: str) -> None:
     Raises:
         InvalidArgumentError: It is one of those by which nodes ask each other.
     """
-    if method in _ASKED_BY_NODES:
+    if method in ASKED_BY_NODES:
         msg = (
             f"{method!r} is no method: use Bookmark, Restore, Locate, Alarm or SetAlarm"
         )
@@ -101,15 +98,75 @@ async def within_patience(objects: ObjectsPort, call: Call) -> Value:
     except asyncio.CancelledError:
         if not patience.has_expired or task.cancelling() - 1 > cancelled:
             raise
-        msg = (
-            f"{call.target.class_name}.{call.method} has not ended within"
-            f" {call.patience_ms} ms; it goes on, and may happen yet"
-        )
-        raise DeadlineError(msg) from None
+        raise _too_late(call) from None
     finally:
         bucket.discard(patience)
         if patience.has_expired:
             task.uncancel()
+
+
+def begin_within_patience(objects: StreamedObjects, call: Call, tell: Tell) -> Leave:
+    """
+    Begin *call*, and tell what has come of it before its patience ends, or that.
+
+    Returns:
+        What says that nobody waits any more: nothing is told after that.
+
+    Raises:
+        KvError: See kvnode.api.objects_port.StreamedObjects.begin.
+    """
+    assert call.patience_ms > 0, "whoever waits for ever is never told"
+    loop = asyncio.get_running_loop()
+    waiting = _Waiting(call, tell)
+    until = loop.time() + call.patience_ms / 1000
+    waiting.bucket = deadlines_of(loop).add(waiting, until)
+    try:
+        leave = objects.begin(call, waiting.told)
+    except BaseException:
+        waiting.leave()
+        raise
+    waiting.leave_objects = leave
+    return waiting.leave
+
+
+class _Waiting:
+    """Somebody who waits to be told what came of a call, until a deadline passes."""
+
+    __slots__ = ("_call", "_tell", "bucket", "leave_objects")
+
+    def __init__(self, call: Call, tell: Tell) -> None:
+        self._call = call
+        self._tell: Tell | None = tell
+        self.bucket: Bucket
+        self.leave_objects: Leave = nothing_to_leave
+
+    def told(self, told: Told) -> None:
+        """Pass it on, if it does not come too late."""
+        if self._tell is not None:
+            tell, self._tell = self._tell, None
+            self.bucket.discard(self)
+            tell(told)
+
+    def expire(self) -> None:
+        """End it."""
+        tell = self._tell
+        self.leave()
+        if tell is not None:
+            tell(_too_late(self._call))
+
+    def leave(self) -> None:
+        """Wait no more."""
+        if self._tell is not None:
+            self._tell = None
+            self.bucket.discard(self)
+            self.leave_objects()
+
+
+def _too_late(call: Call) -> DeadlineError:
+    return DeadlineError(
+        f"{call.target.class_name}.{call.method} has not ended within"
+        f" {call.patience_ms} ms; it goes on, and may happen yet"
+    )
 
 
 class _Patience:

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.telling import Leave, Tell
 
 
 class Call(NamedTuple):
@@ -96,3 +97,21 @@ class ObjectsPort(Protocol):
 
     def status(self) -> tuple[ShardStatus, ...]:
         """Return what is known of the shards that this node knows, by name."""
+
+
+class StreamedObjects(ObjectsPort, Protocol):
+    """The same, for who makes many calls at once."""
+
+    def begin(self, call: Call, tell: Tell) -> Leave:
+        """
+        Call a method, and tell what came of it.
+
+        It is what `call` does, at a fraction of the cost if the object is in memory
+        here, which it mostly is.
+
+        Returns:
+            What says that nobody waits any more.
+
+        Raises:
+            KvError: See `call`; nothing was done, and nothing is told.
+        """

@@ -9,8 +9,8 @@ import grpc.aio
 
 from kvnode._pb import objects_pb2 as pb
 from kvnode._pb import objects_pb2_grpc
-from kvnode.api.call_stream import CallStream
-from kvnode.api.calling import within_patience
+from kvnode.api.call_stream import CallStream, TellResult
+from kvnode.api.calling import begin_within_patience, within_patience
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_alarms import (
     alarm_call,
@@ -18,7 +18,11 @@ from kvnode.api.object_alarms import (
     due_of,
     set_alarm_call,
 )
-from kvnode.api.object_calls import call_of, result_message
+from kvnode.api.object_calls import (
+    call_of,
+    encoded_result_message,
+    result_message,
+)
 from kvnode.api.object_locations import locate_call, locate_reply, location_of
 from kvnode.api.object_points import (
     bookmark_call,
@@ -26,9 +30,11 @@ from kvnode.api.object_points import (
     restore_call,
     restore_reply,
 )
-from kvnode.api.objects_port import ObjectsPort
+from kvnode.api.objects_port import StreamedObjects
 from kvnode.api.status_map import abort, to_message
 from kvnode.errors import IndeterminateError, KvError
+from kvnode.objects.object_id import ObjectId
+from kvnode.objects.telling import Leave, Told, nothing_to_leave
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +46,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     """Serves clients of objects."""
 
-    def __init__(self, objects: ObjectsPort) -> None:
+    def __init__(self, objects: StreamedObjects) -> None:
         """Let them call *objects*."""
         self._objects = objects
 
@@ -58,7 +64,7 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Do the calls of one stream until the client ends it."""
         try:
-            await CallStream(self._result, context.write).serve(request_iterator)
+            await CallStream(self._begin, context.write).serve(request_iterator)
         except KvError as error:
             await abort(context, to_message(error))
 
@@ -138,17 +144,36 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         ]
         return pb.ObjectsStatusReply(classes=self._objects.classes, shards=shards)
 
-    async def _result(self, call: pb.ObjectCall) -> pb.ObjectCallResult:
-        """Do a call of a stream, which other calls share: nothing may end that."""
-        error: KvError
+    def _begin(self, call: pb.ObjectCall, tell: TellResult) -> Leave:
+        """Begin a call of a stream, which other calls share: nothing may end that."""
+        request = call.call
+
+        def told(told: Told) -> None:
+            tell(self._result(call, target, told))
+
         try:
-            return pb.ObjectCallResult(id=call.id, reply=await self._reply(call.call))
-        except KvError as failure:
-            error = failure
-        except Exception:
-            logger.exception("a call of %s has failed", call.call.method)
-            error = IndeterminateError("the node failed during the call: see its log")
-        return pb.ObjectCallResult(id=call.id, error=to_message(error))
+            patience_ms = checked_patience(request.deadline_ms)
+            asked = call_of(request, patience_ms=patience_ms)
+            target = asked.target
+            return begin_within_patience(self._objects, asked, told)
+        except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
+            tell(_failed(call, error))
+            return nothing_to_leave
+
+    def _result(
+        self, call: pb.ObjectCall, target: ObjectId, told: Told
+    ) -> pb.ObjectCallResult:
+        """Return what a call is answered of which *told* came."""
+        if not isinstance(told, bytes):
+            return _failed(call, told)
+        try:
+            reply = pb.CallReply(
+                result=encoded_result_message(told, call.call.result_form),
+                leader=self._objects.leader_address(target),
+            )
+        except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
+            return _failed(call, error)
+        return pb.ObjectCallResult(id=call.id, reply=reply)
 
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         patience_ms = checked_patience(request.deadline_ms)
@@ -158,6 +183,14 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
             result=result_message(result, request.result_form),
             leader=self._objects.leader_address(call.target),
         )
+
+
+def _failed(call: pb.ObjectCall, error: Exception) -> pb.ObjectCallResult:
+    """Return what a call is answered that has failed."""
+    if not isinstance(error, KvError):
+        logger.error("a call of %s has failed", call.call.method, exc_info=error)
+        error = IndeterminateError("the node failed during the call: see its log")
+    return pb.ObjectCallResult(id=call.id, error=to_message(error))
 
 
 class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
@@ -220,7 +253,7 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
 
 
-def add_objects(server: grpc.aio.Server, objects: ObjectsPort | None) -> str:
+def add_objects(server: grpc.aio.Server, objects: StreamedObjects | None) -> str:
     """
     Let *server* serve *objects*, or say that this node has none.
 

@@ -18,13 +18,10 @@ so the result is there if and only if what they wrote is.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import lru_cache
-from inspect import Signature, signature
 from typing import Any, Final, TypeVar, cast
 
-from kvnode.completion import is_being_cancelled
+from kvnode.completion import ended, is_being_cancelled
 from kvnode.errors import (
-    InvalidArgumentError,
     KvError,
     ObjectEndedError,
     OverloadedError,
@@ -37,6 +34,7 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.running.alarm_calls import alarm_call
 from kvnode.objects.running.alarm_run import run_alarm
+from kvnode.objects.running.call_checks import checked_key, checked_method
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
     raised_by,
@@ -50,6 +48,7 @@ from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.object_storage import ObjectStorage
 from kvnode.objects.storing.overlay import Overlay
+from kvnode.objects.telling import Tell, Told
 from kvnode.types import Millis
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,6 @@ EVENTS_MAX: Final = 1000
 
 SECTION_SECONDS_MAX: Final = 30.0  # as in a Durable Object
 RESULT_KEPT_MILLIS: Final = 24 * 3600 * 1000
-IDEMPOTENCY_KEY_BYTES_MAX: Final = 256
 
 
 class Instance:
@@ -131,31 +129,42 @@ class Instance:
 
         See kvnode.api.objects_port.ObjectsPort.call.
         """
-        function = self._methods.get(method)
-        if function is None:
-            known = ", ".join(sorted(self._methods)) or "none"
-            msg = (
-                f"class {self.id.class_name} has no method {method!r} to call; it has"
-                f" {known}"
-            )
-            raise InvalidArgumentError(msg)
-        misfit = _misfit(function, len(args), named)
-        if misfit:
-            msg = f"{self.id.class_name}.{method} cannot be called so: {misfit}"
-            raise InvalidArgumentError(msg)
-        key = idempotency_key.encode()
-        if len(key) > IDEMPOTENCY_KEY_BYTES_MAX:
-            msg = (
-                f"an idempotency key has {len(key)} bytes; it takes at most"
-                f" {IDEMPOTENCY_KEY_BYTES_MAX}"
-            )
-            raise InvalidArgumentError(msg)
+        waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def tell(told: Told) -> None:
+            if waiter.done():  # whoever waits may have been cancelled
+                return
+            if isinstance(told, bytes):
+                waiter.set_result(told)
+            else:
+                waiter.set_exception(told)
+
+        self.begin(method, args, named, idempotency_key, tell)
+        return decode_value(await waiter)
+
+    def begin(
+        self,
+        method: str,
+        args: tuple[Value, ...],
+        named: dict[str, Value],
+        idempotency_key: str,
+        tell: Tell,
+    ) -> None:
+        """
+        Run a method, and tell its result once nothing can undo it, later than now.
+
+        Raises:
+            KvError: It was not begun; see kvnode.api.objects_port.ObjectsPort.call.
+        """
+        class_name = self.id.class_name
+        function = checked_method(class_name, self._methods, method, len(args), named)
+        key = checked_key(idempotency_key)
         if key:
             self._kept.check_room(self._around.now())
 
         async def run() -> bytes:
             result = await function(self._made(), *args, **named)
-            subject = f"the result of {self.id.class_name}.{method}"
+            subject = f"the result of {class_name}.{method}"
             return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
 
         async def event() -> bytes:
@@ -163,7 +172,21 @@ class Instance:
                 return await self._once(key, run)
             return await self._gate.pass_through(run())
 
-        return decode_value(await self._run(event))
+        def on_end(task: asyncio.Task[bytes]) -> None:
+            self._ended(task)
+            tell(self._told(task))
+
+        self._started(event, on_end)
+
+    def _told(self, task: asyncio.Task[bytes]) -> Told:
+        """Return what came of a call."""
+        if task.cancelled():  # before it had begun
+            return UnavailableError(str(self._why_broken))
+        error = task.exception()
+        if error is None:
+            return task.result()
+        assert isinstance(error, Exception), "whatever ends the loop is not told"
+        return error
 
     async def _once(
         self, key: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]
@@ -187,8 +210,28 @@ class Instance:
         """
         Run an event to its end, whether or not the caller waits for that.
 
+        See `_started`.
+        """
+        task: asyncio.Task[T]
+        task = self._started(event, self._ended, runs_code=runs_code)
+        await ended(task)
+        if task.cancelled() and self._why_broken is not None:  # before it had begun
+            raise UnavailableError(str(self._why_broken))
+        return task.result()
+
+    def _started(
+        self,
+        event: Callable[[], Coroutine[Any, Any, T]],
+        on_end: Callable[[asyncio.Task[T]], None],
+        *,
+        runs_code: bool = True,
+    ) -> asyncio.Task[T]:
+        """
+        Begin an event.
+
         Args:
             event: What happens.
+            on_end: Called at its end; must call `_ended`.
             runs_code: Whether code of the object runs for it: that has begun before,
                 and what it raises, whatever that is, is ObjectRaisedError.
         """
@@ -196,19 +239,9 @@ class Instance:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
         task = asyncio.create_task(self._event(event, runs_code=runs_code))
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def ended(task: asyncio.Task[T]) -> None:
-            self._ended(task)
-            if not waiter.done():  # whoever waits may have been cancelled
-                waiter.set_result(None)
-
         self._events[task] = None
-        task.add_done_callback(ended)
-        await waiter
-        if task.cancelled() and self._why_broken is not None:  # before it had begun
-            raise UnavailableError(str(self._why_broken))
-        return task.result()
+        task.add_done_callback(on_end)
+        return task
 
     def _check_room(self) -> None:
         if len(self._events) >= EVENTS_MAX:
@@ -231,7 +264,7 @@ class Instance:
         since = self.output.mark()
         try:
             try:
-                if runs_code:
+                if runs_code and (self._object is None or self._beginning):
                     await self._begun()
                 result = await event()
             except (Exception, asyncio.CancelledError) as error:
@@ -404,33 +437,3 @@ class Instance:
 
         await self._run(event)
         return self.storage.alarm()  # a call may have set one since the run ended
-
-
-def _misfit(function: Callable[..., Any], count: int, named: dict[str, Value]) -> str:
-    """Return why a method does not take such arguments; empty if it does."""
-    # Names are anybody's, so many of them are not kept.
-    return (
-        _misfit_by_place(function, count)
-        if not named
-        else _tried(function, count, named)
-    )
-
-
-@lru_cache(maxsize=1000)
-def _misfit_by_place(function: Callable[..., Any], count: int) -> str:
-    """Return the same for arguments without names; to try takes as long as a call."""
-    return _tried(function, count, {})
-
-
-def _tried(function: Callable[..., Any], count: int, named: dict[str, Value]) -> str:
-    try:
-        _signature(function).bind(None, *range(count), **named)
-    except TypeError as error:
-        return str(error)
-    return ""
-
-
-@lru_cache(maxsize=1000)
-def _signature(function: Callable[..., Any]) -> Signature:
-    """Return what *function* takes; to find out takes longer than a call."""
-    return signature(function)

@@ -6,6 +6,7 @@ It listens to the host of shards, which says when a shard opens and closes.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from kvnode.core.objects.homes import region_of
 from kvnode.errors import InvalidArgumentError, NotLeaderError
@@ -20,7 +21,11 @@ from kvnode.objects.running.claims import Found
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.running.shard_objects import ShardObjects
+from kvnode.objects.telling import Tell
 from kvnode.types import Millis, ReplicaId
+
+ASKED_BY_NODES: Final = POINT_METHODS | ALARM_METHODS | {LOCATE}
+"""Names by which nodes ask each other for what is no method."""
 
 
 class ObjectHost:
@@ -137,6 +142,35 @@ class ObjectHost:
         return await instance.call(
             method, tuple(arguments), dict(named or {}), idempotency_key
         )
+
+    def begin(  # noqa: PLR0913, PLR0917 -- all of a call, once for each
+        self,
+        shard: str,
+        id_: ObjectId,
+        method: str,
+        arguments: Sequence[Value],
+        named: Mapping[str, Value],
+        idempotency_key: str,
+        tell: Tell,
+    ) -> bool:
+        """
+        Call an object if it is in memory here, and tell what came of that, later on.
+
+        Returns:
+            Whether it was done; if not, `call` does it, or says why not.
+
+        Raises:
+            InvalidArgumentError: There is no such method; nothing is told.
+            KvError: See the port; nothing is told.
+        """
+        led = self._led.get(shard)
+        if led is None or shard in self._held or method in ASKED_BY_NODES:
+            return False
+        instance = led.present(id_)
+        if instance is None:
+            return False
+        instance.begin(method, tuple(arguments), dict(named), idempotency_key, tell)
+        return True
 
     def close(self) -> None:
         """End all objects: the host of shards has ended, and tells nothing more."""

@@ -173,6 +173,25 @@ class ShardObjects:
                 return self._started(id_)
             await self._restorer.restore_requested(id_, requested)
 
+    def present(self, id_: ObjectId) -> Instance | None:
+        """
+        Return the object if it is in memory, and nothing else of it is under way.
+
+        Then `instance` would return it as well, wherever it is to live.
+        """
+        body = id_.body
+        if self._is_closed or self._is_occupied(body) or body in self._doubtful:
+            return None
+        return self._instances.get(body)
+
+    def _is_occupied(self, body: bytes) -> bool:
+        """Tell whether something of an object is under way that is waited for."""
+        return (
+            body in self._draining
+            or self._restorer.is_at_work_on(body)
+            or self._claims.is_under_way(body)
+        )
+
     def _started(self, id_: ObjectId) -> Instance:
         """Return a new instance."""
         if len(self._instances) >= INSTANCES_MAX:
@@ -192,15 +211,13 @@ class ShardObjects:
             NotLeaderError: The shard was closed meanwhile.
             UnavailableError: Nobody knows what has become of what it wrote.
         """
-        while not self._is_closed:
+        while not self._is_closed and self._is_occupied(body):
             if body in self._draining:
                 await ended(self._draining[body].task)
             elif self._restorer.is_at_work_on(body):
                 await self._restorer.wait_for(body)
-            elif self._claims.is_under_way(body):
-                await self._claims.wait_for(body)
             else:
-                break
+                await self._claims.wait_for(body)
         self._check_open()
         self._check_no_doubt(body)
 

@@ -71,7 +71,8 @@ class Committer:
         self._under_way: set[asyncio.Future[int]] = set()
         self._last: asyncio.Future[int] | None = None
         # All who wait for an entry are woken by one callback: they may be hundreds.
-        self._waiting: dict[asyncio.Future[int], list[asyncio.Future[None]]] = {}
+        self._waiting: dict[asyncio.Future[int], list[asyncio.Future[bool]]] = {}
+        self._waiting_for_flush: list[asyncio.Future[bool]] = []
         self._under_way_bytes = 0
         self._failed_at = 0
         self._is_fate_unknown = False
@@ -110,9 +111,9 @@ class Committer:
     def flush(self) -> None:
         """Propose what is staged."""
         self._is_due = False
-        if self.failure or self._is_refused or self._is_held:
-            return
-        if not self._overlay.is_staging:
+        is_to_wait = self.failure or self._is_refused or self._is_held
+        if is_to_wait or not self._overlay.is_staging:
+            _wake(self._waiting_for_flush, is_over=False)
             return
         batch, changes = self._overlay.take()
         self.count += 1
@@ -128,6 +129,7 @@ class Committer:
         self._is_refused = entry.done() and entry.exception() is not None
         self._under_way_bytes += size_bytes
         self._under_way.add(entry)
+        self._waiting[entry], self._waiting_for_flush = self._waiting_for_flush, []
         ended = partial(self._ended, self.count, batch, size_bytes)
         entry.add_done_callback(ended)
 
@@ -142,13 +144,13 @@ class Committer:
             UnavailableError: It will never be, and nothing since then was.
             IndeterminateError: Some of it may be.
         """
-        if self._is_due:
-            await asyncio.sleep(0)  # calls that run meanwhile may join the entry
-        self.flush()
-        if self._last in self._under_way:  # an entry commits those before it
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(self._last, []).append(waiter)
-            await waiter
+        is_over = False
+        if self._is_due:  # calls that run meanwhile may join the entry
+            is_over = await _wait(self._waiting_for_flush)
+        if not is_over:
+            self.flush()
+            if self._last in self._under_way:  # an entry commits those before it
+                await _wait(self._waiting[self._last])
         if self.failure is not None:
             raise self.failed_since(since)
 
@@ -272,9 +274,7 @@ class Committer:
             self._failed(place, error)
         else:
             self._failed(place, IndeterminateError(f"an entry is lost: {error!r}"))
-        for waiter in self._waiting.pop(entry, ()):
-            if not waiter.done():  # whoever waits may have been cancelled
-                waiter.set_result(None)
+        _wake(self._waiting.pop(entry), is_over=True)
 
     def _failed(self, place: int, error: KvError) -> None:
         if error.outcome is not Outcome.FAILED:
@@ -282,3 +282,18 @@ class Committer:
         if self.failure is None or place < self._failed_at:
             self.failure, self._failed_at = error, place
             self._on_failure(error)
+
+
+async def _wait(waiting: list[asyncio.Future[bool]]) -> bool:
+    """Wait among others; return whether that for which they wait is over."""
+    waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    waiting.append(waiter)
+    return await waiter
+
+
+def _wake(waiting: list[asyncio.Future[bool]], *, is_over: bool) -> None:
+    """Let all go on who wait, but those who were cancelled meanwhile."""
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_result(is_over)
+    waiting.clear()

@@ -20,6 +20,7 @@ from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import ObjectHost
+from kvnode.objects.telling import Leave, Tell, Told
 from kvnode.runtime.clock import Clock, steady_millis
 from kvnode.runtime.looking import looked_for
 from kvnode.runtime.objects.administration import Administration
@@ -44,7 +45,7 @@ STOPPING: Final = "this node is stopping: ask another"
 
 class Objects:
     """
-    The objects of one node; an `ObjectsPort`, and a `MeshEvents`.
+    The objects of one node; a `StreamedObjects`, and a `MeshEvents`.
 
     Attributes:
         administration: For those who run the node.
@@ -236,6 +237,22 @@ class Objects:
             return await self._router.call(call)
         finally:
             self._under_way -= 1
+
+    def begin(self, call: Call, tell: Tell) -> Leave:
+        """Begin a call; see the port."""
+        if self._is_stopping:
+            raise UnavailableError(STOPPING)
+
+        def told(told: Told) -> None:
+            self._under_way -= 1
+            tell(told)
+
+        self._under_way += 1
+        try:
+            return self._router.begin(call, told)
+        except BaseException:
+            self._under_way -= 1
+            raise
 
     def leader_address(self, target: ObjectId) -> str:
         """Return where the node listens that leads *target*; empty for this one."""

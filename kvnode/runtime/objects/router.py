@@ -14,6 +14,7 @@ import asyncio
 import logging
 from typing import Final
 
+from kvnode.api.object_calls import RESULT_BYTES_MAX
 from kvnode.api.objects_port import Call
 from kvnode.authority.port import Authority
 from kvnode.completion import is_being_cancelled
@@ -29,8 +30,9 @@ from kvnode.errors import (
     StoreFullError,
     UnavailableError,
 )
-from kvnode.object_values import Value
+from kvnode.object_values import Value, encode_value
 from kvnode.objects.running.object_host import ObjectHost
+from kvnode.objects.telling import Leave, Tell, Told
 from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.ports import ObjectPeers
 from kvnode.runtime.shards.host import ShardHost
@@ -85,21 +87,62 @@ class Router:
         self._news: dict[str, asyncio.Event] = {}  # of shards for which calls wait
         self._is_closed = False
 
-    async def call(self, call: Call) -> Value:
+    def begin(self, call: Call, tell: Tell) -> Leave:
+        """
+        Do *call*, wherever its object lives, and tell what came of it.
+
+        Raises:
+            KvError: See kvnode.api.objects_port.StreamedObjects.begin.
+        """
+        begun = _Begun(self, call, tell)
+        is_here = not self._is_closed and self._objects.begin(
+            self._shard_of(call),
+            call.target,
+            call.method,
+            call.arguments,
+            call.named,
+            call.idempotency_key,
+            begun.told,
+        )
+        if not is_here:
+            begun.go_on(None)
+        return begun.leave
+
+    def is_final(self, call: Call, failure: Exception) -> bool:
+        """Tell whether *failure* is what is told, since to try again is of no use."""
+        if call.is_forwarded or self._is_closed:
+            return True
+        if isinstance(failure, IndeterminateError):
+            return not call.idempotency_key
+        is_temporary = isinstance(failure, UnavailableError | MovedError)
+        return not is_temporary or isinstance(failure, _NOT_MENDED)
+
+    def _shard_of(self, call: Call) -> str:
+        home = call.home if call.is_forwarded else None
+        return self._homes.shard_of(call.target, home)
+
+    async def call(self, call: Call, failed: KvError | None = None) -> Value:
         """
         Do *call*, wherever its object lives.
+
+        Args:
+            call: What is to be done.
+            failed: What came of a try that was made before, if there was one.
 
         Raises:
             KvError: See kvnode.api.objects_port.ObjectsPort.call.
         """
-        home = call.home if call.is_forwarded else None
-        shard = self._homes.shard_of(call.target, home)
+        shard = self._shard_of(call)
         loop = asyncio.get_running_loop()
         until = loop.time() + _routing_seconds(call)
         pause = PAUSE_SECONDS
         doubt: KvError | None = None
+        latest: KvError
         while True:
             try:
+                if failed is not None:
+                    before, failed = failed, None
+                    raise before
                 return await self._call_leader(shard, call)
             except MovedError as error:
                 if call.is_forwarded or region_of(shard):
@@ -109,13 +152,11 @@ class Router:
                 continue
             except UnavailableError as error:
                 # Nothing was done this time, and an earlier try may have done it.
-                failure = doubt or error
-                is_final = isinstance(error, _NOT_MENDED)
+                failure, latest = doubt or error, error
             except IndeterminateError as error:
-                failure = doubt = error
-                is_final = not call.idempotency_key
+                failure = doubt = latest = error
             is_late = loop.time() + pause >= until
-            if is_final or is_late or call.is_forwarded or self._is_closed:
+            if is_late or self.is_final(call, latest):
                 raise failure
             pause = await self._paused(shard, pause)
 
@@ -269,6 +310,52 @@ class Router:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Begun:
+    """A call that was begun, and whoever is to be told what came of it."""
+
+    __slots__ = ("_call", "_has_left", "_router", "_task", "_tell")
+
+    def __init__(self, router: Router, call: Call, tell: Tell) -> None:
+        self._router = router
+        self._call = call
+        self._tell = tell
+        self._task: asyncio.Task[Value] | None = None
+        self._has_left = False
+
+    def told(self, told: Told) -> None:
+        """Pass on what came of the first try, or try again."""
+        if isinstance(told, KvError) and not self._router.is_final(self._call, told):
+            self.go_on(told)
+        else:
+            self._tell(told)
+
+    def go_on(self, failed: KvError | None) -> None:
+        """Do the call in a task, which can wait for a leader and send it there."""
+        self._task = asyncio.create_task(self._router.call(self._call, failed))
+        self._task.add_done_callback(self._ended)
+        if self._has_left:
+            self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[Value]) -> None:
+        told: Told
+        if task.cancelled():
+            told = IndeterminateError("whoever called has gone: it may have happened")
+        else:
+            try:
+                told = encode_value(
+                    task.result(), "the result", bytes_max=RESULT_BYTES_MAX
+                )
+            except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
+                told = error
+        self._tell(told)
+
+    def leave(self) -> None:
+        """Send nothing on any more; what runs goes on."""
+        self._has_left = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _routing_seconds(call: Call) -> float:

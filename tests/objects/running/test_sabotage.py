@@ -132,6 +132,7 @@ def batches_are_split(patch: pytest.MonkeyPatch) -> None:
             self.count += 1
             self._last = self._propose(encode_changes([change]))
             self._under_way.add(self._last)
+            self._waiting[self._last] = []
             self._last.add_done_callback(partial(self._ended, self.count, batch, 0))
 
     patch.setattr(Committer, "flush", flush)

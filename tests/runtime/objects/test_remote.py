@@ -258,9 +258,9 @@ async def test_node_that_serves_no_objects_refuses_in_words() -> None:
 class OddServicer(ObjectsServicer):
     """Answers in a form that was not asked for."""
 
-    async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
-        del request
-        return pb.CallReply(result=pb.ObjectValue(json="1"))
+    def _result(self, call: pb.ObjectCall, *_: object) -> pb.ObjectCallResult:
+        reply = pb.CallReply(result=pb.ObjectValue(json="1"))
+        return pb.ObjectCallResult(id=call.id, reply=reply)
 
 
 async def test_answer_that_is_no_value_breaks_the_protocol() -> None:
