@@ -23,7 +23,7 @@ References:
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -57,6 +57,23 @@ class InputGate:
     async def pass_through(self, work: Coroutine[Any, Any, T]) -> T:
         """Run *work* so that it begins, and goes on, only while it may."""
         return await _gated(self, self._current.get(), work)
+
+    async def go_on(
+        self,
+        work: Coroutine[Any, Any, T],
+        context: Context,
+        awaited: Any,  # noqa: ANN401 -- a coroutine may yield anything
+    ) -> T:
+        """Run *work*, which has begun in *context* and waits, in the same way."""
+
+        def send(value: None) -> object:
+            return context.run(work.send, value)
+
+        def throw(error: BaseException) -> object:
+            return context.run(work.throw, error)
+
+        result: T = await _going_on(self, None, send, throw, awaited)
+        return result
 
     def section(self, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         """
@@ -145,14 +162,26 @@ def _gated(
     except BaseException:
         work.close()  # it has not begun: nothing of it would run
         raise
-    failure: BaseException | None = None
+    try:
+        awaited = work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    result = yield from _going_on(gate, section, work.send, work.throw, awaited)
+    return result
+
+
+@coroutine
+def _going_on(
+    gate: InputGate,
+    section: Section | None,
+    send: Callable[[None], Any],
+    throw: Callable[[BaseException], Any],
+    awaited: Any,  # noqa: ANN401 -- a coroutine may yield anything
+) -> Generator[Any, Any, Any]:
+    """Resume what waits for *awaited* for as long as it goes, through the gate."""
     while True:
-        try:
-            awaited = work.send(None) if failure is None else work.throw(failure)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        failure = None
+        failure: BaseException | None = None
         try:
             yield awaited
         except BaseException as error:  # noqa: BLE001 -- it is the work's to handle
@@ -162,3 +191,7 @@ def _gated(
                 yield from gate.wait(section)
             except BaseException as error:  # noqa: BLE001 -- it waits for its turn, too
                 failure = error
+        try:
+            awaited = send(None) if failure is None else throw(failure)
+        except StopIteration as end:
+            return end.value

@@ -25,7 +25,7 @@ from kvnode.core.objects.leadership import Leadership
 from kvnode.core.objects.map_change import Change
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
-from kvnode.errors import UnavailableError
+from kvnode.errors import KvError, UnavailableError
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points import object_points
 from kvnode.objects.points.bookmark import Bookmark
@@ -54,13 +54,17 @@ from tests.simulation.test_shard_sabotage import (
 
 def reads_leave_at_once(patch: pytest.MonkeyPatch) -> None:
     """What a call reads may not be committed yet; it waits for its own writes alone."""
-    leave_of = OutputGate.leave
+    leave_of = OutputGate.leave_later
 
-    async def leave(self: OutputGate, since: Mark) -> None:
+    def leave_later(
+        self: OutputGate, since: Mark, left: Callable[[KvError | None], None]
+    ) -> None:
         if self._committer.count > since.entries:
-            await leave_of(self, since)
+            leave_of(self, since, left)
+        else:
+            left(None)
 
-    patch.setattr(OutputGate, "leave", leave)
+    patch.setattr(OutputGate, "leave_later", leave_later)
 
 
 def leads_for_ever(patch: pytest.MonkeyPatch) -> None:

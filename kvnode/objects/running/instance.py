@@ -42,7 +42,8 @@ from kvnode.objects.running.kept_result import (
 )
 from kvnode.objects.running.kept_results import RESERVED_BYTES, KeptResults
 from kvnode.objects.running.log_port import LoggedState
-from kvnode.objects.running.output_gate import OutputGate
+from kvnode.objects.running.output_gate import Mark, OutputGate
+from kvnode.objects.running.quick_calls import QuickCall, QuickCalls, Waiting
 from kvnode.objects.running.surroundings import Surroundings
 from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.committer import Committer
@@ -108,12 +109,15 @@ class Instance:
         self._alarm_changes = 0  # of those that `_committed` knows of
         self._beginning: list[asyncio.Task[Any]] = []
         self._events: dict[asyncio.Task[Any], None] = {}  # in order, unlike a set
+        self._calls = 0  # begun, and not told
+        self._quick = QuickCalls(self, self.output)
         self._why_broken: KvError | None = None
 
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing of it is under way."""
-        return not self._events and self._committer.is_idle
+        is_asked = self._calls or self._events
+        return not is_asked and self._committer.is_idle
 
     # -- calls -------------------------------------------------------------------
 
@@ -167,16 +171,62 @@ class Instance:
             subject = f"the result of {class_name}.{method}"
             return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
 
-        async def event() -> bytes:
-            if key:
-                return await self._once(key, run)
-            return await self._gate.pass_through(run())
+        if self._why_broken is not None:
+            raise UnavailableError(str(self._why_broken))
+        self._check_room()
+        self._calls += 1
+        if key:
+            self._begin_slowly(lambda: self._once(key, run), tell)
+        elif self.is_ready:
+            self._quick.add(QuickCall(run, tell))
+        else:
+            self.begin_slowly(QuickCall(run, tell))
 
+    # -- what calls ask for that need no task (kvnode.objects.running.quick_calls) ----
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether a call may begin, and nothing has to be done before."""
+        is_made = self._object is not None and not self._beginning
+        return is_made and self._why_broken is None and self._gate.may_pass(None)
+
+    def begin_slowly(self, call: QuickCall) -> None:
+        """Do a call in a task of its own, or tell why not."""
+        self._begin_slowly(lambda: self._gate.pass_through(call.begin()), call.tell)
+
+    def _begin_slowly(
+        self, event: Callable[[], Coroutine[Any, Any, bytes]], tell: Tell
+    ) -> None:
         def on_end(task: asyncio.Task[bytes]) -> None:
             self._ended(task)
+            self.is_told()
             tell(self._told(task))
 
-        self._started(event, on_end)
+        task = asyncio.create_task(self._event(event, runs_code=True))
+        self._begin(task, on_end)
+
+    async def continued(self, waiting: Waiting) -> Told:
+        """Go on with a call in the task that runs; return what is told."""
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+
+        async def event() -> bytes:
+            return await self._gate.go_on(
+                waiting.coroutine, waiting.context, waiting.awaited
+            )
+
+        self._events[task] = None
+        try:
+            return await self._event(event, runs_code=True, since=waiting.since)
+        except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
+            return error
+        finally:
+            self._events.pop(task, None)
+
+    def is_told(self) -> None:
+        """Take note that a call is over."""
+        self._calls -= 1
+        self.idle_since = self._around.now()
 
     def _told(self, task: asyncio.Task[bytes]) -> Told:
         """Return what came of a call."""
@@ -210,28 +260,8 @@ class Instance:
         """
         Run an event to its end, whether or not the caller waits for that.
 
-        See `_started`.
-        """
-        task: asyncio.Task[T]
-        task = self._started(event, self._ended, runs_code=runs_code)
-        await ended(task)
-        if task.cancelled() and self._why_broken is not None:  # before it had begun
-            raise UnavailableError(str(self._why_broken))
-        return task.result()
-
-    def _started(
-        self,
-        event: Callable[[], Coroutine[Any, Any, T]],
-        on_end: Callable[[asyncio.Task[T]], None],
-        *,
-        runs_code: bool = True,
-    ) -> asyncio.Task[T]:
-        """
-        Begin an event.
-
         Args:
             event: What happens.
-            on_end: Called at its end; must call `_ended`.
             runs_code: Whether code of the object runs for it: that has begun before,
                 and what it raises, whatever that is, is ObjectRaisedError.
         """
@@ -239,18 +269,23 @@ class Instance:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
         task = asyncio.create_task(self._event(event, runs_code=runs_code))
-        self._events[task] = None
-        task.add_done_callback(on_end)
-        return task
+        self._begin(task, self._ended)
+        await ended(task)
+        if task.cancelled() and self._why_broken is not None:  # before it had begun
+            raise UnavailableError(str(self._why_broken))
+        return task.result()
 
     def _check_room(self) -> None:
-        if len(self._events) >= EVENTS_MAX:
+        if max(self._calls, len(self._events)) >= EVENTS_MAX:
             msg = f"{EVENTS_MAX} calls of {self.id.class_name} {self.id} are under way"
             raise OverloadedError(msg)
 
-    def _begin(self, task: asyncio.Task[Any]) -> None:
+    def _begin(
+        self, task: asyncio.Task[T], on_end: Callable[[asyncio.Task[T]], None]
+    ) -> None:
+        """Keep a task until it ends; *on_end* calls `_ended`."""
         self._events[task] = None
-        task.add_done_callback(self._ended)
+        task.add_done_callback(on_end)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._events.pop(task, None)
@@ -259,9 +294,14 @@ class Instance:
             task.exception()  # whoever called may have gone: it is nobody's fault
 
     async def _event(
-        self, event: Callable[[], Coroutine[Any, Any, T]], *, runs_code: bool
+        self,
+        event: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        runs_code: bool,
+        since: Mark | None = None,
     ) -> T:
-        since = self.output.mark()
+        if since is None:
+            since = self.output.mark()
         try:
             try:
                 if runs_code and (self._object is None or self._beginning):
@@ -307,6 +347,7 @@ class Instance:
             self.retire(why)
             for task in tuple(self._events):
                 task.cancel()
+            self._committer.release()
             self._around.broken(self)
 
     def retire(self, why: KvError) -> None:
@@ -374,7 +415,7 @@ class Instance:
                 raise
 
         task = self._gate.section(section)
-        self._begin(task)
+        self._begin(task, self._ended)
         if self._object is None:
             self._beginning.append(task)
         return task
@@ -388,7 +429,7 @@ class Instance:
             raise
         task = asyncio.create_task(self._gate.pass_through(work))
         task.add_done_callback(lambda _: work.close())  # it may never have begun
-        self._begin(task)
+        self._begin(task, self._ended)
 
     def abort(self, reason: str) -> None:
         """End this instance."""

@@ -14,6 +14,8 @@ References:
     Varda, 2021.  Durable Objects: easy, fast, correct: choose three.  Cloudflare.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 from kvnode.errors import IndeterminateError, KvError, Outcome, UnavailableError
@@ -50,6 +52,7 @@ class OutputGate:
         self._log = log
         self._shard = shard
         self._calls = 0
+        self._confirming: set[asyncio.Task[KvError | None]] = set()
 
     def mark(self) -> Mark:
         """Return how much has left until now."""
@@ -66,19 +69,50 @@ class OutputGate:
             UnavailableError: It does not, and nothing was done since.
             IndeterminateError: Nobody knows.
         """
-        try:
-            await self._committer.settled(since.entries)
-        except UnavailableError as error:
-            raise self._told(error, since) from error
-        if self._log.has_lease(self._shard):
-            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def left(failure: KvError | None) -> None:
+            if waiter.done():  # whoever waits may have been cancelled
+                return
+            if failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(failure)
+
+        self.leave_later(since, left)
+        await waiter
+
+    def leave_later(self, since: Mark, left: Callable[[KvError | None], None]) -> None:
+        """Call *left* as `leave` returns, or with what that raises; perhaps at once."""
+
+        def settled() -> None:
+            if self._committer.failure is not None:
+                left(self.failed_since(since))
+            elif self._log.has_lease(self._shard):
+                left(None)
+            else:
+                confirming = asyncio.create_task(self._confirmed(since))
+                self._confirming.add(confirming)
+                confirming.add_done_callback(confirmed)
+
+        def confirmed(confirming: asyncio.Task[KvError | None]) -> None:
+            self._confirming.discard(confirming)
+            if not confirming.cancelled():
+                left(confirming.result())
+
+        self._committer.when_settled(settled)
+
+    async def _confirmed(self, since: Mark) -> KvError | None:
+        """Return once this node is known to lead, or with what is told if not."""
         try:
             await self._log.confirm(self._shard)
         except UnavailableError as error:
             if self._committer.count == since.entries:
-                raise self._told(error, since) from error
-            msg = f"{error}; what the call wrote has happened, its result is not known"
-            raise IndeterminateError(msg) from error
+                return self._told(error, since)
+            return IndeterminateError(
+                f"{error}; what the call wrote has happened, its result is not known"
+            )
+        return None
 
     async def leave_for_a_call(self) -> None:
         """

@@ -71,8 +71,8 @@ class Committer:
         self._under_way: set[asyncio.Future[int]] = set()
         self._last: asyncio.Future[int] | None = None
         # All who wait for an entry are woken by one callback: they may be hundreds.
-        self._waiting: dict[asyncio.Future[int], list[asyncio.Future[bool]]] = {}
-        self._waiting_for_flush: list[asyncio.Future[bool]] = []
+        self._waiting: dict[asyncio.Future[int], list[Callable[[], None]]] = {}
+        self._waiting_for_flush: list[Callable[[], None]] = []
         self._under_way_bytes = 0
         self._failed_at = 0
         self._is_fate_unknown = False
@@ -113,7 +113,9 @@ class Committer:
         self._is_due = False
         is_to_wait = self.failure or self._is_refused or self._is_held
         if is_to_wait or not self._overlay.is_staging:
-            _wake(self._waiting_for_flush, is_over=False)
+            waiting, self._waiting_for_flush = self._waiting_for_flush, []
+            for then in waiting:
+                self.when_settled(then)
             return
         batch, changes = self._overlay.take()
         self.count += 1
@@ -144,15 +146,41 @@ class Committer:
             UnavailableError: It will never be, and nothing since then was.
             IndeterminateError: Some of it may be.
         """
-        is_over = False
-        if self._is_due:  # calls that run meanwhile may join the entry
-            is_over = await _wait(self._waiting_for_flush)
-        if not is_over:
-            self.flush()
-            if self._last in self._under_way:  # an entry commits those before it
-                await _wait(self._waiting[self._last])
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def wake() -> None:
+            if not waiter.done():  # whoever waits may have been cancelled
+                waiter.set_result(None)
+
+        self.when_settled(wake)
+        await waiter
         if self.failure is not None:
             raise self.failed_since(since)
+
+    def when_settled(self, then: Callable[[], None]) -> None:
+        """
+        Call *then* once all that was written so far is committed, or never will be.
+
+        Which of these it is shows in `failure`.  It may be called at once.
+        """
+        if self._is_due:  # calls that run meanwhile may join the entry
+            self._waiting_for_flush.append(then)
+            return
+        self.flush()
+        if self._last in self._under_way:  # an entry commits those before it
+            self._waiting[self._last].append(then)
+        else:
+            then()
+
+    def release(self) -> None:
+        """Let all go on who wait for what was written: it has failed."""
+        assert self.failure is not None, "they are told why"
+        waiting, self._waiting_for_flush = self._waiting_for_flush, []
+        for each in self._waiting.values():
+            waiting += each
+            each.clear()
+        for then in waiting:
+            then()
 
     def check_not_held(self) -> None:
         """
@@ -274,7 +302,8 @@ class Committer:
             self._failed(place, error)
         else:
             self._failed(place, IndeterminateError(f"an entry is lost: {error!r}"))
-        _wake(self._waiting.pop(entry), is_over=True)
+        for then in self._waiting.pop(entry):
+            then()
 
     def _failed(self, place: int, error: KvError) -> None:
         if error.outcome is not Outcome.FAILED:
@@ -282,18 +311,3 @@ class Committer:
         if self.failure is None or place < self._failed_at:
             self.failure, self._failed_at = error, place
             self._on_failure(error)
-
-
-async def _wait(waiting: list[asyncio.Future[bool]]) -> bool:
-    """Wait among others; return whether that for which they wait is over."""
-    waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    waiting.append(waiter)
-    return await waiter
-
-
-def _wake(waiting: list[asyncio.Future[bool]], *, is_over: bool) -> None:
-    """Let all go on who wait, but those who were cancelled meanwhile."""
-    for waiter in waiting:
-        if not waiter.done():
-            waiter.set_result(is_over)
-    waiting.clear()

@@ -16,10 +16,12 @@ from kvnode.objects.running import alarm_run
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.kept_result import raised_by
 from kvnode.objects.running.output_gate import Mark, OutputGate
+from kvnode.objects.running.quick_calls import QuickCall, QuickCalls
 from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.object_storage import ObjectStorage
 from kvnode.objects.storing.stored_map import StoredMap
+from kvnode.objects.telling import Told
 from tests.objects.running.histories import World
 from tests.objects.running.objects import DOORS, settled, site
 from tests.objects.running.odd_objects import Odd
@@ -53,21 +55,25 @@ def storage_yields(patch: pytest.MonkeyPatch) -> None:
 def reads_are_not_confirmed(patch: pytest.MonkeyPatch) -> None:
     """Who believes to lead answers."""
 
-    async def leave(self: OutputGate, since: Mark) -> None:
-        await self._committer.settled(since.entries)
+    def leave_later(
+        self: OutputGate, since: Mark, left: Callable[[KvError | None], None]
+    ) -> None:
+        committer = self._committer
+        committer.when_settled(
+            lambda: left(committer.failure and self.failed_since(since))
+        )
 
-    patch.setattr(OutputGate, "leave", leave)
+    patch.setattr(OutputGate, "leave_later", leave_later)
 
 
 def writes_leave_at_once(patch: pytest.MonkeyPatch) -> None:
     """A reply does not wait for what it follows from."""
 
-    async def settled(self: Committer, since: int) -> None:
+    def when_settled(self: Committer, then: Callable[[], None]) -> None:
         self.flush()
-        if self.failure is not None:
-            raise self.failed_since(since)
+        then()
 
-    patch.setattr(Committer, "settled", settled)
+    patch.setattr(Committer, "when_settled", when_settled)
 
 
 def exceptions_leave_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -78,11 +84,13 @@ def exceptions_leave_at_once(patch: pytest.MonkeyPatch) -> None:
         work: Callable[[], Coroutine[Any, Any, bytes]],
         *,
         runs_code: bool,
+        since: Mark | None = None,
     ) -> bytes:
         assert runs_code, "histories have calls and alarms that ring"
-        since = self.output.mark()
+        since = since or self.output.mark()
         try:
-            await self._begun()
+            if self._object is None or self._beginning:
+                await self._begun()
             result = await work()
             await self.output.leave(since)
         except asyncio.CancelledError:
@@ -91,7 +99,15 @@ def exceptions_leave_at_once(patch: pytest.MonkeyPatch) -> None:
             raise raised_by(error) from error
         return result
 
+    def leave(self: QuickCalls, call: QuickCall, since: Mark, told: Told) -> None:
+        if isinstance(told, Exception):
+            self._tell(call, told)
+        else:
+            leave_of(self, call, since, told)
+
+    leave_of = QuickCalls._leave
     patch.setattr(Instance, "_event", event)
+    patch.setattr(QuickCalls, "_leave", leave)
 
 
 class _LeasedMark(NamedTuple):
@@ -102,20 +118,25 @@ class _LeasedMark(NamedTuple):
 
 def lease_is_taken_for_granted(patch: pytest.MonkeyPatch) -> None:
     """It is looked at when the call comes in."""
-    leave_of = OutputGate.leave
+    leave_of = OutputGate.leave_later
 
     def mark(self: OutputGate) -> _LeasedMark:
         leased = self._log.has_lease(self._shard)
         return _LeasedMark(self._committer.count, self._calls, leased)
 
-    async def leave(self: OutputGate, since: _LeasedMark) -> None:
+    def leave_later(
+        self: OutputGate, since: _LeasedMark, left: Callable[[KvError | None], None]
+    ) -> None:
+        committer, plain = self._committer, Mark(since.entries, since.calls)
         if since.is_leased:
-            await self._committer.settled(since.entries)
+            committer.when_settled(
+                lambda: left(committer.failure and self.failed_since(plain))
+            )
         else:
-            await leave_of(self, Mark(since.entries, since.calls))
+            leave_of(self, plain, left)
 
     patch.setattr(OutputGate, "mark", mark)
-    patch.setattr(OutputGate, "leave", leave)
+    patch.setattr(OutputGate, "leave_later", leave_later)
 
 
 def batches_are_split(patch: pytest.MonkeyPatch) -> None:
