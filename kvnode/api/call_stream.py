@@ -14,6 +14,7 @@ from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
 from kvnode.errors import IndeterminateError, InvalidArgumentError
+from kvnode.framing import frame_element
 from kvnode.limits import FRAME_OPERATIONS_MAX
 from kvnode.objects.telling import Leave
 
@@ -32,6 +33,9 @@ REPLY_BYTES: Final = 4 * 1024 * 1024
 TellResult = Callable[[pb.ObjectCallResult], None]
 """Is called once; see kvnode.objects.telling."""
 
+Write = Callable[[bytes], Awaitable[None]]
+"""Writes a serialized CallFrameReply."""
+
 Begin = Callable[[pb.ObjectCall, TellResult], Leave]
 """Begins a call; whatever goes wrong is in the result."""
 
@@ -39,15 +43,13 @@ Begin = Callable[[pb.ObjectCall, TellResult], Leave]
 class CallStream:
     """The calls of one client."""
 
-    def __init__(
-        self, begin: Begin, write: Callable[[pb.CallFrameReply], Awaitable[None]]
-    ) -> None:
+    def __init__(self, begin: Begin, write: Write) -> None:
         """Do calls by *begin*, and give frames of results to *write*."""
         self._begin = begin
         self._write = write
         self._under_way = 0  # not written yet
         self._bytes = 0  # of their arguments, or results
-        self._results: list[tuple[pb.ObjectCallResult, int]] = []  # and its size
+        self._results: list[bytes] = []  # elements of a frame
         self._leaves: dict[int, Leave] = {}  # of those that are not answered yet
         self._has_ended = False
         self._changed = asyncio.Event()
@@ -100,10 +102,10 @@ class CallStream:
             nonlocal is_over
             is_over = True
             self._leaves.pop(number, None)
-            result_bytes = result.ByteSize()
-            self._bytes += result_bytes - size_bytes
+            element = frame_element(result.SerializeToString())
+            self._bytes += len(element) - size_bytes
             if self._bytes <= BYTES_END:
-                self._results.append((result, result_bytes))
+                self._results.append(element)
             self._changed.set()
 
         leave = self._begin(call, tell)
@@ -125,20 +127,21 @@ class CallStream:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            frame, size_bytes = self._next_frame()
+            elements = self._next_elements()
+            frame = b"".join(elements)
             await self._write(frame)
-            self._bytes -= size_bytes
-            self._under_way -= len(frame.results)
+            self._bytes -= len(frame)
+            self._under_way -= len(elements)
             self._written.set()
 
-    def _next_frame(self) -> tuple[pb.CallFrameReply, int]:
-        """Return what is to be written next, and how many bytes of results it has."""
+    def _next_elements(self) -> list[bytes]:
+        """Return what the next frame has."""
         count = size_bytes = 0
-        for _, size in self._results:
-            if count and size_bytes + size > REPLY_BYTES:
+        for element in self._results:
+            if count and size_bytes + len(element) > REPLY_BYTES:
                 break
             count += 1
-            size_bytes += size
-        frame = pb.CallFrameReply(results=[each for each, _ in self._results[:count]])
+            size_bytes += len(element)
+        elements = self._results[:count]
         del self._results[:count]
-        return frame, size_bytes
+        return elements

@@ -44,28 +44,33 @@ def call_of(request: pb.CallRequest, *, patience_ms: int = 0) -> Call:
     if size_bytes > bytes_max:
         msg = f"the call has {size_bytes} bytes; at most {bytes_max} are allowed"
         raise InvalidArgumentError(msg)
-    check_shape(request.method, len(request.arguments) + len(request.named))
-    arguments = [
-        _value(argument, f"argument {place} of {request.method}")
-        for place, argument in enumerate(request.arguments, start=1)
-    ]
-    named = {
-        name: _value(argument, f"argument {name!r} of {request.method}")
-        for name, argument in request.named.items()
-    }
-    if not request.forwarded:
-        check_name(request.method)
-    target = target_of(request.target)
+    method, is_forwarded = request.method, request.forwarded
+    count, count_named = len(request.arguments), len(request.named)
+    check_shape(method, count + count_named)
+    arguments: list[Value] = []
+    if count:
+        arguments = [
+            _value(argument, f"argument {place} of {method}")
+            for place, argument in enumerate(request.arguments, start=1)
+        ]
+    named: dict[str, Value] = {}
+    if count_named:
+        named = {
+            name: _value(argument, f"argument {name!r} of {method}")
+            for name, argument in request.named.items()
+        }
+    if not is_forwarded:
+        check_name(method)
     return Call(
-        target,
-        request.method,
+        target_of(request.target),
+        method,
         arguments,
         named,
         request.idempotency_key,
-        request.forwarded,
+        is_forwarded,
         patience_ms,
-        location_hint=checked_region(request.location_hint),
-        home=checked_region(request.home) if request.forwarded else "",
+        checked_region(request.location_hint),
+        checked_region(request.home) if is_forwarded else "",
     )
 
 

@@ -38,6 +38,8 @@ from kvnode.objects.telling import Leave, Told, nothing_to_leave
 
 logger = logging.getLogger(__name__)
 
+SERVICE: Final[str] = pb.DESCRIPTOR.services_by_name["Objects"].full_name
+
 NO_OBJECTS: Final = "this node serves no objects"
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -260,7 +262,19 @@ def add_objects(server: grpc.aio.Server, objects: StreamedObjects | None) -> str
     Returns:
         The full name of the service, for reflection.
     """
-    servicer = NoObjectsServicer() if objects is None else ObjectsServicer(objects)
+    if objects is None:
+        objects_pb2_grpc.add_ObjectsServicer_to_server(NoObjectsServicer(), server)
+    else:
+        add_servicer(server, ObjectsServicer(objects))
+    return SERVICE
+
+
+def add_servicer(server: grpc.aio.Server, servicer: ObjectsServicer) -> None:
+    """Let *server* serve clients by *servicer*."""
     objects_pb2_grpc.add_ObjectsServicer_to_server(servicer, server)
-    name: str = pb.DESCRIPTOR.services_by_name["Objects"].full_name
-    return name
+    # What it writes is serialized already, call by call: in place of the generated one.
+    calls: grpc.RpcMethodHandler[pb.CallFrame, bytes]
+    calls = grpc.stream_stream_rpc_method_handler(
+        servicer.Calls, request_deserializer=pb.CallFrame.FromString
+    )
+    server.add_registered_method_handlers(SERVICE, {"Calls": calls})

@@ -30,12 +30,10 @@ from kvnode.errors import (
     KvError,
     UnavailableError,
 )
+from kvnode.framing import frame_element
 from kvnode.limits import FRAME_OPERATIONS_MAX
 
 FRAME_BYTES_SOFT_MAX = 4 * 1024 * 1024  # 3 ms of a 10 Gbit link; one larger call is ok
-_ELEMENT_TAG = b"\x0a"  # the one field of any frame has number 1, length-delimited
-_VARINT_BITS = 7
-_VARINT_MORE = 1 << _VARINT_BITS
 
 
 class Identified(Protocol):
@@ -256,7 +254,7 @@ class Batcher(Generic[Result]):
                 if call.identifier in self._calls:
                     self._finish(call)
                 continue
-            parts.append(_element(call.payload))
+            parts.append(frame_element(call.payload))
             size_bytes += call.size_bytes
             call.sent_at = now
             call.payload = b""
@@ -266,16 +264,3 @@ class Batcher(Generic[Result]):
 def nothing_done(address: str, because: str) -> UnavailableError:
     """Return the error for what was never sent, or never served."""
     return UnavailableError(f"nothing was done at {address}: {because}")
-
-
-def _element(payload: bytes) -> bytes:
-    """Return *payload* as one element of a frame."""
-    size = len(payload)
-    if size < _VARINT_MORE:
-        return b"%b%c%b" % (_ELEMENT_TAG, size, payload)
-    varint = bytearray()
-    while size >= _VARINT_MORE:
-        varint.append(size & (_VARINT_MORE - 1) | _VARINT_MORE)
-        size >>= _VARINT_BITS
-    varint.append(size)
-    return b"".join((_ELEMENT_TAG, varint, payload))

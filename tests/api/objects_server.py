@@ -13,7 +13,7 @@ import grpc.aio
 from kvnode._pb import objects_pb2 as pb
 from kvnode._pb import objects_pb2_grpc
 from kvnode.api.objects_port import Call, ShardStatus
-from kvnode.api.objects_service import Context, ObjectsServicer
+from kvnode.api.objects_service import Context, ObjectsServicer, add_servicer
 from kvnode.errors import ObjectRaisedError
 from kvnode.limits import FRAME_BYTES_MAX
 from kvnode.object_values import Value, encode_value
@@ -177,7 +177,7 @@ async def served_objects() -> AsyncIterator[ServedObjects]:
     servicer = NotedServicer(objects)
 
     def register(server: grpc.aio.Server) -> None:
-        objects_pb2_grpc.add_ObjectsServicer_to_server(servicer, server)
+        add_servicer(server, servicer)
 
     async with listening(register) as address:
         options = (("grpc.max_receive_message_length", FRAME_BYTES_MAX),)

@@ -63,7 +63,7 @@ class StoredMap:
         """
         rows = {key: value} if isinstance(key, str) else key
         _several(rows)
-        await self.change(rows)
+        self._stage(self._puts(rows))
 
     async def change(
         self, puts: Mapping[str, Value], deletes: Iterable[str] = ()
@@ -76,12 +76,18 @@ class StoredMap:
                 all of it is too much for an entry; nothing was changed.
             OverloadedError: Too much waits to be committed; nothing was changed.
         """
-        encoded = [
-            (self._key(name), encode_value(value, f"the value of {name!r}"))
-            for name, value in puts.items()
-        ]
         gone = [Change(ChangeKind.DELETE, self._key(name)) for name in deletes]
-        self._stage([*(Change(ChangeKind.PUT, *row) for row in encoded), *gone])
+        self._stage([*self._puts(puts), *gone])
+
+    def _puts(self, rows: Mapping[str, Value]) -> Sequence[Change]:
+        return [
+            Change(
+                ChangeKind.PUT,
+                self._key(name),
+                encode_value(value, f"the value of {name!r}"),
+            )
+            for name, value in rows.items()
+        ]
 
     @overload
     async def delete(self, key: str) -> bool: ...

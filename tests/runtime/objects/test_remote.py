@@ -8,10 +8,9 @@ import grpc.aio
 import pytest
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode._pb import objects_pb2_grpc
 from kvnode.api.object_calls import FORWARDED_BYTES_MAX
 from kvnode.api.objects_port import Call
-from kvnode.api.objects_service import ObjectsServicer, add_objects
+from kvnode.api.objects_service import ObjectsServicer, add_objects, add_servicer
 from kvnode.core.objects.messages import Seal
 from kvnode.errors import (
     CorruptRecordError,
@@ -268,7 +267,7 @@ async def test_answer_that_is_no_value_breaks_the_protocol() -> None:
 
     def register(server: grpc.aio.Server) -> None:
         servicer = OddServicer(FakeObjects())
-        objects_pb2_grpc.add_ObjectsServicer_to_server(servicer, server)
+        add_servicer(server, servicer)
 
     async with listening(register) as address:
         mesh = Mesh()

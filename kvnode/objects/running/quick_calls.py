@@ -1,0 +1,125 @@
+"""
+Calls that need no task of their own, because they wait for nothing.
+
+Storage answers on the spot, so a method that asks nothing else comes to its end in one
+step.  One task takes such calls one after another, as they came; a task for each costs
+more than most methods do.  The first that does wait keeps that task for itself, and
+those behind it get another.
+
+    calls ──▶ queue ──▶ one step ──▶ its end ──▶ output gate ──▶ told
+                           └── it waits: `continued` goes on with it ──▶ told
+
+Each call has a context of its own (contextvars), as with a task.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, NamedTuple, Protocol
+
+from kvnode.completion import is_being_cancelled
+from kvnode.errors import KvError
+from kvnode.objects.running.kept_result import raised_by
+from kvnode.objects.running.output_gate import Mark, OutputGate
+from kvnode.objects.telling import Tell, Told
+
+
+class QuickCall(NamedTuple):
+    """
+    A call of a method.
+
+    Attributes:
+        begin: Returns it as a coroutine, of which nothing has run, that returns its
+            result as bytes.
+        tell: Is told what came of it.
+    """
+
+    begin: Callable[[], Coroutine[Any, Any, bytes]]
+    tell: Tell
+
+
+class Waiting(NamedTuple):
+    """A call that waits for something in the middle: where it is."""
+
+    coroutine: Coroutine[Any, Any, bytes]
+    context: Context
+    awaited: Any
+    since: Mark
+
+
+class QuickCaller(Protocol):
+    """The object whose calls they are."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether a call may begin, and nothing has to be done before."""
+
+    def begin_slowly(self, call: QuickCall) -> None:
+        """Do a call in a task of its own, or tell why not."""
+
+    async def continued(self, waiting: Waiting) -> Told:
+        """Go on with a call in the task that runs; return what is told."""
+
+    def is_told(self) -> None:
+        """Take note that a call is over."""
+
+
+class QuickCalls:
+    """Those of one object."""
+
+    def __init__(self, caller: QuickCaller, output: OutputGate) -> None:
+        """Have none; they leave by *output*."""
+        self._caller = caller
+        self._output = output
+        self._queue: deque[QuickCall] = deque()
+        self._is_working = False
+
+    def add(self, call: QuickCall) -> None:
+        """Do *call* soon, after those that were added before."""
+        self._queue.append(call)
+        if not self._is_working:
+            self._work_soon()
+
+    def _work_soon(self) -> None:
+        self._is_working = True
+        task = asyncio.create_task(self._work())
+        del task  # the loop keeps what is about to run, and an awaited future the rest
+
+    async def _work(self) -> None:
+        while self._queue:
+            call = self._queue.popleft()
+            if not self._caller.is_ready:
+                self._caller.begin_slowly(call)
+                continue
+            since = self._output.mark()
+            coroutine, context = call.begin(), copy_context()
+            try:
+                awaited = context.run(coroutine.send, None)
+            except StopIteration as end:
+                self._leave(call, since, end.value)
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
+                raised = raised_by(error)
+                raised.__cause__ = error
+                self._leave(call, since, raised)
+            else:
+                self._is_working = False
+                if self._queue:
+                    self._work_soon()
+                waiting = Waiting(coroutine, context, awaited, since)
+                told = await self._caller.continued(waiting)
+                self._tell(call, told)
+                return
+        self._is_working = False
+
+    def _leave(self, call: QuickCall, since: Mark, told: Told) -> None:
+        def left(failure: KvError | None) -> None:
+            self._tell(call, told if failure is None else failure)
+
+        self._output.leave_later(since, left)
+
+    def _tell(self, call: QuickCall, told: Told) -> None:
+        self._caller.is_told()
+        call.tell(told)
