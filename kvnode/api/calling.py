@@ -7,15 +7,22 @@ can tell how far it got, and what it has written may be durable already.
 
 import asyncio
 import re
+from functools import partial
 from typing import Final
 
-from kvnode.api.objects_port import Call, ObjectsPort, StreamedObjects
+from kvnode.api.objects_port import Call, ObjectsPort
 from kvnode.deadlines import Bucket, deadlines_of
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
 from kvnode.objects.running.object_host import ASKED_BY_NODES
-from kvnode.objects.telling import Leave, Tell, Told, nothing_to_leave
+from kvnode.objects.telling import (
+    Leave,
+    Tell,
+    Told,
+    nothing_to_leave,
+    told_value,
+)
 
 METHOD_CHARS_MAX: Final = 128
 """Longer than anybody's name of a method, and short enough for an error message."""
@@ -84,28 +91,12 @@ async def within_patience(objects: ObjectsPort, call: Call) -> Value:
 
     Raises:
         DeadlineError: Nothing has.
-        KvError: See kvnode.api.objects_port.ObjectsPort.call.
+        KvError: See kvnode.api.objects_port.ObjectsPort.begin.
     """
-    assert call.patience_ms > 0, "whoever waits for ever is never told"
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None, "a coroutine runs in a task"
-    cancelled = task.cancelling()
-    patience = _Patience(task)
-    until = loop.time() + call.patience_ms / 1000
-    bucket = deadlines_of(loop).add(patience, until)
-    try:
-        return await objects.call(call)
-    except asyncio.CancelledError:
-        if not patience.has_expired or task.cancelling() - 1 > cancelled:
-            raise
-        raise _too_late(call) from None
-    finally:
-        bucket.discard(patience)
-        if patience.has_expired:
-            task.uncancel()
+    return await told_value(partial(begin_within_patience, objects, call))
 
 
-def begin_within_patience(objects: StreamedObjects, call: Call, tell: Tell) -> Leave:
+def begin_within_patience(objects: ObjectsPort, call: Call, tell: Tell) -> Leave:
     """
     Begin *call*, and tell what has come of it before its patience ends, or that.
 
@@ -113,7 +104,7 @@ def begin_within_patience(objects: StreamedObjects, call: Call, tell: Tell) -> L
         What says that nobody waits any more: nothing is told after that.
 
     Raises:
-        KvError: See kvnode.api.objects_port.StreamedObjects.begin.
+        KvError: See kvnode.api.objects_port.ObjectsPort.begin.
     """
     assert call.patience_ms > 0, "whoever waits for ever is never told"
     loop = asyncio.get_running_loop()
@@ -167,18 +158,3 @@ def _too_late(call: Call) -> DeadlineError:
         f"{call.target.class_name}.{call.method} has not ended within"
         f" {call.patience_ms} ms; it goes on, and may happen yet"
     )
-
-
-class _Patience:
-    """What cancels a task, as `asyncio.timeout` does, and costs a fifth of it."""
-
-    __slots__ = ("_task", "has_expired")
-
-    def __init__(self, task: "asyncio.Task[object]") -> None:
-        self._task = task
-        self.has_expired = False
-
-    def expire(self) -> None:
-        """End it."""
-        self.has_expired = True
-        self._task.cancel()

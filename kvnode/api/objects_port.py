@@ -70,13 +70,14 @@ class ObjectsPort(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Return the names of the classes that are served, ascending."""
 
-    async def call(self, call: Call) -> Value:
+    def begin(self, call: Call, tell: Tell) -> Leave:
         """
-        Call a method; return its result once nothing can undo it.
+        Call a method, and tell its result once nothing can undo it.
 
-        A caller that is cancelled does not stop the method.
+        Returns:
+            What says that nobody waits any more; that does not stop the method.
 
-        Raises:
+        It raises, or tells:
             InvalidArgumentError: There is no such class or method, or an argument
                 cannot be passed, or the location hint is no region; nothing was done.
             MovedError: The object lives in another region than that of the node that
@@ -97,21 +98,3 @@ class ObjectsPort(Protocol):
 
     def status(self) -> tuple[ShardStatus, ...]:
         """Return what is known of the shards that this node knows, by name."""
-
-
-class StreamedObjects(ObjectsPort, Protocol):
-    """The same, for who makes many calls at once."""
-
-    def begin(self, call: Call, tell: Tell) -> Leave:
-        """
-        Call a method, and tell what came of it.
-
-        It is what `call` does, at a fraction of the cost if the object is in memory
-        here, which it mostly is.
-
-        Returns:
-            What says that nobody waits any more.
-
-        Raises:
-            KvError: See `call`; nothing was done, and nothing is told.
-        """

@@ -30,7 +30,7 @@ from kvnode.api.object_points import (
     restore_call,
     restore_reply,
 )
-from kvnode.api.objects_port import StreamedObjects
+from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.status_map import abort, to_message
 from kvnode.errors import IndeterminateError, KvError
 from kvnode.objects.object_id import ObjectId
@@ -48,7 +48,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     """Serves clients of objects."""
 
-    def __init__(self, objects: StreamedObjects) -> None:
+    def __init__(self, objects: ObjectsPort) -> None:
         """Let them call *objects*."""
         self._objects = objects
 
@@ -255,7 +255,7 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
 
 
-def add_objects(server: grpc.aio.Server, objects: StreamedObjects | None) -> str:
+def add_objects(server: grpc.aio.Server, objects: ObjectsPort | None) -> str:
     """
     Let *server* serve *objects*, or say that this node has none.
 

@@ -116,7 +116,7 @@ class ObjectCalls:
 
         Raises:
             RequestRefusedError: There is no such class.
-            KvError: See kvnode.api.objects_port.ObjectsPort.call.
+            KvError: See kvnode.api.objects_port.ObjectsPort.begin.
         """
         for each in (*arguments, *(named or {}).values()):
             encode_value(each, f"what {method} is given", bytes_max=FORWARDED_BYTES_MAX)

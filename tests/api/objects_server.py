@@ -16,10 +16,11 @@ from kvnode.api.objects_port import Call, ShardStatus
 from kvnode.api.objects_service import Context, ObjectsServicer, add_servicer
 from kvnode.errors import ObjectRaisedError
 from kvnode.limits import FRAME_BYTES_MAX
-from kvnode.object_values import Value, encode_value
+from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.telling import Leave, Tell
 from tests.api.server import OPTIONS
+from tests.told_later import told_later
 
 
 def _echo(call: Call) -> Value:
@@ -82,17 +83,7 @@ class FakeObjects:
 
     def begin(self, call: Call, tell: Tell) -> Leave:
         """Answer by `call`, and tell it."""
-
-        def ended(task: "asyncio.Task[Value]") -> None:
-            if not task.cancelled():
-                try:
-                    tell(encode_value(task.result(), "a result", bytes_max=1 << 24))
-                except Exception as error:  # noqa: BLE001 -- it is told
-                    tell(error)
-
-        task = asyncio.create_task(self.call(call))
-        task.add_done_callback(ended)
-        return task.cancel
+        return told_later(self.call(call), tell)
 
     async def _run(self, call: Call) -> Value:
         if call.method in self.hold:

@@ -160,6 +160,24 @@ async def test_timeout_within_the_objects_is_not_taken_for_the_deadline(
 # -- streams --------------------------------------------------------------------------
 
 
+async def test_call_of_a_stream_has_a_deadline_of_its_own(
+    served: ServedObjects,
+) -> None:
+    """The others go on, and so does the method."""
+    served.objects.hold["slow"] = asyncio.Event()
+    frame = _frame("slow", "increment")
+    frame.calls[0].call.deadline_ms = 20
+    call = served.stream()
+    await call.write(frame)
+
+    second, first = await _read(call, 2)
+
+    assert (second.id, first.id) == (2, 1)
+    assert second.reply.result.json == "1"
+    assert first.error.code == kv_pb2.ERROR_CODE_DEADLINE
+    await call.done_writing()
+
+
 async def test_calls_of_a_stream_are_answered_as_they_end(
     served: ServedObjects,
 ) -> None:

@@ -249,7 +249,7 @@ async def test_result_that_is_no_cbor_is_the_nodes_fault(
 ) -> None:
     """It must not pass for a value."""
     del served
-    monkeypatch.setattr("tests.api.objects_server.encode_value", lambda *_, **__: b"")
+    monkeypatch.setattr("tests.told_later.encode_value", lambda *_, **__: b"")
 
     with pytest.raises(PeerProtocolError, match="result of echo"):
         await client.object("Counter", "c").echo()

@@ -9,8 +9,10 @@ from kvnode.fetching import Request, Response
 from kvnode.http.handler import Handler
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
+from kvnode.objects.telling import Leave, Tell
 from kvnode.types import Millis
 from tests.objects.running.objects import NOW, SHARD, Site
+from tests.told_later import told_later
 
 COUNTER = "/v1/objects/Counter/c"
 
@@ -82,6 +84,10 @@ class SiteObjects:
             idempotency_key=call.idempotency_key,
             location_hint=call.location_hint,
         )
+
+    def begin(self, call: Call, tell: Tell) -> Leave:
+        """Begin a call."""
+        return told_later(self.call(call), tell)
 
     def leader_address(self, target: ObjectId) -> str:
         """It leads all of them."""

@@ -26,6 +26,7 @@ from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.errors import UnavailableError
 from kvnode.object_values import Value
 from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.telling import told_value
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects.objects import Objects
 from kvnode.runtime.objects.ports import ObjectParts
@@ -207,8 +208,9 @@ class ObjectNode:
         return await self._running().objects.answer(request)
 
     async def serve(self, call: Call) -> Value:
-        """Do a call."""
-        return await self._running().objects.call(call)
+        """Do a call, as those are done that come by streams."""
+        begin = self._running().objects.begin
+        return await told_value(lambda tell: begin(call, tell))
 
     async def move(self, shard: str, nodes: tuple[str, ...]) -> None:
         """Move a shard that it leads."""

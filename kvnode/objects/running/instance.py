@@ -27,7 +27,7 @@ from kvnode.errors import (
     OverloadedError,
     UnavailableError,
 )
-from kvnode.object_values import Value, decode_value, encode_value
+from kvnode.object_values import Value, encode_value
 from kvnode.objects.durable_object import DurableObject, methods_of
 from kvnode.objects.input_gate import InputGate
 from kvnode.objects.object_id import ObjectId
@@ -49,7 +49,13 @@ from kvnode.objects.storing.alarm import Alarm
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.object_storage import ObjectStorage
 from kvnode.objects.storing.overlay import Overlay
-from kvnode.objects.telling import Tell, Told
+from kvnode.objects.telling import (
+    Leave,
+    Tell,
+    Told,
+    nothing_to_leave,
+    told_value,
+)
 from kvnode.types import Millis
 
 logger = logging.getLogger(__name__)
@@ -131,20 +137,14 @@ class Instance:
         """
         Run a method; return its result once nothing can undo it.
 
-        See kvnode.api.objects_port.ObjectsPort.call.
+        See kvnode.api.objects_port.ObjectsPort.begin.
         """
-        waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def tell(told: Told) -> None:
-            if waiter.done():  # whoever waits may have been cancelled
-                return
-            if isinstance(told, bytes):
-                waiter.set_result(told)
-            else:
-                waiter.set_exception(told)
+        def begin(tell: Tell) -> Leave:
+            self.begin(method, args, named, idempotency_key, tell)
+            return nothing_to_leave
 
-        self.begin(method, args, named, idempotency_key, tell)
-        return decode_value(await waiter)
+        return await told_value(begin)
 
     def begin(
         self,
@@ -158,7 +158,7 @@ class Instance:
         Run a method, and tell its result once nothing can undo it, later than now.
 
         Raises:
-            KvError: It was not begun; see kvnode.api.objects_port.ObjectsPort.call.
+            KvError: It was not begun; see kvnode.api.objects_port.ObjectsPort.begin.
         """
         class_name = self.id.class_name
         function = checked_method(class_name, self._methods, method, len(args), named)

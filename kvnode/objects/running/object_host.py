@@ -112,7 +112,7 @@ class ObjectHost:
         location_hint: str = "",
     ) -> Value:
         """
-        Call an object in *shard*; see kvnode.api.objects_port.ObjectsPort.call.
+        Call an object in *shard*; see kvnode.api.objects_port.ObjectsPort.begin.
 
         Raises:
             InvalidArgumentError: There is no such class or method.

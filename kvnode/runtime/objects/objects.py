@@ -45,7 +45,7 @@ STOPPING: Final = "this node is stopping: ask another"
 
 class Objects:
     """
-    The objects of one node; a `StreamedObjects`, and a `MeshEvents`.
+    The objects of one node; an `ObjectsPort`, and a `MeshEvents`.
 
     Attributes:
         administration: For those who run the node.

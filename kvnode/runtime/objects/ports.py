@@ -56,7 +56,7 @@ class ObjectPeers(Protocol):
             NotLeaderError: It does not; nothing was done.
             UnavailableError: The node cannot be reached; nothing was done.
             IndeterminateError: No answer came back; it may have happened.
-            KvError: See kvnode.api.objects_port.ObjectsPort.call.
+            KvError: See kvnode.api.objects_port.ObjectsPort.begin.
         """
 
     async def close(self) -> None:

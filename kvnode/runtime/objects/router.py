@@ -92,7 +92,7 @@ class Router:
         Do *call*, wherever its object lives, and tell what came of it.
 
         Raises:
-            KvError: See kvnode.api.objects_port.StreamedObjects.begin.
+            KvError: See kvnode.api.objects_port.ObjectsPort.begin.
         """
         begun = _Begun(self, call, tell)
         is_here = not self._is_closed and self._objects.begin(
@@ -130,7 +130,7 @@ class Router:
             failed: What came of a try that was made before, if there was one.
 
         Raises:
-            KvError: See kvnode.api.objects_port.ObjectsPort.call.
+            KvError: See kvnode.api.objects_port.ObjectsPort.begin.
         """
         shard = self._shard_of(call)
         loop = asyncio.get_running_loop()

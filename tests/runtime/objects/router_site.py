@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from cluster.simulated.running import run as run_simulated
@@ -17,12 +18,14 @@ from kvnode.errors import (
 from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.running.object_host import ObjectHost
+from kvnode.objects.telling import Tell, told_value
 from kvnode.runtime.objects.homes import Homes
 from kvnode.runtime.objects.router import (
     Router,
 )
 from kvnode.runtime.shards.host import ShardHost
 from kvnode.types import ReplicaId
+from tests.told_later import told_later
 
 SHARD = "s000"
 HOME = "r.west.000"
@@ -62,6 +65,15 @@ class Objects:
         assert location_hint == ""
         self.calls.append((shard, id_, method, arguments, named, idempotency_key))
         return await said(self.answers.popleft() if self.answers else "here")
+
+    def begin(self, shard: str, *called: object) -> bool:
+        """Begin a call if it lives here."""
+        *call, tell = called
+        if self.leads(shard):
+            id_, method, arguments, named, key = call
+            doing = self.call(shard, id_, method, arguments, named, idempotency_key=key)  # type: ignore[arg-type]
+            told_later(doing, cast("Tell", tell))
+        return self.leads(shard)
 
 
 class Shards:
@@ -184,9 +196,15 @@ class Authority:
 
 
 class Site:
-    """A router and what is around it."""
+    """
+    A router and what is around it.
 
-    def __init__(self) -> None:
+    Attributes:
+        tells: Whether calls are told their results, and do not wait for them.
+    """
+
+    def __init__(self, *, tells: bool = False) -> None:
+        self.tells = tells
         self.objects = Objects()
         self.shards = Shards()
         self.peers = Peers()
@@ -214,6 +232,9 @@ class Site:
     ) -> "asyncio.Task[Value]":
         """Begin a call."""
         call = Call(TARGET, "add", (1,), {"by": 2}, key, forwarded, home=home)
+        if self.tells:
+            begin = partial(self.router.begin, call)
+            return asyncio.create_task(told_value(begin))
         return asyncio.create_task(self.router.call(call))
 
     async def call(
@@ -239,17 +260,22 @@ async def said(answer: Answer) -> Value:
 
 
 def on_a_site(main: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
-    """Run *main* on virtual time; nothing may be left running."""
+    """
+    Run *main* on virtual time; nothing may be left running.
 
-    async def whole(_cluster: object) -> None:
+    Twice: with calls that wait for their results, and with such that are told them.
+    """
+
+    async def whole(tells: bool, _cluster: object) -> None:  # noqa: FBT001 -- see partial
         before = asyncio.all_tasks()
-        site = Site()
+        site = Site(tells=tells)
         await main(site)
         await site.router.close()
         await asyncio.sleep(0)
         assert asyncio.all_tasks() <= before
 
-    run_simulated(whole)
+    for tells in (False, True):
+        run_simulated(partial(whole, tells))
 
 
 def not_leader(leader: str = "") -> NotLeaderError:

@@ -1,0 +1,236 @@
+"""Calls that wait for nothing share a task, and nobody can tell."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+
+import pytest
+
+from kvnode.errors import (
+    IndeterminateError,
+    ObjectEndedError,
+    ObjectRaisedError,
+    OverloadedError,
+    UnavailableError,
+)
+from kvnode.objects.durable_object import DurableObject
+from kvnode.objects.running import instance as instance_module
+from tests.objects.running.objects import DOORS, Site, settled, site
+
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
+class Desk(DurableObject):
+    """Notes in which order its methods run."""
+
+    notes: list[str]
+    tasks: "set[asyncio.Task[object] | None]"
+
+    async def note(self, name: str) -> str:
+        """Note a name, and write it."""
+        self.notes.append(name)
+        self.tasks.add(asyncio.current_task())
+        await self.storage.put("name", name)
+        return name
+
+    async def wait(self, door: str) -> str:
+        """Note when it begins and when it goes on."""
+        await self.note(f"waits for {door}")
+        await DOORS[door].wait()
+        self.tasks.add(asyncio.current_task())
+        self.notes.append(f"goes on by {door}")
+        return door
+
+    async def alone(self, door: str) -> None:
+        """Have the object to itself while it waits."""
+        await self.ctx.block_concurrency_while(lambda: self.wait(door))
+
+    async def who(self, name: str) -> str:
+        """Return who was here before by the context, and say who is."""
+        before = WHO.get()
+        WHO.set(name)
+        return before
+
+    async def who_waits(self, name: str, door: str) -> str:
+        """Say who is here, wait, and return who is."""
+        WHO.set(name)
+        await DOORS[door].wait()
+        return WHO.get()
+
+    async def hurry(self) -> str:
+        """Wait for what does not come, and not for long."""
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "in time"
+        return "never"
+
+    async def fail(self) -> None:
+        """Write, and raise."""
+        await self.note("fails")
+        msg = "no"
+        raise LookupError(msg)
+
+    async def cancel(self) -> None:
+        """Raise what asyncio raises where somebody is cancelled."""
+        await self.note("cancels")
+        raise asyncio.CancelledError
+
+    async def end(self) -> None:
+        """Write, and end the object."""
+        await self.note("ends")
+        self.ctx.abort("enough")
+
+
+@pytest.fixture(name="desk")
+async def open_desk() -> AsyncIterator[Site]:
+    """A desk that is in memory."""
+    Desk.notes, Desk.tasks = [], set()
+    async with site({"Desk": Desk}) as made:
+        assert await made.call("Desk d", "who", "nobody") == "nobody"
+        yield made
+
+
+async def test_calls_that_wait_for_nothing_share_a_task(desk: Site) -> None:
+    """They run as they came, and what they write is one entry."""
+    before = len(desk.log.entries)
+    names = [str(number) for number in range(20)]
+
+    replies = [desk.call("Desk d", "note", name) for name in names]
+
+    assert await asyncio.gather(*replies) == names
+    assert Desk.notes == names
+    assert len(Desk.tasks) == 1
+    assert len(desk.log.entries) == before + 1
+
+
+async def test_call_that_waits_keeps_its_task_and_holds_nobody_up(desk: Site) -> None:
+    """Those behind it get another, which they share."""
+    calls = [("wait", "a"), ("note", "1"), ("wait", "b"), ("note", "2"), ("note", "3")]
+    replies = [desk.call("Desk d", *call) for call in calls]
+    await settled()
+    assert Desk.notes == ["waits for a", "1", "waits for b", "2", "3"]
+    assert len(Desk.tasks) == 3
+
+    DOORS["b"].set()
+    await settled()
+    DOORS["a"].set()
+
+    assert await asyncio.gather(*replies) == ["a", "1", "b", "2", "3"]
+    assert Desk.notes[5:] == ["goes on by b", "goes on by a"]
+    assert len(Desk.tasks) == 3
+
+
+async def test_each_call_has_a_context_of_its_own(desk: Site) -> None:
+    """Whether it waits or not."""
+    replies = [
+        desk.call("Desk d", "who", "first"),
+        desk.call("Desk d", "who_waits", "second", "a"),
+        desk.call("Desk d", "who", "third"),
+        desk.call("Desk d", "who_waits", "fourth", "a"),
+    ]
+    await settled()
+    DOORS["a"].set()
+
+    assert await asyncio.gather(*replies) == ["nobody", "second", "nobody", "fourth"]
+    assert WHO.get() == "nobody"
+
+
+async def test_timeout_is_of_the_call_that_waits(desk: Site) -> None:
+    """It cancels the task in which it was set, which is that of no other call."""
+    replies = [desk.call("Desk d", "hurry"), desk.call("Desk d", "wait", "a")]
+    assert await replies[0] == "in time"
+
+    DOORS["a"].set()
+    assert await replies[1] == "a"
+
+
+@pytest.mark.parametrize(("method", "raised"), [("fail", "Lookup"), ("cancel", "Canc")])
+async def test_what_is_raised_concerns_its_caller_alone(
+    desk: Site, method: str, raised: str
+) -> None:
+    """And leaves once what it has written is durable."""
+    desk.log.commits.clear()
+    replies = [desk.call("Desk d", each) for each in (method, "fail")]
+    last = desk.call("Desk d", "note", "1")
+    await settled()
+    assert not any(reply.done() for reply in (*replies, last))
+
+    desk.log.commits.set()
+
+    with pytest.raises(ObjectRaisedError) as caught:
+        await replies[0]
+    assert caught.value.type_name.startswith(raised)
+    with pytest.raises(ObjectRaisedError, match="no"):
+        await replies[1]
+    assert await last == "1"
+
+
+async def test_section_keeps_out_those_that_were_behind_it(desk: Site) -> None:
+    """They were to run in the same step, and it has the object to itself by then."""
+    replies = [
+        desk.call("Desk d", "note", "before"),
+        desk.call("Desk d", "alone", "a"),
+        desk.call("Desk d", "note", "behind"),
+        desk.call("Desk d", "note", "last"),
+    ]
+    await settled()
+    assert Desk.notes == ["before", "waits for a"]
+
+    DOORS["a"].set()
+    await asyncio.gather(*replies)
+
+    assert Desk.notes[2:] == ["goes on by a", "behind", "last"]
+
+
+async def test_object_that_ends_takes_along_who_was_behind(desk: Site) -> None:
+    """What has run may have happened, and what has not has not."""
+    desk.log.commits.clear()
+    first = desk.call("Desk d", "note", "first")
+    await settled()
+    waits = desk.call("Desk d", "wait", "a")
+    replies = [desk.call("Desk d", each) for each in ("end", "who_is_nobody")]
+    behind = desk.call("Desk d", "note", "behind")
+    await settled()
+
+    with pytest.raises(IndeterminateError):
+        await first
+    for each in (waits, replies[0]):
+        with pytest.raises((IndeterminateError, ObjectEndedError)):
+            await each
+    with pytest.raises(Exception, match="no method"):
+        await replies[1]
+    assert "behind" in Desk.notes
+    with pytest.raises(UnavailableError):
+        await behind
+    desk.log.commits.set()
+
+
+async def test_calls_that_wait_to_be_told_count(
+    desk: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no task, and take room all the same."""
+    monkeypatch.setattr(instance_module, "EVENTS_MAX", 3)
+    desk.log.commits.clear()
+    replies = [desk.call("Desk d", "note", str(number)) for number in range(3)]
+    await settled()
+
+    with pytest.raises(OverloadedError, match="3 calls"):
+        await desk.call("Desk d", "note", "one more")
+    assert desk.host.is_busy("s000")
+
+    desk.log.commits.set()
+    await asyncio.gather(*replies)
+    assert await desk.call("Desk d", "note", "again") == "again"
+    assert not desk.host.is_busy("s000")
+
+
+async def test_read_without_a_lease_is_confirmed_before_it_leaves(desk: Site) -> None:
+    """By each call, whose rounds the shard's leader shares."""
+    desk.log.leased = False
+
+    replies = [desk.call("Desk d", "who", str(number)) for number in range(3)]
+
+    assert await asyncio.gather(*replies) == ["nobody"] * 3
+    assert desk.log.confirmed == 3
