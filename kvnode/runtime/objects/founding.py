@@ -5,6 +5,10 @@ The first configuration of a shard names the replicas of those who found it, whi
 to have met: a replica is known by the identity of its disk.  All of them try, and one
 comes first; which one does not matter, for whatever the authority holds then is so.
 The shards are led by one after another of them, so that all have work.
+
+Shards of a region are founded when the first object is placed there
+(kvnode.runtime.objects.homes).  Whoever has begun with one may have died before it had
+anything on its disk: so nodes of the region ask at their start which there are.
 """
 
 import asyncio
@@ -14,6 +18,7 @@ from typing import Final
 
 from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Suspected
+from kvnode.core.objects.homes import region_of
 from kvnode.errors import CorruptRecordError, IndeterminateError, UnavailableError
 from kvnode.runtime.objects.homes import FORGOTTEN
 from kvnode.runtime.objects.ports import ObjectParts
@@ -35,14 +40,26 @@ class Founding:
     """The beginning of one node's shards."""
 
     def __init__(
-        self, parts: ObjectParts, shards: Sequence[str], host: ShardHost
+        self,
+        parts: ObjectParts,
+        shards: Sequence[str],
+        at_home: Sequence[str],
+        host: ShardHost,
     ) -> None:
-        """Begin with nothing known: *shards* are all that there are to be."""
+        """
+        Begin with nothing known.
+
+        Args:
+            parts: What the objects stand on.
+            shards: All that there are to be of no region.
+            at_home: Those that there can be of this node's region.
+            host: Where they are kept.
+        """
         self._own = parts.store.replica
         self._founders = parts.founders
         self._authority = parts.authority
         self._peers = parts.peers
-        self._shards = shards
+        self._shards = (*shards, *at_home)
         self._host = host
 
     async def run(self) -> None:
@@ -78,10 +95,15 @@ class Founding:
 
     async def _begin(self, shard: str, place: int, room: asyncio.Semaphore) -> str:
         """Begin with one shard; return why that is not possible yet, if so."""
+        is_placed = bool(region_of(shard))
+        if is_placed and self._host.has_replica(shard):
+            return ""
         async with room:
             try:
                 held = await self._authority.read(shard)
                 if held is None:
+                    if is_placed:
+                        return ""
                     if self._host.has_replica(shard):
                         return f"{shard} {FORGOTTEN}"
                     first = self._first(place)

@@ -11,7 +11,7 @@ of the region founds it, since that knows which other nodes are near.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kvnode.authority.port import Authority
@@ -27,6 +27,7 @@ from kvnode.core.objects.homes import (
     shard_name,
 )
 from kvnode.errors import (
+    DeadlineError,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
@@ -84,6 +85,16 @@ class Homes:
     def placeless(self) -> tuple[str, ...]:
         """Return the names of the shards that have no region, ascending."""
         return self._placeless
+
+    @property
+    def at_home(self) -> tuple[str, ...]:
+        """Return the names that shards of this node's region can have, ascending."""
+        own = self._host.own
+        region = "".join(
+            each.region for each in self._peers.nodes() if each.replica == own
+        )
+        numbers = range(self._count if region else 0)
+        return tuple(shard_name(number, region) for number in numbers)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -151,8 +162,13 @@ class Homes:
 
     async def _ensure(self, shard: str) -> None:
         try:
-            if await self._authority.read(shard) is None:
-                await self._found_by_one_of(shard)
+            if not self._host.has_replica(shard):
+                # Also if the authority knows of it: who told it may have died before
+                # anybody had begun.
+                held = await self._authority.read(shard)
+                if held is not None:
+                    self.begin(shard, held)
+                await self._begin_at_one_of(self._asked(shard), shard)
         except UnavailableError:
             raise
         except KvError as error:
@@ -182,23 +198,37 @@ class Homes:
         region = region_of(shard)
         return not region or shard in self.known or region in self._peers.regions()
 
-    async def _found_by_one_of(self, shard: str) -> None:
-        """Let a node of the region found *shard*."""
-        region, own = region_of(shard), self._peers.name_of(self._host.own)
-        regions = {each.name: each.region for each in self._peers.nodes()}
-        there = sorted(name for name in regions if regions[name] == region)
-        if not there:
-            msg = f"no node of region {region} that serves objects can be reached"
-            raise UnavailableError(msg)
+    def _there(self, shard: str) -> list[str]:
+        """Return the nodes of the region of *shard*, ascending."""
+        region = region_of(shard)
+        return sorted(
+            each.name for each in self._peers.nodes() if each.region == region
+        )
+
+    def _asked(self, shard: str) -> list[str]:
+        """Return who is asked to begin with *shard*, one after another."""
+        there, own = self._there(shard), self._peers.name_of(self._host.own)
         if own in there:
-            await self.found(shard)
-            return
-        turn = (number_of(shard) or 0) % len(there)
+            return [own]
+        turn = (number_of(shard) or 0) % max(1, len(there))
+        return [*there[turn:], *there[:turn]]
+
+    async def _begin_at_one_of(self, there: Sequence[str], shard: str) -> None:
+        """Let one of *there* begin with *shard*."""
+        if not there:
+            msg = (
+                f"no node of region {region_of(shard)} that serves objects can be"
+                " reached"
+            )
+            raise UnavailableError(msg)
         trouble: KvError | None = None
-        for name in (*there[turn:], *there[:turn]):
+        for name in there:
             try:
-                await self._peers.found(name, shard)
-            except (UnavailableError, IndeterminateError) as error:
+                if name == self._peers.name_of(self._host.own):
+                    await self.found(shard)
+                else:
+                    await self._peers.found(name, shard)
+            except (UnavailableError, IndeterminateError, DeadlineError) as error:
                 trouble = error
             else:
                 return
@@ -208,6 +238,8 @@ class Homes:
     async def found(self, shard: str) -> None:
         """
         Tell the authority of a shard of this node's region, and begin with it.
+
+        If another has told it before, whoever keeps the shard begins.
 
         Raises:
             InvalidArgumentError: It is none of this node's region.
@@ -228,6 +260,10 @@ class Homes:
             first = await self._first(shard)
             held = await self._authority.swap(shard, None, first)
         self.begin(shard, held)
+        if self._host.own not in held.replicas:
+            keepers = {self._peers.name_of(each) for each in held.replicas}
+            at_home = [name for name in self._there(shard) if name in keepers]
+            await self._begin_at_one_of(at_home, shard)
         self._begun.add(shard)
 
     def begin(self, shard: str, held: Configuration) -> None:

@@ -178,7 +178,10 @@ class Objects:
 
     async def _found(self) -> None:
         if self._parts.founders:
-            await Founding(self._parts, self._homes.placeless, self._shards).run()
+            homes = self._homes
+            await Founding(
+                self._parts, homes.placeless, homes.at_home, self._shards
+            ).run()
 
     async def hand_over(self) -> None:
         """

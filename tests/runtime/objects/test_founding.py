@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -99,7 +99,9 @@ class Peers(Alone):
 class Founder:
     """One node that founds."""
 
-    def __init__(self, name: str, authority: Authority) -> None:
+    def __init__(
+        self, name: str, authority: Authority, at_home: Sequence[str] = ()
+    ) -> None:
         self.host, self.peers = Host(), Peers(name)
         parts = ObjectParts(
             MemoryLogStore(IDENTITIES[name]),
@@ -108,7 +110,7 @@ class Founder:
             self.peers,
             founders=FOUNDERS,
         )
-        self.founding = Founding(parts, SHARDS, cast("ShardHost", self.host))
+        self.founding = Founding(parts, SHARDS, at_home, cast("ShardHost", self.host))
         self.own = IDENTITIES[name]
 
     @property
@@ -160,6 +162,29 @@ def test_all_founders_begin_the_same_whoever_comes_first() -> None:
                 if held.leader == founder.own
             }
             assert len(founder.leads) == 2
+
+    simulated(main)
+
+
+def test_node_that_restarts_begins_with_what_was_founded_in_its_region() -> None:
+    """It may have died before it had anything of that on its disk; nothing else is."""
+
+    async def main(authority: Authority) -> None:
+        own, other = IDENTITIES["a"], IDENTITIES["b"]
+        authority.held["r.west.000"] = Configuration(4, own, (other, own))
+        authority.held["r.west.001"] = Configuration(1, other, (other, own))
+        authority.held["r.west.002"] = Configuration(1, other, (other,))
+        authority.held["r.west.003"] = Configuration(7, own, (other, own))
+        at_home = [f"r.west.{number:03}" for number in range(5)]
+        founder = Founder("a", authority, at_home)
+        founder.host.replicas.append("r.west.003")  # it has a log of that one
+        await founder.founding.run()
+        begun = [each for each in founder.host.replicas if each.startswith("r")]
+        assert sorted(begun) == ["r.west.000", "r.west.001", "r.west.003"]
+        assert {each for each in founder.leads if each.startswith("r")} == {
+            "r.west.000"
+        }
+        assert "r.west.004" not in authority.held
 
     simulated(main)
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.homes import shard_name
 from kvnode.errors import InvalidArgumentError
 from kvnode.runtime.objects import spreading
@@ -39,6 +40,29 @@ def test_placed_object_survives_the_loss_of_its_region(
         site.start("c")
         await site.until(lambda: site.leader(home("east")) == "c", seconds=30)
         assert await site.call("a", TARGET, "increment") == 3
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_node_that_restarts_leads_a_shard_of_which_its_disk_has_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It founded the shard, and died before it could begin: nobody has to call."""
+
+    async def main(site: ClusterSite) -> None:
+        shard = home("east")
+        authority = site.nodes["a"].objects._parts.authority
+        like = await authority.read(shard_of(TARGET))
+        assert like is not None
+        first = Configuration(1, site.stores["c"].replica, like.replicas)
+        await authority.swap(shard, None, first)
+        await asyncio.sleep(5)
+        assert not site.leader(shard)
+
+        await site.stop("c")
+        site.start("c")
+
+        await site.until(lambda: site.leader(shard) == "c", seconds=10)
 
     on_three_nodes(monkeypatch, main, REGIONS)
 

@@ -6,8 +6,11 @@ import pytest
 
 from kvnode.api.calling import REGION_CHARS_MAX
 from kvnode.api.objects_port import Call
+from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.homes import region_of
 from kvnode.errors import (
+    DeadlineError,
+    IndeterminateError,
     InvalidArgumentError,
     MovedError,
     RejectedError,
@@ -185,6 +188,64 @@ def test_shard_that_was_founded_and_never_begun_is_begun_by_a_call(
 async def _nothing(shard: str) -> None:
     """Somebody has founded it."""
     del shard
+
+
+def test_shard_of_which_only_the_authority_has_heard_begins_with_the_first_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever told it was told itself that it may have, and went no further."""
+
+    async def main(site: ClusterSite) -> None:
+        shard = home("east")
+        ensure = site.nodes["a"].objects._homes.ensure
+        there = site.nodes["c"].objects
+        swap = there._parts.authority.swap
+
+        async def in_doubt(
+            shard: str, expected: Configuration | None, desired: Configuration
+        ) -> Configuration:
+            await swap(shard, expected, desired)
+            msg = "the answer was lost"
+            raise IndeterminateError(msg)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(there._parts.authority, "swap", in_doubt)
+            with pytest.raises(UnavailableError, match="the answer was lost"):
+                await ensure(shard)
+        assert not there._shards.has_replica(shard)
+
+        await ensure(shard)
+
+        assert there._shards.has_replica(shard)
+        await asyncio.sleep(1)
+        assert site.leader(shard) == "c"
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
+def test_node_that_keeps_no_copy_lets_those_begin_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was asked because it is in the region, too."""
+
+    async def main(site: ClusterSite) -> None:
+        shard = "r.west.001"
+        objects = {name: site.nodes[name].objects for name in "ab"}
+        own = {name: each._shards.own for name, each in objects.items()}
+        kept = Configuration(1, own["a"], (own["a"],))
+        await objects["a"]._parts.authority.swap(shard, None, kept)
+
+        await objects["b"].administration.found(shard)
+
+        assert objects["a"]._shards.has_replica(shard)
+        assert not objects["b"]._shards.has_replica(shard)
+        await objects["a"]._parts.authority.swap("r.west.002", None, kept)
+        site.cut("a")
+        await asyncio.sleep(10)
+        with pytest.raises((UnavailableError, DeadlineError)):
+            await objects["b"].administration.found("r.west.002")
+
+    on_three_nodes(monkeypatch, main, REGIONS)
 
 
 def test_node_founds_nothing_but_of_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
