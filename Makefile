@@ -11,7 +11,7 @@ COVER_MORE := --cov --cov-append
 # They start Python hundreds of times, and each time it would compile all of kvnode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check static unit system format proto bench compose-test workerd clean
+.PHONY: demo test check static unit system format proto bench compose-test workerd miniflare clean
 
 demo: $(STAMP)
 	$(BIN)/kvnode demo
@@ -52,6 +52,12 @@ compose-test: $(STAMP)
 # Cloudflare's runtime, against which tests and comparisons run where it is there.
 workerd:
 	npm install --no-audit --no-fund --no-save --prefix .tools 'workerd@>=1.20261117.1'
+
+# What developers run it by: for `make bench`, with a workerd and a node of its own.
+miniflare:
+	mkdir -p .tools/miniflare
+	npm install --no-audit --no-fund --no-save --prefix .tools/miniflare \
+		'node@22' 'miniflare@>=4.20260730.0'
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -51,12 +51,13 @@ from tests.benchmarks.objects.calls import (
     measure_etcd_puts,
 )
 from tests.benchmarks.objects.failover import measure_failover
-from tests.benchmarks.objects.resting import measure_resting
-from tests.benchmarks.objects.workerd import (
-    compared_with_workerd,
+from tests.benchmarks.objects.one_node import (
+    compared_with_others,
+    measure_miniflare,
     measure_one_node,
     measure_workerd,
 )
+from tests.benchmarks.objects.resting import measure_resting
 from tests.benchmarks.replication.bootstrap import measure_bootstrap
 from tests.benchmarks.replication.catch_up import measure_catch_up
 from tests.benchmarks.replication.propagation import COMPARED, measure_propagation
@@ -179,6 +180,7 @@ class Bench:
             ("etcd, puts", measure_etcd_puts),
             ("kvnode, objects of one node", measure_one_node),
             ("workerd, objects", measure_workerd),
+            ("miniflare, objects", measure_miniflare),
         ):
             measure = partial(
                 self._measure_rows, partial(measure_rows, seconds=seconds)
@@ -186,7 +188,7 @@ class Bench:
             await self._attempt([Section.OBJECTS], name, measure)
         self.results.facts += compared_with_leases(self.results.rows)
         self.results.facts += compared_with_etcd(self.results.rows)
-        self.results.facts += compared_with_workerd(self.results.rows)
+        self.results.facts += compared_with_others(self.results.rows)
         for name, measure_facts in (
             ("kvnode, failover", partial(measure_failover, rounds=rounds)),
             ("kvnode, resting objects", partial(measure_resting, seconds=5 * seconds)),

@@ -1,13 +1,15 @@
 """
-How fast increments are at one node, beside real workerd on its local disk.
+How fast increments are at one node, beside real workerd and miniflare on a local disk.
 
-Both keep a counter under a key and answer when the increment is on the disk; ours is
+All keep a counter under a key and answer when the increment is on the disk; ours is
 called over gRPC, where the client library joins calls, and theirs over HTTP, through a
-Worker and with a connection for each caller, as that is how either is called.  Neither
-keeps a second copy: three nodes are in `calls`.
+Worker and with a connection for each caller, as that is how either is called.  None
+keeps a second copy: three nodes are in `calls`.  Miniflare is workerd as developers run
+it, by node.
 """
 
 import asyncio
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,15 +27,23 @@ from tests.benchmarks.measurement import (
     summarize,
 )
 from tests.benchmarks.objects.three_nodes import client_of, serving_nodes
-from tests.benchmarks.systems.process import NotInstalledError, free_ports
+from tests.benchmarks.systems.process import (
+    NotInstalledError,
+    ServerProcess,
+    accepts_connections,
+    free_ports,
+)
 from tests.system.workerd_process import workerd, workerd_path
 
 CALLERS: Final = (1, 32, 64)
 WARM_UP_SECONDS: Final = 0.5
 SUBJECT: Final = "kvnode, 1 node"
 WORKERD: Final = "workerd, local disk"
+MINIFLARE: Final = "miniflare, local disk"
 HOST: Final = "127.0.0.1"
 
+_MINIFLARE: Final = Path(__file__).parents[3] / ".tools" / "miniflare"
+_MINIFLARE_SCRIPT: Final = Path(__file__).with_name("miniflare.mjs")
 _COUNTER: Final = Path(__file__).with_name("counter.js")
 _CONFIGURATION: Final = """
 using Workerd = import "/workerd/workerd.capnp";
@@ -121,31 +131,66 @@ async def measure_workerd(directory: Path, *, seconds: float) -> list[Measuremen
     copy(_COUNTER, directory)
     (directory / "config.capnp").write_text(_CONFIGURATION % f"{HOST}:{port}")
     async with workerd(directory, port):
-        connections = [await Caller.connect(port) for _ in range(max(CALLERS))]
-        try:
-            work = [partial(each.increment, "c0") for each in connections]
-            return [
-                await _row(WORKERD, work[:callers], seconds=seconds)
-                for callers in CALLERS
-            ]
-        finally:
-            for each in connections:
-                each.close()
+        return await _rows_over_http(WORKERD, port, seconds=seconds)
 
 
-def compared_with_workerd(rows: Sequence[Measurement]) -> list[Fact]:
-    """Return how our increments stand to workerd's, at the same number of callers."""
-    theirs = {row.in_flight: row for row in rows if row.subject == WORKERD}
+async def measure_miniflare(directory: Path, *, seconds: float) -> list[Measurement]:
+    """
+    Return miniflare's rows.
+
+    Raises:
+        NotInstalledError: It is not there.
+        ServerError: It did not come up.
+    """
+    node = _MINIFLARE / "node_modules" / ".bin" / "node"
+    if not node.exists():
+        msg = "miniflare is not installed: make miniflare"
+        raise NotInstalledError(msg)
+    (port,) = free_ports(1)
+    process = ServerProcess(
+        [str(node), str(_MINIFLARE_SCRIPT), str(port), str(directory / "objects")],
+        log=directory / "miniflare.log",
+        environment={**os.environ, "MINIFLARE": str(_MINIFLARE)},
+    )
+    try:
+        await process.wait_until(lambda: accepts_connections(port))
+        return await _rows_over_http(MINIFLARE, port, seconds=seconds)
+    finally:
+        await process.stop()
+
+
+async def _rows_over_http(
+    subject: str, port: int, *, seconds: float
+) -> list[Measurement]:
+    connections = [await Caller.connect(port) for _ in range(max(CALLERS))]
+    try:
+        work = [partial(each.increment, "c0") for each in connections]
+        return [
+            await _row(subject, work[:callers], seconds=seconds) for callers in CALLERS
+        ]
+    finally:
+        for each in connections:
+            each.close()
+
+
+def compared_with_others(rows: Sequence[Measurement]) -> list[Fact]:
+    """Return how our increments stand to theirs, at the same number of callers."""
+    others = {
+        (row.subject, row.in_flight): row
+        for row in rows
+        if row.subject in {WORKERD, MINIFLARE}
+    }
     return [
         Fact(
             Section.OBJECTS,
-            f"{SUBJECT} / {WORKERD}",
+            f"{SUBJECT} / {theirs}",
             f"{row.operation}, {row.in_flight} callers, per second",
-            round(row.per_second / theirs[row.in_flight].per_second, 2),
+            round(row.per_second / others[theirs, row.in_flight].per_second, 2),
             "x",
         )
+        for theirs in (WORKERD, MINIFLARE)
         for row in rows
-        if row.subject == SUBJECT and row.in_flight in theirs
+        if row.subject == SUBJECT and (theirs, row.in_flight) in others
     ]
 
 
