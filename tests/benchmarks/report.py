@@ -39,7 +39,7 @@ FACT_TITLES = {
     Section.PROPAGATION: "propagation: one node is written to, two others watch",
     Section.CATCH_UP: "catch-up: a node is down for a while under load",
     Section.BOOTSTRAP: "bootstrap: an empty node takes everything from another",
-    Section.OBJECTS: "objects: beside etcd, workerd and miniflare, without a leader, at rest",
+    Section.OBJECTS: "objects: beside etcd, workerd and miniflare; failover; rest",
     Section.COSTS: "costs: what a write, a peer and an idle second take",
 }
 
