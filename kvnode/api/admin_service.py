@@ -23,7 +23,7 @@ from kvnode.api.node_status import (
     forgetting_status,
 )
 from kvnode.api.port import AdminPort, Departures
-from kvnode.api.status_map import abort, to_message
+from kvnode.api.status_map import abort, to_message, unary
 from kvnode.api.writing import write_and_wait
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.node.commands import Command, Delete, Put
@@ -177,15 +177,13 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
                 protocol=peer.protocol if peer else 0,
             )
 
+    @unary
     async def RemoveMember(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.RemoveMemberRequest, context: Context
+        self, request: pb.RemoveMemberRequest
     ) -> pb.RemoveMemberReply:
         """Declare a member gone for good; durable here when this returns."""
-        try:
-            members = members_to_remove(self._node, request)
-            await self._departures.remove(member.replica for member in members)
-        except KvError as error:
-            await abort(context, to_message(error))
+        members = members_to_remove(self._node, request)
+        await self._departures.remove(member.replica for member in members)
         gone = (self._node.roster().get(member.replica) for member in members)
         removed = [member_status(self._node, member) for member in gone if member]
         return pb.RemoveMemberReply(removed=removed)
@@ -211,35 +209,31 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         del request, context
         return lag(self._node, self._facts.name)
 
+    @unary
     async def CreateNamespace(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.NamespaceRequest, context: Context
+        self, request: pb.NamespaceRequest
     ) -> pb.NamespaceReply:
         """Create a namespace, everywhere in time."""
-        try:
-            name = checked_namespace(request.name)
-            if name in self._namespaces:
-                return pb.NamespaceReply(changed=False)
-            await write_and_wait(self._node, (Put(registration(name), b"{}"),))
-        except KvError as error:
-            await abort(context, to_message(error))
+        name = checked_namespace(request.name)
+        if name in self._namespaces:
+            return pb.NamespaceReply(changed=False)
+        await write_and_wait(self._node, (Put(registration(name), b"{}"),))
         return pb.NamespaceReply(changed=True)
 
+    @unary
     async def DeleteNamespace(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.NamespaceRequest, context: Context
+        self, request: pb.NamespaceRequest
     ) -> pb.NamespaceReply:
         """Delete a namespace and every key of it that is known here."""
-        try:
-            name = checked_namespace(request.name)
-            if name == DEFAULT_NAMESPACE:
-                msg = "the default namespace cannot be deleted"
-                raise InvalidArgumentError(msg)
-            known = name in self._namespaces
-            if known:
-                await write_and_wait(self._node, (Delete(registration(name)),))
-            # Keys are left if an earlier call broke off, or came from elsewhere.
-            deleted = await self._delete_keys(name)
-        except KvError as error:
-            await abort(context, to_message(error))
+        name = checked_namespace(request.name)
+        if name == DEFAULT_NAMESPACE:
+            msg = "the default namespace cannot be deleted"
+            raise InvalidArgumentError(msg)
+        known = name in self._namespaces
+        if known:
+            await write_and_wait(self._node, (Delete(registration(name)),))
+        # Keys are left if an earlier call broke off, or came from elsewhere.
+        deleted = await self._delete_keys(name)
         return pb.NamespaceReply(changed=known or deleted)
 
     async def _delete_keys(self, name: Namespace) -> bool:
@@ -266,22 +260,20 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
         del request, context
         return pb.ListNamespacesReply(names=self._namespaces.names())
 
+    @unary
     async def Digest(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.DigestRequest, context: Context
+        self, request: pb.DigestRequest
     ) -> pb.DigestReply:
         """Return a fingerprint of what this node holds."""
-        try:
-            with self._node.snapshot() as view:
-                clock = view.state().clock
-                if request.namespace:
-                    chosen = Namespace(request.namespace)
-                    self._namespaces.check(chosen)
-                    names = [chosen]
-                else:
-                    names = list(view.namespaces())
-                reply = await digest(view, names, self._node.now())
-        except KvError as error:
-            await abort(context, to_message(error))
+        with self._node.snapshot() as view:
+            clock = view.state().clock
+            if request.namespace:
+                chosen = Namespace(request.namespace)
+                self._namespaces.check(chosen)
+                names = [chosen]
+            else:
+                names = list(view.namespaces())
+            reply = await digest(view, names, self._node.now())
         reply.clock.extend(clock_entries(clock))
         return reply
 
@@ -326,14 +318,12 @@ class AdminServicer(admin_pb2_grpc.AdminServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return pb.SetClockReply()
 
+    @unary
     async def Repair(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.RepairRequest, context: Context
+        self, request: pb.RepairRequest
     ) -> pb.RepairReply:
         """Find in what this node's store and a peer's differ, and mend both."""
-        try:
-            return repair_reply(await self._node.repair(request.peer))
-        except KvError as error:
-            await abort(context, to_message(error))
+        return repair_reply(await self._node.repair(request.peer))
 
     async def _refuse_unless_injecting(self, context: Context) -> None:
         if not self._facts.fault_injection:

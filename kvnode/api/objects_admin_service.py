@@ -7,9 +7,9 @@ import grpc.aio
 from kvnode._pb import objects_pb2 as pb
 from kvnode._pb import objects_pb2_grpc
 from kvnode.api.objects_admin_port import LedShard, ObjectsAdminPort, ObjectsOverview
-from kvnode.api.status_map import abort, to_message
+from kvnode.api.status_map import unary
 from kvnode.core.objects.configuration import REPLICAS_MAX
-from kvnode.errors import InvalidArgumentError, KvError
+from kvnode.errors import InvalidArgumentError
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -28,47 +28,37 @@ class ObjectsAdminServicer(objects_pb2_grpc.ObjectsAdminServicer):
         del request, context
         return _overview_message(await self._objects.overview())
 
+    @unary
     async def Move(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.MoveShardRequest, context: Context
+        self, request: pb.MoveShardRequest
     ) -> pb.MoveShardReply:
         """Let other nodes keep a shard."""
-        try:
-            nodes = _checked_nodes(tuple(request.nodes))
-            await self._objects.move(
-                request.shard, nodes, is_forwarded=request.forwarded
-            )
-        except KvError as error:
-            await abort(context, to_message(error))
+        nodes = _checked_nodes(tuple(request.nodes))
+        await self._objects.move(request.shard, nodes, is_forwarded=request.forwarded)
         return pb.MoveShardReply()
 
+    @unary
     async def Lead(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.LeadShardRequest, context: Context
+        self, request: pb.LeadShardRequest
     ) -> pb.LeadShardReply:
         """Let this node lead a shard."""
-        try:
-            await self._objects.lead(request.shard, giver_leads=request.giver_leads)
-        except KvError as error:
-            await abort(context, to_message(error))
+        await self._objects.lead(request.shard, giver_leads=request.giver_leads)
         return pb.LeadShardReply()
 
+    @unary
     async def Found(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.FoundShardRequest, context: Context
+        self, request: pb.FoundShardRequest
     ) -> pb.FoundShardReply:
         """Let a shard of this node's region begin."""
-        try:
-            await self._objects.found(request.shard)
-        except KvError as error:
-            await abort(context, to_message(error))
+        await self._objects.found(request.shard)
         return pb.FoundShardReply()
 
+    @unary
     async def ReplaceVoter(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.ReplaceVoterRequest, context: Context
+        self, request: pb.ReplaceVoterRequest
     ) -> pb.ReplaceVoterReply:
         """Let one vote in place of another."""
-        try:
-            nodes = await self._objects.replace_voter(request.node, request.newcomer)
-        except KvError as error:
-            await abort(context, to_message(error))
+        nodes = await self._objects.replace_voter(request.node, request.newcomer)
         return pb.ReplaceVoterReply(nodes=nodes)
 
 

@@ -31,7 +31,7 @@ from kvnode.api.object_points import (
     restore_reply,
 )
 from kvnode.api.objects_port import ObjectsPort
-from kvnode.api.status_map import abort, to_message
+from kvnode.api.status_map import abort, to_message, unary
 from kvnode.errors import IndeterminateError, KvError
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.telling import Leave, Told, nothing_to_leave
@@ -52,14 +52,12 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         """Let them call *objects*."""
         self._objects = objects
 
+    @unary
     async def Call(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.CallRequest, context: Context
+        self, request: pb.CallRequest
     ) -> pb.CallReply:
         """Call a method."""
-        try:
-            return await self._reply(request)
-        except KvError as error:
-            await abort(context, to_message(error))
+        return await self._reply(request)
 
     async def Calls(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
         self, request_iterator: AsyncIterator[pb.CallFrame], context: Context
@@ -70,61 +68,51 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         except KvError as error:
             await abort(context, to_message(error))
 
+    @unary
     async def Bookmark(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.BookmarkRequest, context: Context
+        self, request: pb.BookmarkRequest
     ) -> pb.BookmarkReply:
         """Name a point in time of an object."""
-        try:
-            return bookmark_reply(
-                await within_patience(self._objects, bookmark_call(request))
-            )
-        except KvError as error:
-            await abort(context, to_message(error))
+        return bookmark_reply(
+            await within_patience(self._objects, bookmark_call(request))
+        )
 
+    @unary
     async def Restore(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.RestoreRequest, context: Context
+        self, request: pb.RestoreRequest
     ) -> pb.RestoreReply:
         """Make an object what it was."""
-        try:
-            return restore_reply(
-                await within_patience(self._objects, restore_call(request))
-            )
-        except KvError as error:
-            await abort(context, to_message(error))
+        return restore_reply(
+            await within_patience(self._objects, restore_call(request))
+        )
 
+    @unary
     async def Locate(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.LocateRequest, context: Context
+        self, request: pb.LocateRequest
     ) -> pb.LocateReply:
         """Tell where an object lives."""
-        try:
-            location = location_of(
-                await within_patience(self._objects, locate_call(request))
-            )
-        except KvError as error:
-            await abort(context, to_message(error))
+        location = location_of(
+            await within_patience(self._objects, locate_call(request))
+        )
         return locate_reply(location, self._objects.leader_of(location.shard))
 
+    @unary
     async def Alarm(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.AlarmRequest, context: Context
+        self, request: pb.AlarmRequest
     ) -> pb.AlarmReply:
         """Tell when the alarm of an object rings."""
-        try:
-            return alarm_reply(
-                due_of(await within_patience(self._objects, alarm_call(request)))
-            )
-        except KvError as error:
-            await abort(context, to_message(error))
+        return alarm_reply(
+            due_of(await within_patience(self._objects, alarm_call(request)))
+        )
 
+    @unary
     async def SetAlarm(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.SetAlarmRequest, context: Context
+        self, request: pb.SetAlarmRequest
     ) -> pb.AlarmReply:
         """Set or delete the alarm of an object."""
-        try:
-            return alarm_reply(
-                due_of(await within_patience(self._objects, set_alarm_call(request)))
-            )
-        except KvError as error:
-            await abort(context, to_message(error))
+        return alarm_reply(
+            due_of(await within_patience(self._objects, set_alarm_call(request)))
+        )
 
     async def Status(  # noqa: N802 -- the name is the protocol's
         self, request: pb.ObjectsStatusRequest, context: Context
@@ -198,61 +186,12 @@ def _failed(call: pb.ObjectCall, error: Exception) -> pb.ObjectCallResult:
 class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     """Says that there are none, in words rather than as an unknown method."""
 
-    async def Call(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.CallRequest, context: Context
-    ) -> pb.CallReply:
-        """Refuse."""
+    async def _refuse(self, request: object, context: Context) -> Any:  # noqa: ANN401 -- nothing is ever returned
         del request
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
 
-    async def Calls(  # type: ignore[override]  # noqa: N802 -- a coroutine, which the stub's type leaves out
-        self, request_iterator: AsyncIterator[pb.CallFrame], context: Context
-    ) -> None:
-        """Refuse."""
-        del request_iterator
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
-
-    async def Bookmark(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.BookmarkRequest, context: Context
-    ) -> pb.BookmarkReply:
-        """Refuse."""
-        del request
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
-
-    async def Restore(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.RestoreRequest, context: Context
-    ) -> pb.RestoreReply:
-        """Refuse."""
-        del request
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
-
-    async def Locate(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.LocateRequest, context: Context
-    ) -> pb.LocateReply:
-        """Refuse."""
-        del request
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
-
-    async def Alarm(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.AlarmRequest, context: Context
-    ) -> pb.AlarmReply:
-        """Refuse."""
-        del request
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
-
-    async def SetAlarm(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.SetAlarmRequest, context: Context
-    ) -> pb.AlarmReply:
-        """Refuse."""
-        del request
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
-
-    async def Status(  # noqa: N802 -- the name is the protocol's
-        self, request: pb.ObjectsStatusRequest, context: Context
-    ) -> pb.ObjectsStatusReply:
-        """Refuse."""
-        del request
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
+    Call = Bookmark = Restore = Locate = Alarm = SetAlarm = Status = _refuse
+    Calls = _refuse  # type: ignore[assignment]  # a coroutine, which the stub's type leaves out
 
 
 def add_objects(server: grpc.aio.Server, objects: ObjectsPort | None) -> str:

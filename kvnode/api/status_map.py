@@ -1,6 +1,8 @@
 """Errors as codes: in frames, and as gRPC status of unary calls."""
 
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -30,6 +32,10 @@ from kvnode.errors import (
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+ServicerT = TypeVar("ServicerT")
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
 
 _CODES: tuple[tuple[type[KvError], "pb.ErrorCode.ValueType", grpc.StatusCode], ...] = (
     (
@@ -117,3 +123,20 @@ async def abort(context: Context, error: pb.Error) -> NoReturn:
     """
     context.set_trailing_metadata(((ERROR_TRAILER, error.SerializeToString()),))
     await context.abort(status_of(error), error.message)
+
+
+def unary(
+    method: Callable[[ServicerT, RequestT], Awaitable[ReplyT]],
+) -> Callable[[ServicerT, RequestT, Context], Awaitable[ReplyT]]:
+    """Make of a method of a service one that ends with the errors that it raises."""
+
+    @wraps(method)
+    async def served(
+        servicer: ServicerT, request: RequestT, context: Context
+    ) -> ReplyT:
+        try:
+            return await method(servicer, request)
+        except KvError as error:
+            await abort(context, to_message(error))
+
+    return served
