@@ -113,13 +113,14 @@ class Options:
     down_seconds: float
     failovers: int
     distances: bool
+    apart: bool
     json: Path | None
     profile: Path | None
 
     @property
     def load(self) -> Load:
         """What replication is measured under."""
-        return Load(self.rate, self.load_seconds, self.distances)
+        return Load(self.rate, self.load_seconds, self.distances, self.apart)
 
 
 class Bench:
@@ -348,6 +349,11 @@ def _add_load(parser: ArgumentParser) -> None:
         action="store_true",
         help="put the nodes into three cities a third of the Earth apart, rather"
         " than at no distance",
+    )
+    group.add_argument(
+        "--apart",
+        action="store_true",
+        help="of catch-up: give the node that was down a processor of its own",
     )
 
 

@@ -6,14 +6,19 @@ read from, and the third is killed and started again.  Every write has a key of 
 own, which is the worst case: of a key that was written often, the node gets the last
 version only, since the live entries are the log.
 
+On few processors the node that catches up takes what the others need; with `--apart` it
+has one of its own, and what is felt is what the others do for it.
+
 The clients of the other two are asked how they fared before, during the outage
 and while the third caught up.  In the end all three hold the same.
 """
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter_ns
 
+from cluster.processes import ProcessCluster
 from kvnode.client import Put
 from tests.benchmarks.dataset import draw
 from tests.benchmarks.fact import Fact, Facts
@@ -24,10 +29,11 @@ from tests.benchmarks.replication.steady import Spell, add_spells
 from tests.benchmarks.systems.local_nodes import (
     Load,
     converge,
+    kept_apart,
     load_client,
-    local_nodes,
     pid_of,
     processor_seconds,
+    running_nodes,
 )
 
 
@@ -43,9 +49,12 @@ async def measure_catch_up(
         NotConvergedError: The nodes differ in the end.
     """
     facts = Facts(Section.CATCH_UP, f"3 nodes, {load.place}, fsync")
-    async with local_nodes(directory, load.three_sites) as cluster:
-        written, read, down = cluster.topology.names
+    cluster = ProcessCluster.create(directory / "cluster", load.three_sites)
+    written, read, down = cluster.topology.names
+    apart = kept_apart(cluster, down) if load.is_apart else nullcontext()
+    with apart:
         async with (
+            running_nodes(cluster),
             load_client(cluster, written) as writer,
             load_client(cluster, read) as reader,
         ):
@@ -71,7 +80,7 @@ async def measure_catch_up(
                 own = processor_seconds(pid_of(cluster, down))
                 writes.stop()
                 reads.stop()
-        seconds = await converge(cluster, cluster.topology.names)
+            seconds = await converge(cluster, cluster.topology.names)
     facts.add("down for", down_seconds, "s")
     written_per_second = writing.result().per_second * steady.BATCH_WRITES
     facts.add("writes answered", round(written_per_second), "/s")

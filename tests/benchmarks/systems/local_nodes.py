@@ -7,8 +7,9 @@ in the node that sends it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -19,7 +20,7 @@ from cluster.convergence import Ask, wait_until_equal
 from cluster.processes import ProcessCluster
 from cluster.topology import THREE_CITIES, Site, Topology
 from kvnode.client import Client
-from tests.benchmarks.systems.process import ServerError
+from tests.benchmarks.systems.process import ServerError, find_program
 
 CONVERGENCE_SECONDS_MAX = 600.0
 DIGEST_SECONDS_MAX = 300.0
@@ -33,6 +34,8 @@ DEADLINE_SECONDS = 120.0
 
 SOMEWHERE = "nowhere"
 
+HOST = "127.0.0.1"
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -41,6 +44,7 @@ class Load:
     per_second: int  # writes, at one node
     seconds: float
     has_distances: bool  # those of the three cities, rather than none
+    is_apart: bool = False  # who was down has a processor that nobody else uses
 
     @property
     def three_sites(self) -> Topology:
@@ -50,7 +54,8 @@ class Load:
     @property
     def place(self) -> str:
         """What a report says of the distances."""
-        return "three cities" if self.has_distances else "loopback"
+        place = "three cities" if self.has_distances else "loopback"
+        return f"{place}, one apart" if self.is_apart else place
 
 
 def sites(count: int) -> Topology:
@@ -65,11 +70,46 @@ async def local_nodes(
 ) -> AsyncIterator[ProcessCluster]:
     """Start the nodes called *running*, or all; stop all that run at the end."""
     cluster = ProcessCluster.create(directory / "cluster", topology)
+    async with running_nodes(cluster, *running):
+        yield cluster
+
+
+@asynccontextmanager
+async def running_nodes(cluster: ProcessCluster, *running: str) -> AsyncIterator[None]:
+    """Start nodes of *cluster*, all if none is named; stop all that run at the end."""
     try:
         await cluster.start(*running)
-        yield cluster
+        yield
     finally:
         await cluster.stop()
+
+
+@contextmanager
+def kept_apart(cluster: ProcessCluster, name: str) -> Iterator[None]:
+    """
+    Give a node one processor, and all others, and this process, the rest.
+
+    As if it were a machine of its own: what it takes itself is taken from nobody, and
+    what others feel is what they do for it.
+
+    Raises:
+        NotInstalledError: There is no `taskset`.
+        ServerError: There is one processor alone.
+    """
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) == 1:
+        msg = "with one processor nothing can be apart"
+        raise ServerError(msg)
+    *rest, last = usable
+    for each in cluster.topology.names:
+        mine = [last] if each == name else rest
+        launcher = [find_program("taskset"), "-c", ",".join(map(str, mine))]
+        cluster.place(each, host=HOST, launcher=launcher)
+    os.sched_setaffinity(0, rest)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def load_client(cluster: ProcessCluster, name: str) -> Client:
