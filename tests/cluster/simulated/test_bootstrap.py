@@ -258,6 +258,33 @@ def test_new_node_believes_who_repeats_what_a_peer_said_when_it_was_new() -> Non
     assert run(main, settings={**SETTINGS, "namespaces": ("default",)}) == ()
 
 
+def test_half_filled_node_does_not_believe_that_its_donor_has_nothing() -> None:
+    """Who repeats what that one said when it was new does not end the bootstrap."""
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await asyncio.sleep(1)  # so that there are words from when all were new
+        await fill(cluster, "a", KEYS)
+        await rested(cluster)
+        await cluster.wipe("c")
+        await cluster.remove_former("c")
+        await until_filling(cluster, "c", 30)
+        await cluster.cut([("a", "c"), ("c", "a")])
+        await asyncio.sleep(30)  # until the connection is given up
+        for _ in range(10):
+            assert await cluster.flood("c", 1)
+            assert not cluster.node("c").serves
+
+        await cluster.heal()
+        await rested(cluster)
+
+        assert held(cluster, "c") == held(cluster, "a")
+        return cluster.violations()
+
+    settings = {**SETTINGS, "namespaces": ("default",)}
+    assert run(main, nodes=("a", "c"), settings=settings) == ()
+
+
 def test_write_to_a_new_node_that_was_led_astray_is_kept_or_put_aside() -> None:
     """
     Who repeats a peer's first words makes it serve; then it hears of a floor.
