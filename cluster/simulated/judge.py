@@ -212,7 +212,7 @@ class Judge:
         self._judge_endings(name, state)
         self._note_durable(state)
         self._note_filled(site, state)
-        self._judge_start_over(name, site, state)
+        self._judge_start_over(name, site, commit)
         self._judge_floor(name, site, state)
         with site.disk.undamaged() as view:
             last = {write.key: None for write in commit.writes}
@@ -291,10 +291,14 @@ class Judge:
         if state.floor is not self._floor:
             self._floor = self._floor.join(state.floor)
 
-    def _judge_start_over(
-        self, name: str, site: JudgedDisk, state: DurableState
-    ) -> None:
-        """Judge that the store has a reason to start over, if it begins to."""
+    def _judge_start_over(self, name: str, site: JudgedDisk, commit: Commit) -> None:
+        """
+        Judge that the store has a reason to start over, if it begins to.
+
+        What a push brings in the same turn is one: nobody can tell whether something
+        forgotten has ended it (G2b).
+        """
+        state = commit.state
         if state.start_over is None or site.starts_over:
             return
         # After an unclean stop in relaxed mode the replica may be another one; damage
@@ -304,7 +308,9 @@ class Judge:
             return
         if not self._admissions.may_start_over(state.replica, claimed(state)):
             self.complain("member", f"{name} must start over, and was a member")
-        if is_blank(state, site) and not state.roster.gone(state.replica):
+        takes_in = any(write.entry is not None for write in commit.writes)
+        has_nothing = is_blank(state, site) and not takes_in
+        if has_nothing and not state.roster.gone(state.replica):
             self.complain("member", f"{name} must start over, and had nothing")
 
     def _judge_dropping(

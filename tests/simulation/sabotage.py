@@ -444,7 +444,7 @@ SABOTAGES = {
         ),
         _among_restored(_delta_from_before_the_floor, 11, RESTORING, "G2"),
         _among_restored(
-            _bootstrap_claims_what_the_last_sender_covers, 10, RESTORING, "I1"
+            _bootstrap_claims_what_the_last_sender_covers, 506, RESTORING, "I1"
         ),
         _among_restored(_who_is_filled_is_no_member, 28, FILLED, "D10"),
     )

@@ -93,12 +93,19 @@ def nobody_has_anything(peers: Mapping[ReplicaId, Peer], turn: Turn) -> bool:
     """
     Tell whether all that are known are connected, and none has anything.
 
-    Those that are gone for good are not known any more, and may have left nobody.
+    Those that are gone for good are not known any more, and may have left nobody.  Who
+    has lost its store is another replica.  So whoever wrote something that is here, and
+    says that it has nothing, said so before it wrote that, and somebody repeats it.
     """
     if not turn.peers:
         return len(turn.roster.members()) <= 1
+    covers = turn.filling.covers if turn.filling is not None else None
+    brought = turn.clock.join(covers or EMPTY)
     return all(
-        peer.replica in peers and not peers[peer.replica].clock for peer in turn.peers
+        peer.replica in peers
+        and not peers[peer.replica].clock
+        and not brought.newest(peer.replica)
+        for peer in turn.peers
     )
 
 

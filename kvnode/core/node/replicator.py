@@ -305,8 +305,19 @@ class Replicator:
                 self.incoming.fill(turn)  # it need not be this peer that does it
             else:
                 self.incoming.ask_for_delta(replica, turn)
-        if replica in self.peers and turn.was_filling and not event.clock:
-            self.comparing.report_to(replica, turn)  # our hello may be older than that
+        if replica in self.peers and not event.clock:
+            self._tell_who_has_nothing(event, turn)
+
+    def _tell_who_has_nothing(self, event: PeerUp, turn: Turn) -> None:
+        """
+        Report to a peer that was met with nothing, if there is more here, or soon is.
+
+        Our hello may be older than that: far away, it takes longer to be met than a
+        bootstrap takes nearby, and the peer would serve its emptiness meanwhile (D10).
+        """
+        # One that is being filled has been told what is here (`_heard_of_filling`).
+        if turn.was_filling or (turn.clock and not event.filling):
+            self.comparing.report_to(event.peer.replica, turn)
 
     def _heard_of_filling(self, replica: ReplicaId, turn: Turn) -> None:
         """

@@ -7,6 +7,7 @@ import pytest
 
 from cluster.simulated.cluster import SimulatedCluster
 from cluster.simulated.running import run
+from kvnode.core.node.incoming import Incoming
 from kvnode.errors import UnavailableError
 from tests.cluster.simulated.forgetting import (
     SETTINGS,
@@ -14,6 +15,7 @@ from tests.cluster.simulated.forgetting import (
     forgetful,
     held,
     read,
+    rescued,
     rested,
 )
 from tests.jepsen_like import broken_forgetting
@@ -254,6 +256,102 @@ def test_new_node_believes_who_repeats_what_a_peer_said_when_it_was_new() -> Non
         return cluster.violations()
 
     assert run(main, settings={**SETTINGS, "namespaces": ("default",)}) == ()
+
+
+def test_half_filled_node_does_not_believe_that_its_donor_has_nothing() -> None:
+    """Who repeats what that one said when it was new does not end the bootstrap."""
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await asyncio.sleep(1)  # so that there are words from when all were new
+        await fill(cluster, "a", KEYS)
+        await rested(cluster)
+        await cluster.wipe("c")
+        await cluster.remove_former("c")
+        await until_filling(cluster, "c", 30)
+        await cluster.cut([("a", "c"), ("c", "a")])
+        await asyncio.sleep(30)  # until the connection is given up
+        for _ in range(10):
+            assert await cluster.flood("c", 1)
+            assert not cluster.node("c").serves
+
+        await cluster.heal()
+        await rested(cluster)
+
+        assert held(cluster, "c") == held(cluster, "a")
+        return cluster.violations()
+
+    settings = {**SETTINGS, "namespaces": ("default",)}
+    assert run(main, nodes=("a", "c"), settings=settings) == ()
+
+
+def test_write_to_a_new_node_that_was_led_astray_is_kept_or_put_aside() -> None:
+    """
+    Who repeats a peer's first words makes it serve; then it hears of a floor.
+
+    A counter that it had begun anew may be older than what is forgotten, as far as it
+    knows: that is put aside (G2b).  All else is newer, and comes to all.
+    """
+
+    async def main(cluster: SimulatedCluster) -> None:
+        await fill(cluster, "a", KEYS)
+        before = cluster.client("before", "a")
+        await before.delete(KEYS[0])
+        await before.counter("count").increment(5)
+        await rested(cluster)
+        await cluster.cut(product("ab", "c"))
+        await cluster.cut(product("c", "ab"))
+        await cluster.wipe("c")
+        astray = cluster.node("c").disk.state().replica
+        attack = asyncio.create_task(cluster.flood("c", 1))
+        await asyncio.sleep(0.5)
+        client = cluster.client("client", "c")
+        await client.put("new", "value")
+        await client.put(KEYS[1], "newer")
+        await client.put(KEYS[0], "again")
+        await client.counter("count").increment(3)
+
+        await attack
+        await cluster.heal()
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert cluster.node("c").disk.state().replica != astray, "it starts over"
+        assert await read(cluster, "new") == [b"value"] * 3
+        assert await read(cluster, KEYS[1]) == [b"newer"] * 3
+        assert await read(cluster, KEYS[0]) == [b"again"] * 3
+        assert rescued(cluster, "c") == {b"count"}
+        for name in cluster.names:
+            client = cluster.client(f"after-{name}", name)
+            assert await client.counter("count").value() == 5
+
+    forgetful(main)
+
+
+@pytest.mark.parametrize("flooded", [False, True])
+def test_empty_store_that_starts_over_is_seen(
+    monkeypatch: pytest.MonkeyPatch, *, flooded: bool
+) -> None:
+    """The judge bites, whoever has told it before that there is nothing (D10)."""
+    monkeypatch.setattr(Incoming, "begin_to_fill", lambda *_: False)
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await fill(cluster, "a", KEYS)
+        await rested(cluster)
+        if flooded:
+            await cluster.cut(product("ab", "c"))
+            await cluster.cut(product("c", "ab"))
+        await cluster.wipe("c")
+        if flooded:
+            assert await cluster.flood("c", 1)
+            await cluster.heal()
+        await asyncio.sleep(5)
+        return cluster.violations()
+
+    violations = run(main, settings={**SETTINGS, "namespaces": ("default",)})
+
+    assert [v for v in violations if v.endswith("c must start over, and had nothing")]
 
 
 def test_newcomers_serve_when_all_that_had_something_were_removed() -> None:

@@ -355,6 +355,52 @@ def test_store_with_nothing_in_it_starts_over_only_if_it_was_removed(
     assert bool(cluster.complaints("member")) == (standing is Standing.MEMBER)
 
 
+def marked_with(*, pushed: int, marked: int) -> list[str]:
+    """
+    Return what is said of a new store that has a push and a mark, and no more.
+
+    Args:
+        pushed: In which commit it takes the push in.
+        marked: In which commit it is told to start over.
+    """
+    cluster = Cluster()
+    new = cluster.replica("new")
+    cluster.judge.is_new(new)
+    for number in sorted({pushed, marked}):
+        mark = MARK if number >= marked else None
+        writes = [Write(KEY, register(DOT), None)] if number == pushed else []
+        cluster.commit("new", DurableState(new, start_over=mark), *writes)
+    return cluster.complaints("member")
+
+
+@pytest.mark.parametrize("marked", [1, 2])
+def test_store_that_holds_what_was_pushed_may_start_over(marked: int) -> None:
+    """
+    G2b: that may be older than what is forgotten, be it of the same turn or not.
+
+    Found by counter under mixed,wipe, seed 8100461: a push and the floor came in one
+    turn, and the judge looked at what had been there before it.
+    """
+    assert marked_with(pushed=1, marked=marked) == []
+
+
+def test_what_is_pushed_after_the_mark_is_no_reason_for_it() -> None:
+    """D10: there was nothing when it was told to start over."""
+    assert marked_with(pushed=2, marked=1)
+
+
+def test_what_leaves_a_store_with_nothing_is_no_reason_to_start_over() -> None:
+    """D10: a commit of drops alone brings nothing that would have to be judged."""
+    cluster = Cluster()
+    new = cluster.replica("new")
+    cluster.judge.is_new(new)
+    drop = Write(KEY, None, register(DOT).version)
+
+    cluster.commit("new", DurableState(new, start_over=MARK), drop)
+
+    assert cluster.complaints("member")
+
+
 # -- who must not answer (D10) ----------------------------------------------------
 
 COVERED = VersionVector.of({B: 1})

@@ -245,6 +245,25 @@ def test_peer_that_is_met_during_a_bootstrap_is_told() -> None:
     assert told(B, bench.meet(B)) == [True]
 
 
+def test_peer_that_is_met_after_a_bootstrap_is_told() -> None:
+    """The hello that it got, on a long way, may be from before there was anything."""
+    bench = Bench()
+    request = asked(bench.meet(C, COVERED))
+    bench.hear(C, DeltaPage(request.session, 0, COVERED, (), last=True))
+
+    assert told(B, bench.meet(B)) == [False]
+
+
+def test_new_nodes_have_nothing_to_tell_each_other() -> None:
+    """Nor is a peer told that has something itself: it is not misled."""
+    bench = Bench()
+    assert told(B, bench.meet(B)) == []
+
+    bench.write(Put(at(b"k"), b"1"))
+
+    assert told(C, bench.meet(C, COVERED)) == []
+
+
 @pytest.mark.parametrize("hello", [False, True])
 def test_whoever_is_being_filled_is_told_what_is_here(*, hello: bool) -> None:
     """It looks for a donor, and may think that this node has nothing."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
-from kvnode.core.clocks.version_vector import VersionVector
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.bootstrap import NEAR_PATIENCE
 from kvnode.core.node.commands import Put, Reason, Refused
 from kvnode.core.node.events import (
@@ -184,19 +184,36 @@ def test_store_that_started_over_serves_nobody_before_it_is_filled() -> None:
     assert bench.state.filling is not None
 
 
-def test_half_filled_store_serves_if_nobody_has_anything_any_more() -> None:
-    """All others have lost it, in relaxed mode; what is here is all there is."""
+def half_filled() -> Bench:
+    """A node that B, out of reach now, has filled in part, with writes of its own."""
     filling = Filling(at(b"m"), COVERED, GROUND, 1, 2)
     bench = Bench(state=DurableState(A, hlc=FLOOR.hlc, filling=filling))
     bench.meet(B, COVERED)
     bench.tick()
     assert bench.state.filling is not None
-
     bench.turn(PeerDown(B))
-    bench.meet(B)
+    return bench
+
+
+def test_half_filled_store_serves_if_nobody_has_anything_any_more() -> None:
+    """All others have lost it; what is here is all there is."""
+    bench = half_filled()
+    reborn = address(B)._replace(replica=C)  # whoever loses a store is another replica
+
+    bench.turn(PeerUp(reborn, EMPTY, (), protocol=2))
     bench.tick()
 
     assert bench.state.filling is None
+
+
+def test_half_filled_store_knows_who_has_written_part_of_it() -> None:
+    """That this replica has nothing, it can only have said before it wrote that."""
+    bench = half_filled()
+
+    bench.meet(B)
+    bench.tick(60_000)
+
+    assert bench.state.filling is not None
 
 
 def test_bootstrap_does_not_end_with_a_delta_of_a_peer_without_floors() -> None:

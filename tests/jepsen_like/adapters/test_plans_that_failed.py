@@ -21,6 +21,9 @@ PLANS = Path(__file__).parent / "plans"
         # A bootstrap from an old backup brings what the donor does not cover, and
         # begins anew: the judge wanted to see that rescued, and the donor has it.
         "bootstrap-from-backup",
+        # To a wiped node is repeated what a peer had said and pushed since it was new:
+        # it starts over for what the push has left, which the judge did not look at.
+        "repeated-past",
     ],
 )
 def test_plan_that_once_failed_is_valid(name: str) -> None:
