@@ -347,7 +347,8 @@ class Instance:
             self.retire(why)
             for task in tuple(self._events):
                 task.cancel()
-            self._committer.release()
+            # Not at once: an entry may be about to say why it has failed.
+            asyncio.get_running_loop().call_soon(self._committer.release)
             self._around.broken(self)
 
     def retire(self, why: KvError) -> None:

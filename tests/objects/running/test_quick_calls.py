@@ -11,6 +11,7 @@ from kvnode.errors import (
     ObjectEndedError,
     ObjectRaisedError,
     OverloadedError,
+    StoreFullError,
     UnavailableError,
 )
 from kvnode.objects.durable_object import DurableObject
@@ -205,6 +206,28 @@ async def test_object_that_ends_takes_along_who_was_behind(desk: Site) -> None:
     with pytest.raises(UnavailableError):
         await behind
     desk.log.commits.set()
+
+
+async def test_why_an_entry_was_refused_counts_more_than_that_the_lead_is_lost(
+    desk: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both come in one turn if the disk is full, and nothing has happened then."""
+    entries: list[asyncio.Future[int]] = []
+
+    def propose(shard: str, data: bytes) -> "asyncio.Future[int]":
+        del shard, data
+        entries.append(asyncio.get_running_loop().create_future())
+        return entries[-1]
+
+    monkeypatch.setattr(desk.log, "propose", propose)
+    calling = desk.call("Desk d", "note", "1")
+    await settled()
+
+    entries[0].set_exception(StoreFullError("no room"))
+    desk.host.closed("s000", 1)
+
+    with pytest.raises(StoreFullError, match="no room"):
+        await calling
 
 
 async def test_calls_that_wait_to_be_told_count(
