@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from cluster.simulated.cluster import SimulatedCluster
+from cluster.simulated.running import run
+from kvnode.core.versions.floor import GROUND
 from kvnode.core.versions.roster import Standing
 from kvnode.errors import KvError, UnavailableError
 from kvnode.runtime import start_over
 from tests.cluster.simulated.forgetting import (
+    SETTINGS,
     fill,
     forgetful,
     held,
@@ -60,6 +63,43 @@ def test_old_backup_brings_back_nothing_that_was_deleted_since() -> None:
         assert await read(cluster, "served") == [b"again"] * 3
 
     forgetful(main)
+
+
+def test_newcomers_forget_nothing_without_those_that_one_was_told_of() -> None:
+    """
+    Members that have never forgotten anything would have to start over for them.
+
+    Found by watch under mixed,member-churn, seed 20006094: the second newcomer met the
+    first before that had committed anything, and was not told of the members.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        before = cluster.client("before", "a")
+        await before.put("old", "value")
+        await cut_off(cluster, "c")
+        await cluster.slow_disk("c", 500)
+        await cluster.wipe("c")
+        await cluster.join("d", "c")
+        await asyncio.sleep(2)
+        await cluster.slow_disk("c", 0)
+        client = cluster.client("client", "c")
+        await client.put("new", "value")
+        await client.delete("new")
+        await asyncio.sleep(5)
+        replicas = [cluster.node(name).disk.state().replica for name in "cd"]
+        assert replicas[1] == min(replicas), "it works floors out"
+        for name in "cd":
+            assert cluster.node(name).disk.state().floor == GROUND
+
+        await cluster.heal()
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert await read(cluster, "old") == [b"value"] * 4
+        return cluster.violations()
+
+    assert run(main, settings=SETTINGS, seed=1) == ()
 
 
 def test_write_of_a_restored_node_that_is_cut_off_is_kept() -> None:
