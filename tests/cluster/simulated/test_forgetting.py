@@ -274,6 +274,49 @@ def test_what_members_gave_up_is_put_aside_by_the_removed_node_that_has_it() -> 
     forgetful(main)
 
 
+def test_removed_node_puts_aside_what_one_member_claims_and_another_knows_not() -> None:
+    """
+    It hears of its removal from a member that has not heard of the claim.
+
+    Found by set under mixed,member-churn, seed 20008325: it kept that, was filled, and
+    served what others said that they had, and had not.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await fill(cluster, "a", ["old"])
+        await asyncio.sleep(5)
+        client = cluster.client("client", "c")
+        await client.put("announced", "v" * 100_000)
+        await client.put("pushed", "value")
+        while b"pushed" not in held(cluster, "a"):  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        removed = cluster.node("c").disk.state().replica
+        await cluster.remove_member("c")
+
+        def claims(name: str) -> bool:
+            return cluster.node(name).disk.state().clock.newest(removed) > 0
+
+        while not (claims("a") or claims("b")):  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        assert not (claims("a") and claims("b"))
+        await cut_off(cluster, "a" if claims("a") else "b")
+        await cluster.start("c")
+        await asyncio.sleep(3)
+        assert cluster.node("c").serves
+        await cluster.heal()
+        await rested(cluster)
+
+        assert rescued(cluster, "c") == {b"announced", b"pushed"}
+        assert await read(cluster, "announced") == [None] * 3
+        assert await read(cluster, "pushed") == [b"value"] * 3
+        return cluster.violations()
+
+    delays = {("a", "c"): 50, ("b", "c"): 50}
+    settings = {"namespaces": ("default",)}
+    assert run(main, delays_ms=delays, settings=settings) == ()
+
+
 def test_replica_that_goes_on_after_its_removal_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
