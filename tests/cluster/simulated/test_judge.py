@@ -341,6 +341,49 @@ def test_newcomer_must_not_start_over_once_it_covers_what_its_host_did(
     assert bool(cluster.complaints("member")) == (not held_back)
 
 
+def started_over(cluster: Cluster, host: str) -> DurableState:
+    """
+    Have *node* start over, and keep the second write of C, who is gone.
+
+    Returns:
+        Its state: *host* has filled it, and let it in.
+    """
+    held(cluster, "node")
+    cluster.judge.is_gone(cluster.replica("node"))
+    cluster.judge.is_gone(C)
+    cluster.mark("node")
+    kept = EMPTY.with_range(C, 2, 2)
+    cluster.commit("node", DurableState(ReplicaId(7), kept, filling=Filling()))
+    let_in(cluster, host, "node", DurableState(cluster.replica(host), COVERED))
+    return DurableState(ReplicaId(7), kept.join(COVERED))
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+@pytest.mark.parametrize("knows", [False, True])
+@pytest.mark.parametrize("has_it", [False, True])
+def test_who_has_what_is_lost_starts_over_if_it_has_not_agreed_to_that(
+    *, agreed: bool, knows: bool, has_it: bool
+) -> None:
+    """
+    Though it has started over before, and was let in (decision 34).
+
+    Found by deletes under mixed,member-churn, seed 20010571.
+    """
+    cluster = Cluster()
+    host = cluster.replica("host")
+    state = started_over(cluster, "host")
+    if not has_it:
+        state = replace(state, clock=COVERED)
+    cluster.commit("node", state)
+    members = ("host", "node") if agreed else ("host",)
+    roster = ended(cluster, *members)
+    cluster.commit("host", DurableState(host, COVERED, roster=roster))
+
+    cluster.mark("node", roster if knows else NOBODY)
+
+    assert bool(cluster.complaints("member")) == (agreed or not knows or not has_it)
+
+
 @pytest.mark.parametrize("standing", list(Standing))
 def test_store_with_nothing_in_it_starts_over_only_if_it_was_removed(
     standing: Standing,
