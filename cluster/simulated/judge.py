@@ -308,8 +308,11 @@ class Judge:
         lasting = site.disk.durability is Durability.FSYNC and not self._damaged
         if not lasting or site.replica != state.replica:
             return
+        clock = claimed(state)
+        if clock.includes(mark.floor.vector):
+            clock = site.clock  # the rest of the turn has brought what it lacked
         if not (
-            self._admissions.may_start_over(state.replica, claimed(state))
+            self._admissions.may_start_over(state.replica, clock)
             or self._endings.agreed_without(state.replica, state.roster, state.clock)
         ):
             self.complain("member", f"{name} must start over, and was a member")

@@ -384,6 +384,31 @@ def test_who_has_what_is_lost_starts_over_if_it_has_not_agreed_to_that(
     assert bool(cluster.complaints("member")) == (agreed or not knows or not has_it)
 
 
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("brought", [False, True])
+def test_newcomer_may_start_over_for_what_the_rest_of_the_turn_has_brought(
+    *, before: bool, brought: bool
+) -> None:
+    """
+    It lacked the floor when it heard of it: it has become a member since (G2b).
+
+    Not if it was one already, nor if it lacks the floor still: then that was made
+    without it (G1).  Found by deletes under mixed,restore-backup, seed 20010546.
+    """
+    cluster = Cluster()
+    host, new = cluster.replica("host"), cluster.replica("new")
+    cluster.judge.is_new(new)
+    let_in(cluster, "host", "new", DurableState(host, COVERED))
+    if before:
+        cluster.commit("new", DurableState(new, COVERED))
+    vector = COVERED if brought else COVERED.with_range(C, 1, 1)
+    mark = StartOver(vector, Floor(vector, HlcTimestamp(50)))
+
+    cluster.commit("new", DurableState(new, COVERED, start_over=mark))
+
+    assert bool(cluster.complaints("member")) == (before or not brought)
+
+
 @pytest.mark.parametrize("standing", list(Standing))
 def test_store_with_nothing_in_it_starts_over_only_if_it_was_removed(
     standing: Standing,
