@@ -12,6 +12,7 @@ until it hears of the end, and then it starts over.
 
 from collections.abc import Collection, Iterable, Iterator
 
+from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.roster import NOT_CLOSED, Roster
 from kvnode.types import Dot, ReplicaId
 
@@ -43,6 +44,17 @@ class Endings:
             for dot in dots
             if dot.seq > self._ends.get(dot.replica, NOT_CLOSED)
             and (holder in self._agreed[dot.replica] or _knows(roster, dot.replica))
+        )
+
+    def agreed_without(
+        self, replica: ReplicaId, roster: Roster, clock: VersionVector
+    ) -> bool:
+        """Tell whether *replica* has what it has heard others agree to do without."""
+        return any(
+            clock.newest(gone) > end
+            and replica not in self._agreed[gone]
+            and _knows(roster, gone)
+            for gone, end in self._ends.items()
         )
 
     def end_of(self, replica: ReplicaId) -> int:

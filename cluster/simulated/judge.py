@@ -296,17 +296,25 @@ class Judge:
         Judge that the store has a reason to start over, if it begins to.
 
         What a push brings in the same turn is one: nobody can tell whether something
-        forgotten has ended it (G2b).
+        forgotten has ended it (G2b).  Another one is to have what all members of then
+        have agreed to be lost (docs/decisions/0034).
         """
         state = commit.state
-        if state.start_over is None or site.starts_over:
+        mark = state.start_over
+        if mark is None or site.starts_over:
             return
         # After an unclean stop in relaxed mode the replica may be another one; damage
         # makes a node give up claims.
         lasting = site.disk.durability is Durability.FSYNC and not self._damaged
         if not lasting or site.replica != state.replica:
             return
-        if not self._admissions.may_start_over(state.replica, claimed(state)):
+        clock = claimed(state)
+        if clock.includes(mark.floor.vector):
+            clock = site.clock  # the rest of the turn has brought what it lacked
+        if not (
+            self._admissions.may_start_over(state.replica, clock)
+            or self._endings.agreed_without(state.replica, state.roster, state.clock)
+        ):
             self.complain("member", f"{name} must start over, and was a member")
         takes_in = any(write.entry is not None for write in commit.writes)
         has_nothing = is_blank(state, site) and not takes_in

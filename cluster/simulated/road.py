@@ -61,6 +61,7 @@ class SimulatedRoad:
         tape = self._network.tapes.begin(end.host.name, end.peer_name)
         end.listeners.append(tape.record)
         try:
+            await end.connection()
             yield PeerStream(end)
         finally:
             end.close("the peer hung up")

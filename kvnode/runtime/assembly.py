@@ -19,6 +19,7 @@ from kvnode.api.watch import Watches
 from kvnode.api.writing import write_and_wait
 from kvnode.config import NodeConfig
 from kvnode.core.membership.events import Rng
+from kvnode.core.node.address_book import configured
 from kvnode.core.node.commands import Put
 from kvnode.core.node.departure import has_left
 from kvnode.core.node.node import Node, Settings
@@ -122,6 +123,10 @@ async def assemble(
     """
     store = surroundings.store
     state = await _initial_state(store, config.name, surroundings.random_replica)
+    # From the first hello on, which may go out before the first commit: whoever met
+    # this node without hearing of them would forget without them (G1).
+    peers = configured(state.peers, _named(config), own_name=config.name)
+    state = replace(state, peers=peers)
     own = PeerAddress(config.name, address, state.replica, config.region)
     conditions = {
         name: Conditions(delay) for name, delay in config.link_delays_ms.items()
@@ -297,11 +302,15 @@ async def _sync_forever(store: NodeStore, interval_ms: int) -> None:
         await store.sync()
 
 
+def _named(config: NodeConfig) -> tuple[PeerAddress, ...]:
+    """Return the peers that the operator has named."""
+    return tuple(PeerAddress(p.name, p.address) for p in config.peers if p.name)
+
+
 def dial_peers(node: Assembly) -> None:
     """Dial whom the configuration names; the node must be listening by now."""
     config = node.config
-    named = tuple(PeerAddress(p.name, p.address) for p in config.peers if p.name)
-    node.driver.configure(named)
+    node.driver.configure(_named(config))
     for address in (*(p.address for p in config.peers if not p.name), *config.seeds):
         node.pool.dial(PeerAddress("", address))
 

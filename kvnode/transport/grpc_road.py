@@ -111,7 +111,12 @@ class GrpcRoad(Generic[MessageT]):
             connect = channel.stream_stream(
                 method.path, response_deserializer=method.message.FromString
             )
-            yield DialedStream(connect(), method.message)
+            call = connect()
+            try:
+                await call.wait_for_connection()
+            except _FAILURES as error:
+                raise RoadError(_said(error)) from error
+            yield DialedStream(call, method.message)
 
 
 def _size_options(bytes_max: int) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ or carries this node's own identity is turned away with the reason.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from kvnode._pb import peer_pb2 as pb
@@ -325,8 +326,10 @@ class PeerPool:
 
     async def _dial_once(self, target: PeerAddress) -> tuple[ReplicaId, bool]:
         """Return who answered, and whether to go on dialing the address."""
-        async with self._road.open(target.address) as stream:
+        async with AsyncExitStack() as stack:
             async with asyncio.timeout(HELLO_SECONDS_MAX):
+                opening = self._road.open(target.address)
+                stream = await stack.enter_async_context(opening)
                 await stream.write(self.hello())
                 first = await stream.read()
             if self.is_own(first):

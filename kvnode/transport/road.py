@@ -43,7 +43,11 @@ class Road(Protocol[MessageT_co]):
         """
         Return a stream to whoever listens at *address*, open while entered.
 
-        It may still be connecting: the first write or read shows whether it does.
+        It is connected by then, which may take for ever.  So what is said first is of
+        that moment, and not of the one in which it was dialed.
+
+        Raises:
+            RoadError: Nobody answers there.
         """
 
 

@@ -187,6 +187,43 @@ async def test_dialed_peers_exchange_hellos_and_messages(start: Starter) -> None
     assert b.numbers() == list(range(50))
 
 
+async def test_hello_is_of_the_moment_in_which_the_connection_stands(
+    start: Starter,
+) -> None:
+    """Whoever hears it would serve from nothing if it told of long before (D10)."""
+    a, b = await start("a", SMALL), await start("b", LARGE)
+    dialed, opened, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def gate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        dialed.set()
+        await opened.wait()
+        there = await asyncio.open_connection(*b.address.address.split(":"))
+        await asyncio.gather(_copied(reader, there[1]), _copied(there[0], writer))
+        ended.set()
+
+    async with await asyncio.start_server(gate, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        a.pool.dial(b.address._replace(address=f"127.0.0.1:{port}"))
+        await dialed.wait()
+        await asyncio.sleep(0.1)  # time for a hello, if it were said at once
+        a.filling = True
+        opened.set()
+        await until(lambda: bool(b.events))
+        await a.pool.close()
+        await ended.wait()
+
+    assert b.events[0] == PeerUp(
+        a.address, a.clock(), a.known_peers(), protocol=PROTOCOL, filling=True
+    )
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+    writer.close()
+    await writer.wait_closed()
+
+
 @pytest.mark.parametrize("attempt", range(5))
 async def test_dialing_each_other_leaves_one_link(start: Starter, attempt: int) -> None:
     """Both sides choose the same one, whoever was first."""

@@ -17,6 +17,18 @@ PEERS_MAX = 1024
 """Names that are dialed; twice the largest cluster that a full mesh serves well."""
 
 
+def configured(
+    known: Iterable[PeerAddress], named: Iterable[PeerAddress], *, own_name: str
+) -> tuple[PeerAddress, ...]:
+    """Return *known* with the peers that the operator *named*, where he says."""
+    peers = {peer.name: peer for peer in known}
+    for said in named:
+        peer = _updated(peers.get(said.name), said, first_hand=True)
+        if peer is not None and said.name != own_name:
+            peers[said.name] = peer
+    return tuple(peers[name] for name in sorted(peers))
+
+
 def learn(
     addresses: Iterable[PeerAddress],
     turn: Turn,

@@ -220,14 +220,19 @@ def has_what_was_closed(turn: Turn, before: Roster) -> bool:
     Tell whether this store has in truth what the others claim to have, or do without.
 
     They would never ask for it, nor take it.  Whoever has agreed to the closing knew
-    before that the replica is gone; a copy of its store hears of both at once.  Behind
-    the end of a replica whoever agreed to it has nothing, so of that no doubt is left.
+    before that the replica is gone; a copy of its store hears of both at once.  Who is
+    being filled has agreed to nothing: it covers what it has kept, and was not asked.
+    Behind the end of a replica whoever agreed to it has nothing, so of that no doubt is
+    left.
     """
+    is_whole = turn.filling is None
     return any(
         turn.clock.newest(member.replica)
         > min(
             member.lost_above,
-            NOT_CLOSED if before.gone(member.replica) else member.closed_above,
+            NOT_CLOSED
+            if is_whole and before.gone(member.replica)
+            else member.closed_above,
         )
         or _holds_above(turn, member.replica, member.lost_above)
         for member in turn.roster.gone_for_good

@@ -48,12 +48,31 @@ def fate(version: Version, state: DurableState) -> Fate:
         # Others have it, who may be gone; it would be claimed one day without having
         # been judged again.  What a bootstrap had brought, the next one brings again.
         return Fate.RESCUED if state.filling is None else Fate.DROPPED
+    if state.roster.gone(state.replica) and any(
+        _may_be_claimed(dot, state.roster) and not mark.covered.covers(dot)
+        for dot in dots
+    ):
+        return Fate.RESCUED  # nobody has waited for this store, nor told the peer
     return Fate.KEPT if begun(version) >= mark.floor.hlc else Fate.RESCUED
 
 
 def _is_claimed(dot: Dot, roster: Roster) -> bool:
     record = roster.get(dot.replica)
     return record is not None and dot.seq > min(record.closed_above, record.lost_above)
+
+
+def _may_be_claimed(dot: Dot, roster: Roster) -> bool:
+    """
+    Tell whether members may claim *dot*, or do without it, and lack it.
+
+    They agree on that among themselves, and it takes a while to get around.
+    """
+    record = roster.get(dot.replica)
+    return (
+        record is not None
+        and roster.gone(dot.replica)
+        and record.lost_above == NOT_CLOSED
+    )
 
 
 def giving_up(state: DurableState, dots: Iterable[Dot]) -> DurableState:

@@ -9,7 +9,7 @@ does not answer at that port, as behind a firewall, is spoken with over gRPC.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
 from kvnode._pb import shards_pb2 as pb
@@ -80,7 +80,9 @@ class Approach:
             RoadError: There is no way to it.
             PeerProtocolError: It must be turned away.
         """
-        async with self._road.open(address) as stream:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(HELLO_SECONDS_MAX):
+                stream = await stack.enter_async_context(self._road.open(address))
             node = await self._meet(stream)
             directly = self._direct_address(node, address)
             node = node._replace(address=address)

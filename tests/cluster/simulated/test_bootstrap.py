@@ -1,12 +1,14 @@
 """Filling a new node (D10): it may be interrupted anywhere, and serves nobody."""
 
 import asyncio
+from contextlib import suppress
 from itertools import product
 
 import pytest
 
 from cluster.simulated.cluster import SimulatedCluster
 from cluster.simulated.running import run
+from kvnode.client import Value
 from kvnode.core.node.incoming import Incoming
 from kvnode.errors import UnavailableError
 from tests.cluster.simulated.forgetting import (
@@ -227,6 +229,42 @@ def test_newcomer_that_serves_beside_one_that_is_being_filled_is_seen(
 
     assert violation.startswith("served: ")
     assert violation.endswith("d answered with nothing, and met c")
+
+
+def test_newcomer_far_away_is_told_what_came_while_it_was_dialed() -> None:
+    """
+    A hello is of when the connection stands, which takes long where it is far.
+
+    Found by expiry under mixed,wipe-removal, seed 20012550.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await fill(cluster, "a", KEYS)
+        await rested(cluster)
+        await cluster.cut(product("a", "b"))
+        await cluster.cut(product("b", "a"))
+        await cluster.wipe("c")
+        await asyncio.sleep(0.45)
+        assert cluster.node("c").disk.state().filling, "it has met the donor"
+        await cluster.wipe("b")
+        client = cluster.client("client", "b")
+        answers: list[Value | None] = []
+        for _ in range(200):
+            with suppress(UnavailableError):
+                answers.append(await client.get(KEYS[0], deadline=0.01))
+            await asyncio.sleep(0.01)
+        assert None not in answers
+        assert cluster.node("b").disk.state().filling, "it has met the other one"
+        return cluster.violations()
+
+    violations = run(
+        main,
+        delays_ms={("a", "c"): 50, ("b", "c"): 400},
+        settings={**SETTINGS, "namespaces": ("default",)},
+    )
+
+    assert violations == ()
 
 
 def test_new_node_believes_who_repeats_what_a_peer_said_when_it_was_new() -> None:

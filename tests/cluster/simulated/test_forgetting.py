@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from cluster.simulated.cluster import SimulatedCluster
+from cluster.simulated.running import run
+from kvnode.core.versions.floor import GROUND
 from kvnode.core.versions.roster import Standing
 from kvnode.errors import KvError, UnavailableError
 from kvnode.runtime import start_over
 from tests.cluster.simulated.forgetting import (
+    SETTINGS,
     fill,
     forgetful,
     held,
@@ -60,6 +63,43 @@ def test_old_backup_brings_back_nothing_that_was_deleted_since() -> None:
         assert await read(cluster, "served") == [b"again"] * 3
 
     forgetful(main)
+
+
+def test_newcomers_forget_nothing_without_those_that_one_was_told_of() -> None:
+    """
+    Members that have never forgotten anything would have to start over for them.
+
+    Found by watch under mixed,member-churn, seed 20006094: the second newcomer met the
+    first before that had committed anything, and was not told of the members.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        before = cluster.client("before", "a")
+        await before.put("old", "value")
+        await cut_off(cluster, "c")
+        await cluster.slow_disk("c", 500)
+        await cluster.wipe("c")
+        await cluster.join("d", "c")
+        await asyncio.sleep(2)
+        await cluster.slow_disk("c", 0)
+        client = cluster.client("client", "c")
+        await client.put("new", "value")
+        await client.delete("new")
+        await asyncio.sleep(5)
+        replicas = [cluster.node(name).disk.state().replica for name in "cd"]
+        assert replicas[1] == min(replicas), "it works floors out"
+        for name in "cd":
+            assert cluster.node(name).disk.state().floor == GROUND
+
+        await cluster.heal()
+        await cluster.remove_former("c")
+        await rested(cluster)
+
+        assert await read(cluster, "old") == [b"value"] * 4
+        return cluster.violations()
+
+    assert run(main, settings=SETTINGS, seed=1) == ()
 
 
 def test_write_of_a_restored_node_that_is_cut_off_is_kept() -> None:
@@ -232,6 +272,49 @@ def test_what_members_gave_up_is_put_aside_by_the_removed_node_that_has_it() -> 
         assert await read(cluster, "pushed") == [b"value"] * 3
 
     forgetful(main)
+
+
+def test_removed_node_puts_aside_what_one_member_claims_and_another_knows_not() -> None:
+    """
+    It hears of its removal from a member that has not heard of the claim.
+
+    Found by set under mixed,member-churn, seed 20008325: it kept that, was filled, and
+    served what others said that they had, and had not.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.start_all()
+        await fill(cluster, "a", ["old"])
+        await asyncio.sleep(5)
+        client = cluster.client("client", "c")
+        await client.put("announced", "v" * 100_000)
+        await client.put("pushed", "value")
+        while b"pushed" not in held(cluster, "a"):  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        removed = cluster.node("c").disk.state().replica
+        await cluster.remove_member("c")
+
+        def claims(name: str) -> bool:
+            return cluster.node(name).disk.state().clock.newest(removed) > 0
+
+        while not (claims("a") or claims("b")):  # noqa: ASYNC110 -- nothing says when
+            await asyncio.sleep(0.001)
+        assert not (claims("a") and claims("b"))
+        await cut_off(cluster, "a" if claims("a") else "b")
+        await cluster.start("c")
+        await asyncio.sleep(3)
+        assert cluster.node("c").serves
+        await cluster.heal()
+        await rested(cluster)
+
+        assert rescued(cluster, "c") == {b"announced", b"pushed"}
+        assert await read(cluster, "announced") == [None] * 3
+        assert await read(cluster, "pushed") == [b"value"] * 3
+        return cluster.violations()
+
+    delays = {("a", "c"): 50, ("b", "c"): 50}
+    settings = {"namespaces": ("default",)}
+    assert run(main, delays_ms=delays, settings=settings) == ()
 
 
 def test_replica_that_goes_on_after_its_removal_is_seen(

@@ -341,6 +341,74 @@ def test_newcomer_must_not_start_over_once_it_covers_what_its_host_did(
     assert bool(cluster.complaints("member")) == (not held_back)
 
 
+def started_over(cluster: Cluster, host: str) -> DurableState:
+    """
+    Have *node* start over, and keep the second write of C, who is gone.
+
+    Returns:
+        Its state: *host* has filled it, and let it in.
+    """
+    held(cluster, "node")
+    cluster.judge.is_gone(cluster.replica("node"))
+    cluster.judge.is_gone(C)
+    cluster.mark("node")
+    kept = EMPTY.with_range(C, 2, 2)
+    cluster.commit("node", DurableState(ReplicaId(7), kept, filling=Filling()))
+    let_in(cluster, host, "node", DurableState(cluster.replica(host), COVERED))
+    return DurableState(ReplicaId(7), kept.join(COVERED))
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+@pytest.mark.parametrize("knows", [False, True])
+@pytest.mark.parametrize("has_it", [False, True])
+def test_who_has_what_is_lost_starts_over_if_it_has_not_agreed_to_that(
+    *, agreed: bool, knows: bool, has_it: bool
+) -> None:
+    """
+    Though it has started over before, and was let in (decision 34).
+
+    Found by deletes under mixed,member-churn, seed 20010571.
+    """
+    cluster = Cluster()
+    host = cluster.replica("host")
+    state = started_over(cluster, "host")
+    if not has_it:
+        state = replace(state, clock=COVERED)
+    cluster.commit("node", state)
+    members = ("host", "node") if agreed else ("host",)
+    roster = ended(cluster, *members)
+    cluster.commit("host", DurableState(host, COVERED, roster=roster))
+
+    cluster.mark("node", roster if knows else NOBODY)
+
+    assert bool(cluster.complaints("member")) == (agreed or not knows or not has_it)
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("brought", [False, True])
+def test_newcomer_may_start_over_for_what_the_rest_of_the_turn_has_brought(
+    *, before: bool, brought: bool
+) -> None:
+    """
+    It lacked the floor when it heard of it: it has become a member since (G2b).
+
+    Not if it was one already, nor if it lacks the floor still: then that was made
+    without it (G1).  Found by deletes under mixed,restore-backup, seed 20010546.
+    """
+    cluster = Cluster()
+    host, new = cluster.replica("host"), cluster.replica("new")
+    cluster.judge.is_new(new)
+    let_in(cluster, "host", "new", DurableState(host, COVERED))
+    if before:
+        cluster.commit("new", DurableState(new, COVERED))
+    vector = COVERED if brought else COVERED.with_range(C, 1, 1)
+    mark = StartOver(vector, Floor(vector, HlcTimestamp(50)))
+
+    cluster.commit("new", DurableState(new, COVERED, start_over=mark))
+
+    assert bool(cluster.complaints("member")) == (before or not brought)
+
+
 @pytest.mark.parametrize("standing", list(Standing))
 def test_store_with_nothing_in_it_starts_over_only_if_it_was_removed(
     standing: Standing,

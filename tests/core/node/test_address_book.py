@@ -3,7 +3,7 @@
 import pytest
 
 from kvnode.core.node import address_book
-from kvnode.core.node.address_book import learn, learn_members
+from kvnode.core.node.address_book import configured, learn, learn_members
 from kvnode.core.node.events import Dial, Effect, HangUp
 from kvnode.core.node.turn import Turn
 from kvnode.core.versions.roster import Member, Standing
@@ -54,6 +54,19 @@ def test_node_does_not_dial_itself(turn: Turn) -> None:
     """Configurations often name all nodes of a cluster."""
     assert not heard(turn, PeerAddress("a-site", "a:1"))
     assert not turn.peers
+
+
+def test_who_is_configured_is_known_before_anything_is_heard() -> None:
+    """A hello must tell of it; where it is, the operator knows better than a store."""
+    other = PeerAddress("c-site", "c:1", C)
+    itself = PeerAddress("a-site", "a:1")
+    moved = CONFIGURED._replace(address="b:2")
+
+    assert configured((), (other, CONFIGURED), own_name="a-site") == (CONFIGURED, other)
+    assert configured((MET, other), (itself, moved), own_name="a-site") == (
+        MET._replace(address="b:2"),
+        other,
+    )
 
 
 def test_hearsay_completes_what_was_configured_and_no_more(turn: Turn) -> None:

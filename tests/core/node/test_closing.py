@@ -20,11 +20,12 @@ from kvnode.core.replication.messages import (
     Report,
     wire_entry,
 )
-from kvnode.core.versions.roster import NOT_CLOSED, Member, Standing
+from kvnode.core.versions.roster import NOT_CLOSED, Member, Roster, Standing
+from kvnode.core.versions.store_view import DurableState, Filling
 from kvnode.core.versions.version import Entry
 from kvnode.types import Dot, Millis, ReplicaId
 from tests.core.node.bench import Bench, address, member, sent
-from tests.core.replication.entries import B, C, at, register
+from tests.core.replication.entries import A, B, C, at, register
 
 D = ReplicaId(0xD)
 KEY, OTHER = at(b"k"), at(b"other")
@@ -240,6 +241,25 @@ def test_closing_is_no_news_to_who_has_no_more_or_has_agreed_to_it(
     effects = _hears_of_a_closing(covered=covered, knew=knew)
 
     assert not any(isinstance(effect, StartOver) for effect in effects)
+
+
+@pytest.mark.parametrize(("kept", "starts_over"), [(1, False), (3, True)])
+def test_who_is_being_filled_has_not_agreed_to_a_closing(
+    *, kept: int, starts_over: bool
+) -> None:
+    """It knew of the removal, and was no member yet, or could not be asked."""
+    removed = member(C)._replace(standing=Standing.REMOVED)
+    clock = EMPTY.with_range(C, 1, kept)
+    roster = Roster((member(A), removed))
+    bench = Bench(
+        state=DurableState(A, clock, roster=roster, filling=Filling(after=None))
+    )
+    bench.meet(B, EMPTY.with_range(B, 1, 1))
+    closed = removed._replace(closed_above=1)
+
+    effects = bench.hear(B, Report(EMPTY, bench.now, members=(closed,)))
+
+    assert any(isinstance(effect, StartOver) for effect in effects) == starts_over
 
 
 @pytest.mark.parametrize("knew", [False, True])

@@ -79,6 +79,40 @@ def test_what_sessions_were_told_is_lost_is_rescued() -> None:
     assert fate(register(Dot(A, 8), 500), state) is Fate.RESCUED
 
 
+def test_last_writes_of_a_store_that_was_removed_are_rescued() -> None:
+    """Members may claim them, or have given them up, and the peer not know it yet."""
+    removed = Member(A, "a-site", standing=Standing.REMOVED)
+    state = replace(STATE, roster=Roster((removed, Member(B, "b-site"))))
+
+    assert fate(register(Dot(A, 6), 500), state) is Fate.RESCUED
+    assert fate(counter(500, Dot(A, 6), Dot(B, 4)), state) is Fate.RESCUED
+    assert fate(register(Dot(A, 5), 500), state) is Fate.DROPPED
+
+
+def test_removed_store_keeps_what_a_living_replica_had_told_it() -> None:
+    """That one is a member, and has it: nobody gives it up."""
+    removed = Member(A, "a-site", standing=Standing.REMOVED)
+    state = replace(
+        STATE,
+        clock=VersionVector.of({A: 5, B: 7}),
+        roster=Roster((removed, Member(B, "b-site"))),
+    )
+
+    assert fate(register(Dot(B, 7), 500), state) is Fate.KEPT
+
+
+def test_member_keeps_what_only_it_has_of_one_that_is_gone() -> None:
+    """Nothing of that is given up without its word."""
+    gone = Member(B, "b-site", standing=Standing.REMOVED)
+    state = replace(
+        STATE,
+        clock=VersionVector.of({A: 9, B: 7}),
+        roster=Roster((Member(A, "a-site"), gone)),
+    )
+
+    assert fate(register(Dot(B, 7), 500), state) is Fate.KEPT
+
+
 def test_nothing_is_claimed_from_behind_the_end() -> None:
     """Nor what the store had superseded: whoever claims it must start over."""
     kept = EMPTY.with_range(A, 7, 7)
