@@ -137,6 +137,7 @@ async def assemble(
         conditions,
         road=surroundings.road,
         uniform=surroundings.uniform,
+        configured=(*(peer.address for peer in config.peers), *config.seeds),
     )
     deltas = DeltaServer(
         store,

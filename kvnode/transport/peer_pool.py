@@ -5,11 +5,15 @@ Either side may dial.  When both do, the connection dialed by the smaller
 ReplicaId stays, by which both sides choose alike.  The first message each way is
 a hello; whoever belongs to another cluster, speaks no common protocol version,
 or carries this node's own identity is turned away with the reason.
+
+Addresses from the node's own settings are dialed as long as it runs.  Who was met
+there may be gone for good, and the place is another's by then: one that was wiped, or
+goes on under a new identity, and perhaps knows nobody whom it could dial.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -60,7 +64,7 @@ Uniform = Callable[[float, float], float]
 class PeerPool:
     """The links of one node; an implementation of the transport port."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each named at the call
         self,
         own: PeerAddress,
         cluster: str,
@@ -68,6 +72,7 @@ class PeerPool:
         *,
         road: Road[pb.PeerMessage],
         uniform: Uniform,
+        configured: Collection[str] = (),
     ) -> None:
         """
         Make a pool without links.
@@ -78,8 +83,10 @@ class PeerPool:
             conditions: Emulated distances by peer name.
             road: What streams are opened on.
             uniform: Draws how long to wait before dialing again.
+            configured: Addresses on which nobody hangs up.
         """
         self._own = own
+        self._configured = frozenset(configured)
         self._cluster = cluster
         self._conditions = conditions
         self._road = road
@@ -117,7 +124,9 @@ class PeerPool:
             )
 
     def hang_up(self, address: PeerAddress) -> None:
-        """Dial *address* no more; a link that stands goes on."""
+        """Dial *address* no more if not configured; a link that stands goes on."""
+        if address.address in self._configured:
+            return
         task = self._dialing.pop(address.address, None)
         if task is not None:
             task.cancel()

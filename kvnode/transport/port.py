@@ -25,7 +25,7 @@ class Transport(Protocol):
         """Keep a connection to *address* from now on, redialing as needed."""
 
     def hang_up(self, address: PeerAddress) -> None:
-        """Dial *address* no more."""
+        """Dial *address* no more, save if this node's own settings name it."""
 
     def disconnect(self, peer: ReplicaId, reason: str) -> None:
         """End the connection to *peer*; it may be made again."""

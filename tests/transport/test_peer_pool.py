@@ -7,7 +7,7 @@ All nodes of a test live in this process, each with a server on a free port.
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -42,13 +42,23 @@ class PoolNode:
     """A pool with its server; it keeps what is reported to it."""
 
     def __init__(
-        self, name: str, replica: ReplicaId, port: int, cluster: str = "test"
+        self,
+        name: str,
+        replica: ReplicaId,
+        port: int,
+        cluster: str = "test",
+        configured: Collection[str] = (),
     ) -> None:
         self.address = PeerAddress(name, f"127.0.0.1:{port}", replica, "somewhere")
         self.events: list[Event] = []
         self.pauses: list[float] = []
         self.pool = PeerPool(
-            self.address, cluster, {}, road=GrpcRoad(PEERS), uniform=self.uniform
+            self.address,
+            cluster,
+            {},
+            road=GrpcRoad(PEERS),
+            uniform=self.uniform,
+            configured=configured,
         )
         self.pool.attach(self)
         self.server = grpc.aio.server()
@@ -116,7 +126,11 @@ class Starter(Protocol):
     """Starts a node."""
 
     async def __call__(
-        self, name: str, replica: ReplicaId, cluster: str = "test"
+        self,
+        name: str,
+        replica: ReplicaId,
+        cluster: str = "test",
+        configured: Collection[str] = (),
     ) -> PoolNode:
         """Return a node that listens."""
 
@@ -125,10 +139,15 @@ class Starter(Protocol):
 async def _nodes() -> AsyncIterator[Starter]:
     started: list[PoolNode] = []
 
-    async def make(name: str, replica: ReplicaId, cluster: str = "test") -> PoolNode:
+    async def make(
+        name: str,
+        replica: ReplicaId,
+        cluster: str = "test",
+        configured: Collection[str] = (),
+    ) -> PoolNode:
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         port = server.add_insecure_port("127.0.0.1:0")
-        node = PoolNode(name, replica, port, cluster)
+        node = PoolNode(name, replica, port, cluster, configured)
         node.server = server
         add_meetings(server, PEERS, node.pool.accept)
         await server.start()
@@ -381,6 +400,32 @@ async def test_seed_is_dialed_without_knowing_its_name(start: Starter) -> None:
     a.pool.dial(PeerAddress("", b.address.address))
     await _connected(a, b)
     b.pool.disconnect(SMALL, "for a reason")
+
+    await until(lambda: len(a.links(PeerUp)) == 2)
+
+
+async def test_address_is_dialed_no_more_when_it_was_hung_up_on(start: Starter) -> None:
+    """Who was there is gone for good."""
+    a, b = await start("a", SMALL), await start("b", LARGE)
+    a.dial(b)
+    await _connected(a, b)
+
+    a.pool.hang_up(b.address)
+    await until(lambda: a.links(PeerDown) == [LARGE])
+    await asyncio.sleep(0.2)
+
+    assert a.links(PeerUp) == [LARGE]
+
+
+async def test_nobody_hangs_up_on_a_configured_address(start: Starter) -> None:
+    """Who was there is gone for good, but the operator expects somebody."""
+    b = await start("b", LARGE)
+    a = await start("a", SMALL, configured=(b.address.address,))
+    a.dial(b)
+    await _connected(a, b)
+
+    a.pool.hang_up(b.address)
+    a.pool.disconnect(LARGE, "was removed")
 
     await until(lambda: len(a.links(PeerUp)) == 2)
 

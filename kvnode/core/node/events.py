@@ -165,7 +165,11 @@ class Dial(NamedTuple):
 
 
 class HangUp(NamedTuple):
-    """Do not dial *peer* any more: it is gone for good."""
+    """
+    Do not dial *peer* any more: it is gone for good.
+
+    An address from the node's own settings is dialed all the same: another may come.
+    """
 
     peer: PeerAddress
 

@@ -9,6 +9,7 @@ import pytest
 from cluster.simulated.chance import Chance
 from cluster.simulated.cluster import SimulatedCluster
 from cluster.simulated.running import run
+from kvnode.client import Value
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.replication.coverage import WaitingBatches
 from kvnode.errors import (
@@ -144,6 +145,47 @@ def test_restored_and_wiped_nodes_are_new_replicas_and_catch_up() -> None:
 
     assert len(identities) == 3
     assert values == [b"1", b"2", b"1", b"2"]
+
+
+def test_founder_that_was_removed_and_begins_anew_is_found_where_it_was() -> None:
+    """It knows nobody: who joined by its address goes on dialing that."""
+
+    async def main(cluster: SimulatedCluster) -> list[object]:
+        await cluster.start_all()
+        await cluster.client("before", "a").put("key", "value")
+        await cluster.join("b", "a")
+        assert await rest(cluster)
+        assert await cluster.remove_member("a")
+        await asyncio.sleep(10)
+        await cluster.wipe("a")
+        assert await rest(cluster)
+        assert cluster.violations() == ()
+        return [await cluster.client("after", "a").get("key"), cluster.unrest()]
+
+    value, unrest = run(main, nodes=("a",))
+
+    assert isinstance(value, Value)
+    assert value.value == b"value"
+    assert unrest == ""
+
+
+def test_nodes_that_take_each_other_for_removed_meet_as_what_they_are_now() -> None:
+    """Neither has met the other since both were killed and are other replicas."""
+
+    async def main(cluster: SimulatedCluster) -> str:
+        await cluster.start_all()
+        await asyncio.sleep(1)
+        for name in cluster.names:
+            await cluster.kill(name)
+        for name in cluster.names:
+            await cluster.start(name)
+        for name in cluster.names:
+            assert await cluster.remove_former(name) == 1
+        await asyncio.sleep(10)
+        assert cluster.violations() == ()
+        return cluster.unrest()
+
+    assert run(main, nodes=("a", "b"), durability=Durability.RELAXED) == ""
 
 
 def test_paused_node_answers_nothing_and_then_all() -> None:
