@@ -20,8 +20,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
-from kvnode.completion import ended, is_being_cancelled
+from kvnode.completion import ended
 from kvnode.errors import (
+    IndeterminateError,
     KvError,
     ObjectEndedError,
     OverloadedError,
@@ -37,6 +38,7 @@ from kvnode.objects.running.alarm_run import run_alarm
 from kvnode.objects.running.call_checks import checked_key, checked_method
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
+    is_of_code,
     raised_by,
     run_kept,
 )
@@ -67,6 +69,8 @@ EVENTS_MAX: Final = 1000
 
 SECTION_SECONDS_MAX: Final = 30.0  # as in a Durable Object
 RESULT_KEPT_MILLIS: Final = 24 * 3600 * 1000
+
+CUT_SHORT: Final = "the task of the call was cancelled: it may have happened"
 
 
 class Instance:
@@ -220,6 +224,8 @@ class Instance:
             return await self._event(event, runs_code=True, since=waiting.since)
         except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
             return error
+        except asyncio.CancelledError:
+            return IndeterminateError(CUT_SHORT)
         finally:
             self._events.pop(task, None)
 
@@ -230,13 +236,12 @@ class Instance:
 
     def _told(self, task: asyncio.Task[bytes]) -> Told:
         """Return what came of a call."""
-        if task.cancelled():  # before it had begun
+        if task.cancelled() and self._why_broken is not None:  # before it had begun
             return UnavailableError(str(self._why_broken))
-        error = task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             return task.result()
-        assert isinstance(error, Exception), "whatever ends the loop is not told"
-        return error
+        return error if isinstance(error, Exception) else IndeterminateError(CUT_SHORT)
 
     async def _once(
         self, key: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]
@@ -307,8 +312,8 @@ class Instance:
                 if runs_code and (self._object is None or self._beginning):
                     await self._begun()
                 result = await event()
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            except BaseException as error:
+                if not is_of_code(error):
                     raise
                 await self.output.leave(since)
                 if not runs_code:

@@ -98,9 +98,9 @@ class QuickCalls:
                 awaited = context.run(coroutine.send, None)
             except StopIteration as end:
                 self._leave(call, since, end.value)
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                    raise
+            except (KeyboardInterrupt, SystemExit):
+                raise  # which ends the loop
+            except BaseException as error:  # noqa: BLE001 -- those behind it go on
                 raised = raised_by(error)
                 raised.__cause__ = error
                 self._leave(call, since, raised)
@@ -111,6 +111,9 @@ class QuickCalls:
                 waiting = Waiting(coroutine, context, awaited, since)
                 told = await self._caller.continued(waiting)
                 self._tell(call, told)
+                return
+            if is_being_cancelled():  # by that call, and the next may wait
+                self._work_soon()
                 return
         self._is_working = False
 

@@ -21,6 +21,19 @@ from tests.objects.running.objects import DOORS, Site, settled, site
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 
+class SpeechlessError(Exception):
+    """Has no text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        msg = "no text"
+        raise ValueError(msg)
+
+
+class Bad(BaseException):
+    """Is caught by nobody who catches exceptions."""
+
+
 class Desk(DurableObject):
     """Notes in which order its methods run."""
 
@@ -77,6 +90,33 @@ class Desk(DurableObject):
         """Raise what asyncio raises where somebody is cancelled."""
         await self.note("cancels")
         raise asyncio.CancelledError
+
+    async def fail_in_silence(self) -> None:
+        """Raise what cannot even say what it is."""
+        raise SpeechlessError
+
+    async def fail_badly(self) -> None:
+        """Raise what is no Exception."""
+        raise Bad
+
+    async def fail_badly_later(self, door: str) -> None:
+        """Do so after a while."""
+        await DOORS[door].wait()
+        raise Bad
+
+    async def cancel_itself(self, door: str) -> None:
+        """Write, and cancel the task in which it runs, which waits."""
+        await self.note("cancels itself")
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await DOORS[door].wait()
+
+    async def cancel_and_return(self) -> None:
+        """Cancel the task in which it runs, and wait for nothing."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
 
     async def end(self) -> None:
         """Write, and end the object."""
@@ -257,3 +297,72 @@ async def test_read_without_a_lease_is_confirmed_before_it_leaves(desk: Site) ->
 
     assert await asyncio.gather(*replies) == ["nobody"] * 3
     assert desk.log.confirmed == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "type_name"),
+    [("fail_in_silence", "SpeechlessError"), ("fail_badly", "Bad")],
+)
+async def test_whatever_is_raised_those_behind_it_run(
+    desk: Site, method: str, type_name: str
+) -> None:
+    """One call must not leave the object without anybody who does the next."""
+    replies = [desk.call("Desk d", method), desk.call("Desk d", "note", "1")]
+    await settled()
+
+    assert all(reply.done() for reply in replies)
+    with pytest.raises(ObjectRaisedError) as caught:
+        await replies[0]
+    assert caught.value.type_name == type_name
+    assert await desk.call("Desk d", "note", "2") == "2"
+    assert not desk.host.is_busy("s000")
+
+
+async def test_who_waits_before_it_raises_what_is_no_exception_is_told(
+    desk: Site,
+) -> None:
+    """In the task that it has kept, and in one of its own."""
+    replies = [desk.call("Desk d", "fail_badly_later", "a") for _ in range(2)]
+    alone = desk.call("Desk d", "alone", "b")
+    replies.append(desk.call("Desk d", "fail_badly_later", "a"))
+    await settled()
+    DOORS["a"].set()
+    DOORS["b"].set()
+    await settled()
+
+    assert await alone is None
+    assert all(reply.done() for reply in replies)
+    for reply in replies:
+        with pytest.raises(ObjectRaisedError) as caught:
+            await reply
+        assert caught.value.type_name == "Bad"
+    assert not desk.host.is_busy("s000")
+
+
+@pytest.mark.parametrize("is_behind_a_section", [False, True])
+async def test_who_cancels_itself_may_have_happened(
+    desk: Site, *, is_behind_a_section: bool
+) -> None:
+    """It has written: to be told that nothing was done is to do it twice."""
+    DOORS["b"].set()
+    before = [desk.call("Desk d", "alone", "b")] if is_behind_a_section else []
+    call = desk.call("Desk d", "cancel_itself", "a")
+    await settled()
+
+    await asyncio.gather(*before)
+    assert call.done()
+    assert "cancels itself" in Desk.notes
+    with pytest.raises(IndeterminateError, match="cancelled"):
+        await call
+    assert not desk.host.is_busy("s000")
+
+
+async def test_who_cancels_its_task_cancels_nobody_behind_it(desk: Site) -> None:
+    """The task is that of others as well, and the next of them waits in it."""
+    cancels = desk.call("Desk d", "cancel_and_return")
+    waits = desk.call("Desk d", "wait", "a")
+    await settled()
+    DOORS["a"].set()
+
+    await cancels
+    assert await waits == "a"
