@@ -196,6 +196,10 @@ class Instance:
 
     def begin_slowly(self, call: QuickCall) -> None:
         """Do a call in a task of its own, or tell why not."""
+        if self._why_broken is not None:  # while it was behind others
+            self.is_told()
+            call.tell(UnavailableError(str(self._why_broken)))
+            return
         self._begin_slowly(lambda: self._gate.pass_through(call.begin()), call.tell)
 
     def _begin_slowly(

@@ -366,3 +366,18 @@ async def test_who_cancels_its_task_cancels_nobody_behind_it(desk: Site) -> None
 
     await cancels
     assert await waits == "a"
+
+
+async def test_who_was_behind_does_not_run_in_an_object_that_has_ended(
+    desk: Site,
+) -> None:
+    """It is told so at once, though it would wait for long."""
+    waits = desk.call("Desk d", "wait", "a")
+    await asyncio.sleep(0)  # it has asked, and the task of the object is not there yet
+    desk.host.closed("s000", 1)
+    await settled()
+
+    assert waits.done()
+    with pytest.raises(UnavailableError):
+        await waits
+    assert Desk.notes == []
