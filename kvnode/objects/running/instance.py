@@ -18,6 +18,7 @@ so the result is there if and only if what they wrote is.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from kvnode.completion import ended
@@ -179,12 +180,12 @@ class Instance:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
         self._calls += 1
-        if key:
-            self._begin_slowly(lambda: self._once(key, run), tell)
-        elif self.is_ready:
-            self._quick.add(QuickCall(run, tell))
+        begin = partial(self._once, key, run) if key else run
+        call = QuickCall(begin, tell, takes_section=bool(key))
+        if self._quick.is_working or (not key and self.is_ready):
+            self._quick.add(call)
         else:
-            self.begin_slowly(QuickCall(run, tell))
+            self.begin_slowly(call)
 
     # -- what calls ask for that need no task (kvnode.objects.running.quick_calls) ----
 
@@ -200,15 +201,15 @@ class Instance:
             self.is_told()
             call.tell(UnavailableError(str(self._why_broken)))
             return
-        self._begin_slowly(lambda: self._gate.pass_through(call.begin()), call.tell)
 
-    def _begin_slowly(
-        self, event: Callable[[], Coroutine[Any, Any, bytes]], tell: Tell
-    ) -> None:
+        async def event() -> bytes:
+            work = call.begin()
+            return await (work if call.takes_section else self._gate.pass_through(work))
+
         def on_end(task: asyncio.Task[bytes]) -> None:
             self._ended(task)
             self.is_told()
-            tell(self._told(task))
+            call.tell(self._told(task))
 
         task = asyncio.create_task(self._event(event, runs_code=True))
         self._begin(task, on_end)

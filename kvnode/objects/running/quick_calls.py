@@ -33,10 +33,12 @@ class QuickCall(NamedTuple):
         begin: Returns it as a coroutine, of which nothing has run, that returns its
             result as bytes.
         tell: Is told what came of it.
+        takes_section: Whether it has the object to itself.
     """
 
     begin: Callable[[], Coroutine[Any, Any, bytes]]
     tell: Tell
+    takes_section: bool
 
 
 class Waiting(NamedTuple):
@@ -75,6 +77,11 @@ class QuickCalls:
         self._queue: deque[QuickCall] = deque()
         self._is_working = False
 
+    @property
+    def is_working(self) -> bool:
+        """Tell whether calls are to begin that were added before."""
+        return self._is_working
+
     def add(self, call: QuickCall) -> None:
         """Do *call* soon, after those that were added before."""
         self._queue.append(call)
@@ -87,10 +94,16 @@ class QuickCalls:
         del task  # the loop keeps what is about to run, and an awaited future the rest
 
     async def _work(self) -> None:
+        has_begun_slowly = False
         while self._queue:
+            is_slow = self._queue[0].takes_section or not self._caller.is_ready
+            if has_begun_slowly and not is_slow:
+                self._work_soon()  # once these have come to the gate
+                return
             call = self._queue.popleft()
-            if not self._caller.is_ready:
+            if is_slow:
                 self._caller.begin_slowly(call)
+                has_begun_slowly = True
                 continue
             since = self._output.mark()
             coroutine, context = call.begin(), copy_context()

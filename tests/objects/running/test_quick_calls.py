@@ -118,6 +118,10 @@ class Desk(DurableObject):
         assert task is not None
         task.cancel()
 
+    async def read(self) -> object:
+        """Return what was noted last."""
+        return await self.storage.get("name")
+
     async def end(self) -> None:
         """Write, and end the object."""
         await self.note("ends")
@@ -381,3 +385,43 @@ async def test_who_was_behind_does_not_run_in_an_object_that_has_ended(
     with pytest.raises(UnavailableError):
         await waits
     assert Desk.notes == []
+
+
+@pytest.mark.parametrize("first", [("note", "first"), ("wait", "a")])
+async def test_calls_with_keys_keep_their_place_among_those_without(
+    desk: Site, first: tuple[str, str]
+) -> None:
+    """They have tasks of their own, and begin in the order in which they came."""
+    replies = [
+        desk.call("Desk d", *first),
+        desk.call("Desk d", "note", "second"),
+        desk.call("Desk d", "note", "third", key="k"),
+        desk.call("Desk d", "read"),
+        desk.call("Desk d", "note", "last"),
+    ]
+    await settled()
+    DOORS["a"].set()
+
+    *_, found, _ = await asyncio.gather(*replies)
+    assert Desk.notes[1:4] == ["second", "third", "last"]
+    assert found == "third"
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_comes_while_another_begins_a_section_is_behind_those_before(
+    desk: Site, turns: int
+) -> None:
+    """Whether these were still to begin then, or wait at the gate already."""
+    replies = [
+        desk.call("Desk d", "alone", "a"),
+        desk.call("Desk d", "note", "second"),
+        desk.call("Desk d", "note", "third"),
+    ]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    replies.append(desk.call("Desk d", "note", "last"))
+    await settled()
+    DOORS["a"].set()
+    await asyncio.gather(*replies)
+
+    assert Desk.notes[2:] == ["second", "third", "last"]
