@@ -18,6 +18,7 @@ so the result is there if and only if what they wrote is.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -181,7 +182,7 @@ class Instance:
         self._check_room()
         self._calls += 1
         begin = partial(self._once, key, run) if key else run
-        call = QuickCall(begin, tell, takes_section=bool(key))
+        call = QuickCall(begin, tell, bool(key), copy_context())
         if self._quick.is_working or (not key and self.is_ready):
             self._quick.add(call)
         else:
@@ -211,8 +212,8 @@ class Instance:
             self.is_told()
             call.tell(self._told(task))
 
-        task = asyncio.create_task(self._event(event, runs_code=True))
-        self._begin(task, on_end)
+        doing = self._event(event, runs_code=True)
+        self._begin(asyncio.create_task(doing, context=call.context), on_end)
 
     async def continued(self, waiting: Waiting) -> Told:
         """Go on with a call in the task that runs; return what is told."""

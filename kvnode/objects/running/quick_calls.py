@@ -9,13 +9,17 @@ those behind it get another.
     calls ──▶ queue ──▶ one step ──▶ its end ──▶ output gate ──▶ told
                            └── it waits: `continued` goes on with it ──▶ told
 
-Each call has a context of its own (contextvars), as with a task.
+Calls that take a section, or that may not begin yet, have tasks of their own.  They
+wait in the same queue for those before them, so that all begin as they came.
+
+Each call has the context (contextvars) of whoever has called, as with a task: that says
+to which section of another object it belongs.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, NamedTuple, Protocol
 
 from kvnode.completion import is_being_cancelled
@@ -34,11 +38,13 @@ class QuickCall(NamedTuple):
             result as bytes.
         tell: Is told what came of it.
         takes_section: Whether it has the object to itself.
+        context: A copy of that of whoever has called, for this call alone.
     """
 
     begin: Callable[[], Coroutine[Any, Any, bytes]]
     tell: Tell
     takes_section: bool
+    context: Context
 
 
 class Waiting(NamedTuple):
@@ -106,9 +112,9 @@ class QuickCalls:
                 has_begun_slowly = True
                 continue
             since = self._output.mark()
-            coroutine, context = call.begin(), copy_context()
+            coroutine = call.begin()
             try:
-                awaited = context.run(coroutine.send, None)
+                awaited = call.context.run(coroutine.send, None)
             except StopIteration as end:
                 self._leave(call, since, end.value)
             except (KeyboardInterrupt, SystemExit):
@@ -121,7 +127,7 @@ class QuickCalls:
                 self._is_working = False
                 if self._queue:
                     self._work_soon()
-                waiting = Waiting(coroutine, context, awaited, since)
+                waiting = Waiting(coroutine, call.context, awaited, since)
                 told = await self._caller.continued(waiting)
                 self._tell(call, told)
                 return

@@ -122,6 +122,19 @@ class Desk(DurableObject):
         """Return what was noted last."""
         return await self.storage.get("name")
 
+    async def ask_alone(self, method: str, door: str) -> None:
+        """Call the other desk with the object to itself, and then wait."""
+
+        async def work() -> None:
+            await getattr(self.env.object("Desk", "e"), method)("asked")
+            await self.wait(door)
+
+        await self.ctx.block_concurrency_while(work)
+
+    async def ask_back(self, name: str) -> None:
+        """Let the first desk note a name."""
+        await self.env.object("Desk", "d").note(name)
+
     async def end(self) -> None:
         """Write, and end the object."""
         await self.note("ends")
@@ -425,3 +438,39 @@ async def test_who_comes_while_another_begins_a_section_is_behind_those_before(
     await asyncio.gather(*replies)
 
     assert Desk.notes[2:] == ["second", "third", "last"]
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_section_is_of_the_call_that_has_it_and_of_those_it_makes(
+    desk: Site, turns: int
+) -> None:
+    """Not of others that another object does in the same task."""
+    assert await desk.call("Desk e", "who", "nobody") == "nobody"
+    alone = desk.call("Desk d", "ask_alone", "note", "a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    other = desk.call("Desk e", "ask_back", "other")
+    await settled()
+    inside = Desk.notes[Desk.notes.index("asked") :]
+    assert inside in (["asked", "waits for a"], ["other", "asked", "waits for a"])
+
+    DOORS["a"].set()
+    await asyncio.gather(alone, other)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_section_lets_in_what_it_asks_for_by_way_of_another(
+    desk: Site, turns: int
+) -> None:
+    """Whoever has begun the task in which that other one does it."""
+    assert await desk.call("Desk e", "who", "nobody") == "nobody"
+    DOORS["a"].set()
+    alone = desk.call("Desk d", "ask_alone", "ask_back", "a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    other = desk.call("Desk e", "note", "other")
+    await settled()
+
+    assert alone.done()
+    assert other.done()
+    await asyncio.gather(alone, other)
