@@ -469,6 +469,27 @@ async def test_read_writes_nothing(
     assert {name: each.memory for name, each in site.stores.items()} == before
 
 
+async def test_read_looks_twice_at_what_a_voter_has_never_heard_of(
+    site: VoterSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has begun may be at it yet: the first look is no reason to bid."""
+    site.silent = {"c"}
+    await site.authority().swap(SHARD, None, FIRST)
+    site.silent = {"b"}
+    watched = watching(site, monkeypatch)
+
+    assert await site.authority().read(SHARD) == FIRST
+
+    ballots = {type(each): set[Ballot]() for each in watched}
+    for each in watched:
+        ballots[type(each)].add(each.ballot)
+    assert {kind: len(of) for kind, of in ballots.items()} == {
+        Look: 2,
+        Prepare: 1,
+        Accept: 1,
+    }
+
+
 async def test_read_settles_what_it_cannot_see(
     site: VoterSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,7 +265,9 @@ class Attempt:
         # One that differs from the first, or has promised more, settles it at once.
         is_alike = not self.heard or state.accepted == self.found
         if state.promised != state.accepted.ballot or not is_alike:
-            return replace(self, outcome=Unsettled(state.promised))
+            # Those before have promised what they hold, and the same.
+            promised = max(self.found.ballot, state.promised)
+            return replace(self, outcome=Unsettled(promised))
         after = replace(self, heard=self.heard | {voter}, found=state.accepted)
         if not after._has_majority:
             return after

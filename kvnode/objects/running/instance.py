@@ -18,10 +18,13 @@ so the result is there if and only if what they wrote is.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-from kvnode.completion import ended, is_being_cancelled
+from kvnode.completion import ended
 from kvnode.errors import (
+    IndeterminateError,
     KvError,
     ObjectEndedError,
     OverloadedError,
@@ -37,6 +40,7 @@ from kvnode.objects.running.alarm_run import run_alarm
 from kvnode.objects.running.call_checks import checked_key, checked_method
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
+    is_of_code,
     raised_by,
     run_kept,
 )
@@ -67,6 +71,8 @@ EVENTS_MAX: Final = 1000
 
 SECTION_SECONDS_MAX: Final = 30.0  # as in a Durable Object
 RESULT_KEPT_MILLIS: Final = 24 * 3600 * 1000
+
+CUT_SHORT: Final = "the task of the call was cancelled: it may have happened"
 
 
 class Instance:
@@ -175,12 +181,12 @@ class Instance:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
         self._calls += 1
-        if key:
-            self._begin_slowly(lambda: self._once(key, run), tell)
-        elif self.is_ready:
-            self._quick.add(QuickCall(run, tell))
+        begin = partial(self._once, key, run) if key else run
+        call = QuickCall(begin, tell, bool(key), copy_context())
+        if self._quick.is_working or (not key and self.is_ready):
+            self._quick.add(call)
         else:
-            self.begin_slowly(QuickCall(run, tell))
+            self.begin_slowly(call)
 
     # -- what calls ask for that need no task (kvnode.objects.running.quick_calls) ----
 
@@ -192,18 +198,22 @@ class Instance:
 
     def begin_slowly(self, call: QuickCall) -> None:
         """Do a call in a task of its own, or tell why not."""
-        self._begin_slowly(lambda: self._gate.pass_through(call.begin()), call.tell)
+        if self._why_broken is not None:  # while it was behind others
+            self.is_told()
+            call.tell(UnavailableError(str(self._why_broken)))
+            return
 
-    def _begin_slowly(
-        self, event: Callable[[], Coroutine[Any, Any, bytes]], tell: Tell
-    ) -> None:
+        async def event() -> bytes:
+            work = call.begin()
+            return await (work if call.takes_section else self._gate.pass_through(work))
+
         def on_end(task: asyncio.Task[bytes]) -> None:
             self._ended(task)
             self.is_told()
-            tell(self._told(task))
+            call.tell(self._told(task))
 
-        task = asyncio.create_task(self._event(event, runs_code=True))
-        self._begin(task, on_end)
+        doing = self._event(event, runs_code=True)
+        self._begin(asyncio.create_task(doing, context=call.context), on_end)
 
     async def continued(self, waiting: Waiting) -> Told:
         """Go on with a call in the task that runs; return what is told."""
@@ -220,6 +230,8 @@ class Instance:
             return await self._event(event, runs_code=True, since=waiting.since)
         except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
             return error
+        except asyncio.CancelledError:
+            return IndeterminateError(CUT_SHORT)
         finally:
             self._events.pop(task, None)
 
@@ -230,13 +242,12 @@ class Instance:
 
     def _told(self, task: asyncio.Task[bytes]) -> Told:
         """Return what came of a call."""
-        if task.cancelled():  # before it had begun
+        if task.cancelled() and self._why_broken is not None:  # before it had begun
             return UnavailableError(str(self._why_broken))
-        error = task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             return task.result()
-        assert isinstance(error, Exception), "whatever ends the loop is not told"
-        return error
+        return error if isinstance(error, Exception) else IndeterminateError(CUT_SHORT)
 
     async def _once(
         self, key: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]
@@ -307,8 +318,8 @@ class Instance:
                 if runs_code and (self._object is None or self._beginning):
                     await self._begun()
                 result = await event()
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            except BaseException as error:
+                if not is_of_code(error):
                     raise
                 await self.output.leave(since)
                 if not runs_code:

@@ -70,9 +70,19 @@ def raised_by(error: BaseException) -> ObjectRaisedError:
     name = type(error).__name__
     if isinstance(error, ObjectRaisedError):  # by another object
         name = error.type_name
-    message = str(error)[:MESSAGE_CHARS_MAX]
+    try:
+        message = str(error)[:MESSAGE_CHARS_MAX]
+    except Exception as failure:  # noqa: BLE001 -- that is the object's code, too
+        message = f"it does not say why: {type(failure).__name__}"
     sendable = message.encode(errors="replace").decode()
     return ObjectRaisedError(sendable, type_name=name)
+
+
+def is_of_code(error: BaseException) -> bool:
+    """Tell whether an object's code has raised *error*, and nothing ends the task."""
+    if isinstance(error, asyncio.CancelledError):
+        return not is_being_cancelled()
+    return not isinstance(error, GeneratorExit | KeyboardInterrupt | SystemExit)
 
 
 async def run_kept(
@@ -81,10 +91,8 @@ async def run_kept(
     """Return what comes of *run*."""
     try:
         return KeptResult(until, await run())
-    except asyncio.CancelledError as error:
-        if is_being_cancelled():
+    except BaseException as error:
+        if not is_of_code(error):
             raise
-        raised = raised_by(error)
-    except Exception as error:  # noqa: BLE001 -- the object's code may raise anything
         raised = raised_by(error)
     return KeptResult(until, b"", raised.type_name, str(raised))

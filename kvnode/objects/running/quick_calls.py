@@ -9,13 +9,17 @@ those behind it get another.
     calls ──▶ queue ──▶ one step ──▶ its end ──▶ output gate ──▶ told
                            └── it waits: `continued` goes on with it ──▶ told
 
-Each call has a context of its own (contextvars), as with a task.
+Calls that take a section, or that may not begin yet, have tasks of their own.  They
+wait in the same queue for those before them, so that all begin as they came.
+
+Each call has the context (contextvars) of whoever has called, as with a task: that says
+to which section of another object it belongs.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any, NamedTuple, Protocol
 
 from kvnode.completion import is_being_cancelled
@@ -33,10 +37,14 @@ class QuickCall(NamedTuple):
         begin: Returns it as a coroutine, of which nothing has run, that returns its
             result as bytes.
         tell: Is told what came of it.
+        takes_section: Whether it has the object to itself.
+        context: A copy of that of whoever has called, for this call alone.
     """
 
     begin: Callable[[], Coroutine[Any, Any, bytes]]
     tell: Tell
+    takes_section: bool
+    context: Context
 
 
 class Waiting(NamedTuple):
@@ -75,6 +83,11 @@ class QuickCalls:
         self._queue: deque[QuickCall] = deque()
         self._is_working = False
 
+    @property
+    def is_working(self) -> bool:
+        """Tell whether calls are to begin that were added before."""
+        return self._is_working
+
     def add(self, call: QuickCall) -> None:
         """Do *call* soon, after those that were added before."""
         self._queue.append(call)
@@ -87,20 +100,26 @@ class QuickCalls:
         del task  # the loop keeps what is about to run, and an awaited future the rest
 
     async def _work(self) -> None:
+        has_begun_slowly = False
         while self._queue:
+            is_slow = self._queue[0].takes_section or not self._caller.is_ready
+            if has_begun_slowly and not is_slow:
+                self._work_soon()  # once these have come to the gate
+                return
             call = self._queue.popleft()
-            if not self._caller.is_ready:
+            if is_slow:
                 self._caller.begin_slowly(call)
+                has_begun_slowly = True
                 continue
             since = self._output.mark()
-            coroutine, context = call.begin(), copy_context()
+            coroutine = call.begin()
             try:
-                awaited = context.run(coroutine.send, None)
+                awaited = call.context.run(coroutine.send, None)
             except StopIteration as end:
                 self._leave(call, since, end.value)
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                    raise
+            except (KeyboardInterrupt, SystemExit):
+                raise  # which ends the loop
+            except BaseException as error:  # noqa: BLE001 -- those behind it go on
                 raised = raised_by(error)
                 raised.__cause__ = error
                 self._leave(call, since, raised)
@@ -108,9 +127,12 @@ class QuickCalls:
                 self._is_working = False
                 if self._queue:
                     self._work_soon()
-                waiting = Waiting(coroutine, context, awaited, since)
+                waiting = Waiting(coroutine, call.context, awaited, since)
                 told = await self._caller.continued(waiting)
                 self._tell(call, told)
+                return
+            if is_being_cancelled():  # by that call, and the next may wait
+                self._work_soon()
                 return
         self._is_working = False
 

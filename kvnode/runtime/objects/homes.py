@@ -27,7 +27,6 @@ from kvnode.core.objects.homes import (
     shard_name,
 )
 from kvnode.errors import (
-    DeadlineError,
     IndeterminateError,
     InvalidArgumentError,
     KvError,
@@ -41,6 +40,9 @@ from kvnode.types import ReplicaId
 
 OBJECTS_MAX: Final = 100_000
 """Whose regions are remembered, some 20 MB of them; the eldest is asked for again."""
+
+FIRST_EPOCH: Final = 1
+"""Of a shard of which the authority was told, and that nobody has led yet."""
 
 FORGOTTEN: Final = (
     "has a log here, and the authority knows nothing of it: it has lost what it held,"
@@ -163,12 +165,11 @@ class Homes:
     async def _ensure(self, shard: str) -> None:
         try:
             if not self._host.has_replica(shard):
-                # Also if the authority knows of it: who told it may have died before
-                # anybody had begun.
                 held = await self._authority.read(shard)
                 if held is not None:
                     self.begin(shard, held)
-                await self._begin_at_one_of(self._asked(shard), shard)
+                if held is None or not _has_begun(held):
+                    await self._begin_at_one_of(self._asked(shard), shard)
         except UnavailableError:
             raise
         except KvError as error:
@@ -228,7 +229,7 @@ class Homes:
                     await self.found(shard)
                 else:
                     await self._peers.found(name, shard)
-            except (UnavailableError, IndeterminateError, DeadlineError) as error:
+            except (UnavailableError, IndeterminateError) as error:
                 trouble = error
             else:
                 return
@@ -260,7 +261,7 @@ class Homes:
             first = await self._first(shard)
             held = await self._authority.swap(shard, None, first)
         self.begin(shard, held)
-        if self._host.own not in held.replicas:
+        if self._host.own not in held.replicas and not _has_begun(held):
             keepers = {self._peers.name_of(each) for each in held.replicas}
             at_home = [name for name in self._there(shard) if name in keepers]
             await self._begin_at_one_of(at_home, shard)
@@ -297,7 +298,7 @@ class Homes:
         if len(keepers) < KEEPERS:
             away = await self._away(number, {*met.values()})
             keepers += away[: KEEPERS - len(keepers)]
-        return Configuration(1, keepers[0], tuple(sorted(keepers)))
+        return Configuration(FIRST_EPOCH, keepers[0], tuple(sorted(keepers)))
 
     async def _away(self, number: int, met: set[ReplicaId]) -> list[ReplicaId]:
         """
@@ -318,3 +319,13 @@ class Homes:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _has_begun(held: Configuration) -> bool:
+    """
+    Tell whether a node that keeps the shard has begun with it, by what is held.
+
+    Who has told the authority of the shard may have died before that.  Whoever leads it
+    has raised the epoch; after that, its keepers may be elsewhere, or out of reach.
+    """
+    return held.epoch > FIRST_EPOCH

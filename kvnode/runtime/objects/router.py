@@ -12,6 +12,7 @@ object's own code has ended is not begun again: the next instance may do the sam
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import Final
 
 from kvnode.api.object_calls import RESULT_BYTES_MAX
@@ -315,12 +316,13 @@ class Router:
 class _Begun:
     """A call that was begun, and whoever is to be told what came of it."""
 
-    __slots__ = ("_call", "_has_left", "_router", "_task", "_tell")
+    __slots__ = ("_call", "_context", "_has_left", "_router", "_task", "_tell")
 
     def __init__(self, router: Router, call: Call, tell: Tell) -> None:
         self._router = router
         self._call = call
         self._tell = tell
+        self._context = copy_context()  # whoever tells may be in a section of others
         self._task: asyncio.Task[Value] | None = None
         self._has_left = False
 
@@ -333,7 +335,8 @@ class _Begun:
 
     def go_on(self, failed: KvError | None) -> None:
         """Do the call in a task, which can wait for a leader and send it there."""
-        self._task = asyncio.create_task(self._router.call(self._call, failed))
+        doing = self._router.call(self._call, failed)
+        self._task = asyncio.create_task(doing, context=self._context)
         self._task.add_done_callback(self._ended)
         if self._has_left:
             self._task.cancel()

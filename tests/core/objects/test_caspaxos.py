@@ -206,6 +206,18 @@ def test_look_at_what_is_being_changed_says_so(states: tuple[VoterState, ...]) -
     assert looking(*states).outcome == Unsettled(Ballot(4, Q))
 
 
+@pytest.mark.parametrize("behind", [VoterState(), HELD])
+def test_look_that_sees_nothing_held_tells_of_the_largest_promise(
+    behind: VoterState,
+) -> None:
+    """Whoever has shown it: so two looks at the same see the same, in any order."""
+    newest = Ballot(4, Q)
+    ahead = VoterState(newest, Accepted(newest, b"w"))
+
+    assert looking(ahead, behind).outcome == Unsettled(newest)
+    assert looking(behind, ahead).outcome == Unsettled(newest)
+
+
 def test_attempt_takes_no_notice_of_strangers_and_of_other_ballots() -> None:
     """A voter that was replaced may go on answering."""
     attempt = Attempt.begin(FIRST, frozenset(VOTERS), Append(b"A"))

@@ -21,6 +21,19 @@ from tests.objects.running.objects import DOORS, Site, settled, site
 WHO: ContextVar[str] = ContextVar("who", default="nobody")
 
 
+class SpeechlessError(Exception):
+    """Has no text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        msg = "no text"
+        raise ValueError(msg)
+
+
+class Bad(BaseException):
+    """Is caught by nobody who catches exceptions."""
+
+
 class Desk(DurableObject):
     """Notes in which order its methods run."""
 
@@ -77,6 +90,50 @@ class Desk(DurableObject):
         """Raise what asyncio raises where somebody is cancelled."""
         await self.note("cancels")
         raise asyncio.CancelledError
+
+    async def fail_in_silence(self) -> None:
+        """Raise what cannot even say what it is."""
+        raise SpeechlessError
+
+    async def fail_badly(self) -> None:
+        """Raise what is no Exception."""
+        raise Bad
+
+    async def fail_badly_later(self, door: str) -> None:
+        """Do so after a while."""
+        await DOORS[door].wait()
+        raise Bad
+
+    async def cancel_itself(self, door: str) -> None:
+        """Write, and cancel the task in which it runs, which waits."""
+        await self.note("cancels itself")
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await DOORS[door].wait()
+
+    async def cancel_and_return(self) -> None:
+        """Cancel the task in which it runs, and wait for nothing."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    async def read(self) -> object:
+        """Return what was noted last."""
+        return await self.storage.get("name")
+
+    async def ask_alone(self, method: str, door: str) -> None:
+        """Call the other desk with the object to itself, and then wait."""
+
+        async def work() -> None:
+            await getattr(self.env.object("Desk", "e"), method)("asked")
+            await self.wait(door)
+
+        await self.ctx.block_concurrency_while(work)
+
+    async def ask_back(self, name: str) -> None:
+        """Let the first desk note a name."""
+        await self.env.object("Desk", "d").note(name)
 
     async def end(self) -> None:
         """Write, and end the object."""
@@ -257,3 +314,163 @@ async def test_read_without_a_lease_is_confirmed_before_it_leaves(desk: Site) ->
 
     assert await asyncio.gather(*replies) == ["nobody"] * 3
     assert desk.log.confirmed == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "type_name"),
+    [("fail_in_silence", "SpeechlessError"), ("fail_badly", "Bad")],
+)
+async def test_whatever_is_raised_those_behind_it_run(
+    desk: Site, method: str, type_name: str
+) -> None:
+    """One call must not leave the object without anybody who does the next."""
+    replies = [desk.call("Desk d", method), desk.call("Desk d", "note", "1")]
+    await settled()
+
+    assert all(reply.done() for reply in replies)
+    with pytest.raises(ObjectRaisedError) as caught:
+        await replies[0]
+    assert caught.value.type_name == type_name
+    assert await desk.call("Desk d", "note", "2") == "2"
+    assert not desk.host.is_busy("s000")
+
+
+async def test_who_waits_before_it_raises_what_is_no_exception_is_told(
+    desk: Site,
+) -> None:
+    """In the task that it has kept, and in one of its own."""
+    replies = [desk.call("Desk d", "fail_badly_later", "a") for _ in range(2)]
+    alone = desk.call("Desk d", "alone", "b")
+    replies.append(desk.call("Desk d", "fail_badly_later", "a"))
+    await settled()
+    DOORS["a"].set()
+    DOORS["b"].set()
+    await settled()
+
+    assert await alone is None
+    assert all(reply.done() for reply in replies)
+    for reply in replies:
+        with pytest.raises(ObjectRaisedError) as caught:
+            await reply
+        assert caught.value.type_name == "Bad"
+    assert not desk.host.is_busy("s000")
+
+
+@pytest.mark.parametrize("is_behind_a_section", [False, True])
+async def test_who_cancels_itself_may_have_happened(
+    desk: Site, *, is_behind_a_section: bool
+) -> None:
+    """It has written: to be told that nothing was done is to do it twice."""
+    DOORS["b"].set()
+    before = [desk.call("Desk d", "alone", "b")] if is_behind_a_section else []
+    call = desk.call("Desk d", "cancel_itself", "a")
+    await settled()
+
+    await asyncio.gather(*before)
+    assert call.done()
+    assert "cancels itself" in Desk.notes
+    with pytest.raises(IndeterminateError, match="cancelled"):
+        await call
+    assert not desk.host.is_busy("s000")
+
+
+async def test_who_cancels_its_task_cancels_nobody_behind_it(desk: Site) -> None:
+    """The task is that of others as well, and the next of them waits in it."""
+    cancels = desk.call("Desk d", "cancel_and_return")
+    waits = desk.call("Desk d", "wait", "a")
+    await settled()
+    DOORS["a"].set()
+
+    await cancels
+    assert await waits == "a"
+
+
+async def test_who_was_behind_does_not_run_in_an_object_that_has_ended(
+    desk: Site,
+) -> None:
+    """It is told so at once, though it would wait for long."""
+    waits = desk.call("Desk d", "wait", "a")
+    await asyncio.sleep(0)  # it has asked, and the task of the object is not there yet
+    desk.host.closed("s000", 1)
+    await settled()
+
+    assert waits.done()
+    with pytest.raises(UnavailableError):
+        await waits
+    assert Desk.notes == []
+
+
+@pytest.mark.parametrize("first", [("note", "first"), ("wait", "a")])
+async def test_calls_with_keys_keep_their_place_among_those_without(
+    desk: Site, first: tuple[str, str]
+) -> None:
+    """They have tasks of their own, and begin in the order in which they came."""
+    replies = [
+        desk.call("Desk d", *first),
+        desk.call("Desk d", "note", "second"),
+        desk.call("Desk d", "note", "third", key="k"),
+        desk.call("Desk d", "read"),
+        desk.call("Desk d", "note", "last"),
+    ]
+    await settled()
+    DOORS["a"].set()
+
+    *_, found, _ = await asyncio.gather(*replies)
+    assert Desk.notes[1:4] == ["second", "third", "last"]
+    assert found == "third"
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_comes_while_another_begins_a_section_is_behind_those_before(
+    desk: Site, turns: int
+) -> None:
+    """Whether these were still to begin then, or wait at the gate already."""
+    replies = [
+        desk.call("Desk d", "alone", "a"),
+        desk.call("Desk d", "note", "second"),
+        desk.call("Desk d", "note", "third"),
+    ]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    replies.append(desk.call("Desk d", "note", "last"))
+    await settled()
+    DOORS["a"].set()
+    await asyncio.gather(*replies)
+
+    assert Desk.notes[2:] == ["second", "third", "last"]
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_section_is_of_the_call_that_has_it_and_of_those_it_makes(
+    desk: Site, turns: int
+) -> None:
+    """Not of others that another object does in the same task."""
+    assert await desk.call("Desk e", "who", "nobody") == "nobody"
+    alone = desk.call("Desk d", "ask_alone", "note", "a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    other = desk.call("Desk e", "ask_back", "other")
+    await settled()
+    inside = Desk.notes[Desk.notes.index("asked") :]
+    assert inside in (["asked", "waits for a"], ["other", "asked", "waits for a"])
+
+    DOORS["a"].set()
+    await asyncio.gather(alone, other)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_section_lets_in_what_it_asks_for_by_way_of_another(
+    desk: Site, turns: int
+) -> None:
+    """Whoever has begun the task in which that other one does it."""
+    assert await desk.call("Desk e", "who", "nobody") == "nobody"
+    DOORS["a"].set()
+    alone = desk.call("Desk d", "ask_alone", "ask_back", "a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    other = desk.call("Desk e", "note", "other")
+    await settled()
+
+    assert alone.done()
+    assert other.done()
+    await asyncio.gather(alone, other)

@@ -248,6 +248,26 @@ def test_node_that_keeps_no_copy_lets_those_begin_that_do(
     on_three_nodes(monkeypatch, main, REGIONS)
 
 
+def test_shard_that_was_led_is_there_whoever_of_its_region_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was moved away from home, or its nodes at home are down."""
+
+    async def main(site: ClusterSite) -> None:
+        shard = "r.east.001"
+        objects = {name: site.nodes[name].objects for name in "abc"}
+        own = {name: each._shards.own for name, each in objects.items()}
+        kept = Configuration(5, own["a"], (own["a"],))
+        await objects["a"]._parts.authority.swap(shard, None, kept)
+
+        await objects["c"]._homes.ensure(shard)
+        await site.stop("c")
+        await asyncio.sleep(10)  # the others have forgotten how to reach it
+        await objects["b"]._homes.ensure(shard)
+
+    on_three_nodes(monkeypatch, main, REGIONS)
+
+
 def test_node_founds_nothing_but_of_its_region(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is elsewhere does not know who is near."""
 

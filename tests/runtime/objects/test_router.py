@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import deque
+from contextvars import ContextVar, copy_context
+from typing import cast
 
 import pytest
 
@@ -18,6 +20,7 @@ from kvnode.errors import (
     StoreFullError,
     UnavailableError,
 )
+from kvnode.objects.telling import Tell, Told
 from kvnode.runtime.objects.router import (
     ASK_AGAIN_SECONDS,
     PAUSE_SECONDS,
@@ -392,5 +395,37 @@ def test_call_that_is_refused_by_a_leader_just_heard_of_asks_again_soon() -> Non
         site.hears_of(B)
         assert await waiting == "there"
         assert now() - start < 2 * PAUSE_SECONDS
+
+    on_a_site(main)
+
+
+def test_call_that_is_tried_again_has_the_context_of_its_caller() -> None:
+    """Not that of who has told that it failed, which may be in a section."""
+    who = ContextVar("who", default="nobody")
+
+    async def main(site: Site) -> None:
+        seen: list[str] = []
+        tells: list[Tell] = []
+
+        def begin(*called: object) -> bool:
+            tells.append(cast("Tell", called[-1]))
+            return True
+
+        async def call(*_: object, **__: object) -> str:
+            seen.append(who.get())
+            return "done"
+
+        site.objects.leads_here = True
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(site.objects, "begin", begin)
+            patch.setattr(site.objects, "call", call)
+            told: list[Told] = []
+            site.router.begin(Call(TARGET, "add"), told.append)
+            another = copy_context()
+            another.run(who.set, "somebody")
+            another.run(tells[0], UnavailableError("the object has ended"))
+            await asyncio.sleep(0.1)
+        assert seen == ["nobody"]
+        assert len(told) == 1
 
     on_a_site(main)
