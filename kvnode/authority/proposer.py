@@ -128,6 +128,8 @@ class Proposer:
             if bid.later is not None:
                 self.adopt(bid.later)
                 continue
+            # At what two looks have found the same nobody is, for whom to wait.
+            took = 0.0 if outcome == unsettled else clock() - began
             if isinstance(outcome, Unsettled):
                 looks += 1
                 is_to_look = outcome != unsettled and looks < LOOKS_MAX
@@ -135,7 +137,7 @@ class Proposer:
             else:
                 looks, is_to_look = 0, True
             tries += 1
-            await self._pause(tries, deadline, took=clock() - began)
+            await self._pause(tries, deadline, took=took)
         reasons = "".join(f"; {name}: {why}" for name, why in sorted(troubles.items()))
         if tries and not reasons:
             reasons = "; others were changing the same all the time"

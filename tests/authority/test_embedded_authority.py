@@ -548,6 +548,32 @@ def test_reads_do_not_outbid_a_change() -> None:
     simulated(main)
 
 
+def test_read_from_afar_gets_through_though_a_voter_is_behind() -> None:
+    """That one answers first, and was away when the others took the last change."""
+
+    async def main(site: VoterSite) -> None:
+        ask = site.ask
+
+        async def far(
+            voter: str, request: VoterRequest, deadline_seconds: float
+        ) -> VoterAnswer:
+            await asyncio.sleep(0.117)
+            answer = await ask(voter, request, deadline_seconds)
+            await asyncio.sleep(0.117)
+            return answer
+
+        for number in range(10):
+            shard = f"eu/{number}"
+            site.silent = {"a"}
+            await site.authority().swap(shard, None, FIRST)
+            site.silent = set()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(site, "ask", far)
+                assert await site.authority().read(shard) == FIRST
+
+    simulated(main)
+
+
 def test_authority_may_be_made_before_any_voter_is_there() -> None:
     """Nothing is asked until something is wanted."""
 

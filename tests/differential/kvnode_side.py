@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from kvnode.api.objects_port import Call
 from kvnode.errors import KvError
 from kvnode.objects import ObjectId
+from kvnode.objects.telling import told_value
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects.classes import load_classes
@@ -44,7 +46,8 @@ class KvnodeSide:
 
     async def _do(self, target: ObjectId, script: list[Any]) -> Any:  # noqa: ANN401 -- a trace
         try:
-            return await self._objects.call(Call(target, "do", (script,)))
+            call = Call(target, "do", (script,))
+            return await told_value(partial(self._objects.begin, call))
         except KvError as error:
             logger.info("%s has failed: %r", script, error)
             return "raised"

@@ -231,16 +231,6 @@ class Objects:
         """Return the names of the classes that are served, ascending."""
         return self._host.classes
 
-    async def call(self, call: Call) -> Value:
-        """Call a method; see the port."""
-        if self._is_stopping:
-            raise UnavailableError(STOPPING)
-        self._under_way += 1
-        try:
-            return await self._router.call(call)
-        finally:
-            self._under_way -= 1
-
     def begin(self, call: Call, tell: Tell) -> Leave:
         """Begin a call; see the port."""
         if self._is_stopping:

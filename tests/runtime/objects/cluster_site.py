@@ -7,6 +7,7 @@ Everything is real but the disks and the wire: meshes, codecs, voters, the route
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from random import Random
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +29,7 @@ from kvnode.errors import ConnectionLostError, DeadlineError, KvError, Unavailab
 from kvnode.object_values import Value, decode_value
 from kvnode.objects import ObjectId
 from kvnode.objects.private_map import Storage
+from kvnode.objects.telling import told_value
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects import objects as objects_module
 from kvnode.runtime.objects.objects import Objects
@@ -153,7 +155,7 @@ class Node:
         """Do a call that came as bytes."""
         request = pb.CallRequest.FromString(data)
         try:
-            result = await self.objects.call(call_of(request))
+            result = await told_value(partial(self.objects.begin, call_of(request)))
             return result_message(result, request.result_form)
         except KvError as error:
             return to_message(error)
@@ -279,7 +281,7 @@ class ClusterSite:
         """Call `Class name` through a node."""
         id_ = ObjectId.from_name(*target.split())
         call = Call(id_, method, arguments, idempotency_key=key, location_hint=hint)
-        return await self.nodes[node].objects.call(call)
+        return await told_value(partial(self.nodes[node].objects.begin, call))
 
     def leader(self, shard: str, *, but: str = "") -> str:
         """Return the node that leads a shard, by its own word; may be empty."""

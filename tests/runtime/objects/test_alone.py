@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from errno import EIO
+from functools import partial
 from pathlib import Path
 from random import Random
 from shutil import copytree, rmtree
@@ -23,6 +24,7 @@ from kvnode.errors import (
 from kvnode.object_values import Value
 from kvnode.objects import DurableObject, ObjectId
 from kvnode.objects.locating import LOCATE
+from kvnode.objects.telling import told_value
 from kvnode.runtime.app import random_replica, wall_clock
 from kvnode.runtime.clock import NodeClock
 from kvnode.runtime.objects.objects import Objects
@@ -88,7 +90,8 @@ async def call(objects: Objects, name: str, method: str, hint: str = "") -> Valu
         while True:
             try:
                 target = ObjectId.from_name("Counter", name)
-                return await objects.call(Call(target, method, location_hint=hint))
+                asked = Call(target, method, location_hint=hint)
+                return await told_value(partial(objects.begin, asked))
             except NotLeaderError:
                 await asyncio.sleep(0.05)
 

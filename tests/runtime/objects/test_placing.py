@@ -1,6 +1,7 @@
 """Objects that live in a region: placed, found from any node, and led at home."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from kvnode.errors import (
 from kvnode.objects import ObjectId
 from kvnode.objects.locating import LOCATE
 from kvnode.objects.points import point_calls
+from kvnode.objects.telling import told_value
 from tests.runtime.objects.cluster_site import (
     REGIONS,
     TARGET,
@@ -310,17 +312,13 @@ def test_call_that_was_sent_on_is_told_where_the_object_lives(
     async def main(site: ClusterSite) -> None:
         assert await site.call("a", TARGET, "increment", hint="east") == 1
         leader = site.leader(shard_of(TARGET))
-        call = site.nodes[leader].objects.call
         target = ObjectId.from_name(*TARGET.split())
+        call = Call(target, "increment", is_forwarded=True)
         with pytest.raises(MovedError) as caught:
-            await call(Call(target, "increment", is_forwarded=True))
+            await told_value(partial(site.nodes[leader].objects.begin, call))
         assert caught.value.region == "east"
-        assert (
-            await site.nodes["c"].objects.call(
-                Call(target, "increment", is_forwarded=True, home="east")
-            )
-            == 2
-        )
+        call = call._replace(home="east")
+        assert await told_value(partial(site.nodes["c"].objects.begin, call)) == 2
 
     on_three_nodes(monkeypatch, main, REGIONS)
 
