@@ -48,11 +48,10 @@ def fate(version: Version, state: DurableState) -> Fate:
         # Others have it, who may be gone; it would be claimed one day without having
         # been judged again.  What a bootstrap had brought, the next one brings again.
         return Fate.RESCUED if state.filling is None else Fate.DROPPED
-    if state.roster.gone(state.replica) and any(
-        _may_be_claimed(dot, state.roster) and not mark.covered.covers(dot)
-        for dot in dots
+    if state.roster.gone(state.replica) and not all(
+        mark.covered.covers(dot) or _is_agreed_on(dot, state.roster) for dot in dots
     ):
-        return Fate.RESCUED  # nobody has waited for this store, nor told the peer
+        return Fate.RESCUED  # members may claim it, or what it depends on, without it
     return Fate.KEPT if begun(version) >= mark.floor.hlc else Fate.RESCUED
 
 
@@ -61,18 +60,10 @@ def _is_claimed(dot: Dot, roster: Roster) -> bool:
     return record is not None and dot.seq > min(record.closed_above, record.lost_above)
 
 
-def _may_be_claimed(dot: Dot, roster: Roster) -> bool:
-    """
-    Tell whether members may claim *dot*, or do without it, and lack it.
-
-    They agree on that among themselves, and it takes a while to get around.
-    """
+def _is_agreed_on(dot: Dot, roster: Roster) -> bool:
+    """Tell whether members know where the writes of a replica that is gone end."""
     record = roster.get(dot.replica)
-    return (
-        record is not None
-        and roster.gone(dot.replica)
-        and record.lost_above == NOT_CLOSED
-    )
+    return record is not None and record.lost_above != NOT_CLOSED
 
 
 def giving_up(state: DurableState, dots: Iterable[Dot]) -> DurableState:

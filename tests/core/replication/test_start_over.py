@@ -89,8 +89,8 @@ def test_last_writes_of_a_store_that_was_removed_are_rescued() -> None:
     assert fate(register(Dot(A, 5), 500), state) is Fate.DROPPED
 
 
-def test_removed_store_keeps_what_a_living_replica_had_told_it() -> None:
-    """That one is a member, and has it: nobody gives it up."""
+def test_removed_store_puts_aside_what_a_living_replica_had_told_it() -> None:
+    """I2: it may depend on what is given up, or on what the peer does not cover yet."""
     removed = Member(A, "a-site", standing=Standing.REMOVED)
     state = replace(
         STATE,
@@ -98,7 +98,7 @@ def test_removed_store_keeps_what_a_living_replica_had_told_it() -> None:
         roster=Roster((removed, Member(B, "b-site"))),
     )
 
-    assert fate(register(Dot(B, 7), 500), state) is Fate.KEPT
+    assert fate(register(Dot(B, 7), 500), state) is Fate.RESCUED
 
 
 def test_member_keeps_what_only_it_has_of_one_that_is_gone() -> None:
