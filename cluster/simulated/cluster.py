@@ -193,9 +193,19 @@ class SimulatedCluster:
         return self._declare_gone(state.replica)
 
     async def remove_former(self, name: str) -> int:
-        """Have all that *name* was before declared gone; return how many that were."""
-        now = self.node(name).disk.state().replica
-        former = [replica for replica in self._identities[name] if replica != now]
+        """
+        Have all that *name* was before declared gone; return how many that were.
+
+        What its store was by an identity before, the node declares gone itself, and is
+        the first to do so: whoever did it without having met the node would take for
+        lost what that still has (docs/operations.md, Durability).
+        """
+        state = self.node(name).disk.state()
+        former = [
+            replica
+            for replica in self._identities[name]
+            if replica != state.replica and not state.roster.gone(replica)
+        ]
         return sum(map(self._declare_gone, former))
 
     def _declare_gone(self, replica: ReplicaId) -> bool:

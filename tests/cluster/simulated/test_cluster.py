@@ -105,6 +105,52 @@ def test_killed_relaxed_node_goes_on_as_another_replica() -> None:
     assert rests
 
 
+def test_operator_declares_gone_what_no_node_says_of_itself() -> None:
+    """A store that goes on as another replica still has what it had; a lost one not."""
+
+    async def main(cluster: SimulatedCluster) -> list[int]:
+        await cluster.start_all()
+        await cluster.kill("a")
+        await cluster.start("a")
+        of_a = await cluster.remove_former("a")
+        await cluster.wipe("b")
+        of_b = await cluster.remove_former("b")
+        assert await rest(cluster)
+        await asyncio.sleep(10)
+        assert cluster.unrest() == ""
+        roster = cluster.node("c").disk.state().roster
+        return [of_a, of_b, len(roster.gone_for_good), len(roster.members())]
+
+    assert run(main, durability=Durability.RELAXED) == [0, 1, 2, 3]
+
+
+def test_writes_of_a_node_that_is_declared_gone_too_early_are_put_aside() -> None:
+    """It comes back with what nobody else has: nothing of that is lost silently."""
+
+    async def main(cluster: SimulatedCluster) -> list[object]:
+        await cluster.start_all()
+        await asyncio.sleep(1)
+        await cluster.cut(cluster.links())
+        await cluster.client("client", "a").put("only here", "value")
+        await asyncio.sleep(1)
+        former = cluster.node("a").disk.state().replica
+        for name in cluster.names:
+            await cluster.kill(name)
+            await cluster.start(name)
+        assert cluster.node("b").remove(former)
+        await asyncio.sleep(5)
+        await cluster.heal()
+        await asyncio.sleep(20)
+        assert cluster.violations() == ()
+        put_aside = [key.key for key, _ in cluster.node("a").disk.rescued]
+        value = await cluster.client("after", "a").get("only here")
+        return [cluster.unrest(), put_aside, value]
+
+    done = run(main, nodes=("a", "b"), durability=Durability.RELAXED)
+
+    assert done == ["", [b"only here"], None]
+
+
 def test_stopped_node_keeps_its_identity_in_relaxed_mode() -> None:
     """A polite end loses nothing."""
 
@@ -175,12 +221,14 @@ def test_nodes_that_take_each_other_for_removed_meet_as_what_they_are_now() -> N
     async def main(cluster: SimulatedCluster) -> str:
         await cluster.start_all()
         await asyncio.sleep(1)
+        a, b = map(cluster.node, cluster.names)
+        former_a, former_b = a.disk.state().replica, b.disk.state().replica
         for name in cluster.names:
             await cluster.kill(name)
         for name in cluster.names:
             await cluster.start(name)
-        for name in cluster.names:
-            assert await cluster.remove_former(name) == 1
+        assert a.remove(former_b)
+        assert b.remove(former_a)
         await asyncio.sleep(10)
         assert cluster.violations() == ()
         return cluster.unrest()
