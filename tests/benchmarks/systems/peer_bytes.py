@@ -112,7 +112,8 @@ def parse_counter(message: bytes) -> Iterator[tuple[Ports, int]]:
     at = _MESSAGE_BYTES
     while at + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, at)
-        if kind == _INFO and length >= _ATTRIBUTE.size + _RECEIVED_AT + _RECEIVED.size:
+        least = _ATTRIBUTE.size + _RECEIVED_AT + _RECEIVED.size
+        if kind == _INFO and min(length, len(message) - at) >= least:
             (count,) = _RECEIVED.unpack_from(
                 message, at + _ATTRIBUTE.size + _RECEIVED_AT
             )
