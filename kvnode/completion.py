@@ -1,7 +1,7 @@
 """Waiting for what must not be left half way."""
 
 import asyncio
-from collections.abc import Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -62,6 +62,22 @@ async def ended(work: "asyncio.Future[Any]") -> None:
     except asyncio.CancelledError:
         work.remove_done_callback(wake)
         raise
+
+
+async def called_back(ask: Callable[[Callable[[ResultT], None]], None]) -> ResultT:
+    """
+    Return what a callback is given once it is called, perhaps before *ask* returns.
+
+    Who is cancelled meanwhile waits no more; the callback may be called all the same.
+    """
+    waiter: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+
+    def give(result: ResultT) -> None:
+        if not waiter.done():
+            waiter.set_result(result)
+
+    ask(give)
+    return await waiter
 
 
 def failed(error: Exception) -> "asyncio.Future[ResultT]":

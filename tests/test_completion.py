@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import pytest
 
-from kvnode.completion import begun, completed, ended
+from kvnode.completion import begun, called_back, completed, ended
 
 
 async def test_who_is_cancelled_goes_on_when_the_work_has_ended() -> None:
@@ -92,3 +93,25 @@ async def test_work_is_kept_while_it_runs_and_may_fail_unheard() -> None:
     del task
     gc.collect()
     assert complaints == []
+
+
+async def test_callback_is_waited_for_once() -> None:
+    """Whether it is called at once, later, or again."""
+    given: list[Callable[[str], None]] = []
+
+    def at_once(give: Callable[[str], None]) -> None:
+        give("at once")
+
+    assert await called_back(at_once) == "at once"
+
+    waiting = asyncio.create_task(called_back(given.append))
+    left = asyncio.create_task(called_back(given.append))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.sleep(0)
+    for give in given:
+        give("later")
+        give("again")
+
+    assert await waiting == "later"
+    assert left.cancelled()

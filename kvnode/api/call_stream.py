@@ -1,9 +1,9 @@
 """
 One stream of calls: they begin in the order in which they came, and end in any.
 
-A stream holds a bounded number of calls, and of bytes of their
-arguments and results: past that nothing more is begun or read, and HTTP/2 flow control
-holds the client back.  Results that are there at the same time leave in one frame.
+A stream holds a bounded number of calls, and of bytes of their arguments and results:
+past that nothing more is begun or read, and HTTP/2 flow control holds the client back.
+Results that are there at the same time leave in one frame.
 
 A client that goes away ends the stream, and no method that it has called.
 """

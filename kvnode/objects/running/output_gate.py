@@ -16,8 +16,10 @@ References:
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+from kvnode.completion import called_back
 from kvnode.errors import IndeterminateError, KvError, Outcome, UnavailableError
 from kvnode.objects.running.log_port import ShardLog
 from kvnode.objects.storing.committer import Committer
@@ -69,18 +71,9 @@ class OutputGate:
             UnavailableError: It does not, and nothing was done since.
             IndeterminateError: Nobody knows.
         """
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def left(failure: KvError | None) -> None:
-            if waiter.done():  # whoever waits may have been cancelled
-                return
-            if failure is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(failure)
-
-        self.leave_later(since, left)
-        await waiter
+        failure = await called_back(partial(self.leave_later, since))
+        if failure is not None:
+            raise failure
 
     def leave_later(self, since: Mark, left: Callable[[KvError | None], None]) -> None:
         """Call *left* as `leave` returns, or with what that raises; perhaps at once."""

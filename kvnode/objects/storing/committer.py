@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from kvnode.completion import failed
+from kvnode.completion import called_back, failed
 from kvnode.core.objects.map_change import encode_changes
 from kvnode.errors import (
     IndeterminateError,
@@ -146,14 +146,11 @@ class Committer:
             UnavailableError: It will never be, and nothing since then was.
             IndeterminateError: Some of it may be.
         """
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def wake() -> None:
-            if not waiter.done():  # whoever waits may have been cancelled
-                waiter.set_result(None)
+        def ask(give: Callable[[None], None]) -> None:
+            self.when_settled(partial(give, None))
 
-        self.when_settled(wake)
-        await waiter
+        await called_back(ask)
         if self.failure is not None:
             raise self.failed_since(since)
 

@@ -12,7 +12,7 @@ from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.storing.alarm import Alarm, alarm_changes, decode_alarm
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.keys import Kind, object_prefix
-from kvnode.objects.storing.overlay import Overlay, size_of
+from kvnode.objects.storing.overlay import Overlay
 from kvnode.objects.storing.sql.object_sql import ObjectSql
 from kvnode.objects.storing.sql.open_databases import OpenDatabases
 from kvnode.objects.storing.stored_map import StoredMap
@@ -279,7 +279,7 @@ class ObjectStorage(StoredMap):
     def _take_in(self, changes: Sequence[Change]) -> None:
         if not self._has_origin:
             changes = [self._origin, *changes]
-        if not self._overlay.fits(size_of(changes)):
+        if not self._overlay.fits(changes):
             self._committer.flush()
         self._overlay.stage(changes)
         self._has_origin = True

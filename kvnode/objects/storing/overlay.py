@@ -94,10 +94,10 @@ class Overlay:
 
     # -- writing ---------------------------------------------------------------
 
-    def fits(self, size_bytes: int) -> bool:
-        """Tell whether changes of that size may join what is staged in one entry."""
-        size_bytes += self._staged_bytes + self.reserved_bytes + STAMP_BYTES
-        return size_bytes <= ENTRY_BYTES_MAX
+    def fits(self, changes: Sequence[Change]) -> bool:
+        """Tell whether *changes* may join what is staged in one entry of the log."""
+        size = self._staged_bytes + sum(map(_size, changes))
+        return size + self.reserved_bytes + STAMP_BYTES <= ENTRY_BYTES_MAX
 
     def stage(self, changes: Sequence[Change]) -> None:
         """
@@ -107,7 +107,7 @@ class Overlay:
             InvalidArgumentError: They are too much for one entry of the log; none of
                 them is taken in, and those before them stay.
         """
-        if not self.fits(size_of(changes)):
+        if not self.fits(changes):
             msg = (
                 f"more than {ENTRY_BYTES_MAX} bytes are written in one step: write"
                 " less, or await something else than storage in between"
@@ -161,11 +161,6 @@ class Overlay:
                     del self._written[key]
                 if self._hidden.get(key, number + 1) <= number:
                     del self._hidden[key]
-
-
-def size_of(changes: Iterable[Change]) -> int:
-    """Return about how many bytes *changes* take in an entry."""
-    return sum(map(_size, changes))
 
 
 def _size(change: Change) -> int:

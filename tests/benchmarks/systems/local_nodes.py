@@ -17,7 +17,7 @@ from time import monotonic
 import psutil
 
 from cluster.convergence import Ask, wait_until_equal
-from cluster.processes import ProcessCluster
+from cluster.processes import HOST, ProcessCluster
 from cluster.topology import THREE_CITIES, Site, Topology
 from kvnode.client import Client
 from tests.benchmarks.systems.process import ServerError, find_program
@@ -33,8 +33,6 @@ DEADLINE_SECONDS = 120.0
 
 
 SOMEWHERE = "nowhere"
-
-HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
