@@ -137,12 +137,14 @@ def by_clock(first: Site, second: Site, differing_keys: int) -> Figure:
         pages = delta_pages(view, wanted, page_bytes=PAGE_BYTES)
         before = began
         for page in pages:
-            message = encode_message(page)
-            sizes.append(len(message.SerializeToString()))
-            entry_bytes += sum(each.ByteSize() for each in message.delta_page.entries)
-            entries += len(page.entries)
-            answer = encode_message(DeltaAcknowledgement(SESSION, page.number))
-            acknowledged += len(answer.SerializeToString())
+            if page is not None:
+                message = encode_message(page)
+                delta = message.delta_page
+                sizes.append(len(message.SerializeToString()))
+                entry_bytes += sum(each.ByteSize() for each in delta.entries)
+                entries += len(page.entries)
+                answer = encode_message(DeltaAcknowledgement(SESSION, page.number))
+                acknowledged += len(answer.SerializeToString())
             now = thread_time()
             longest, before = max(longest, now - before), now
     if entries != differing_keys:

@@ -7,14 +7,24 @@ where the writes of a replica end, no disk of a member has one from behind that,
 one, and no disk that says it itself.
 
 A replica that no member had met then may have such writes, as may the one that is gone:
-until it hears of the end, and then it starts over.
+until it hears of the end, and then it starts over.  Who was cut off, and has declared
+those gone that had agreed to an end, may agree on an earlier one: to that the others
+have not agreed.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
 from kvnode.core.versions.roster import NOT_CLOSED, Roster
 from kvnode.types import Dot, ReplicaId
+
+
+class _Ending(NamedTuple):
+    """The last write of a replica, and the members that have agreed to it."""
+
+    seq: int
+    members: frozenset[ReplicaId]
 
 
 class Endings:
@@ -22,17 +32,15 @@ class Endings:
 
     def __init__(self) -> None:
         """Begin with nothing agreed on."""
-        self._ends: dict[ReplicaId, int] = {}
-        self._agreed: dict[ReplicaId, frozenset[ReplicaId]] = {}
+        self._endings: dict[ReplicaId, list[_Ending]] = {}  # ever earlier ones
 
     def learn(self, roster: Roster) -> Iterator[ReplicaId]:
         """Take in what a durable roster says; yield of whom that is news."""
         for record in roster.gone_for_good:
             replica, end = record.replica, record.lost_above
-            if end < self._ends.get(replica, NOT_CLOSED):
-                self._ends[replica] = end
+            if end < self._end(replica):
                 members = frozenset(m.replica for m in roster.members())
-                self._agreed.setdefault(replica, members)
+                self._endings.setdefault(replica, []).append(_Ending(end, members))
                 yield replica
 
     def lost(
@@ -42,8 +50,8 @@ class Endings:
         return tuple(
             dot
             for dot in dots
-            if dot.seq > self._ends.get(dot.replica, NOT_CLOSED)
-            and (holder in self._agreed[dot.replica] or _knows(roster, dot.replica))
+            if self._has_agreed(holder, dot.replica, dot.seq)
+            or (dot.seq > self._end(dot.replica) and _knows(roster, dot.replica))
         )
 
     def agreed_without(
@@ -51,19 +59,30 @@ class Endings:
     ) -> bool:
         """Tell whether *replica* has what it has heard others agree to do without."""
         return any(
-            clock.newest(gone) > end
-            and replica not in self._agreed[gone]
+            clock.newest(gone) > self._end(gone)
+            and not self._has_agreed(replica, gone, clock.newest(gone))
             and _knows(roster, gone)
-            for gone, end in self._ends.items()
+            for gone in self._endings
         )
 
     def end_of(self, replica: ReplicaId) -> int:
         """Return the last write of *replica* that is not lost."""
-        return self._ends[replica]
+        return self._endings[replica][-1].seq
 
     def agreed(self, replica: ReplicaId) -> Collection[ReplicaId]:
-        """Return who were members when the end of *replica* was agreed on."""
-        return self._agreed[replica]
+        """Return who were members when `end_of` *replica* was agreed on."""
+        return self._endings[replica][-1].members
+
+    def _end(self, replica: ReplicaId) -> int:
+        endings = self._endings.get(replica)
+        return endings[-1].seq if endings else NOT_CLOSED
+
+    def _has_agreed(self, holder: ReplicaId, gone: ReplicaId, seq: int) -> bool:
+        """Tell whether *holder* has agreed to an end of *gone* before *seq*."""
+        return any(
+            holder in ending.members and seq > ending.seq
+            for ending in self._endings.get(gone, ())
+        )
 
 
 def _knows(roster: Roster, replica: ReplicaId) -> bool:

@@ -4,13 +4,14 @@ Serving deltas: one snapshot each, a few pages ahead of the peer.
 An open snapshot keeps old pages of the store from reuse, so sessions are few,
 they end when the peer goes quiet, and the peer asks again (rules D1, D10).
 
-A peer that was away for long can wait a little longer, and clients cannot.  So while
-the node is busy with others, a delta takes a quarter of its time at most (rule D7).
+A peer that was away for long can wait a little longer, and clients cannot.  So pages
+are made in slices of a millisecond, each when the loop has nothing else to do, and
+while it always has, a delta takes a quarter of its time (rule D7).
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -42,16 +43,68 @@ PAUSE_SECONDS_MAX = 5.0
 """Half of what a peer waits for a page before it asks another (SILENCE_MAX)."""
 
 PAUSE_FACTOR = 3.0
-"""Pauses of a busy node, against what the page before took: a quarter of the time."""
+"""Pauses of a busy node, against what the slice before took: a quarter of the time."""
+
+IDLE_SHARE = 0.1
+"""A turn of the loop without work is shorter than this part of a slice."""
+
+CREDIT_SECONDS_MAX = 0.015
+"""Time that others have had beyond theirs: enough for a page without a pause."""
 
 OnDamaged = Callable[[EntryKey], None]
+
+
+class _Deference:
+    """
+    What one delta leaves to others (rule D7).
+
+    A write takes a good many turns of the loop, one after the other, so that one turn
+    for others would put a slice between any two of them.  And some of them begin in
+    threads, of gRPC and of the disk, which hardly get a word in while the loop does not
+    sleep.
+
+    Where a turn takes long, what others have had beyond their part counts for the next
+    slices: a delta that got one in each turn would never end.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._credit = 0.0
+
+    async def others_first(self, took: float) -> None:
+        """
+        Return once the loop has had a turn without work, or others had their part.
+
+        Args:
+            took: How many seconds the last slice kept the loop.
+        """
+        owed = min(PAUSE_FACTOR * took, PAUSE_SECONDS_MAX) - self._credit
+        self._credit = max(0.0, -owed)
+        if self._credit:
+            return
+        until = self._now() + owed
+        while True:
+            await self._sleep(min(took, owed))
+            turn = self._now()
+            await self._sleep(0)
+            now = self._now()
+            if now - turn <= IDLE_SHARE * took:
+                return
+            if now >= until:
+                self._credit = min(now - until, CREDIT_SECONDS_MAX)
+                return
 
 
 @dataclass(slots=True)
 class _Serving:
     session: int
     snapshot: AbstractContextManager[StoreView]
-    pages: Generator[DeltaPage]
+    pages: Generator[DeltaPage | None]
     damaged: set[EntryKey]
     acknowledged: int
     task: asyncio.Task[None] | None
@@ -162,25 +215,29 @@ class DeltaServer:
             if self._on_damaged is not None:
                 self._on_damaged(key)
 
+    @staticmethod
+    async def _window_open(serving: _Serving, number: int) -> None:
+        """Return when few enough pages up to *number* are on the road."""
+        while number - serving.acknowledged >= WINDOW_PAGES:
+            serving.paced.clear()
+            async with asyncio.timeout(QUIET_SECONDS_MAX):
+                await serving.paced.wait()
+
     async def _send_pages(
         self, peer: ReplicaId, serving: _Serving, rate: TokenBucket | None
     ) -> None:
         now = asyncio.get_running_loop().time
+        deference = _Deference(now)
         try:
             began = now()
             for page in serving.pages:
-                self._transport.send(peer, page)
-                sent = now()
-                await asyncio.sleep(0)  # whatever else there is to do comes first
-                pause = _deference(sent - began, now() - sent)
-                if rate is not None:
-                    pause = max(pause, _pause_after(page, rate))
-                if pause:
-                    await asyncio.sleep(pause)
-                while page.number - serving.acknowledged >= WINDOW_PAGES:
-                    serving.paced.clear()
-                    async with asyncio.timeout(QUIET_SECONDS_MAX):
-                        await serving.paced.wait()
+                if page is not None:
+                    self._transport.send(peer, page)
+                await deference.others_first(now() - began)
+                if page is not None:
+                    if rate is not None and (pause := _pause_after(page, rate)):
+                        await asyncio.sleep(pause)
+                    await self._window_open(serving, page.number)
                 began = now()
         except TimeoutError:
             logger.info("delta %d: the peer went quiet", serving.session)
@@ -190,18 +247,6 @@ class DeltaServer:
             self._note_damaged(serving.damaged)
             if self._serving.get(peer) is serving:
                 self.end(peer)
-
-
-def _deference(took: float, waited: float) -> float:
-    """
-    Return how many seconds to leave to others after a page.
-
-    Args:
-        took: How long making the page kept the loop.
-        waited: How long the loop then was busy with all else, the sending too.  If
-            that was longer than the page took, others want the time.
-    """
-    return min(PAUSE_FACTOR * took, PAUSE_SECONDS_MAX) if waited > took else 0.0
 
 
 def _pause_after(page: DeltaPage, rate: TokenBucket) -> float:

@@ -14,7 +14,7 @@ from kvnode.core.replication.messages import Report
 from kvnode.errors import OverloadedError
 from kvnode.types import DEFAULT_NAMESPACE, Millis
 from tests.api.server import Served, served, trailer_of
-from tests.runtime.nodes import NOW, OWN, PEER, foreign
+from tests.runtime.nodes import NOW, OWN, PEER, foreign, push_of, until
 
 
 async def _create(node: Served, name: str) -> bool:
@@ -55,13 +55,22 @@ async def test_status_says_why_writes_are_refused(node: Served) -> None:
 
 async def test_status_tells_the_digest_and_whether_it_counts(node: Served) -> None:
     """D9: nodes of one view must have one total."""
+    inner = node.api.node
     await node.api.write(b"k")
+    await until(lambda: not inner.driver.node.digests.incomparable)
     digests = (await node.admin.Status(admin_pb2.StatusRequest())).digests
 
     assert digests.known
-    assert digests.total == node.api.node.store.state().digest.total
-    assert digests.incomparable_because == "it has not been compared yet"
+    assert digests.total == inner.store.state().digest.total
+    assert not digests.incomparable_because
     assert (digests.comparisons, digests.differences, digests.repairs) == (0, 0, 0)
+
+    await inner.peer_up()
+    await inner.receive(push_of(b"later", foreign(2)))
+    inner.clock.now = Millis(NOW + 1000)  # it compares again
+    await until(lambda: bool(inner.driver.node.digests.incomparable))
+    digests = (await node.admin.Status(admin_pb2.StatusRequest())).digests
+    assert digests.incomparable_because == "writes are on their way to it"
 
 
 async def test_repair_with_nobody_is_refused(node: Served) -> None:

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import repeat
 
 import pytest
 
 from kvnode.core.clocks.version_vector import EMPTY
+from kvnode.core.replication import delta
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.runtime import delta_server
-from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer, _deference
+from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer, _Deference
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import EntryKey, ReplicaId
 from tests.runtime.nodes import (
@@ -62,10 +64,14 @@ class Serving:
             await asyncio.sleep(0)
 
 
+async def _one_turn(_self: _Deference, _took: float) -> None:
+    await asyncio.sleep(0)
+
+
 @pytest.fixture
 async def serving(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serving]:
     """A filled store and its server, closed in the end; it pauses for nobody."""
-    monkeypatch.setattr(delta_server, "PAUSE_FACTOR", 0.0)  # this machine may be busy
+    monkeypatch.setattr(_Deference, "others_first", _one_turn)  # this machine is busy
     serving = Serving()
     await serving.fill()
     yield serving
@@ -108,26 +114,62 @@ async def test_server_sends_all_of_one_snapshot(serving: Serving) -> None:
     assert serving.snapshots == 0
 
 
+class BusyLoop:
+    """A loop whose turns take as long as the test says, and the time it shows."""
+
+    def __init__(self, turns: Iterator[float]) -> None:
+        self.time = 0.0
+        self._turns = turns
+
+    def now(self) -> float:
+        """Return the time in seconds."""
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        """Come back after a turn, and not before so many seconds."""
+        self.time += max(seconds, next(self._turns))
+
+
 @pytest.mark.parametrize(
-    ("took", "waited", "pause"),
+    ("turns", "waited"),
     [
-        (0.010, 0.002, 0.0),  # nobody else wants the time
-        (0.010, 0.010, 0.0),
-        (0.010, 0.011, 0.030),  # a quarter is its own
-        (0.0, 1.0, 0.0),
-        (9.0, 10.0, delta_server.PAUSE_SECONDS_MAX),  # or the peer would ask another
+        ([0.0, 0.00001], 0.00101),  # nobody else wants the time
+        ([0.0, 0.0002, 0.0, 0.00001], 0.00221),  # until nobody does
+        ([0.0, 0.0009, 0.0, 0.0009], 0.0038),  # a quarter is its own
+        ([9.0, 9.0], 18.0),  # a turn is a turn
     ],
 )
-def test_delta_gives_way_to_others(took: float, waited: float, pause: float) -> None:
+async def test_delta_gives_way_to_others(turns: list[float], waited: float) -> None:
     """A peer that was away for long can wait; clients cannot (D7)."""
-    assert _deference(took, waited) == pytest.approx(pause)
+    loop = BusyLoop(iter(turns))
+    await _Deference(loop.now, loop.sleep).others_first(0.001)
+    assert loop.time == pytest.approx(waited)
+
+
+@pytest.mark.parametrize("turn", [0.0005, 0.002, 0.01, 0.1])
+async def test_delta_has_its_quarter_of_a_busy_node(turn: float) -> None:
+    """Also where a turn takes much longer than a slice, up to a page in a turn."""
+    loop = BusyLoop(repeat(turn))
+    deference = _Deference(loop.now, loop.sleep)
+    slices = 1000
+    for _ in range(slices):
+        loop.time += 0.001
+        await deference.others_first(0.001)
+
+    share = slices * 0.001 / loop.time
+    bound = 0.006 / (0.006 + 2 * turn)  # five slices more than one, after two turns
+    assert min(0.2, 0.9 * bound) <= share <= 0.26
 
 
 async def test_busy_node_leaves_time_between_pages(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as others keep the loop for longer than a page does."""
-    monkeypatch.setattr(delta_server, "_deference", lambda _took, _waited: 0.02)
+
+    async def pause(_self: _Deference, _took: float) -> None:
+        await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(_Deference, "others_first", pause)
 
     serving.server.serve(PEER, DeltaRequest(1, EMPTY))
     await serving.settled()
@@ -135,6 +177,24 @@ async def test_busy_node_leaves_time_between_pages(
     await asyncio.sleep(0.05)
 
     assert len(serving.pages()) in {2, 3}
+
+
+async def test_slices_that_fill_no_page_are_given_way_to(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page is made in several turns of the loop."""
+    monkeypatch.setattr(delta, "SLICE_ENTRIES_MAX", 1)
+    server = DeltaServer(
+        serving.store, serving.transport, page_bytes=10**6, sessions_max=2
+    )
+    server.serve(PEER, DeltaRequest(1, EMPTY))
+    for _ in range(ENTRIES - 1):
+        await asyncio.sleep(0)
+    assert not serving.pages()
+
+    await serving.settled()
+    assert [len(page.entries) for page in serving.pages()] == [ENTRIES]
+    server.close()
 
 
 async def test_server_refuses_more_sessions_than_it_may_have(serving: Serving) -> None:

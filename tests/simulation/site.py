@@ -339,7 +339,8 @@ class Site:
     def _serve(self, peer: ReplicaId, request: DeltaRequest) -> None:
         self.end_serving(peer)
         source = self._practice.open_source(self.store)
-        pages = delta_pages(source.view, request, page_bytes=PAGE_BYTES)
+        slices = delta_pages(source.view, request, page_bytes=PAGE_BYTES)
+        pages = (page for page in slices if page is not None)
         self.serving[peer] = _Serving(request.session, source, pages)
 
     def _pace(

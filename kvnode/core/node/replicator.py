@@ -372,6 +372,9 @@ class Replicator:
             case DeltaRequest():
                 if message.whole:
                     self.members.admit(peer, turn)
+                    # Our hello may have been long on the way.  What members have
+                    # given up since, who starts over must not keep (decision 15).
+                    self.comparing.report_to(peer, turn)
                 turn.effects.append(ServeDelta(peer, message))
             case DeltaPage():
                 incoming.page(peer, message, turn)

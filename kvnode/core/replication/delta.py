@@ -30,7 +30,11 @@ from kvnode.errors import DamagedRecordError
 from kvnode.types import Dot, EntryKey
 
 PAGE_ENTRIES_MAX = 500
-"""Bounds how long one page keeps the event loop: about 5 ms."""
+"""Bounds how long the merging of a page keeps the event loop: about 5 ms."""
+
+SLICE_ENTRIES_MAX = 100
+SLICE_BYTES_MAX = 64 * 1024
+"""Bound how long the making of a page does: about 1 ms at a time."""
 
 _FILLING = "this node is being filled itself; ask another"
 _BEFORE_FLOOR = "what is lacking there is forgotten here: start over"
@@ -102,9 +106,12 @@ def delta_pages(  # noqa: PLR0913 -- each named at the call
     expected: int = 0,
     given_up: frozenset[EntryKey] = frozenset(),
     damaged: set[EntryKey] | None = None,
-) -> Generator[DeltaPage]:
+) -> Generator[DeltaPage | None]:
     """
     Yield the pages that a peer requests; at least one.
+
+    Between them None is yielded, for whoever has other things to do, too: what comes
+    next takes about a millisecond again.
 
     All pages must claim the same, so damage that was not known at the first one
     ends the delta with a page that refuses the rest (docs/decisions/0011).  A peer
@@ -146,14 +153,21 @@ def delta_pages(  # noqa: PLR0913 -- each named at the call
         entries = lacking_entries(view, clock, damaged)
     page: list[WireEntry] = []
     number, size = 0, 0
+    slice_entries, slice_bytes = 0, 0
     for key, entry in entries:
         if size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX:
             if damaged - given_up:
                 break
             yield _filled(frame, number, page, request)
             page, number, size = [], number + 1, 0
+            slice_entries, slice_bytes = 0, 0
+        elif slice_entries >= SLICE_ENTRIES_MAX or slice_bytes >= SLICE_BYTES_MAX:
+            yield None
+            slice_entries, slice_bytes = 0, 0
         page.append(wire_entry(key, entry))
         size += page[-1].size_bytes
+        slice_entries += 1
+        slice_bytes += page[-1].size_bytes
     if damaged - given_up:
         frame = DeltaPage(request.session, 0, EMPTY, (), last=False, refused=_DAMAGED)
         page = []

@@ -220,11 +220,11 @@ def test_members_of_equal_clock_hold_the_same_whatever_is_given_up() -> None:
 # -- what is lost for good (docs/decisions/0034) ----------------------------------
 
 
-def ended(cluster: Cluster, *members: str) -> Roster:
-    """Return a roster of *members* that says C has written one thing and no more."""
+def ended(cluster: Cluster, *members: str, end: int = 1) -> Roster:
+    """Return a roster of *members* that says C has written *end* things and no more."""
     living = [Member(cluster.replica(name), name) for name in members]
-    gone = Member(C, "c", standing=Standing.REMOVED, fenced_from=2, lost_above=1)
-    return Roster((*living, gone))
+    gone = Member(C, "c", standing=Standing.REMOVED, fenced_from=end + 1)
+    return Roster((*living, gone._replace(lost_above=end)))
 
 
 @pytest.mark.parametrize("seq", [1, 2])
@@ -261,6 +261,38 @@ def test_nothing_is_told_to_be_lost_that_a_member_has(
     cluster.commit("here", DurableState(here, roster=ended(cluster, *members)))
 
     assert bool(cluster.complaints("lost")) == counts
+
+
+@pytest.mark.parametrize("in_both", [False, True])
+def test_earlier_end_binds_those_who_agreed_to_it(*, in_both: bool) -> None:
+    """Those cut off have declared the others gone, which had agreed to a later one."""
+    cluster = Cluster()
+    here, there = cluster.replica("here"), cluster.replica("there")
+    roster = ended(cluster, "here", end=2)
+    cluster.commit("here", DurableState(here, EMPTY.with_range(C, 1, 2), roster=roster))
+
+    members = ("there", "here") if in_both else ("there",)
+    roster = ended(cluster, *members, end=1)
+    cluster.commit("there", DurableState(there, roster=roster))
+    assert bool(cluster.complaints("lost")) == in_both
+
+
+@pytest.mark.parametrize(("seq", "lost"), [(1, False), (2, False), (3, True)])
+def test_later_end_goes_on_binding_those_who_agreed_to_it(
+    *, seq: int, lost: bool
+) -> None:
+    """Others agree on an earlier one: to that these have not agreed."""
+    cluster = Cluster()
+    here, there = cluster.replica("here"), cluster.replica("there")
+    roster = ended(cluster, "here", end=2)
+    cluster.commit("here", DurableState(here, roster=roster))
+    roster = ended(cluster, "there", end=1)
+    cluster.commit("there", DurableState(there, roster=roster))
+
+    put = Write(KEY, register(Dot(C, seq)), None)
+    cluster.commit("here", DurableState(here), put)
+
+    assert bool(cluster.complaints("lost")) == lost
 
 
 def test_newcomer_that_has_heard_of_the_end_takes_in_nothing_behind_it() -> None:

@@ -9,6 +9,7 @@ from kvnode.core.node.events import (
     PeersConfigured,
     PeerUp,
     RemoveMember,
+    ServeDelta,
     StartOver,
     Tell,
     Tick,
@@ -260,6 +261,33 @@ def test_who_is_being_filled_has_not_agreed_to_a_closing(
     effects = bench.hear(B, Report(EMPTY, bench.now, members=(closed,)))
 
     assert any(isinstance(effect, StartOver) for effect in effects) == starts_over
+
+
+def test_who_is_filled_hears_of_closings_before_the_first_page() -> None:
+    """
+    The hello of its donor may be from before them, far away or on a slow link.
+
+    Filled without knowing, it would serve what others claim to have and have not, until
+    a report came.
+    """
+    removed = member(C)._replace(standing=Standing.REMOVED)
+    closed = removed._replace(closed_above=1)
+    clock = EMPTY.with_range(B, 1, 1).with_range(C, 1, 3)
+    donor = Bench(state=DurableState(A, clock, roster=Roster((member(A), closed))))
+    kept = EMPTY.with_range(C, 3, 3)
+    roster = Roster((member(A), removed))
+    newcomer = Bench(state=DurableState(A, kept, roster=roster, filling=Filling()))
+    [(_, request)] = sent(
+        newcomer.meet(B, EMPTY.with_range(B, 1, 1), members=(member(B), removed)),
+        DeltaRequest,
+    )
+    donor.meet(B, filling=True)
+
+    effects = donor.hear(B, request)
+    before = effects[: effects.index(ServeDelta(B, request))]  # type: ignore[arg-type]  # it is one
+    effects = newcomer.hear(B, *(report for _, report in sent(before, Report)))
+
+    assert any(isinstance(effect, StartOver) for effect in effects)
 
 
 @pytest.mark.parametrize("knew", [False, True])

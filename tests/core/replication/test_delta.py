@@ -70,7 +70,8 @@ def test_delta_holds_exactly_what_a_scan_of_everything_finds_lacking(
 
 def pages_of(view: StoreView, clock: VersionVector, page_bytes: int) -> list[DeltaPage]:
     """Return the pages of a delta."""
-    return list(delta_pages(view, DeltaRequest(7, clock), page_bytes=page_bytes))
+    slices = delta_pages(view, DeltaRequest(7, clock), page_bytes=page_bytes)
+    return list(filter(None, slices))
 
 
 @given(count=st.integers(0, 30), page_bytes=st.integers(1, 900))
@@ -100,6 +101,24 @@ def test_page_has_a_bound_of_entries_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [len(page.entries) for page in pages] == [4, 4, 2]
 
 
+@pytest.mark.parametrize(
+    ("bound", "value"), [("SLICE_ENTRIES_MAX", 2), ("SLICE_BYTES_MAX", 100)]
+)
+def test_page_is_made_in_slices(
+    monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    """D7: clients of the donor do not wait for a page as a whole."""
+    monkeypatch.setattr(delta, "PAGE_ENTRIES_MAX", 5)
+    monkeypatch.setattr(delta, bound, value)
+    with store_of(register(Dot(A, n)) for n in range(1, 9)).snapshot() as view:
+        slices = list(delta_pages(view, DeltaRequest(7, EMPTY), page_bytes=10**6))
+
+    size = slices[-1].entries[0].size_bytes if slices[-1] else 0
+    assert 50 <= size < 100, "two entries fill a slice of 100 bytes"
+    made = [len(page.entries) if page else None for page in slices]
+    assert made == [None, None, 5, None, 3]
+
+
 def test_delta_for_an_equal_peer_is_one_empty_last_page() -> None:
     """The clock alone tells it that there is nothing."""
     with store_of([register(Dot(A, 1))]).snapshot() as view:
@@ -121,11 +140,11 @@ def test_what_is_written_while_pages_are_sent_is_not_in_them() -> None:
     key: EntryKey = at(b"0002")
     with store.snapshot() as view:
         pages = delta_pages(view, DeltaRequest(1, EMPTY), page_bytes=1)
-        sent = [next(pages)]
+        sent = [page for page in [next(pages)] if page is not None]
         newer = register(Dot(A, 21))
         replaced = Write(key, newer, register(Dot(A, 3)).version)
         run(store.apply(Commit(DurableState(A, CLOCK, seq=21), (replaced,))))
-        sent += pages
+        sent += filter(None, pages)
 
     assert [entry.key for page in sent for entry in page.entries] == [
         at(b"0000"),
@@ -170,7 +189,7 @@ def damaged_pages(
             given_up=given_up,
             damaged=met,
         )
-        return list(pages), met
+        return list(filter(None, pages)), met
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 6, 9])
@@ -227,9 +246,11 @@ def test_whole_delta_tells_with_each_page_up_to_where_all_is_here(
 ) -> None:
     """D10: from any page on another sender can go on, and nothing is left out."""
     with store_of(register(Dot(A, n)) for n in range(1, count + 1)).snapshot() as view:
-        pages = list(delta_pages(view, whole(), page_bytes=page_bytes, expected=count))
+        slices = delta_pages(view, whole(), page_bytes=page_bytes, expected=count)
+        pages = list(filter(None, slices))
         for page in pages:
-            rest = [*delta_pages(view, whole(page.until), page_bytes=page_bytes)]
+            after = delta_pages(view, whole(page.until), page_bytes=page_bytes)
+            rest = list(filter(None, after))
             sent = [e.key for p in pages[: page.number + 1] for e in p.entries]
             left = [e.key for p in rest for e in p.entries]
             assert sent + left == [at(b"%04d" % n) for n in range(count)]
@@ -251,7 +272,7 @@ def test_whole_delta_goes_on_in_the_namespace_where_it_stopped() -> None:
 
     with store.snapshot() as view:
         for n, key in enumerate(keys, 1):
-            [page] = delta_pages(view, whole(key), page_bytes=10**6)
+            [page] = filter(None, delta_pages(view, whole(key), page_bytes=10**6))
             assert [entry.key for entry in page.entries] == keys[n:]
 
 
@@ -277,7 +298,7 @@ def test_peer_that_wants_everything_or_covers_the_floor_is_served(
     covered = EMPTY if request_of_all else FLOOR.vector
     request = DeltaRequest(7, covered, whole=request_of_all)
     with store.snapshot() as view:
-        pages = list(delta_pages(view, request, page_bytes=1))
+        pages = list(filter(None, delta_pages(view, request, page_bytes=1)))
 
     assert sum(len(page.entries) for page in pages) == (5 if request_of_all else 3)
     assert not any(page.refused or page.before_floor for page in pages)
@@ -290,7 +311,7 @@ def test_node_that_is_being_filled_serves_nobody(*, request_of_all: bool) -> Non
     store = store_at(DurableState(A, CLOCK, floor=FLOOR, filling=Filling()))
     request = DeltaRequest(7, EMPTY, whole=request_of_all)
     with store.snapshot() as view:
-        [page] = delta_pages(view, request, page_bytes=1)
+        [page] = filter(None, delta_pages(view, request, page_bytes=1))
 
     assert page.refused
     assert page.last
