@@ -360,11 +360,14 @@ class Report(_message.Message):
     MEMBERS_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
     FILLING_FIELD_NUMBER: _builtins.int
+    UNMET_FIELD_NUMBER: _builtins.int
     sent_at_ms: _builtins.int
     roster: _builtins.int
     """fingerprint of the roster; 0 = of protocol 1"""
     filling: _builtins.bool
     """as in Hello"""
+    unmet: _builtins.bool
+    """nobody may forget upon this: some of its seeds"""
     @_builtins.property
     def clock(self) -> Global___Clock: ...
     @_builtins.property
@@ -394,10 +397,11 @@ class Report(_message.Message):
         members: _abc.Iterable[Global___Member] | None = ...,
         floor: Global___Floor | None = ...,
         filling: _builtins.bool = ...,
+        unmet: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "floor", b"floor", "held", b"held"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "filling", b"filling", "floor", b"floor", "held", b"held", "known", b"known", "members", b"members", "roster", b"roster", "sent_at_ms", b"sent_at_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "filling", b"filling", "floor", b"floor", "held", b"held", "known", b"known", "members", b"members", "roster", b"roster", "sent_at_ms", b"sent_at_ms", "unmet", b"unmet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

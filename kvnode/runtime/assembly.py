@@ -202,6 +202,7 @@ def _settings(own: PeerAddress, config: NodeConfig, started_at: Millis) -> Setti
         forget_interval=Millis(config.forget_interval_ms),
         incarnation=started_at,
         repair_automatically=config.repair_automatically,
+        seeds=_seeds(config),
     )
 
 
@@ -308,11 +309,15 @@ def _named(config: NodeConfig) -> tuple[PeerAddress, ...]:
     return tuple(PeerAddress(p.name, p.address) for p in config.peers if p.name)
 
 
+def _seeds(config: NodeConfig) -> tuple[str, ...]:
+    """Return where the operator says that others are, and not who."""
+    return (*(peer.address for peer in config.peers if not peer.name), *config.seeds)
+
+
 def dial_peers(node: Assembly) -> None:
     """Dial whom the configuration names; the node must be listening by now."""
-    config = node.config
-    node.driver.configure(_named(config))
-    for address in (*(p.address for p in config.peers if not p.name), *config.seeds):
+    node.driver.configure(_named(node.config))
+    for address in _seeds(node.config):
         node.pool.dial(PeerAddress("", address))
 
 

@@ -48,6 +48,7 @@ from kvnode.core.node.events import (
     RepairTaken,
     Reply,
     Scanned,
+    SeedReached,
     Send,
     ServeDelta,
     StaleConflicts,
@@ -159,7 +160,7 @@ class Driver(ReaderSide):
         request = WriteRequest(self._numbers, commands, session, replicas)
         self._inbox.put(request, len(commands), size)
 
-    async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
+    async def deliver(self, event: PeerUp | PeerDown | SeedReached | Received) -> None:
         """
         Queue what a peer caused; a message waits for room first.
 
@@ -177,7 +178,7 @@ class Driver(ReaderSide):
             case PeerDown(peer):
                 self._deltas.end(peer)
                 self._repairs.end(peer)
-            case PeerUp():
+            case PeerUp() | SeedReached():
                 pass
         self._inbox.put(event, operations, size, is_maintenance=is_page)
 

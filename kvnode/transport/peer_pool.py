@@ -19,7 +19,7 @@ from typing import Any
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
-from kvnode.core.node.events import Message, PeerDown, PeerUp, Received
+from kvnode.core.node.events import Message, PeerDown, PeerUp, Received, SeedReached
 from kvnode.core.replication.messages import Push, PushAcknowledgement
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError
@@ -232,9 +232,22 @@ class PeerPool:
         return Farewell(Ending.OVER, await self.meet(hello, stream, dialed=False))
 
     async def meet(
-        self, hello: pb.Hello, stream: Stream[pb.PeerMessage], *, dialed: bool
+        self,
+        hello: pb.Hello,
+        stream: Stream[pb.PeerMessage],
+        *,
+        dialed: bool,
+        seed: str = "",
     ) -> str:
-        """Run one connection from its hello to its end; return why it ended."""
+        """
+        Run one connection from its hello to its end; return why it ended.
+
+        Args:
+            hello: What the peer said.
+            stream: What it said it on.
+            dialed: Whether this node has opened the stream.
+            seed: The address that was dialed, if it was not known who is there.
+        """
         assert self._events is not None, "attach comes first"
         peer = decode_address(hello.self)
         if self._closing or self.is_cut(peer.name):
@@ -245,12 +258,14 @@ class PeerPool:
             return str(error)
         link = Link(peer, self.conditions(peer.name), dialed=dialed)
         if not self._prefer(link):
+            await self._reached(seed)
             return "there is a connection already"
         self._links[peer.replica] = link
         logger.info("connected to %s (%016x)", peer.name, peer.replica)
         pump = asyncio.create_task(link.pump(stream.write))
         try:
             await self._events.deliver(up)
+            await self._reached(seed)
             await self._receive(link, stream, pump)
         except PeerProtocolError as error:
             link.close(str(error))
@@ -262,6 +277,12 @@ class PeerPool:
                 logger.info("disconnected from %s: %s", peer.name, link.reason)
             await _end(pump)
         return link.reason
+
+    async def _reached(self, seed: str) -> None:
+        """Tell the node that whoever is at *seed*, if it is one, is known to it."""
+        assert self._events is not None, "attach comes first"
+        if seed:
+            await self._events.deliver(SeedReached(seed))
 
     def _prefer(self, link: Link) -> bool:
         """Tell whether *link* stays; close the one it replaces."""
@@ -343,9 +364,11 @@ class PeerPool:
                 first = await stream.read()
             if self.is_own(first):
                 logger.debug("%s is this node itself", target.address)
+                await self._reached(target.address)
                 return self._own.replica, False
             hello = self.check_hello(first)
-            await self.meet(hello, stream, dialed=True)
+            seed = "" if target.name else target.address
+            await self.meet(hello, stream, dialed=True, seed=seed)
             return ReplicaId(hello.self.replica), True
 
 

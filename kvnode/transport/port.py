@@ -8,7 +8,7 @@ promised.  A simulated network keeps the same promise.
 from typing import Protocol
 
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node.events import Message, PeerDown, PeerUp, Received
+from kvnode.core.node.events import Message, PeerDown, PeerUp, Received, SeedReached
 from kvnode.core.versions.floor import Floor
 from kvnode.core.versions.roster import Roster
 from kvnode.core.versions.store_view import PeerAddress
@@ -34,7 +34,7 @@ class Transport(Protocol):
 class PeerEvents(Protocol):
     """Where a transport reports to, and what it tells peers of this node."""
 
-    async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
+    async def deliver(self, event: PeerUp | PeerDown | SeedReached | Received) -> None:
         """Hand over one event; returns when there is room for the next."""
 
     def clock(self) -> VersionVector:

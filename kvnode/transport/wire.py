@@ -154,6 +154,7 @@ def _encode_report(report: Report) -> pb.Report:
         roster=report.roster,
         members=map(encode_member, report.members),
         filling=report.filling,
+        unmet=report.unmet,
     )
     if report.held:
         message.held.CopyFrom(encode_clock(report.held))
@@ -250,6 +251,7 @@ def _decode_report(envelope: pb.PeerMessage) -> Report:
         tuple(map(decode_member, m.members)),
         decode_floor(m.floor),
         m.filling,
+        m.unmet,
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import VersionVector
-from kvnode.core.node.events import PeerDown, PeerUp, Received
+from kvnode.core.node.events import PeerDown, PeerUp, Received, SeedReached
 from kvnode.core.replication.messages import (
     DeltaAcknowledgement,
     Push,
@@ -35,7 +35,7 @@ from kvnode.types import ReplicaId
 from tests.runtime.nodes import until
 
 SMALL, LARGE = ReplicaId(1), ReplicaId(2**64 - 1)
-Event = PeerUp | PeerDown | Received
+Event = PeerUp | PeerDown | SeedReached | Received
 
 
 class PoolNode:
@@ -103,7 +103,7 @@ class PoolNode:
         return [
             event.peer.replica if isinstance(event, PeerUp) else event.peer
             for event in self.events
-            if isinstance(event, kind)
+            if isinstance(event, kind) and not isinstance(event, SeedReached)
         ]
 
     def believes_connected(self, peer: ReplicaId) -> bool:
@@ -390,7 +390,7 @@ async def test_node_that_dials_itself_stops_without_alarm(
 
     await asyncio.wait_for(task, 5)
 
-    assert a.events == []
+    assert a.events == [SeedReached(a.address.address)]
     assert caplog.records == []
 
 
@@ -402,6 +402,25 @@ async def test_seed_is_dialed_without_knowing_its_name(start: Starter) -> None:
     b.pool.disconnect(SMALL, "for a reason")
 
     await until(lambda: len(a.links(PeerUp)) == 2)
+
+
+async def test_who_is_at_a_seed_is_told_when_it_is_known(start: Starter) -> None:
+    """Behind the connection, and also if there is one already."""
+    a, b = await start("a", LARGE), await start("b", SMALL)
+    b.dial(a)
+    await _connected(a, b)
+    seed = b.address.address.replace("127.0.0.1", "localhost")
+    a.pool.dial(PeerAddress("", seed))
+    await until(lambda: SeedReached(seed) in a.events)
+    assert a.links(PeerUp) == [SMALL]
+    assert not a.links(PeerDown)
+
+    b.pool.hang_up(a.address)
+    a.events.clear()
+    a.pool.disconnect(SMALL, "for a reason")
+    await until(lambda: len(a.events) >= 3)
+
+    assert [type(event) for event in a.events] == [PeerDown, PeerUp, SeedReached]
 
 
 async def test_address_is_dialed_no_more_when_it_was_hung_up_on(start: Starter) -> None:
@@ -457,7 +476,8 @@ async def test_dialing_after_the_end_does_nothing(start: Starter) -> None:
     await asyncio.sleep(0.1)
 
     assert a.events == []
-    assert a.pool.connected() == b.pool.connected() == frozenset()
+    assert a.pool.connected() == frozenset()
+    await until(lambda: not b.pool.connected())  # it says hello before it says that
 
 
 async def test_close_ends_every_link_with_a_report(start: Starter) -> None:

@@ -125,6 +125,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.lists(members, max_size=3).map(tuple),
         floors,
         st.booleans(),
+        st.booleans(),
     ),
     st.builds(Digest, numbers, numbers, numbers.map(Millis)),
     st.builds(

@@ -9,7 +9,7 @@ Reference:
 """
 
 from bisect import bisect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
@@ -54,7 +54,7 @@ class Comparing:
             wall clock in ms; 0 before this node has caught up with any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what it is made of, each named at the call
         self,
         own: ReplicaId,
         peers: Mapping[ReplicaId, Peer],
@@ -62,6 +62,7 @@ class Comparing:
         *,
         held: Callable[[Turn], VersionVector],
         waiting: Callable[[], bool],
+        unmet: Callable[[Turn], Collection[str]],
     ) -> None:
         """
         Begin.
@@ -72,6 +73,7 @@ class Comparing:
             hearers: Who is told what they cover.
             held: Returns what is merged and not covered, as far as others must know.
             waiting: Tells whether batches wait to be covered.
+            unmet: Returns the seeds that must be met before anything is forgotten.
         """
         self.reported_at = Millis(0)
         self._own = own
@@ -79,17 +81,23 @@ class Comparing:
         self._hearers = hearers
         self._held = held
         self._waiting = waiting
+        self._unmet = unmet
         self._caught_up = False  # with any member, since this node started
         self._compared = 0
 
     # -- what is told ---------------------------------------------------------
 
     def compare(self, turn: Turn) -> None:
-        """Tell peers what is here: in a fingerprint, if they know them."""
+        """
+        Tell peers what is here: in a fingerprint, if they know them.
+
+        A fingerprint is told to peers who may forget what it stands for.
+        """
         view = _view(turn, self._held(turn))
         digest = Digest(view, self._digest_word(turn, view), turn.now)
+        may_be_forgotten = not self._unmet(turn)
         for replica in self._compared_with():
-            if self._peers[replica].speaks_digests:
+            if self._peers[replica].speaks_digests and may_be_forgotten:
                 self.reported_at = turn.now if self._caught_up else Millis(0)
                 turn.effects.append(Send(replica, digest))
             else:
@@ -119,6 +127,7 @@ class Comparing:
                 members=tuple(roster) if peer.roster != roster.digest() else (),
                 floor=turn.floor,
                 filling=turn.filling is not None,
+                unmet=bool(self._unmet(turn)),
             )
         turn.effects.append(Send(replica, report))
 
@@ -137,7 +146,9 @@ class Comparing:
     def reported(self, replica: ReplicaId, report: Report, turn: Turn) -> None:
         """Take in what a peer covers, which its record says already."""
         self._heard_clock(replica, report.sent_at, turn)
-        word = Word(report.clock, report.held, report.roster, report.sent_at)
+        word = Word(
+            report.clock, report.held, report.roster, report.sent_at, report.unmet
+        )
         self._hearers.forgetting.heard(replica, word)
 
     def take(self, replica: ReplicaId, digest: Digest, turn: Turn) -> None:

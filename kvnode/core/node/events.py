@@ -49,6 +49,16 @@ class PeerDown(NamedTuple):
     peer: ReplicaId
 
 
+class SeedReached(NamedTuple):
+    """
+    The node at *address* of this node's settings has said hello, or is this node.
+
+    If it is a peer, its PeerUp comes before this.
+    """
+
+    address: str
+
+
 class Received(NamedTuple):
     """A message of a connected peer."""
 
@@ -107,6 +117,7 @@ Event = (
     | PeersConfigured
     | PeerUp
     | PeerDown
+    | SeedReached
     | Received
     | Tick
     | Damaged

@@ -46,12 +46,18 @@ LOOKED_AT_PER_TURN_MAX = 500
 
 
 class Word(NamedTuple):
-    """What a member said last: what it covers and holds, with which roster, when."""
+    """
+    What a member said last: what it covers and holds, with which roster, when.
+
+    If it has not met who is at some of its seeds (kvnode.core.node.seeds), nothing is
+    forgotten upon its word.
+    """
 
     clock: VersionVector
     held: VersionVector
     roster: int
     sent_at: Millis
+    unmet: bool = False
 
 
 Words = dict[ReplicaId, Word]
@@ -212,7 +218,7 @@ class Forgetting:
         self._wanted = _Wanted(floor, known)
 
     def words_of_all(self, turn: Turn, own: ReplicaId) -> Words | None:
-        """Return what every other member said last; None if one has not yet."""
+        """Return what every other member said last; None if that does not count yet."""
         if any(not peer.replica for peer in turn.peers):
             return None  # configured and never met: what it has is not known
         words = {}
@@ -220,7 +226,7 @@ class Forgetting:
             if member.replica == own:
                 continue
             word = self._words.get(member.replica)
-            if word is None or word.roster != turn.roster.digest():
+            if word is None or word.unmet or word.roster != turn.roster.digest():
                 return None
             words[member.replica] = word
         return words

@@ -36,6 +36,7 @@ from kvnode.core.node.events import (
     RepairArrived,
     RepairSaid,
     Scanned,
+    SeedReached,
     ServeDelta,
     StaleConflicts,
     Tick,
@@ -46,6 +47,7 @@ from kvnode.core.node.incoming import Incoming
 from kvnode.core.node.members import Links, Members
 from kvnode.core.node.peer import Peer
 from kvnode.core.node.pushes import pushes
+from kvnode.core.node.seeds import Seeds
 from kvnode.core.node.spreading import Spreading
 from kvnode.core.node.staleness import Staleness
 from kvnode.core.node.turn import Turn
@@ -95,6 +97,7 @@ class Settings(NamedTuple):
         incarnation: Where the failure detector begins, >= 0: when the node was
             started, in ms since 1970.
         repair_automatically: Whether a repair begins when digests differ (D9).
+        seeds: Addresses to learn the others from, whoever is there.
     """
 
     own: PeerAddress
@@ -105,6 +108,7 @@ class Settings(NamedTuple):
     forget_interval: Millis = Millis(5000)
     incarnation: int = 0
     repair_automatically: bool = True
+    seeds: tuple[str, ...] = ()
 
 
 class Replicator:
@@ -120,6 +124,7 @@ class Replicator:
         self.peers: dict[ReplicaId, Peer] = {}
         self.staleness = Staleness()
         self.forgetting = Forgetting(settings.forget_interval)
+        self.seeds = Seeds(settings.seeds, settings.own.address)
         self.spreading = Spreading(
             own,
             settings.own.region,
@@ -150,6 +155,7 @@ class Replicator:
             ),
             held=self._held,
             waiting=lambda: bool(self.incoming.batches),
+            unmet=self.seeds.unmet,
         )
         self.incoming = Incoming(
             self.peers,
@@ -209,6 +215,7 @@ class Replicator:
         event: PeersConfigured
         | PeerUp
         | PeerDown
+        | SeedReached
         | Received
         | Tick
         | Damaged
@@ -225,10 +232,28 @@ class Replicator:
                 turn.effects.extend(Dial(p) for p in turn.peers if p.address)
                 self.members.join_roster(turn)
                 self.members.learn(peers, turn, first_hand=True)
+            case PeerUp() | PeerDown() | SeedReached() | Received():
+                self._take_of_peers(event, turn)
+            case Tick():
+                self._tick(turn)
+            case RemoveMember() | LeaveCluster():
+                self._take_membership(event, turn)
+            case Damaged() | Scanned() | RepairArrived() | StaleConflicts():
+                self._take_care(event, turn)
+            case _:
+                assert_never(event)
+
+    def _take_of_peers(
+        self, event: PeerUp | PeerDown | SeedReached | Received, turn: Turn
+    ) -> None:
+        """Take in what connections bring."""
+        match event:
             case PeerUp():
                 self._peer_up(event, turn)
             case PeerDown(peer):
                 self._peer_down(peer)
+            case SeedReached(address):
+                self.seeds.reached(address)
             case Received(peer, message):
                 if peer not in self.peers:
                     return  # a rest of a connection that has ended
@@ -239,12 +264,6 @@ class Replicator:
                     # it: with the next page of a delta, this one would be covered.
                     self._peer_down(peer)
                     turn.effects.append(Disconnect(peer, str(error)))
-            case Tick():
-                self._tick(turn)
-            case RemoveMember() | LeaveCluster():
-                self._take_membership(event, turn)
-            case Damaged() | Scanned() | RepairArrived() | StaleConflicts():
-                self._take_care(event, turn)
             case _:
                 assert_never(event)
 
@@ -452,12 +471,13 @@ class Replicator:
             self.comparing.compare(turn)
             if min((self._own, *members)) == self._own:
                 self._close(turn)
-        self.forgetting.propose(turn, self._own, self._held(turn), members)
+        if not self.seeds.unmet(turn):
+            self.forgetting.propose(turn, self._own, self._held(turn), members)
 
     def _close(self, turn: Turn) -> None:
         """Cover what is left of replicas that are gone, if all members agree."""
         words = self.forgetting.words_of_all(turn, self._own)
-        if words is None or turn.filling is not None:
+        if words is None or turn.filling is not None or self.seeds.unmet(turn):
             return
         completed = self.incoming.completed
         source = self._closing.advance(

@@ -64,6 +64,8 @@ class Report(NamedTuple):
         members: Its roster, where the receiver is known to have another.
         floor: What it has forgotten.
         filling: Whether it is being filled: members have what it lacks (D10).
+        unmet: Whether nothing may be forgotten upon this, for it has not met who is at
+            some of its seeds.
     """
 
     clock: VersionVector
@@ -74,6 +76,7 @@ class Report(NamedTuple):
     members: tuple[Member, ...] = ()
     floor: Floor = GROUND
     filling: bool = False
+    unmet: bool = False
 
 
 class Digest(NamedTuple):

@@ -27,7 +27,7 @@ from cluster.scale.arithmetic import compared_with
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.membership.messages import Ack, Health, Ping, Update
-from kvnode.core.node.events import PeerDown, PeerUp, Received
+from kvnode.core.node.events import PeerDown, PeerUp, Received, SeedReached
 from kvnode.core.replication.anti_entropy import view_digest
 from kvnode.core.replication.messages import (
     DeltaPage,
@@ -124,7 +124,7 @@ class IdlePeer:
         """Return that all is here."""
         return False
 
-    async def deliver(self, event: PeerUp | PeerDown | Received) -> None:
+    async def deliver(self, event: PeerUp | PeerDown | SeedReached | Received) -> None:
         """Answer what must be answered."""
         match event:
             case PeerUp(members=members):

@@ -27,6 +27,12 @@ DOWN_SECONDS = 600
 """As often as these nodes would forget: eight hours of nodes with defaults."""
 
 
+async def serving(cluster: SimulatedCluster, name: str) -> None:
+    """Return when *name* serves clients."""
+    while not cluster.node(name).serves:  # noqa: ASYNC110 -- nothing says when
+        await asyncio.sleep(0.1)
+
+
 async def cut_off(cluster: SimulatedCluster, name: str) -> None:
     """Let *name* hear nobody and be heard by nobody."""
     await cluster.cut(link for link in cluster.links() if name in link)
@@ -100,6 +106,47 @@ def test_newcomers_forget_nothing_without_those_that_one_was_told_of() -> None:
         return cluster.violations()
 
     assert run(main, settings=SETTINGS, seed=1) == ()
+
+
+def test_newcomers_forget_nothing_before_one_has_met_its_seed() -> None:
+    """
+    The members that are there would have to start over, if they never forgot anything.
+
+    Their data would be in recovery files, for two nodes that were told of them by
+    address alone, while they could not be reached.
+    """
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        for name in "ac":
+            await cluster.start(name)  # they forget nothing before they have met b
+        await serving(cluster, "a")
+        before = cluster.client("before", "a")
+        await before.put("old", "value")
+        await asyncio.sleep(2)
+        for name in "ac":
+            await cluster.kill(name)
+        await cluster.join("d", "a")
+        await serving(cluster, "d")
+        await cluster.join("e", "d")
+        client = cluster.client("client", "d")
+        await client.put("new", "value")
+        await client.delete("new")
+        await asyncio.sleep(5)
+        for name in "de":
+            assert cluster.node(name).disk.state().roster.members(), "they have met"
+            assert cluster.node(name).disk.state().floor == GROUND
+
+        former = [cluster.node(name).disk.state().replica for name in "ac"]
+        for name in "abc":
+            await cluster.start(name)
+        await rested(cluster)
+
+        assert [cluster.node(name).disk.state().replica for name in "ac"] == former
+        assert await read(cluster, "old") == [b"value"] * 5
+        assert cluster.node("e").disk.state().floor != GROUND
+        return cluster.violations()
+
+    assert run(main, settings=SETTINGS) == ()
 
 
 def test_write_of_a_restored_node_that_is_cut_off_is_kept() -> None:

@@ -1,0 +1,126 @@
+"""Seeds that nobody was met at hold up forgetting, until anything was forgotten."""
+
+import pytest
+
+from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.commands import Delete, Put
+from kvnode.core.node.events import PeerDown, PeersConfigured, PeerUp, SeedReached
+from kvnode.core.replication.messages import Digest, Report
+from kvnode.core.versions.floor import GROUND, Floor
+from kvnode.core.versions.roster import Roster, Standing
+from kvnode.core.versions.store_view import DurableState, PeerAddress
+from kvnode.types import HlcTimestamp, Millis
+from tests.core.node.bench import NAMES, START, Bench, address, member, sent
+from tests.core.replication.entries import A, B, C, at
+
+SEED = "10.0.0.9:7400"
+OWN_ADDRESS = "10.0.0.1:7400"
+INTERVAL = 5000
+
+
+class Seeded(Bench):
+    """Node A, which was told of a seed; B is connected."""
+
+    def __init__(self, *seeds: str, state: DurableState | None = None) -> None:
+        super().__init__(state=state)
+        own = self.settings.own._replace(address=OWN_ADDRESS)
+        self.settings = self.settings._replace(own=own, seeds=seeds)
+        self.restart()
+        self.turn(PeersConfigured(()))
+        self.meet(B)
+
+    def forgets(self) -> bool:
+        """Write, delete, let B report that; tell whether it is forgotten then."""
+        self.write(Put(at(b"k"), b"value"))
+        self.write(Delete(at(b"k")))
+        for _ in range(4):  # two rounds for where the writes of the gone end
+            self.now = Millis(self.now + INTERVAL)
+            self.report(B, self.clock)
+            self.tick()
+        return self.state.floor != GROUND
+
+
+def test_nothing_is_forgotten_before_a_seed_was_met() -> None:
+    """The members of an old cluster may be there."""
+    assert Seeded().forgets()
+    assert not Seeded(SEED).forgets()
+
+
+def test_own_address_is_no_seed() -> None:
+    """One list for all nodes is the usual way."""
+    assert Seeded(OWN_ADDRESS).forgets()
+
+
+def test_seed_that_was_reached_holds_nothing_up() -> None:
+    """It may be known to others by another address, or be this node itself."""
+    bench = Seeded(SEED)
+    bench.turn(SeedReached(SEED))
+    assert bench.forgets()
+
+
+@pytest.mark.parametrize("standing", [Standing.MEMBER, Standing.REMOVED])
+def test_seed_whose_node_is_known_holds_nothing_up(standing: Standing) -> None:
+    """If it is a member its word is waited for, and if it is gone it is not (G3)."""
+    there = member(C, standing)._replace(address=SEED)
+    bench = Seeded(SEED, state=DurableState(A, roster=Roster((member(A), there))))
+    assert bench.forgets() == (standing is Standing.REMOVED)
+    lines = bench.node.hindrances(bench.now)
+    assert [line.split()[0] for line in lines] == (
+        [NAMES[C]] if standing is Standing.MEMBER else []
+    )
+
+
+def test_seed_of_which_one_only_hears_was_not_met() -> None:
+    """Somebody was told of a name there, and has not met it, either."""
+    bench = Seeded(SEED)
+    known = (PeerAddress("c-site", SEED),)
+    bench.turn(PeerDown(B))
+    bench.turn(PeerUp(address(B), EMPTY, known, protocol=2))
+    assert not bench.forgets()
+
+
+def test_seeds_hold_nothing_up_where_something_was_forgotten() -> None:
+    """All members had agreed to it; an address in the settings may be long gone."""
+    floor = Floor(EMPTY, HlcTimestamp(START << 16))
+    state = DurableState(A, roster=Roster((member(A),)), floor=floor, hlc=floor.hlc)
+    bench = Seeded(SEED, state=state)
+    bench.forgets()
+    assert bench.state.floor != floor
+
+
+def test_who_waits_for_a_seed_tells_members() -> None:
+    """They would forget upon a fingerprint, and upon a report of old."""
+    bench = Seeded(SEED)
+    told = bench.tick(1000)
+    assert not sent(told, Digest)
+    [(_, report)] = sent(told, Report)
+    assert isinstance(report, Report)
+    assert report.unmet
+
+    bench.turn(SeedReached(SEED))
+    assert sent(bench.tick(1000), Digest)
+
+
+@pytest.mark.parametrize("unmet", [False, True])
+def test_nothing_is_forgotten_upon_the_word_of_one_that_waits(*, unmet: bool) -> None:
+    """It says so with each report."""
+    bench = Seeded()
+    bench.write(Delete(at(b"k")))
+    for _ in range(2):
+        bench.now = Millis(bench.now + INTERVAL)
+        roster = bench.state.roster.digest()
+        bench.hear(B, Report(bench.clock, bench.now, roster=roster, unmet=unmet))
+        bench.tick()
+    assert (bench.state.floor == GROUND) == unmet
+    if unmet:
+        [line] = bench.node.hindrances(bench.now)
+        assert line.endswith("has met nobody at some of its seeds: see its status")
+
+
+def test_operator_is_told_which_seed_it_is() -> None:
+    """And what to do."""
+    bench = Seeded(SEED)
+    bench.report(B, VersionVector())
+    [line] = bench.node.hindrances(bench.now)
+    assert line.startswith(f"nobody was met at the seed {SEED}")
+    assert line.endswith("take it out of the settings")
