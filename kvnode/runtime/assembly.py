@@ -125,7 +125,7 @@ async def assemble(
     state = await _initial_state(store, config.name, surroundings.random_replica)
     # From the first hello on, which may go out before the first commit: whoever met
     # this node without hearing of them would forget without them (G1).
-    peers = configured(state.peers, _named(config), own_name=config.name)
+    peers = configured(state.peers, _named(config), state.roster, own_name=config.name)
     state = replace(state, peers=peers)
     own = PeerAddress(config.name, address, state.replica, config.region)
     conditions = {

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from kvnode.core.node.events import Dial, HangUp
 from kvnode.core.node.turn import Turn
-from kvnode.core.versions.roster import Member
+from kvnode.core.versions.roster import Member, Roster
 from kvnode.core.versions.store_view import PeerAddress
 
 PEERS_MAX = 1024
@@ -18,12 +18,16 @@ PEERS_MAX = 1024
 
 
 def configured(
-    known: Iterable[PeerAddress], named: Iterable[PeerAddress], *, own_name: str
+    known: Iterable[PeerAddress],
+    named: Iterable[PeerAddress],
+    roster: Roster,
+    *,
+    own_name: str,
 ) -> tuple[PeerAddress, ...]:
     """Return *known* with the peers that the operator *named*, where he says."""
     peers = {peer.name: peer for peer in known}
     for said in named:
-        peer = _updated(peers.get(said.name), said, first_hand=True)
+        peer = _updated(peers.get(said.name), said, roster, first_hand=True)
         if peer is not None and said.name != own_name:
             peers[said.name] = peer
     return tuple(peers[name] for name in sorted(peers))
@@ -47,7 +51,7 @@ def learn(
         before = known.get(said.name)
         if said.name == own_name or before == said or turn.roster.gone(said.replica):
             continue
-        peer = _updated(before, said, first_hand=first_hand)
+        peer = _updated(before, said, turn.roster, first_hand=first_hand)
         if peer is None or (before is None and len(known) >= PEERS_MAX):
             continue
         known[peer.name] = peer
@@ -57,11 +61,11 @@ def learn(
 
 
 def _updated(
-    before: PeerAddress | None, said: PeerAddress, *, first_hand: bool
+    before: PeerAddress | None, said: PeerAddress, roster: Roster, *, first_hand: bool
 ) -> PeerAddress | None:
     """Return what is known after hearing *said*; None = what was before."""
     if before is None:
-        return said
+        return said if said.replica else _as_met(said, roster)
     if not first_hand:
         if before.replica or not said.replica:
             return None
@@ -69,6 +73,19 @@ def _updated(
     if not said.replica:
         return before._replace(address=said.address)  # configured: only where it is
     return said
+
+
+def _as_met(said: PeerAddress, roster: Roster) -> PeerAddress:
+    """
+    Return *said*, of whom no identity is known, with that by which members know it.
+
+    It was met, then: to wait for it as for one that was not would be in vain, if it
+    does not connect again.
+    """
+    met = [m for m in roster.members() if m.name == said.name]
+    if not met:
+        return said
+    return said._replace(replica=met[-1].replica, region=met[-1].region)
 
 
 def learn_members(members: Iterable[Member], turn: Turn, *, own_name: str) -> None:
@@ -80,11 +97,12 @@ def learn_members(members: Iterable[Member], turn: Turn, *, own_name: str) -> No
     gone = tuple(peer for peer in turn.peers if turn.roster.gone(peer.replica))
     turn.effects.extend(map(HangUp, gone))
     turn.peers = tuple(peer for peer in turn.peers if peer not in gone)
+    names = {peer.name for peer in gone}  # another one may have it by now
     learn(
         (
             PeerAddress(m.name, m.address, m.replica, m.region)
             for m in turn.roster.members()
-            if m != before.get(m.replica)
+            if m != before.get(m.replica) or m.name in names
         ),
         turn,
         own_name=own_name,

@@ -6,7 +6,7 @@ from kvnode.core.node import address_book
 from kvnode.core.node.address_book import configured, learn, learn_members
 from kvnode.core.node.events import Dial, Effect, HangUp
 from kvnode.core.node.turn import Turn
-from kvnode.core.versions.roster import Member, Standing
+from kvnode.core.versions.roster import NOBODY, Member, Roster, Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.storage.memory_store import MemoryStore
 from tests.core.node.bench import START
@@ -62,10 +62,16 @@ def test_who_is_configured_is_known_before_anything_is_heard() -> None:
     itself = PeerAddress("a-site", "a:1")
     moved = CONFIGURED._replace(address="b:2")
 
-    assert configured((), (other, CONFIGURED), own_name="a-site") == (CONFIGURED, other)
-    assert configured((MET, other), (itself, moved), own_name="a-site") == (
+    assert configured((), (other, CONFIGURED), NOBODY, own_name="a-site") == (
+        CONFIGURED,
+        other,
+    )
+    assert configured((MET, other), (itself, moved), NOBODY, own_name="a-site") == (
         MET._replace(address="b:2"),
         other,
+    )
+    assert configured((), (moved,), Roster((MEMBER,)), own_name="a-site") == (
+        MET._replace(address="b:2"),
     )
 
 
@@ -135,3 +141,34 @@ def test_successor_of_a_removed_member_keeps_its_name(turn: Turn) -> None:
     effects = joined(turn, MEMBER._replace(standing=Standing.REMOVED), fresh)
 
     assert effects == [HangUp(MET), Dial(PeerAddress("b-site", "b:1", C, "east"))]
+
+
+def test_who_had_the_name_of_a_removed_member_by_then_is_found(turn: Turn) -> None:
+    """
+    Somebody had said hello in the name of the removed one since: a replay, say.
+
+    Found by watch under mixed,wipe-removal, seed 300003582: the name was as that of a
+    peer that was never met, for which nothing was forgotten any more.
+    """
+    fresh = MEMBER._replace(replica=C)
+    joined(turn, fresh, MEMBER)
+    heard(turn, MET, first_hand=True)
+
+    effects = joined(turn, MEMBER._replace(standing=Standing.REMOVED))
+
+    successor = PeerAddress("b-site", "b:1", C, "east")
+    assert effects == [HangUp(MET), Dial(successor)]
+    assert turn.peers == (successor,)
+
+
+def test_peer_that_members_have_met_is_not_waited_for_as_for_a_stranger(
+    turn: Turn,
+) -> None:
+    """Who tells of it has not met it yet, or had not when it said so."""
+    fresh = MEMBER._replace(replica=C)
+    joined(turn, MEMBER, MEMBER._replace(standing=Standing.REMOVED))
+    turn.roster = turn.roster.join((fresh,))
+
+    heard(turn, CONFIGURED)
+
+    assert [peer.replica for peer in turn.peers] == [C]
