@@ -4,12 +4,13 @@ The class of objects that the harness has nodes serve: everything that it asks o
     kvnode serve --objects jepsen_like.adapters.trial_object:Trial
 
 It is written as careless users write: it keeps its value in memory as well, and awaits
-things between a read and a write.  What
-keeps it right in spite of that are the promises under test: one instance, the gates,
-sections, and one entry for all that is written together.
+things between a read and a write.  What keeps it right in spite of that are the
+promises under test: one instance, the gates, sections, and one entry for all that is
+written together, be it under keys or in the object's database.
 """
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ PAUSE_SECONDS: Final = 0.01
 REGISTER: Final = "register"
 COPY: Final = "register copy"
 """The register is kept twice, so that what puts back one of them only is seen."""
+
+TABLE: Final = "CREATE TABLE IF NOT EXISTS register (row INTEGER PRIMARY KEY, value)"
+"""And a third time in the object's database, in the entry of the other two."""
 
 
 class OpenRemindersError(Exception):
@@ -44,8 +48,19 @@ class Trial(DurableObject):
 
     async def _begin(self) -> None:
         held = await self.storage.get([REGISTER, COPY])
-        value, copy = held.get(REGISTER), held.get(COPY)
-        self._held = value if value == copy else f"{value!r}, and the copy {copy!r}"
+        copies = [held.get(REGISTER), held.get(COPY), self._row()]
+        same = all(copy == copies[0] for copy in copies)
+        self._held = copies[0] if same else f"torn apart: {copies!r}"
+
+    def _row(self) -> Value:
+        """Return the value in the database; None if it has no table yet."""
+        sql = self.storage.sql
+        if not sql.exec("SELECT 1 FROM sqlite_schema").to_array():
+            return None
+        held: Value = json.loads(
+            str(sql.exec("SELECT value FROM register").one()["value"])
+        )
+        return held
 
     # -- a register ----------------------------------------------------------------
 
@@ -55,6 +70,9 @@ class Trial(DurableObject):
 
     async def write(self, value: Value) -> None:
         """Replace the value."""
+        self.storage.sql.exec(TABLE)
+        row = json.dumps(value)
+        self.storage.sql.exec("INSERT OR REPLACE INTO register VALUES (1, ?)", row)
         await self.storage.put({REGISTER: value, COPY: value})
         self._held = value
 

@@ -22,11 +22,11 @@ from kvnode.core.objects.configuration import Configuration
 from kvnode.core.objects.events import Opened
 from kvnode.core.objects.homes import number_of, shard_name
 from kvnode.core.objects.leadership import Leadership
-from kvnode.core.objects.map_change import Change
+from kvnode.core.objects.map_change import Change, encode_changes
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.objects.shard_turn import ShardTurn
 from kvnode.errors import KvError, UnavailableError
-from kvnode.objects.object_id import ObjectId
+from kvnode.objects.object_id import BODY_BYTES, ObjectId
 from kvnode.objects.points import object_points
 from kvnode.objects.points.bookmark import Bookmark
 from kvnode.objects.points.object_points import ObjectPoints
@@ -37,6 +37,8 @@ from kvnode.objects.running.kept_results import KeptResults
 from kvnode.objects.running.output_gate import Mark, OutputGate
 from kvnode.objects.running.restorer import Restorer
 from kvnode.objects.running.shard_objects import ShardObjects
+from kvnode.objects.storing import committer
+from kvnode.objects.storing.keys import Kind, object_prefix
 from kvnode.types import ReplicaId
 from tests.objects.running.test_sabotage import (
     alarm_is_kept_in_memory,
@@ -109,6 +111,23 @@ def restore_leaves_a_key_out(patch: pytest.MonkeyPatch) -> None:
         return restoring_of(self, number, (*kept, COPY))
 
     patch.setattr(ObjectPoints, "restoring", restoring)
+
+
+def restore_leaves_the_database_out(patch: pytest.MonkeyPatch) -> None:
+    """What keys hold is put back, and what the object's database holds is not."""
+    restored = (Kind.ALARM, Kind.STORED)
+    patch.setattr(object_points, "_RESTORED", restored)
+
+
+def database_is_not_in_the_log(patch: pytest.MonkeyPatch) -> None:
+    """What was written to it beside keys is in this node's memory alone."""
+
+    def encoded(changes: list[Change]) -> bytes:
+        pages = object_prefix(b"\0" * BODY_BYTES, Kind.SQL_PAGE)
+        kept = [c for c in changes if c.key[len(pages) - 1 : len(pages)] != pages[-1:]]
+        return encode_changes(kept)
+
+    patch.setattr(committer, "encode_changes", encoded)
 
 
 def bookmark_is_of_the_entry_before(patch: pytest.MonkeyPatch) -> None:
@@ -348,6 +367,12 @@ BROKEN_OBJECTS: Mapping[str, BrokenObjects] = {
     ),
     "restore leaves a key out": BrokenObjects(
         restore_leaves_a_key_out, drawn("object-restore", ("none",))
+    ),
+    "restore leaves the database out": BrokenObjects(
+        restore_leaves_the_database_out, drawn("object-restore", ("none",))
+    ),
+    "database not in the log": BrokenObjects(
+        database_is_not_in_the_log, drawn("object-register", ("kill",))
     ),
     "bookmark is of the entry before": BrokenObjects(
         bookmark_is_of_the_entry_before, drawn("object-restore", ("none",))

@@ -14,7 +14,8 @@ References:
     Rules D1 and D2.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.replication.claims import claimable
@@ -151,27 +152,47 @@ def delta_pages(  # noqa: PLR0913 -- each named at the call
         entries = all_entries(view, request.after, damaged)
     else:
         entries = lacking_entries(view, clock, damaged)
+    number = 0
+    for page in _in_slices(entries, page_bytes):
+        if page is None:
+            yield None
+            continue
+        if damaged - given_up:
+            yield DeltaPage(
+                request.session, number, EMPTY, (), last=True, refused=_DAMAGED
+            )
+            return
+        until = page.entries[-1].key if page.entries and request.whole else None
+        yield frame._replace(
+            number=number, entries=page.entries, until=until, last=page.last
+        )
+        number += 1
+
+
+class _Page(NamedTuple):
+    entries: tuple[WireEntry, ...]
+    last: bool
+
+
+def _in_slices(
+    entries: Iterable[tuple[EntryKey, Entry]], page_bytes: int
+) -> Iterator[_Page | None]:
+    """Yield pages of *entries*, the last one perhaps empty, and None between slices."""
     page: list[WireEntry] = []
-    number, size = 0, 0
-    slice_entries, slice_bytes = 0, 0
+    size = slice_entries = slice_bytes = 0
     for key, entry in entries:
         if size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX:
-            if damaged - given_up:
-                break
-            yield _filled(frame, number, page, request)
-            page, number, size = [], number + 1, 0
-            slice_entries, slice_bytes = 0, 0
+            yield _Page(tuple(page), last=False)
+            page = []
+            size = slice_entries = slice_bytes = 0
         elif slice_entries >= SLICE_ENTRIES_MAX or slice_bytes >= SLICE_BYTES_MAX:
             yield None
-            slice_entries, slice_bytes = 0, 0
+            slice_entries = slice_bytes = 0
         page.append(wire_entry(key, entry))
         size += page[-1].size_bytes
         slice_entries += 1
         slice_bytes += page[-1].size_bytes
-    if damaged - given_up:
-        frame = DeltaPage(request.session, 0, EMPTY, (), last=False, refused=_DAMAGED)
-        page = []
-    yield _filled(frame, number, page, request)._replace(last=True)
+    yield _Page(tuple(page), last=True)
 
 
 def _refusal(state: DurableState, request: DeltaRequest) -> str:
@@ -181,10 +202,3 @@ def _refusal(state: DurableState, request: DeltaRequest) -> str:
     if not request.whole and not request.clock.includes(state.floor.vector):
         return _BEFORE_FLOOR
     return ""
-
-
-def _filled(
-    frame: DeltaPage, number: int, page: list[WireEntry], request: DeltaRequest
-) -> DeltaPage:
-    until = page[-1].key if page and request.whole else None
-    return frame._replace(number=number, entries=tuple(page), until=until)
