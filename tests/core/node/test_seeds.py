@@ -4,7 +4,7 @@ import pytest
 
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
 from kvnode.core.node.commands import Delete, Put
-from kvnode.core.node.events import PeerDown, PeersConfigured, PeerUp, SeedReached
+from kvnode.core.node.events import PeerDown, PeersConfigured, PeerUp, SeedReached, Tick
 from kvnode.core.replication.messages import Digest, Report
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Roster, Standing
@@ -53,9 +53,21 @@ def test_own_address_is_no_seed() -> None:
 
 def test_seed_that_was_reached_holds_nothing_up() -> None:
     """It may be known to others by another address, or be this node itself."""
+    for there in (A, B):
+        bench = Seeded(SEED)
+        bench.turn(SeedReached(SEED, there))
+        assert bench.forgets()
+
+
+def test_seed_whose_meeting_found_no_room_was_not_met() -> None:
+    """Who is there is no member then, and nobody would wait for its word."""
+    up = PeerUp(address(C)._replace(address=SEED), EMPTY, (), (), GROUND, 2)
     bench = Seeded(SEED)
-    bench.turn(SeedReached(SEED))
-    assert bench.forgets()
+    bench.failed_turn(up, SeedReached(SEED, C), Tick())
+    assert not bench.forgets()
+
+    bench.turn(up)
+    assert SEED not in " ".join(bench.node.hindrances(bench.now))
 
 
 @pytest.mark.parametrize("standing", [Standing.MEMBER, Standing.REMOVED])
@@ -103,7 +115,7 @@ def test_who_waits_for_a_seed_tells_members() -> None:
     assert isinstance(report, Report)
     assert (digest.unmet, report.unmet) == (True, True)
 
-    bench.turn(SeedReached(SEED))
+    bench.turn(SeedReached(SEED, B))
     assert not told(bench).unmet
 
 
@@ -128,7 +140,7 @@ def test_who_waits_for_a_seed_does_not_vouch_for_floors() -> None:
         told(bench)
     assert not bench.node.reported_until
 
-    bench.turn(SeedReached(SEED))
+    bench.turn(SeedReached(SEED, B))
     told(bench)
     assert bench.node.reported_until
 
