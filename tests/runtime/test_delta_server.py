@@ -9,12 +9,18 @@ import pytest
 
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.replication import delta
+from kvnode.core.replication.catch_up import SILENCE_MAX
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.runtime import delta_server
-from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer, _Deference
+from kvnode.runtime.delta_server import (
+    PAUSE_SECONDS_MAX,
+    WINDOW_PAGES,
+    DeltaServer,
+    _Deference,
+)
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import EntryKey, ReplicaId
 from tests.runtime.nodes import (
@@ -159,6 +165,21 @@ async def test_delta_has_its_quarter_of_a_busy_node(turn: float) -> None:
     share = slices * 0.001 / loop.time
     bound = 0.006 / (0.006 + 2 * turn)  # five slices more than one, after two turns
     assert min(0.2, 0.9 * bound) <= share <= 0.26
+
+
+async def test_peer_gets_a_page_before_it_gives_up() -> None:
+    """However long slices take: a delta that is begun again and again never ends."""
+    loop = BusyLoop(repeat(0.2))
+    deference = _Deference(loop.now, loop.sleep)
+    for _ in range(2):
+        began = loop.time
+        for _ in range(delta.PAGE_ENTRIES_MAX // delta.SLICE_ENTRIES_MAX):
+            await deference.others_first(0.7)  # a disk that has to be waited for
+        await deference.pause(60)  # narrow links
+        waited = loop.time - began
+        assert PAUSE_SECONDS_MAX <= waited < PAUSE_SECONDS_MAX + 2
+        deference.page_sent()
+    assert PAUSE_SECONDS_MAX * 2 * 1000 <= SILENCE_MAX
 
 
 async def test_busy_node_leaves_time_between_pages(
