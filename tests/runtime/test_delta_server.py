@@ -173,7 +173,7 @@ async def test_peer_gets_a_page_before_it_gives_up() -> None:
     deference = _Deference(loop.now, loop.sleep)
     for _ in range(2):
         began = loop.time
-        for _ in range(delta.PAGE_ENTRIES_MAX // delta.SLICE_ENTRIES_MAX):
+        for _ in range(delta.PAGE_ENTRIES_MAX // delta.SLICE_ROWS_MAX):
             await deference.others_first(0.7)  # a disk that has to be waited for
         await deference.pause(60)  # narrow links
         waited = loop.time - began
@@ -204,7 +204,7 @@ async def test_slices_that_fill_no_page_are_given_way_to(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page is made in several turns of the loop."""
-    monkeypatch.setattr(delta, "SLICE_ENTRIES_MAX", 1)
+    monkeypatch.setattr(delta, "SLICE_ROWS_MAX", 1)
     server = DeltaServer(
         serving.store, serving.transport, page_bytes=10**6, sessions_max=2
     )

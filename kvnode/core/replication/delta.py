@@ -32,7 +32,7 @@ from kvnode.types import Dot, EntryKey
 PAGE_ENTRIES_MAX = 500
 """Bounds how long the merging of a page keeps the event loop: about 5 ms."""
 
-SLICE_ENTRIES_MAX = 100
+SLICE_ROWS_MAX = 100
 SLICE_BYTES_MAX = 64 * 1024
 """Bound how long the making of a page does: about 1 ms at a time."""
 
@@ -57,6 +57,18 @@ def lacking_entries(
     Raises:
         DamagedRecordError: A record is damaged, and there is no *damaged*.
     """
+    return (row for row in _looked_at(view, clock, damaged) if row is not None)
+
+
+def _looked_at(
+    view: StoreView, clock: VersionVector, damaged: set[EntryKey] | None
+) -> Iterator[tuple[EntryKey, Entry] | None]:
+    """
+    Yield what `lacking_entries` does, and None for each row that is looked at in vain.
+
+    There are many of those one behind the other: of counters that several replicas
+    have added to, all rows but those of the first replica.
+    """
     for replica in view.indexed_replicas():
         for first, last in clock.lacking(replica):
             for dot, key in view.index(replica, first, last):
@@ -66,10 +78,11 @@ def lacking_entries(
                     if damaged is None:
                         raise
                     damaged.add(key)
+                    yield None
                     continue
                 assert entry is not None, "an index row has its entry (I1)"
-                if dot == _first_lacking(entry, clock):
-                    yield key, entry
+                is_first = dot == _first_lacking(entry, clock)
+                yield (key, entry) if is_first else None
 
 
 def _first_lacking(entry: Entry, clock: VersionVector) -> Dot:
@@ -147,27 +160,29 @@ def delta_pages(  # noqa: PLR0913 -- each named at the call
     if given_up:
         claimed = claimable(view, state.clock, clock, given_up)
         frame = frame._replace(snapshot_clock=claimed)
+    rows: Iterator[tuple[EntryKey, Entry] | None]
     if request.whole:
-        entries = all_entries(view, request.after, damaged)
+        rows = all_entries(view, request.after, damaged)
     else:
-        entries = lacking_entries(view, clock, damaged)
+        rows = _looked_at(view, clock, damaged)
     page: list[WireEntry] = []
     number, size = 0, 0
-    slice_entries, slice_bytes = 0, 0
-    for key, entry in entries:
-        if size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX:
+    slice_rows, slice_bytes = 0, 0
+    for row in rows:
+        if row and (size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX):
             if damaged - given_up:
                 break
             yield _filled(frame, number, page, request)
             page, number, size = [], number + 1, 0
-            slice_entries, slice_bytes = 0, 0
-        elif slice_entries >= SLICE_ENTRIES_MAX or slice_bytes >= SLICE_BYTES_MAX:
+            slice_rows, slice_bytes = 0, 0
+        elif slice_rows >= SLICE_ROWS_MAX or slice_bytes >= SLICE_BYTES_MAX:
             yield None
-            slice_entries, slice_bytes = 0, 0
-        page.append(wire_entry(key, entry))
-        size += page[-1].size_bytes
-        slice_entries += 1
-        slice_bytes += page[-1].size_bytes
+            slice_rows, slice_bytes = 0, 0
+        slice_rows += 1
+        if row:
+            page.append(wire_entry(*row))
+            size += page[-1].size_bytes
+            slice_bytes += page[-1].size_bytes
     if damaged - given_up:
         frame = DeltaPage(request.session, 0, EMPTY, (), last=False, refused=_DAMAGED)
         page = []
