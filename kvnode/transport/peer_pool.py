@@ -124,7 +124,12 @@ class PeerPool:
             )
 
     def hang_up(self, address: PeerAddress) -> None:
-        """Dial *address* no more if not configured; a link that stands goes on."""
+        """
+        Dial *address* no more if it is not configured.
+
+        A link that was dialed there ends, whoever it is to; one that the peer has
+        dialed goes on.
+        """
         if address.address in self._configured:
             return
         task = self._dialing.pop(address.address, None)

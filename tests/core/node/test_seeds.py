@@ -9,7 +9,7 @@ from kvnode.core.replication.messages import Digest, Report
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import Roster, Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
-from kvnode.types import HlcTimestamp, Millis
+from kvnode.types import HlcTimestamp, Millis, ReplicaId
 from tests.core.node.bench import NAMES, START, Bench, address, member, sent
 from tests.core.replication.entries import A, B, C, at
 
@@ -82,10 +82,11 @@ def test_seed_whose_node_is_known_holds_nothing_up(standing: Standing) -> None:
     )
 
 
-def test_seed_of_which_one_only_hears_was_not_met() -> None:
-    """Somebody was told of a name there, and has not met it, either."""
+@pytest.mark.parametrize("replica", [0, C])
+def test_seed_of_which_one_only_hears_was_not_met(replica: ReplicaId) -> None:
+    """Somebody was told of a name there; or has met it, and it is no member here."""
     bench = Seeded(SEED)
-    known = (PeerAddress("c-site", SEED),)
+    known = (PeerAddress("c-site", SEED, replica),)
     bench.turn(PeerDown(B))
     bench.turn(PeerUp(address(B), EMPTY, known, protocol=2))
     assert not bench.forgets()
