@@ -6,7 +6,7 @@ they end when the peer goes quiet, and the peer asks again (rules D1, D10).
 
 A peer that was away for long can wait a little longer, and clients cannot.  So pages
 are made in slices of a millisecond, each when the loop has nothing else to do, and
-while it always has, a delta takes a quarter of its time (rule D7).
+while it always has, all deltas together take a quarter of its time (rule D7).
 """
 
 import asyncio
@@ -47,7 +47,7 @@ It asks another then, or this node again, from the beginning.
 """
 
 PAUSE_FACTOR = 3.0
-"""Pauses of a busy node, against what the slice before took: a quarter of the time."""
+"""Of a busy node, what others have against what deltas take: a quarter is theirs."""
 
 IDLE_SHARE = 0.1
 """A turn of the loop without work is shorter than this part of a slice."""
@@ -77,7 +77,17 @@ class _Deference:
         self,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sessions: Callable[[], int] = lambda: 1,
     ) -> None:
+        """
+        Begin.
+
+        Args:
+            now: The loop's time in seconds.
+            sleep: Waits for so many seconds, and for a turn of the loop at least.
+            sessions: Tells how many deltas share the quarter, this one included.
+        """
+        self._sessions = sessions
         self._now = now
         self._sleep = sleep
         self._credit = 0.0
@@ -101,7 +111,8 @@ class _Deference:
         Args:
             took: How many seconds the last slice kept the loop.
         """
-        owed = PAUSE_FACTOR * took - self._credit
+        one_in = (PAUSE_FACTOR + 1) * self._sessions()
+        owed = (one_in - 1) * took - self._credit
         self._credit = max(0.0, -owed)
         if self._credit:
             return
@@ -248,7 +259,7 @@ class DeltaServer:
         self, peer: ReplicaId, serving: _Serving, rate: TokenBucket | None
     ) -> None:
         now = asyncio.get_running_loop().time
-        deference = _Deference(now)
+        deference = _Deference(now, sessions=lambda: len(self._serving))
         try:
             began = now()
             for page in serving.pages:

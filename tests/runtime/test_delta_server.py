@@ -167,6 +167,39 @@ async def test_delta_has_its_quarter_of_a_busy_node(turn: float) -> None:
     assert min(0.2, 0.9 * bound) <= share <= 0.26
 
 
+@pytest.mark.parametrize("sessions", [1, 2, 3])
+async def test_deltas_share_their_quarter_of_a_busy_node(sessions: int) -> None:
+    """D10: a mass restart is no storm for the clients of who serves them all."""
+    loop = BusyLoop(repeat(0.0005))
+    deference = _Deference(loop.now, loop.sleep, lambda: sessions)
+    for _ in range(100):
+        loop.time += 0.001
+        await deference.others_first(0.001)
+        deference.page_sent()
+
+    assert sessions * 100 * 0.001 / loop.time == pytest.approx(0.25, rel=0.1)
+
+
+async def test_server_lets_deltas_share(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By how many there are just now."""
+    counts: list[int] = []
+
+    async def count(self: _Deference, _took: float) -> None:
+        counts.append(self._sessions())
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(_Deference, "others_first", count)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
+    serving.server.serve(THIRD, DeltaRequest(1, EMPTY))
+    await asyncio.sleep(0)
+    serving.server.end(THIRD)
+    await asyncio.sleep(0)
+
+    assert counts == [2, 2, 1]
+
+
 async def test_peer_gets_a_page_before_it_gives_up() -> None:
     """However long slices take: a delta that is begun again and again never ends."""
     loop = BusyLoop(repeat(0.2))
