@@ -8,11 +8,11 @@ one, and no disk that says it itself.
 
 A replica that no member had met then may have such writes, as may the one that is gone:
 until it hears of the end, and then it starts over.  Who was cut off, and has declared
-those gone that had agreed to an end, may agree on an earlier one: to that the others
-have not agreed.
+those gone that had agreed to an end, may agree on another one: to that the others
+have not agreed, be it the earlier or the later one, until they hear of an earlier one.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
@@ -20,9 +20,10 @@ from kvnode.core.versions.roster import NOT_CLOSED, Roster
 from kvnode.types import Dot, ReplicaId
 
 
-class _Ending(NamedTuple):
+class Ending(NamedTuple):
     """The last write of a replica, and the members that have agreed to it."""
 
+    replica: ReplicaId
     seq: int
     members: frozenset[ReplicaId]
 
@@ -32,16 +33,17 @@ class Endings:
 
     def __init__(self) -> None:
         """Begin with nothing agreed on."""
-        self._endings: dict[ReplicaId, list[_Ending]] = {}  # ever earlier ones
+        self._endings: dict[ReplicaId, dict[int, Ending]] = {}
 
-    def learn(self, roster: Roster) -> Iterator[ReplicaId]:
-        """Take in what a durable roster says; yield of whom that is news."""
+    def learn(self, roster: Roster) -> Iterator[Ending]:
+        """Take in what a durable roster says; yield what of that is news."""
         for record in roster.gone_for_good:
             replica, end = record.replica, record.lost_above
-            if end < self._end(replica):
+            known = self._endings.setdefault(replica, {})
+            if end != NOT_CLOSED and end not in known:
                 members = frozenset(m.replica for m in roster.members())
-                self._endings.setdefault(replica, []).append(_Ending(end, members))
-                yield replica
+                known[end] = Ending(replica, end, members)
+                yield known[end]
 
     def lost(
         self, holder: ReplicaId, roster: Roster, dots: Iterable[Dot]
@@ -51,7 +53,7 @@ class Endings:
             dot
             for dot in dots
             if self._has_agreed(holder, dot.replica, dot.seq)
-            or (dot.seq > self._end(dot.replica) and _knows(roster, dot.replica))
+            or dot.seq > _told(roster, dot.replica)
         )
 
     def agreed_without(
@@ -59,32 +61,20 @@ class Endings:
     ) -> bool:
         """Tell whether *replica* has what it has heard others agree to do without."""
         return any(
-            clock.newest(gone) > self._end(gone)
+            clock.newest(gone) > _told(roster, gone)
             and not self._has_agreed(replica, gone, clock.newest(gone))
-            and _knows(roster, gone)
             for gone in self._endings
         )
-
-    def end_of(self, replica: ReplicaId) -> int:
-        """Return the last write of *replica* that is not lost."""
-        return self._endings[replica][-1].seq
-
-    def agreed(self, replica: ReplicaId) -> Collection[ReplicaId]:
-        """Return who were members when `end_of` *replica* was agreed on."""
-        return self._endings[replica][-1].members
-
-    def _end(self, replica: ReplicaId) -> int:
-        endings = self._endings.get(replica)
-        return endings[-1].seq if endings else NOT_CLOSED
 
     def _has_agreed(self, holder: ReplicaId, gone: ReplicaId, seq: int) -> bool:
         """Tell whether *holder* has agreed to an end of *gone* before *seq*."""
         return any(
             holder in ending.members and seq > ending.seq
-            for ending in self._endings.get(gone, ())
+            for ending in self._endings.get(gone, {}).values()
         )
 
 
-def _knows(roster: Roster, replica: ReplicaId) -> bool:
+def _told(roster: Roster, replica: ReplicaId) -> int:
+    """Return the last write of *replica* by *roster*; NOT_CLOSED = it says nothing."""
     record = roster.get(replica)
-    return record is not None and record.lost_above != NOT_CLOSED
+    return NOT_CLOSED if record is None else record.lost_above

@@ -242,10 +242,9 @@ class Judge:
 
     def _judge_endings(self, name: str, state: DurableState) -> None:
         """Judge what *state* says is lost for good, the first time it is said."""
-        for gone in self._endings.learn(state.roster):
-            end = self._endings.end_of(gone)
+        for gone, end, members in self._endings.learn(state.roster):
             for other_name, site in self._sites.items():
-                if site.replica not in self._endings.agreed(gone):
+                if site.replica not in members:
                     continue
                 held = {
                     dot

@@ -418,21 +418,25 @@ class Digest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
     SENT_AT_MS_FIELD_NUMBER: _builtins.int
+    UNMET_FIELD_NUMBER: _builtins.int
     view: _builtins.int
     """of clock, held writes, roster and floor"""
     store: _builtins.int
     """of all entries; 0 = not known just now"""
     sent_at_ms: _builtins.int
+    unmet: _builtins.bool
+    """as in Report"""
     def __init__(
         self,
         *,
         view: _builtins.int = ...,
         store: _builtins.int = ...,
         sent_at_ms: _builtins.int = ...,
+        unmet: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent_at_ms", b"sent_at_ms", "store", b"store", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent_at_ms", b"sent_at_ms", "store", b"store", "unmet", b"unmet", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

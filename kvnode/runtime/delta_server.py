@@ -6,7 +6,7 @@ they end when the peer goes quiet, and the peer asks again (rules D1, D10).
 
 A peer that was away for long can wait a little longer, and clients cannot.  So pages
 are made in slices of a millisecond, each when the loop has nothing else to do, and
-while it always has, a delta takes a quarter of its time (rule D7).
+while it always has, all deltas together take a quarter of its time (rule D7).
 """
 
 import asyncio
@@ -40,10 +40,14 @@ PATIENCE_SECONDS = PATIENCE / 1000 + 1
 """Deltas wait a little longer for a damaged record than its healing may take."""
 
 PAUSE_SECONDS_MAX = 5.0
-"""Half of what a peer waits for a page before it asks another (SILENCE_MAX)."""
+"""
+All pauses between two pages: half of what a peer waits for one (SILENCE_MAX).
+
+It asks another then, or this node again, from the beginning.
+"""
 
 PAUSE_FACTOR = 3.0
-"""Pauses of a busy node, against what the slice before took: a quarter of the time."""
+"""Of a busy node, what others have against what deltas take: a quarter is theirs."""
 
 IDLE_SHARE = 0.1
 """A turn of the loop without work is shorter than this part of a slice."""
@@ -64,17 +68,41 @@ class _Deference:
     sleep.
 
     Where a turn takes long, what others have had beyond their part counts for the next
-    slices: a delta that got one in each turn would never end.
+    slices: a delta that got one in each turn would never end.  Nor would one whose peer
+    gave it up before a page came: where slices take long, of a disk that has to be
+    waited for, it has more than its part.
     """
 
     def __init__(
         self,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sessions: Callable[[], int] = lambda: 1,
     ) -> None:
+        """
+        Begin.
+
+        Args:
+            now: The loop's time in seconds.
+            sleep: Waits for so many seconds, and for a turn of the loop at least.
+            sessions: Tells how many deltas share the quarter, this one included.
+        """
+        self._sessions = sessions
         self._now = now
         self._sleep = sleep
         self._credit = 0.0
+        self._left = PAUSE_SECONDS_MAX
+
+    def page_sent(self) -> None:
+        """Note that the peer has something: it waits anew."""
+        self._left = PAUSE_SECONDS_MAX
+
+    async def pause(self, seconds: float) -> None:
+        """Return after *seconds*, or as many as the peer may be let wait."""
+        seconds = min(seconds, self._left)
+        if seconds > 0:
+            self._left -= seconds
+            await self._sleep(seconds)
 
     async def others_first(self, took: float) -> None:
         """
@@ -83,21 +111,25 @@ class _Deference:
         Args:
             took: How many seconds the last slice kept the loop.
         """
-        owed = min(PAUSE_FACTOR * took, PAUSE_SECONDS_MAX) - self._credit
+        one_in = (PAUSE_FACTOR + 1) * self._sessions()
+        owed = (one_in - 1) * took - self._credit
         self._credit = max(0.0, -owed)
         if self._credit:
             return
-        until = self._now() + owed
+        patience = min(owed, self._left)
+        began = self._now()
         while True:
-            await self._sleep(min(took, owed))
+            await self._sleep(min(took, patience))
             turn = self._now()
             await self._sleep(0)
             now = self._now()
             if now - turn <= IDLE_SHARE * took:
-                return
-            if now >= until:
-                self._credit = min(now - until, CREDIT_SECONDS_MAX)
-                return
+                break
+            if now - began >= patience:
+                beyond = max(0.0, now - began - owed)
+                self._credit = min(beyond, CREDIT_SECONDS_MAX)
+                break
+        self._left = max(0.0, self._left - (now - began))
 
 
 @dataclass(slots=True)
@@ -227,16 +259,17 @@ class DeltaServer:
         self, peer: ReplicaId, serving: _Serving, rate: TokenBucket | None
     ) -> None:
         now = asyncio.get_running_loop().time
-        deference = _Deference(now)
+        deference = _Deference(now, sessions=lambda: len(self._serving))
         try:
             began = now()
             for page in serving.pages:
                 if page is not None:
                     self._transport.send(peer, page)
+                    deference.page_sent()
                 await deference.others_first(now() - began)
                 if page is not None:
-                    if rate is not None and (pause := _pause_after(page, rate)):
-                        await asyncio.sleep(pause)
+                    if rate is not None:
+                        await deference.pause(_pause_after(page, rate))
                     await self._window_open(serving, page.number)
                 began = now()
         except TimeoutError:
@@ -251,10 +284,9 @@ class DeltaServer:
 
 def _pause_after(page: DeltaPage, rate: TokenBucket) -> float:
     """
-    Return how many seconds to wait before the page after *page*.
+    Return how many seconds to wait before the page after *page* is begun.
 
     Large values that the page announces count with it: they are pulled at once.
     """
     size = sum(entry.size_bytes + entry.value_bytes for entry in page.entries)
-    pause = rate.take(size, asyncio.get_running_loop().time())
-    return min(pause, PAUSE_SECONDS_MAX)
+    return rate.take(size, asyncio.get_running_loop().time())

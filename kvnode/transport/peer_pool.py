@@ -124,7 +124,12 @@ class PeerPool:
             )
 
     def hang_up(self, address: PeerAddress) -> None:
-        """Dial *address* no more if not configured; a link that stands goes on."""
+        """
+        Dial *address* no more if it is not configured.
+
+        A link that was dialed there ends, whoever it is to; one that the peer has
+        dialed goes on.
+        """
         if address.address in self._configured:
             return
         task = self._dialing.pop(address.address, None)
@@ -258,14 +263,14 @@ class PeerPool:
             return str(error)
         link = Link(peer, self.conditions(peer.name), dialed=dialed)
         if not self._prefer(link):
-            await self._reached(seed)
+            await self._reached(seed, peer.replica)
             return "there is a connection already"
         self._links[peer.replica] = link
         logger.info("connected to %s (%016x)", peer.name, peer.replica)
         pump = asyncio.create_task(link.pump(stream.write))
         try:
             await self._events.deliver(up)
-            await self._reached(seed)
+            await self._reached(seed, peer.replica)
             await self._receive(link, stream, pump)
         except PeerProtocolError as error:
             link.close(str(error))
@@ -278,11 +283,11 @@ class PeerPool:
             await _end(pump)
         return link.reason
 
-    async def _reached(self, seed: str) -> None:
-        """Tell the node that whoever is at *seed*, if it is one, is known to it."""
+    async def _reached(self, seed: str, replica: ReplicaId) -> None:
+        """Tell the node who is at *seed*, if that is one."""
         assert self._events is not None, "attach comes first"
         if seed:
-            await self._events.deliver(SeedReached(seed))
+            await self._events.deliver(SeedReached(seed, replica))
 
     def _prefer(self, link: Link) -> bool:
         """Tell whether *link* stays; close the one it replaces."""
@@ -364,7 +369,7 @@ class PeerPool:
                 first = await stream.read()
             if self.is_own(first):
                 logger.debug("%s is this node itself", target.address)
-                await self._reached(target.address)
+                await self._reached(target.address, self._own.replica)
                 return self._own.replica, False
             hello = self.check_hello(first)
             seed = "" if target.name else target.address

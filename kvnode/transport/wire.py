@@ -110,8 +110,8 @@ def encode_message(message: Message) -> pb.PeerMessage:  # noqa: PLR0911 -- one 
     match message:
         case Report():
             return pb.PeerMessage(report=_encode_report(message))
-        case Digest(view, store, sent_at):
-            digest = pb.Digest(view=view, store=store, sent_at_ms=sent_at)
+        case Digest(view, store, sent_at, unmet):
+            digest = pb.Digest(view=view, store=store, sent_at_ms=sent_at, unmet=unmet)
             return pb.PeerMessage(digest=digest)
         case Push(origin, first, last, entries):
             push = pb.Push(
@@ -257,7 +257,7 @@ def _decode_report(envelope: pb.PeerMessage) -> Report:
 
 def _decode_digest(envelope: pb.PeerMessage) -> Digest:
     m = envelope.digest
-    return Digest(m.view, m.store, Millis(m.sent_at_ms))
+    return Digest(m.view, m.store, Millis(m.sent_at_ms), m.unmet)
 
 
 def _decode_push(envelope: pb.PeerMessage) -> Push:

@@ -9,12 +9,18 @@ import pytest
 
 from kvnode.core.clocks.version_vector import EMPTY
 from kvnode.core.replication import delta
+from kvnode.core.replication.catch_up import SILENCE_MAX
 from kvnode.core.replication.messages import DeltaPage, DeltaRequest
 from kvnode.core.versions.store_view import Commit, Write
 from kvnode.core.versions.version import Entry
 from kvnode.errors import CorruptRecordError, DamagedRecordError
 from kvnode.runtime import delta_server
-from kvnode.runtime.delta_server import WINDOW_PAGES, DeltaServer, _Deference
+from kvnode.runtime.delta_server import (
+    PAUSE_SECONDS_MAX,
+    WINDOW_PAGES,
+    DeltaServer,
+    _Deference,
+)
 from kvnode.storage.memory_store import MemorySnapshot
 from kvnode.types import EntryKey, ReplicaId
 from tests.runtime.nodes import (
@@ -161,6 +167,54 @@ async def test_delta_has_its_quarter_of_a_busy_node(turn: float) -> None:
     assert min(0.2, 0.9 * bound) <= share <= 0.26
 
 
+@pytest.mark.parametrize("sessions", [1, 2, 3])
+async def test_deltas_share_their_quarter_of_a_busy_node(sessions: int) -> None:
+    """D10: a mass restart is no storm for the clients of who serves them all."""
+    loop = BusyLoop(repeat(0.0005))
+    deference = _Deference(loop.now, loop.sleep, lambda: sessions)
+    for _ in range(100):
+        loop.time += 0.001
+        await deference.others_first(0.001)
+        deference.page_sent()
+
+    assert sessions * 100 * 0.001 / loop.time == pytest.approx(0.25, rel=0.1)
+
+
+async def test_server_lets_deltas_share(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By how many there are just now."""
+    counts: list[int] = []
+
+    async def count(self: _Deference, _took: float) -> None:
+        counts.append(self._sessions())
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(_Deference, "others_first", count)
+    serving.server.serve(PEER, DeltaRequest(1, EMPTY))
+    serving.server.serve(THIRD, DeltaRequest(1, EMPTY))
+    await asyncio.sleep(0)
+    serving.server.end(THIRD)
+    await asyncio.sleep(0)
+
+    assert counts == [2, 2, 1]
+
+
+async def test_peer_gets_a_page_before_it_gives_up() -> None:
+    """However long slices take: a delta that is begun again and again never ends."""
+    loop = BusyLoop(repeat(0.2))
+    deference = _Deference(loop.now, loop.sleep)
+    for _ in range(2):
+        began = loop.time
+        for _ in range(delta.PAGE_ENTRIES_MAX // delta.SLICE_ROWS_MAX):
+            await deference.others_first(0.7)  # a disk that has to be waited for
+        await deference.pause(60)  # narrow links
+        waited = loop.time - began
+        assert PAUSE_SECONDS_MAX <= waited < PAUSE_SECONDS_MAX + 2
+        deference.page_sent()
+    assert PAUSE_SECONDS_MAX * 2 * 1000 <= SILENCE_MAX
+
+
 async def test_busy_node_leaves_time_between_pages(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +237,7 @@ async def test_slices_that_fill_no_page_are_given_way_to(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page is made in several turns of the loop."""
-    monkeypatch.setattr(delta, "SLICE_ENTRIES_MAX", 1)
+    monkeypatch.setattr(delta, "SLICE_ROWS_MAX", 1)
     server = DeltaServer(
         serving.store, serving.transport, page_bytes=10**6, sessions_max=2
     )

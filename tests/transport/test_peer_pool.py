@@ -390,7 +390,7 @@ async def test_node_that_dials_itself_stops_without_alarm(
 
     await asyncio.wait_for(task, 5)
 
-    assert a.events == [SeedReached(a.address.address)]
+    assert a.events == [SeedReached(a.address.address, SMALL)]
     assert caplog.records == []
 
 
@@ -411,7 +411,7 @@ async def test_who_is_at_a_seed_is_told_when_it_is_known(start: Starter) -> None
     await _connected(a, b)
     seed = b.address.address.replace("127.0.0.1", "localhost")
     a.pool.dial(PeerAddress("", seed))
-    await until(lambda: SeedReached(seed) in a.events)
+    await until(lambda: SeedReached(seed, SMALL) in a.events)
     assert a.links(PeerUp) == [SMALL]
     assert not a.links(PeerDown)
 

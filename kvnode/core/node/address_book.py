@@ -80,12 +80,17 @@ def _as_met(said: PeerAddress, roster: Roster) -> PeerAddress:
     Return *said*, of whom no identity is known, with that by which members know it.
 
     It was met, then: to wait for it as for one that was not would be in vain, if it
-    does not connect again.
+    does not connect again.  Of several by that name nobody can tell.
     """
-    met = [m for m in roster.members() if m.name == said.name]
-    if not met:
+    met = _only_member(said.name, roster)
+    if met is None:
         return said
-    return said._replace(replica=met[-1].replica, region=met[-1].region)
+    return said._replace(replica=met.replica, region=met.region)
+
+
+def _only_member(name: str, roster: Roster) -> Member | None:
+    members = [m for m in roster.members() if m.name == name]
+    return members[0] if len(members) == 1 else None
 
 
 def learn_members(members: Iterable[Member], turn: Turn, *, own_name: str) -> None:
@@ -97,12 +102,15 @@ def learn_members(members: Iterable[Member], turn: Turn, *, own_name: str) -> No
     gone = tuple(peer for peer in turn.peers if turn.roster.gone(peer.replica))
     turn.effects.extend(map(HangUp, gone))
     turn.peers = tuple(peer for peer in turn.peers if peer not in gone)
-    names = {peer.name for peer in gone}  # another one may have it by now
+    names = {m.name for m in turn.roster.gone_for_good if not before.gone(m.replica)}
+    successors = filter(
+        None, (_only_member(name, turn.roster) for name in sorted(names))
+    )
+    news = (m for m in turn.roster.members() if m != before.get(m.replica))
     learn(
         (
             PeerAddress(m.name, m.address, m.replica, m.region)
-            for m in turn.roster.members()
-            if m != before.get(m.replica) or m.name in names
+            for m in {m.replica: m for m in (*news, *successors)}.values()
         ),
         turn,
         own_name=own_name,

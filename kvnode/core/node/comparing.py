@@ -51,7 +51,8 @@ class Comparing:
 
     Attributes:
         reported_at: When all was last told to peers that are told of floors, by the
-            wall clock in ms; 0 before this node has caught up with any.
+            wall clock in ms; 0 before this node has caught up with any, and while
+            it waits for seeds: there may be a cluster that it has not met.
     """
 
     def __init__(  # noqa: PLR0913 -- what it is made of, each named at the call
@@ -88,17 +89,14 @@ class Comparing:
     # -- what is told ---------------------------------------------------------
 
     def compare(self, turn: Turn) -> None:
-        """
-        Tell peers what is here: in a fingerprint, if they know them.
-
-        A fingerprint is told to peers who may forget what it stands for.
-        """
+        """Tell peers what is here: in a fingerprint, if they know them."""
         view = _view(turn, self._held(turn))
-        digest = Digest(view, self._digest_word(turn, view), turn.now)
-        may_be_forgotten = not self._unmet(turn)
+        unmet = bool(self._unmet(turn))
+        digest = Digest(view, self._digest_word(turn, view), turn.now, unmet)
+        counts = self._caught_up and not unmet  # or there may be floors without it
         for replica in self._compared_with():
-            if self._peers[replica].speaks_digests and may_be_forgotten:
-                self.reported_at = turn.now if self._caught_up else Millis(0)
+            if self._peers[replica].speaks_digests:
+                self.reported_at = turn.now if counts else Millis(0)
                 turn.effects.append(Send(replica, digest))
             else:
                 self.report_to(replica, turn)
@@ -161,7 +159,7 @@ class Comparing:
         peer.clock, peer.roster = turn.clock, turn.roster.digest()
         self._heard_clock(replica, digest.sent_at, turn)
         forgetting, digests = self._hearers.forgetting, self._hearers.digests
-        word = Word(turn.clock, held, peer.roster, digest.sent_at)
+        word = Word(turn.clock, held, peer.roster, digest.sent_at, digest.unmet)
         forgetting.heard(replica, word)
         name, own = peer.address.name, self._digest_word(turn, digest.view)
         if digests.compare(replica, name, digest.store, own, turn):

@@ -50,13 +50,10 @@ class PeerDown(NamedTuple):
 
 
 class SeedReached(NamedTuple):
-    """
-    The node at *address* of this node's settings has said hello, or is this node.
-
-    If it is a peer, its PeerUp comes before this.
-    """
+    """*replica*, a peer or this node, has said hello at *address* of the settings."""
 
     address: str
+    replica: ReplicaId
 
 
 class Received(NamedTuple):

@@ -252,8 +252,8 @@ class Replicator:
                 self._peer_up(event, turn)
             case PeerDown(peer):
                 self._peer_down(peer)
-            case SeedReached(address):
-                self.seeds.reached(address)
+            case SeedReached(address, replica):
+                self.seeds.reached(address, replica)
             case Received(peer, message):
                 if peer not in self.peers:
                     return  # a rest of a connection that has ended

@@ -10,13 +10,16 @@ met a node at each of its seeds, and says so to the others, as it does of peers 
 was told by name.  Where something was forgotten all members had agreed to that, so from
 then on an address that nobody answers at holds nothing up.
 
-This is not durable: whoever has met a node knows where that is.
+Who was met is in the roster, and counts from there on: the turn in which it was met may
+fail for want of room.  Where it was met is not durable: a node says where it is, and
+whoever has met it under another address does so again.
 """
 
 from collections.abc import Iterable
 
 from kvnode.core.node.turn import Turn
 from kvnode.core.versions.store_view import DurableState
+from kvnode.types import ReplicaId
 
 
 class Seeds:
@@ -24,16 +27,20 @@ class Seeds:
 
     def __init__(self, addresses: Iterable[str], own_address: str) -> None:
         """Make them, without the node itself."""
-        self._unmet = set(addresses) - {own_address}
+        self._addresses = set(addresses) - {own_address}
+        self._there: dict[str, ReplicaId] = {}
 
-    def reached(self, address: str) -> None:
-        """Take in that the node at *address* was met, or is this one."""
-        self._unmet.discard(address)
+    def reached(self, address: str, replica: ReplicaId) -> None:
+        """Take in that *replica*, a peer or this node, is at *address*."""
+        self._there[address] = replica
 
     def unmet(self, state: Turn | DurableState) -> tuple[str, ...]:
         """Return the addresses for which nothing may be forgotten, sorted."""
-        if state.floor or not self._unmet:
+        if state.floor or not self._addresses:
             return ()
-        known = (*state.peers, *state.roster)
-        self._unmet.difference_update(each.address for each in known if each.replica)
-        return tuple(sorted(self._unmet))
+        roster = state.roster
+        for known in (*state.peers, *roster):
+            if known.address in self._addresses and roster.get(known.replica):
+                self._there[known.address] = known.replica
+        met = {at for at, replica in self._there.items() if roster.get(replica)}
+        return tuple(sorted(self._addresses - met))

@@ -33,7 +33,7 @@ from kvnode.types import Dot, EntryKey
 PAGE_ENTRIES_MAX = 500
 """Bounds how long the merging of a page keeps the event loop: about 5 ms."""
 
-SLICE_ENTRIES_MAX = 100
+SLICE_ROWS_MAX = 100
 SLICE_BYTES_MAX = 64 * 1024
 """Bound how long the making of a page does: about 1 ms at a time."""
 
@@ -58,6 +58,18 @@ def lacking_entries(
     Raises:
         DamagedRecordError: A record is damaged, and there is no *damaged*.
     """
+    return (row for row in _looked_at(view, clock, damaged) if row is not None)
+
+
+def _looked_at(
+    view: StoreView, clock: VersionVector, damaged: set[EntryKey] | None
+) -> Iterator[tuple[EntryKey, Entry] | None]:
+    """
+    Yield what `lacking_entries` does, and None for each row that is looked at in vain.
+
+    There are many of those one behind the other: of counters that several replicas
+    have added to, all rows but those of the first replica.
+    """
     for replica in view.indexed_replicas():
         for first, last in clock.lacking(replica):
             for dot, key in view.index(replica, first, last):
@@ -67,10 +79,11 @@ def lacking_entries(
                     if damaged is None:
                         raise
                     damaged.add(key)
+                    yield None
                     continue
                 assert entry is not None, "an index row has its entry (I1)"
-                if dot == _first_lacking(entry, clock):
-                    yield key, entry
+                is_first = dot == _first_lacking(entry, clock)
+                yield (key, entry) if is_first else None
 
 
 def _first_lacking(entry: Entry, clock: VersionVector) -> Dot:
@@ -148,12 +161,13 @@ def delta_pages(  # noqa: PLR0913 -- each named at the call
     if given_up:
         claimed = claimable(view, state.clock, clock, given_up)
         frame = frame._replace(snapshot_clock=claimed)
+    rows: Iterator[tuple[EntryKey, Entry] | None]
     if request.whole:
-        entries = all_entries(view, request.after, damaged)
+        rows = all_entries(view, request.after, damaged)
     else:
-        entries = lacking_entries(view, clock, damaged)
+        rows = _looked_at(view, clock, damaged)
     number = 0
-    for page in _in_slices(entries, page_bytes):
+    for page in _in_slices(rows, page_bytes):
         if page is None:
             yield None
             continue
@@ -175,23 +189,28 @@ class _Page(NamedTuple):
 
 
 def _in_slices(
-    entries: Iterable[tuple[EntryKey, Entry]], page_bytes: int
+    rows: Iterable[tuple[EntryKey, Entry] | None], page_bytes: int
 ) -> Iterator[_Page | None]:
-    """Yield pages of *entries*, the last one perhaps empty, and None between slices."""
+    """
+    Yield pages of the entries among *rows*, and None between slices.
+
+    The last page is marked, and may be empty.  A row without an entry takes time, too.
+    """
     page: list[WireEntry] = []
-    size = slice_entries = slice_bytes = 0
-    for key, entry in entries:
-        if size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX:
+    size = slice_rows = slice_bytes = 0
+    for row in rows:
+        if row and (size >= page_bytes or len(page) >= PAGE_ENTRIES_MAX):
             yield _Page(tuple(page), last=False)
             page = []
-            size = slice_entries = slice_bytes = 0
-        elif slice_entries >= SLICE_ENTRIES_MAX or slice_bytes >= SLICE_BYTES_MAX:
+            size = slice_rows = slice_bytes = 0
+        elif slice_rows >= SLICE_ROWS_MAX or slice_bytes >= SLICE_BYTES_MAX:
             yield None
-            slice_entries = slice_bytes = 0
-        page.append(wire_entry(key, entry))
-        size += page[-1].size_bytes
-        slice_entries += 1
-        slice_bytes += page[-1].size_bytes
+            slice_rows = slice_bytes = 0
+        slice_rows += 1
+        if row:
+            page.append(wire_entry(*row))
+            size += page[-1].size_bytes
+            slice_bytes += page[-1].size_bytes
     yield _Page(tuple(page), last=True)
 
 

@@ -84,12 +84,13 @@ class Digest(NamedTuple):
     Anti-entropy between equals: fingerprints of what a report would say.
 
     `view` is of clock, held writes, roster and floor; `store` of all entries, 0 if
-    it is not known just now.
+    it is not known just now; `unmet` as in Report.
     """
 
     view: int
     store: int
     sent_at: Millis
+    unmet: bool = False
 
 
 class Push(NamedTuple):

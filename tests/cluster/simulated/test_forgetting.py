@@ -149,6 +149,26 @@ def test_newcomers_forget_nothing_before_one_has_met_its_seed() -> None:
     assert run(main, settings=SETTINGS) == ()
 
 
+def test_who_waits_for_a_seed_gets_from_others_what_it_lacks() -> None:
+    """D8: nobody is at the address, and a writer is cut off from it."""
+
+    async def main(cluster: SimulatedCluster) -> tuple[str, ...]:
+        await cluster.join("d", "a")  # which never runs
+        for name, seed in ("ed", "fe"):
+            await serving(cluster, seed)
+            await cluster.join(name, seed)
+        await serving(cluster, "f")
+        await asyncio.sleep(2)
+        await cluster.cut(link for link in cluster.links() if set(link) == set("df"))
+        await cluster.client("writer", "f").put("key", "value")
+        await asyncio.sleep(5)
+
+        assert await cluster.client("reader", "d").get("key") is not None
+        return cluster.violations()
+
+    assert run(main, settings=SETTINGS) == ()
+
+
 def test_write_of_a_restored_node_that_is_cut_off_is_kept() -> None:
     """It is stamped above all that was forgotten, so nothing can have ended it."""
 

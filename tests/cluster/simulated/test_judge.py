@@ -295,6 +295,27 @@ def test_later_end_goes_on_binding_those_who_agreed_to_it(
     assert bool(cluster.complaints("lost")) == lost
 
 
+@pytest.mark.parametrize("heard", [False, True])
+@pytest.mark.parametrize(("seq", "lost"), [(2, False), (3, True)])
+def test_later_end_that_is_agreed_on_afterwards_binds_as_well(
+    *, seq: int, lost: bool, heard: bool
+) -> None:
+    """Its members know nothing of the earlier one, and it is what they are told."""
+    cluster = Cluster()
+    here, there = cluster.replica("here"), cluster.replica("there")
+    other = cluster.replica("other")
+    roster = ended(cluster, "there", end=1)
+    cluster.commit("there", DurableState(there, roster=roster))
+    roster = ended(cluster, "here", "other", end=2)
+    cluster.commit("here", DurableState(here, roster=roster))
+
+    put = Write(KEY, register(Dot(C, seq)), None)
+    state = DurableState(other, roster=roster) if heard else DurableState(other)
+    cluster.commit("other", state, put)
+
+    assert bool(cluster.complaints("lost")) == lost
+
+
 def test_newcomer_that_has_heard_of_the_end_takes_in_nothing_behind_it() -> None:
     """It may have had that before, and starts over; it must not get it afterwards."""
     cluster = Cluster()

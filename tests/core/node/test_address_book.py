@@ -9,6 +9,7 @@ from kvnode.core.node.turn import Turn
 from kvnode.core.versions.roster import NOBODY, Member, Roster, Standing
 from kvnode.core.versions.store_view import DurableState, PeerAddress
 from kvnode.storage.memory_store import MemoryStore
+from kvnode.types import ReplicaId
 from tests.core.node.bench import START
 from tests.core.replication.entries import A, B, C
 
@@ -172,3 +173,17 @@ def test_peer_that_members_have_met_is_not_waited_for_as_for_a_stranger(
     heard(turn, CONFIGURED)
 
     assert [peer.replica for peer in turn.peers] == [C]
+
+
+@pytest.mark.parametrize("gone", [B, C])
+def test_which_of_two_members_has_a_name_is_known_when_one_is_removed(
+    turn: Turn, gone: ReplicaId
+) -> None:
+    """Before that it would be a guess, and `members remove --former` trusts it."""
+    turn.roster = turn.roster.join((MEMBER, MEMBER._replace(replica=C)))
+    heard(turn, CONFIGURED)
+    assert turn.peers == (CONFIGURED,)
+
+    joined(turn, MEMBER._replace(replica=gone, standing=Standing.REMOVED))
+
+    assert [peer.replica for peer in turn.peers] == [B + C - gone]

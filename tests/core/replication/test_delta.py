@@ -102,7 +102,7 @@ def test_page_has_a_bound_of_entries_too(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("bound", "value"), [("SLICE_ENTRIES_MAX", 2), ("SLICE_BYTES_MAX", 100)]
+    ("bound", "value"), [("SLICE_ROWS_MAX", 2), ("SLICE_BYTES_MAX", 100)]
 )
 def test_page_is_made_in_slices(
     monkeypatch: pytest.MonkeyPatch, bound: str, value: int
@@ -117,6 +117,18 @@ def test_page_is_made_in_slices(
     assert 50 <= size < 100, "two entries fill a slice of 100 bytes"
     made = [len(page.entries) if page else None for page in slices]
     assert made == [None, None, 5, None, 3]
+
+
+def test_rows_that_are_looked_at_in_vain_fill_slices_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A counter is sent with the first of its rows; the others all come behind."""
+    monkeypatch.setattr(delta, "SLICE_ROWS_MAX", 4)
+    counters = [counter(Dot(A, n), Dot(B, n), Dot(C, n)) for n in range(1, 11)]
+    with store_of(counters).snapshot() as view:
+        slices = list(delta_pages(view, DeltaRequest(7, EMPTY), page_bytes=10**6))
+
+    assert [len(page.entries) if page else None for page in slices] == 7 * [None] + [10]
 
 
 def test_delta_for_an_equal_peer_is_one_empty_last_page() -> None:
