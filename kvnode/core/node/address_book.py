@@ -103,14 +103,12 @@ def learn_members(members: Iterable[Member], turn: Turn, *, own_name: str) -> No
     turn.effects.extend(map(HangUp, gone))
     turn.peers = tuple(peer for peer in turn.peers if peer not in gone)
     names = {m.name for m in turn.roster.gone_for_good if not before.gone(m.replica)}
-    successors = filter(
-        None, (_only_member(name, turn.roster) for name in sorted(names))
-    )
-    news = (m for m in turn.roster.members() if m != before.get(m.replica))
     learn(
         (
             PeerAddress(m.name, m.address, m.replica, m.region)
-            for m in {m.replica: m for m in (*news, *successors)}.values()
+            for m in turn.roster.members()
+            if m != before.get(m.replica)
+            or (m.name in names and _only_member(m.name, turn.roster) is not None)
         ),
         turn,
         own_name=own_name,

@@ -9,7 +9,7 @@ Reference:
 """
 
 from bisect import bisect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from kvnode.core.clocks.version_vector import VersionVector
@@ -55,7 +55,7 @@ class Comparing:
             it waits for seeds: there may be a cluster that it has not met.
     """
 
-    def __init__(  # noqa: PLR0913 -- what it is made of, each named at the call
+    def __init__(
         self,
         own: ReplicaId,
         peers: Mapping[ReplicaId, Peer],
@@ -63,7 +63,6 @@ class Comparing:
         *,
         held: Callable[[Turn], VersionVector],
         waiting: Callable[[], bool],
-        unmet: Callable[[Turn], Collection[str]],
     ) -> None:
         """
         Begin.
@@ -74,7 +73,6 @@ class Comparing:
             hearers: Who is told what they cover.
             held: Returns what is merged and not covered, as far as others must know.
             waiting: Tells whether batches wait to be covered.
-            unmet: Returns the seeds that must be met before anything is forgotten.
         """
         self.reported_at = Millis(0)
         self._own = own
@@ -82,7 +80,6 @@ class Comparing:
         self._hearers = hearers
         self._held = held
         self._waiting = waiting
-        self._unmet = unmet
         self._caught_up = False  # with any member, since this node started
         self._compared = 0
 
@@ -91,7 +88,7 @@ class Comparing:
     def compare(self, turn: Turn) -> None:
         """Tell peers what is here: in a fingerprint, if they know them."""
         view = _view(turn, self._held(turn))
-        unmet = bool(self._unmet(turn))
+        unmet = self._waits_for_seeds(turn)
         digest = Digest(view, self._digest_word(turn, view), turn.now, unmet)
         counts = self._caught_up and not unmet  # or there may be floors without it
         for replica in self._compared_with():
@@ -125,9 +122,13 @@ class Comparing:
                 members=tuple(roster) if peer.roster != roster.digest() else (),
                 floor=turn.floor,
                 filling=turn.filling is not None,
-                unmet=bool(self._unmet(turn)),
+                unmet=self._waits_for_seeds(turn),
             )
         turn.effects.append(Send(replica, report))
+
+    def _waits_for_seeds(self, turn: Turn) -> bool:
+        """Tell whether nobody may forget upon what this node says."""
+        return bool(self._hearers.forgetting.seeds.unmet(turn))
 
     def tell_the_empty(self, turn: Turn) -> None:
         """

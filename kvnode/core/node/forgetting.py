@@ -35,6 +35,7 @@ from typing import NamedTuple
 
 from kvnode.core.clocks.hybrid_logical_clock import from_millis
 from kvnode.core.clocks.version_vector import EMPTY, VersionVector
+from kvnode.core.node.seeds import Seeds
 from kvnode.core.node.turn import Turn
 from kvnode.core.versions.floor import Floor, forgets
 from kvnode.core.versions.store_view import Mortal
@@ -73,8 +74,15 @@ class _Wanted(NamedTuple):
 class Forgetting:
     """The volatile half of forgetting; the floor itself is durable."""
 
-    def __init__(self, interval: Millis) -> None:
-        """Make it; a floor is worked out at most every *interval* ms."""
+    def __init__(self, interval: Millis, seeds: Seeds) -> None:
+        """
+        Make it.
+
+        Args:
+            interval: A floor is worked out at most so often, in ms.
+            seeds: Who must have been met before the first one.
+        """
+        self.seeds = seeds
         self._interval = interval
         self._words: dict[ReplicaId, Word] = {}
         self._wanted: _Wanted | None = None
@@ -221,6 +229,8 @@ class Forgetting:
         """Return what every other member said last; None if that does not count yet."""
         if any(not peer.replica for peer in turn.peers):
             return None  # configured and never met: what it has is not known
+        if self.seeds.unmet(turn):
+            return None
         words = {}
         for member in turn.roster.members():
             if member.replica == own:

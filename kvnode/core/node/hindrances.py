@@ -11,7 +11,7 @@ Reference:
         problems: one node that is down holds up the log of all.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from kvnode.core.node.forgetting import Forgetting
 from kvnode.core.node.peer import Peer
@@ -28,7 +28,6 @@ def hindrances(
     peers: Mapping[ReplicaId, Peer],
     forgetting: Forgetting,
     now: Millis,
-    unmet: Collection[str] = (),
 ) -> tuple[str, ...]:
     """
     Return why nothing new is forgotten, a sentence each; empty if nothing hinders.
@@ -38,21 +37,20 @@ def hindrances(
         peers: Those connected.
         forgetting: What it has heard.
         now: By this node's clock, in ms since 1970.
-        unmet: Seeds of this node that must be met first.
     """
     if state.filling is not None:
         return ("this node is being filled: it forgets when all is here",)
     if not state.roster.counts(state.replica):
         return ("this node is no member: it has met nobody yet, or it has left",)
     return (
-        *_never_met(state, unmet),
+        *_never_met(state, forgetting),
         *_silent(state, peers, forgetting, now),
         *_behind(state, forgetting),
     )
 
 
-def _never_met(state: DurableState, unmet: Collection[str]) -> Iterator[str]:
-    for address in unmet:
+def _never_met(state: DurableState, forgetting: Forgetting) -> Iterator[str]:
+    for address in forgetting.seeds.unmet(state):
         yield (
             f"nobody was met at the seed {address}: who is there may have what is not"
             " known here; start that node, or take it out of the settings"

@@ -172,8 +172,7 @@ class Node:
 
     def hindrances(self, now: Millis) -> tuple[str, ...]:
         """Return why this node forgets nothing new just now, for people (G1)."""
-        unmet = self._replicator.seeds.unmet(self.state)
-        return hindrances(self.state, self.peers, self.forgetting, now, unmet)
+        return hindrances(self.state, self.peers, self.forgetting, now)
 
     def only_here(self) -> VersionVector:
         """Return what is here and at no connected member, as far as is known."""

@@ -123,8 +123,8 @@ class Replicator:
     ) -> None:
         self.peers: dict[ReplicaId, Peer] = {}
         self.staleness = Staleness()
-        self.forgetting = Forgetting(settings.forget_interval)
-        self.seeds = Seeds(settings.seeds, settings.own.address)
+        seeds = Seeds(settings.seeds, settings.own.address)
+        self.forgetting = Forgetting(settings.forget_interval, seeds)
         self.spreading = Spreading(
             own,
             settings.own.region,
@@ -155,7 +155,6 @@ class Replicator:
             ),
             held=self._held,
             waiting=lambda: bool(self.incoming.batches),
-            unmet=self.seeds.unmet,
         )
         self.incoming = Incoming(
             self.peers,
@@ -253,7 +252,7 @@ class Replicator:
             case PeerDown(peer):
                 self._peer_down(peer)
             case SeedReached(address, replica):
-                self.seeds.reached(address, replica)
+                self.forgetting.seeds.reached(address, replica)
             case Received(peer, message):
                 if peer not in self.peers:
                     return  # a rest of a connection that has ended
@@ -471,13 +470,12 @@ class Replicator:
             self.comparing.compare(turn)
             if min((self._own, *members)) == self._own:
                 self._close(turn)
-        if not self.seeds.unmet(turn):
-            self.forgetting.propose(turn, self._own, self._held(turn), members)
+        self.forgetting.propose(turn, self._own, self._held(turn), members)
 
     def _close(self, turn: Turn) -> None:
         """Cover what is left of replicas that are gone, if all members agree."""
         words = self.forgetting.words_of_all(turn, self._own)
-        if words is None or turn.filling is not None or self.seeds.unmet(turn):
+        if words is None or turn.filling is not None:
             return
         completed = self.incoming.completed
         source = self._closing.advance(
