@@ -13,10 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
+from kvnode.api.calling import Caller
+from kvnode.deadlines import Deadlines, deadlines_of
 from kvnode.errors import IndeterminateError, InvalidArgumentError
 from kvnode.framing import frame_element
 from kvnode.limits import FRAME_OPERATIONS_MAX
-from kvnode.objects.telling import Leave
+from kvnode.objects.object_id import ObjectId
+from kvnode.objects.telling import Told
 
 CALLS_MAX: Final = 1000
 """Of one stream under way: what one object takes, too."""
@@ -30,27 +33,56 @@ BYTES_END: Final = 8 * BYTES_MAX
 REPLY_BYTES: Final = 4 * 1024 * 1024
 """A frame of results is closed at this size; one result may be larger."""
 
-TellResult = Callable[[pb.ObjectCallResult], None]
-"""Is called once; see kvnode.objects.telling."""
-
 Write = Callable[[bytes], Awaitable[None]]
 """Writes a serialized CallFrameReply."""
 
-Begin = Callable[[pb.ObjectCall, TellResult], Leave]
-"""Begins a call; whatever goes wrong is in the result."""
+
+class StreamCall(Caller):
+    """
+    A call of a stream, until it is answered.
+
+    Attributes:
+        call: What the client has sent.
+        size_bytes: How much that takes.
+        target: Which object it is of; None if that is not known yet, or never will be.
+    """
+
+    __slots__ = ("_stream", "call", "size_bytes", "target")
+
+    def __init__(
+        self, stream: "CallStream", call: pb.ObjectCall, deadlines: Deadlines
+    ) -> None:
+        super().__init__(deadlines)
+        self._stream = stream
+        self.call = call
+        self.size_bytes = call.ByteSize()
+        self.target: ObjectId | None = None
+
+    def answer(self, told: Told) -> None:
+        """Answer it with what came of it."""
+        self._stream.answer(self, told)
+
+
+Begin = Callable[[StreamCall], None]
+"""Begins a call; whatever goes wrong is told."""
+
+Result = Callable[[StreamCall, Told], pb.ObjectCallResult]
+"""Returns what a call is answered; must not raise."""
 
 
 class CallStream:
-    """The calls of one client."""
+    """The calls of one client; made within a loop."""
 
-    def __init__(self, begin: Begin, write: Write) -> None:
-        """Do calls by *begin*, and give frames of results to *write*."""
+    def __init__(self, begin: Begin, result: Result, write: Write) -> None:
+        """Do calls by *begin*, and give frames of each *result* to *write*."""
         self._begin = begin
+        self._result = result
         self._write = write
+        self._deadlines = deadlines_of(asyncio.get_running_loop())
         self._under_way = 0  # not written yet
         self._bytes = 0  # of their arguments, or results
         self._results: list[bytes] = []  # elements of a frame
-        self._leaves: dict[int, Leave] = {}  # of those that are not answered yet
+        self._calls: set[StreamCall] = set()  # not answered yet
         self._has_ended = False
         self._changed = asyncio.Event()
         self._written = asyncio.Event()
@@ -71,12 +103,11 @@ class CallStream:
         finally:
             reading.cancel()
             writing.cancel()
-            for leave in tuple(self._leaves.values()):
-                leave()
+            for call in tuple(self._calls):
+                call.leave()
 
     async def _read_all(self, frames: AsyncIterator[pb.CallFrame]) -> None:
         """Begin the calls of *frames*."""
-        number = 0
         async for frame in frames:
             if (count := len(frame.calls)) > FRAME_OPERATIONS_MAX:
                 while self._under_way:
@@ -86,31 +117,26 @@ class CallStream:
             for call in frame.calls:
                 while self._under_way >= CALLS_MAX or self._bytes >= BYTES_MAX:
                     await self._progress()
-                number += 1
-                self._do(number, call)
+                self._do(call)
         self._has_ended = True
         self._changed.set()
 
-    def _do(self, number: int, call: pb.ObjectCall) -> None:
-        """Begin a call, which is the *number*-th of the stream."""
-        size_bytes = call.ByteSize()
+    def _do(self, call: pb.ObjectCall) -> None:
+        """Begin a call."""
+        begun = StreamCall(self, call, self._deadlines)
         self._under_way += 1
-        self._bytes += size_bytes
-        is_over = False
+        self._bytes += begun.size_bytes
+        self._calls.add(begun)
+        self._begin(begun)
 
-        def tell(result: pb.ObjectCallResult) -> None:
-            nonlocal is_over
-            is_over = True
-            self._leaves.pop(number, None)
-            element = frame_element(result.SerializeToString())
-            self._bytes += len(element) - size_bytes
-            if self._bytes <= BYTES_END:
-                self._results.append(element)
-            self._changed.set()
-
-        leave = self._begin(call, tell)
-        if not is_over:
-            self._leaves[number] = leave
+    def answer(self, call: StreamCall, told: Told) -> None:
+        """Let what came of *call* go with the next frame."""
+        self._calls.discard(call)
+        element = frame_element(self._result(call, told).SerializeToString())
+        self._bytes += len(element) - call.size_bytes
+        if self._bytes <= BYTES_END:
+            self._results.append(element)
+        self._changed.set()
 
     async def _progress(self) -> None:
         """Wait until a result has been written."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from kvnode.api.objects_port import Call, ObjectsPort
-from kvnode.deadlines import Bucket, deadlines_of
+from kvnode.deadlines import Bucket, Deadlines, deadlines_of
 from kvnode.errors import DeadlineError, InvalidArgumentError
 from kvnode.object_limits import ARGUMENTS_MAX
 from kvnode.object_values import Value
@@ -106,51 +106,78 @@ def begin_within_patience(objects: ObjectsPort, call: Call, tell: Tell) -> Leave
     Raises:
         KvError: See kvnode.api.objects_port.ObjectsPort.begin.
     """
-    assert call.patience_ms > 0, "whoever waits for ever is never told"
-    loop = asyncio.get_running_loop()
-    waiting = _Waiting(call, tell)
-    until = loop.time() + call.patience_ms / 1000
-    waiting.bucket = deadlines_of(loop).add(waiting, until)
-    try:
-        leave = objects.begin(call, waiting.told)
-    except BaseException:
-        waiting.leave()
-        raise
-    waiting.leave_objects = leave
-    return waiting.leave
+    caller = _ToTell(deadlines_of(asyncio.get_running_loop()), tell)
+    caller.begin(objects, call)
+    return caller.leave
 
 
-class _Waiting:
-    """Somebody who waits to be told what came of a call, until a deadline passes."""
+class Caller:
+    """Somebody who calls, and waits to be answered until a deadline passes."""
 
-    __slots__ = ("_call", "_tell", "bucket", "leave_objects")
+    __slots__ = ("_bucket", "_call", "_deadlines", "_is_over", "_leave")
 
-    def __init__(self, call: Call, tell: Tell) -> None:
+    def __init__(self, deadlines: Deadlines) -> None:
+        """Call nothing yet; *deadlines* are those of the loop."""
+        self._deadlines = deadlines
+        self._is_over = True
+        self._leave: Leave = nothing_to_leave
+        self._call: Call
+        self._bucket: Bucket
+
+    def begin(self, objects: ObjectsPort, call: Call) -> None:
+        """
+        Begin *call*; `answer` is called with what comes of it, or that nothing has.
+
+        Raises:
+            KvError: See kvnode.api.objects_port.ObjectsPort.begin.
+        """
+        assert call.patience_ms > 0, "whoever waits for ever is never told"
         self._call = call
-        self._tell: Tell | None = tell
-        self.bucket: Bucket
-        self.leave_objects: Leave = nothing_to_leave
+        self._is_over = False
+        self._bucket = self._deadlines.add_in(self, call.patience_ms / 1000)
+        try:
+            self._leave = objects.begin(call, self.told)
+        except BaseException:
+            self.leave()
+            raise
+
+    def answer(self, told: Told) -> None:
+        """Take in what came of the call; called once, unless left before."""
+        raise NotImplementedError
 
     def told(self, told: Told) -> None:
         """Pass it on, if it does not come too late."""
-        if self._tell is not None:
-            tell, self._tell = self._tell, None
-            self.bucket.discard(self)
-            tell(told)
+        if not self._is_over:
+            self._is_over = True
+            self._bucket.discard(self)
+            self.answer(told)
 
     def expire(self) -> None:
         """End it."""
-        tell = self._tell
-        self.leave()
-        if tell is not None:
-            tell(_too_late(self._call))
+        if not self._is_over:
+            self.leave()
+            self.answer(_too_late(self._call))
 
     def leave(self) -> None:
         """Wait no more."""
-        if self._tell is not None:
-            self._tell = None
-            self.bucket.discard(self)
-            self.leave_objects()
+        if not self._is_over:
+            self._is_over = True
+            self._bucket.discard(self)
+            self._leave()
+
+
+class _ToTell(Caller):
+    """One that is to be told."""
+
+    __slots__ = ("_tell",)
+
+    def __init__(self, deadlines: Deadlines, tell: Tell) -> None:
+        super().__init__(deadlines)
+        self._tell = tell
+
+    def answer(self, told: Told) -> None:
+        """Tell it."""
+        self._tell(told)
 
 
 def _too_late(call: Call) -> DeadlineError:

@@ -126,18 +126,19 @@ def result_message(result: Value, form: "pb.ResultForm.ValueType") -> pb.ObjectV
         raise ObjectRaisedError(msg, type_name=type(error).__name__) from error
 
 
-def encoded_result_message(
-    result: bytes, form: "pb.ResultForm.ValueType"
-) -> pb.ObjectValue:
+def set_encoded_result(
+    message: pb.ObjectValue, result: bytes, form: "pb.ResultForm.ValueType"
+) -> None:
     """
-    Return *result*, encoded as values are, in the form that the caller wants.
+    Let *message* say *result*, encoded as values are, in the form the caller wants.
 
     Raises:
         ObjectRaisedError: It has none; the method has run.
     """
     if form == pb.RESULT_FORM_CBOR and len(result) <= RESULT_BYTES_MAX:
-        return pb.ObjectValue(cbor=result)
-    return result_message(decode_value(result), form)
+        message.cbor = result
+    else:
+        message.CopyFrom(result_message(decode_value(result), form))
 
 
 def target_of(target: pb.ObjectTarget) -> ObjectId:

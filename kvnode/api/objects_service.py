@@ -9,8 +9,8 @@ import grpc.aio
 
 from kvnode._pb import objects_pb2 as pb
 from kvnode._pb import objects_pb2_grpc
-from kvnode.api.call_stream import CallStream, TellResult
-from kvnode.api.calling import begin_within_patience, within_patience
+from kvnode.api.call_stream import CallStream, StreamCall
+from kvnode.api.calling import within_patience
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_alarms import (
     alarm_call,
@@ -20,8 +20,8 @@ from kvnode.api.object_alarms import (
 )
 from kvnode.api.object_calls import (
     call_of,
-    encoded_result_message,
     result_message,
+    set_encoded_result,
 )
 from kvnode.api.object_locations import locate_call, locate_reply, location_of
 from kvnode.api.object_points import (
@@ -33,8 +33,7 @@ from kvnode.api.object_points import (
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.status_map import abort, to_message, unary
 from kvnode.errors import IndeterminateError, KvError
-from kvnode.objects.object_id import ObjectId
-from kvnode.objects.telling import Leave, Told, nothing_to_leave
+from kvnode.objects.telling import Told
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,8 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Do the calls of one stream until the client ends it."""
         try:
-            await CallStream(self._begin, context.write).serve(request_iterator)
+            stream = CallStream(self._begin, self._result, context.write)
+            await stream.serve(request_iterator)
         except KvError as error:
             await abort(context, to_message(error))
 
@@ -134,36 +134,32 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         ]
         return pb.ObjectsStatusReply(classes=self._objects.classes, shards=shards)
 
-    def _begin(self, call: pb.ObjectCall, tell: TellResult) -> Leave:
+    def _begin(self, begun: StreamCall) -> None:
         """Begin a call of a stream, which other calls share: nothing may end that."""
-        request = call.call
-
-        def told(told: Told) -> None:
-            tell(self._result(call, target, told))
-
+        request = begun.call.call
         try:
             patience_ms = checked_patience(request.deadline_ms)
-            asked = call_of(request, patience_ms=patience_ms)
-            target = asked.target
-            return begin_within_patience(self._objects, asked, told)
+            call = call_of(request, patience_ms=patience_ms)
+            begun.target = call.target
+            begun.begin(self._objects, call)
         except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
-            tell(_failed(call, error))
-            return nothing_to_leave
+            begun.answer(error)
 
-    def _result(
-        self, call: pb.ObjectCall, target: ObjectId, told: Told
-    ) -> pb.ObjectCallResult:
+    def _result(self, begun: StreamCall, told: Told) -> pb.ObjectCallResult:
         """Return what a call is answered of which *told* came."""
+        call = begun.call
         if not isinstance(told, bytes):
             return _failed(call, told)
+        assert begun.target is not None, "what has a result was begun"
+        result = pb.ObjectCallResult(id=call.id)
         try:
-            reply = pb.CallReply(
-                result=encoded_result_message(told, call.call.result_form),
-                leader=self._objects.leader_address(target),
-            )
+            set_encoded_result(result.reply.result, told, call.call.result_form)
+            leader = self._objects.leader_address(begun.target)
         except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
             return _failed(call, error)
-        return pb.ObjectCallResult(id=call.id, reply=reply)
+        if leader:
+            result.reply.leader = leader
+        return result
 
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         patience_ms = checked_patience(request.deadline_ms)

@@ -82,36 +82,42 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         )
 
     async def call(
-        self, request: objects_pb2.CallRequest, *, writes: bool, deadline: float
+        self,
+        call: objects_pb2.ObjectCall,
+        which: bytes,
+        *,
+        writes: bool,
+        deadline: float,
     ) -> objects_pb2.ObjectValue:
         """
-        Send *request* until it is answered, or must be given up.
+        Send *call* until it is answered, or must be given up.
 
         Args:
-            request: Complete but for its deadline.
+            call: Complete but for its id and deadline.
+            which: Of which object, serialized.
             writes: Whether the method changes anything.
             deadline: Seconds from now, > 0.
 
         Raises:
             KvError: See `repeat`.
         """
+        request = call.call
         size_bytes = request.ByteSize()
         if size_bytes > CALL_BYTES_MAX:
             msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are taken"
             raise InvalidArgumentError(msg)
         repeatable = bool(request.idempotency_key) or not writes
         expires_at = self._time() + deadline
-        which = request.target.SerializeToString(deterministic=True)
         leader = self._leaders.known(which, self.pool.ready)
         if leader is not None:
             try:
-                return await self._attempt(request, which, leader, expires_at)
+                return await self._attempt(call, which, leader, expires_at)
             except KvError as error:
                 self._leaders.forget(which)
                 if not is_harmless(error, writes=writes, repeatable=repeatable):
                     raise
         return await self.repeat(
-            partial(self._attempt, request, which),
+            partial(self._attempt, call, which),
             writes=writes,
             deadline=expires_at - self._time(),
             repeatable=repeatable,
@@ -144,25 +150,27 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         connection = self.pool.ready
         if connection is None:
             connection = await self.pool.connect(self._time() + connect_seconds)
-        return await self._attempt(request, b"", connection, expires_at)
+        call = objects_pb2.ObjectCall(call=request)
+        return await self._attempt(call, b"", connection, expires_at)
 
     async def _attempt(
         self,
-        request: objects_pb2.CallRequest,
+        call: objects_pb2.ObjectCall,
         which: bytes,
         connection: Connection[objects_pb2.ObjectCallResult],
         expires_at: float,
     ) -> objects_pb2.ObjectValue:
-        request.deadline_ms = server_millis(expires_at - self._time())
-        identifier = next(self._ids)
-        call = objects_pb2.ObjectCall(id=identifier, call=request)
+        call.call.deadline_ms = server_millis(expires_at - self._time())
+        call.id = identifier = next(self._ids)
         payload = call.SerializeToString()
-        await self._gate.enter(len(payload), expires_at)
+        if not self._gate.try_enter(len(payload)):
+            await self._gate.enter(len(payload), expires_at)
         result = await connection.submit(identifier, payload, expires_at)
         match result.WhichOneof("kind"):
             case "reply":
-                self._leaders.told(which, result.reply.leader)
-                return result.reply.result
+                reply = result.reply
+                self._leaders.told(which, reply.leader)
+                return reply.result
             case "error":
                 raise error_of(result.error, namespace="")
             case _:

@@ -13,9 +13,9 @@ idempotency key is tried again by itself, and by anybody who uses the key again,
 happens once (`options`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from kvnode._pb import objects_pb2
 from kvnode.client.arguments import deadline_seconds
@@ -39,6 +39,9 @@ from kvnode.errors import (
 from kvnode.fetching import FETCH, Request, Response
 from kvnode.object_limits import CALL_BYTES_MAX
 from kvnode.object_values import Value, decode_value, encode_value
+
+METHODS_MAX: Final = 100
+"""Whose requests a handle keeps ready; a class has no more, but names are anybody's."""
 
 
 class ObjectHandle:
@@ -77,6 +80,8 @@ class ObjectHandle:
         self._idempotency_key = idempotency_key
         self._location_hint = location_hint
         self._writes = writes
+        self._which = target.SerializeToString(deterministic=True)
+        self._begun: dict[str, bytes] = {}  # requests of methods, without arguments
 
     def __getattr__(self, method: str) -> "Method":
         if method.startswith("_"):
@@ -127,12 +132,12 @@ class ObjectHandle:
                 it may have happened.
         """
         try:
-            request = self._request(method, arguments, named)
+            call = self._call_of(method, arguments, named)
         except UnicodeEncodeError as error:
             msg = f"the call of {method!r} holds text that has no UTF-8 form: {error}"
             raise InvalidArgumentError(msg) from error
         result = await self._dispatcher().call(
-            request, writes=self._writes, deadline=self._deadline
+            call, self._which, writes=self._writes, deadline=self._deadline
         )
         try:
             return decode_value(result.cbor)
@@ -272,24 +277,32 @@ class ObjectHandle:
         )
         return restored_of(reply)
 
-    def _request(
+    def _call_of(
         self, method: str, arguments: Sequence[Value], named: Mapping[str, Value]
-    ) -> objects_pb2.CallRequest:
-        return objects_pb2.CallRequest(
+    ) -> objects_pb2.ObjectCall:
+        """Return a call, complete but for its id and deadline."""
+        call = objects_pb2.ObjectCall()
+        request = call.call
+        request.MergeFromString(self._begun.get(method) or self._begin(method))
+        for place, argument in enumerate(arguments, start=1):
+            _set(request.arguments.add(), argument, f"argument {place} of {method}")
+        for name, argument in named.items():
+            _set(request.named[name], argument, f"argument {name!r} of {method}")
+        return call
+
+    def _begin(self, method: str) -> bytes:
+        """Return what all calls of a method have in common."""
+        if len(self._begun) >= METHODS_MAX:
+            self._begun.clear()
+        begun = objects_pb2.CallRequest(
             target=self._target,
             method=method,
-            arguments=[
-                _message(argument, f"argument {place} of {method}")
-                for place, argument in enumerate(arguments, start=1)
-            ],
-            named={
-                name: _message(argument, f"argument {name!r} of {method}")
-                for name, argument in named.items()
-            },
             idempotency_key=self._idempotency_key,
             location_hint=self._location_hint,
             result_form=objects_pb2.RESULT_FORM_CBOR,
         )
+        self._begun[method] = begun.SerializeToString()
+        return self._begun[method]
 
 
 class Method:
@@ -301,9 +314,9 @@ class Method:
         self._handle = handle
         self._name = name
 
-    async def __call__(self, *arguments: Value, **named: Value) -> Any:  # noqa: ANN401 -- what the method returns
+    def __call__(self, *arguments: Value, **named: Value) -> Coroutine[Any, Any, Any]:
         """Call it; see `ObjectHandle.call`."""
-        return await self._handle.call(self._name, *arguments, **named)
+        return self._handle.call(self._name, *arguments, **named)
 
 
 def target_of(class_name: str, name: str, id_: str) -> objects_pb2.ObjectTarget:
@@ -325,8 +338,9 @@ def target_of(class_name: str, name: str, id_: str) -> objects_pb2.ObjectTarget:
         raise InvalidArgumentError(msg) from error
 
 
-def _message(argument: Value, subject: str) -> objects_pb2.ObjectValue:
+def _set(message: objects_pb2.ObjectValue, argument: Value, subject: str) -> None:
+    """Let *message* say *argument*."""
     if isinstance(argument, bytes):
-        return objects_pb2.ObjectValue(raw=argument)
-    data = encode_value(argument, subject, bytes_max=CALL_BYTES_MAX)
-    return objects_pb2.ObjectValue(cbor=data)
+        message.raw = argument
+    else:
+        message.cbor = encode_value(argument, subject, bytes_max=CALL_BYTES_MAX)

@@ -24,7 +24,6 @@ References:
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Self
@@ -35,6 +34,7 @@ from kvnode.core.versions.store_view import Commit, DurableState, Usage
 from kvnode.core.versions.version import Entry
 from kvnode.storage.disk.batch import Batch, BatchBuilder
 from kvnode.storage.disk.directory_lock import DirectoryLock
+from kvnode.storage.disk.disk_thread import DiskThread
 from kvnode.storage.disk.founding import (
     CLEAN,
     IN_USE,
@@ -53,7 +53,6 @@ from kvnode.storage.disk.opening import open_alone
 from kvnode.storage.disk.room import default_reserve, measure, translated
 from kvnode.storage.disk.running_copy import RunningCopy
 from kvnode.storage.disk.snapshot import LmdbSnapshot
-from kvnode.storage.disk.writing import finished
 from kvnode.storage.durability import Durability
 from kvnode.storage.rescue import rescue_to
 from kvnode.types import EntryKey, ReplicaId
@@ -117,10 +116,9 @@ class LmdbStore:
         self._unsettled = self.unclean
         self._usage: Usage | None = None
         self._usage_until = 0.0
-        self._writing = False
         self._copies: set[RunningCopy] = set()
-        self._writer = ThreadPoolExecutor(1, "kvnode-store")
-        self._syncer = ThreadPoolExecutor(1, "kvnode-sync")
+        self._writer = DiskThread("kvnode-store")
+        self._syncer = DiskThread("kvnode-sync")
 
     @classmethod
     def open(
@@ -198,7 +196,7 @@ class LmdbStore:
             OSError: The disk failed; nothing is known, so the node must stop.
         """
         # Not on the writer's thread, where a commit would wait for it.
-        await finished(self._syncer.submit(self._sync))
+        await self._syncer.begin(self._sync).end()
 
     async def rescue(self, entries: list[tuple[EntryKey, Entry]]) -> str:
         """Put *entries* aside in a recovery file; return its path."""
@@ -221,8 +219,8 @@ class LmdbStore:
         """Make everything durable and release the files; snapshots and copies end."""
         for copy in self._copies:
             copy.stop()
-        self._writer.shutdown(wait=True)
-        self._syncer.shutdown(wait=True)
+        self._writer.close()
+        self._syncer.close()
         try:
             if self.durability is Durability.RELAXED:
                 self._sync()
@@ -244,7 +242,7 @@ class LmdbStore:
         copy.cancel()
 
     async def _commit(self, commit: Commit, *, settle: bool) -> None:
-        assert not self._writing, "commits must not overlap"
+        assert not self._writer.is_at_work, "commits must not overlap"
         try:
             batch = self._builder.build(commit, self._find_head)
         except BaseException:
@@ -253,14 +251,13 @@ class LmdbStore:
         if settle:
             relaxed = self.durability is Durability.RELAXED
             batch.meta.append((SESSION_ROW, IN_USE if relaxed else CLEAN))
-        self._writing = True
         staged = Event()
-        writing = self._writer.submit(
+        writing = self._writer.begin(
             self._write, batch, commit.state, settle=settle, staged=staged
         )
         if batch.row_count <= STAND_STILL_ROWS_MAX:
             staged.wait()
-        await finished(writing)
+        await writing.end()
 
     def _write(
         self, batch: Batch, state: DurableState, *, settle: bool, staged: Event
@@ -282,7 +279,6 @@ class LmdbStore:
             raise
         finally:
             self._usage = None
-            self._writing = False
             staged.set()
 
     def _sync(self) -> None:

@@ -73,6 +73,9 @@ class PostedPeers:
         self._post = post
         self._nodes = nodes
 
+    def flush(self) -> None:
+        """Do nothing: what is sent is on its way."""
+
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Send a message to who has *peer*'s disk, if anybody still does."""
         name = self.name_of(peer)

@@ -101,7 +101,7 @@ class Leadership:
         self._own = own
         self._settings = settings
         self._followers = {
-            replica: _Follower(turn.log.last.number + 1, turn.now)
+            replica: _Follower(turn.log.last_number + 1, turn.now)
             for replica in configuration.replicas
         }
         self._round = 0
@@ -111,7 +111,7 @@ class Leadership:
         self._moving_to: tuple[ReplicaId, ...] = ()
         self._is_arriving = False
         self.append(b"", turn)
-        self._first = turn.log.last.number
+        self._first = turn.log.last_number
 
     @property
     def epoch(self) -> int:
@@ -153,7 +153,7 @@ class Leadership:
         self._moving_to = tuple(sorted(replicas))
         for replica in self._moving_to:
             self._followers.setdefault(
-                replica, _Follower(turn.log.last.number + 1, turn.now)
+                replica, _Follower(turn.log.last_number + 1, turn.now)
             )
 
     def says(self, configuration: Configuration, turn: ShardTurn) -> bool:
@@ -183,7 +183,7 @@ class Leadership:
         Raises:
             PeerProtocolError: The log does not go that far.
         """
-        if answer.number > turn.log.last.number:
+        if answer.number > turn.log.last_number:
             msg = f"entry {answer.number} was never sent in epoch {self.epoch}"
             raise PeerProtocolError(msg)
         follower = self._heard(sender, answer.round, turn)
@@ -285,16 +285,16 @@ class Leadership:
     def _have_learned(self, turn: ShardTurn) -> bool:
         """Tell whether those the shard moves to are close behind."""
         return all(
-            turn.log.last.number - self._followers[replica].matched < WINDOW_ENTRIES
+            turn.log.last_number - self._followers[replica].matched < WINDOW_ENTRIES
             and self._followers[replica].matched >= self._first
             for replica in self._moving_to
         )
 
     def send(self, turn: ShardTurn) -> None:
         """Send what there is to send; called once, at the end of a turn."""
-        if self._followers[self._own].next <= turn.log.last.number:
-            self._followers[self._own].next = turn.log.last.number + 1
-            number = turn.log.last.number
+        if self._followers[self._own].next <= turn.log.last_number:
+            self._followers[self._own].next = turn.log.last_number + 1
+            number = turn.log.last_number
             turn.answer(self._own, Appended(self.epoch, self._round, number))
         asked = bool(self._asking) and self._asking[-1][0] > self._round
         due = [
@@ -312,10 +312,27 @@ class Leadership:
             return
         self._round += 1
         self._sent.append((self._round, turn.now))
+        first = self._first_to_ask()
         for replica in due:
-            self._send_to(replica, self._followers[replica], turn)
+            follower = self._followers[replica]
+            self._send_to(replica, follower, turn, is_first=replica in first)
         if is_alone:
             self._count_rounds(turn)
+
+    def _first_to_ask(self) -> Sequence[ReplicaId]:
+        """
+        Return as many as make a majority with this replica: those that are ahead.
+
+        The others are sent the same when this one's disk has it.  Until then they
+        would take time from those that are waited for, where they share anything.
+        """
+        others = [each for each in self.configuration.replicas if each != self._own]
+        others.sort(key=self._rank)
+        return others[: len(self.configuration.replicas) // 2]
+
+    def _rank(self, replica: ReplicaId) -> tuple[bool, int, int]:
+        follower = self._followers[replica]
+        return follower.is_silent, -follower.matched, -follower.round
 
     def _is_beat_due(self, follower: _Follower, now: Millis) -> bool:
         """
@@ -333,12 +350,17 @@ class Leadership:
             not follower.is_silent
             and not follower.awaits
             and not follower.lags
-            and follower.next <= turn.log.last.number
+            and follower.next <= turn.log.last_number
             and follower.next - 1 - follower.matched < WINDOW_ENTRIES
         )
 
     def _send_to(
-        self, replica: ReplicaId, follower: _Follower, turn: ShardTurn
+        self,
+        replica: ReplicaId,
+        follower: _Follower,
+        turn: ShardTurn,
+        *,
+        is_first: bool,
     ) -> None:
         """Send one message at least, and all others that there is room for."""
         while True:
@@ -358,7 +380,10 @@ class Leadership:
                 turn.committed,
                 self._settings.lease,
             )
-            turn.tell(replica, message)
+            if is_first:
+                turn.tell(replica, message)
+            else:
+                turn.answer(replica, message)
             follower.next = previous + 1 + len(entries)
             follower.awaits = follower.is_probed and bool(entries)
             follower.sent_at = turn.now

@@ -65,7 +65,12 @@ class QuorumLog:
         """Return the newest entry's position."""
         if not self._entries:
             return self.base
-        return Position(self._entries[-1].epoch, self.base.number + len(self._entries))
+        return Position(self._entries[-1].epoch, self.last_number)
+
+    @property
+    def last_number(self) -> int:
+        """Return the newest entry's number."""
+        return self.base.number + len(self._entries)
 
     @property
     def entries(self) -> tuple[LogEntry, ...]:
@@ -81,13 +86,13 @@ class QuorumLog:
         """Return the epoch of an entry; *number* is in base.number..last.number."""
         if number == self.base.number:
             return self.base.epoch
-        assert self.base.number < number <= self.last.number, "the entry is here"
+        assert self.base.number < number <= self.last_number, "the entry is here"
         return self._entries[number - self.base.number - 1].epoch
 
     def has(self, position: Position) -> bool:
         """Tell whether that very entry is here, or is the last of the snapshot."""
         return (
-            self.base.number <= position.number <= self.last.number
+            self.base.number <= position.number <= self.last_number
             and self.epoch_at(position.number) == position.epoch
         )
 
@@ -127,7 +132,7 @@ class QuorumLog:
         assert self.has(previous), "entries are taken where the one before matches"
         for offset, entry in enumerate(entries):
             number = previous.number + offset + 1
-            if number <= self.last.number and self.epoch_at(number) == entry.epoch:
+            if number <= self.last_number and self.epoch_at(number) == entry.epoch:
                 continue
             del self._entries[number - self.base.number - 1 :]
             self._entries.extend(entries[offset:])
@@ -141,14 +146,14 @@ class QuorumLog:
         If that is *other* itself, the logs are equal up to there; if it is the base
         and the other log does not have that, the other needs the snapshot.
         """
-        number = max(min(other.number, self.last.number), self.base.number)
+        number = max(min(other.number, self.last_number), self.base.number)
         while number > self.base.number and self.epoch_at(number) > other.epoch:
             number -= 1
         return Position(self.epoch_at(number), number)
 
     def forget(self, until: int) -> None:
         """Let a snapshot take the place of the entries up to number *until*."""
-        assert self.base.number <= until <= self.last.number, "the snapshot is of here"
+        assert self.base.number <= until <= self.last_number, "the snapshot is of here"
         epoch = self.epoch_at(until)
         del self._entries[: until - self.base.number]
         self.base = Position(epoch, until)

@@ -227,7 +227,7 @@ class ShardReplica:
             turn.at_once.append(Declined(event.token))
         elif isinstance(event, Propose):
             leading.append(event.data, turn)
-            turn.at_once.append(Proposed(event.token, turn.log.last.number))
+            turn.at_once.append(Proposed(event.token, turn.log.last_number))
         else:
             leading.confirm(event.token)
 

@@ -83,7 +83,7 @@ class Instance:
         id: Who it is.
         storage: What it has stored.
         output: Its output gate.
-        idle_since: When the last event ended, in ms since 1970.
+        idle_since: When it was last known to be busy, in ms since 1970, if it is not.
     """
 
     def __init__(
@@ -238,7 +238,8 @@ class Instance:
     def is_told(self) -> None:
         """Take note that a call is over."""
         self._calls -= 1
-        self.idle_since = self._around.now()
+        if not self._calls:
+            self.idle_since = self._around.now()
 
     def _told(self, task: asyncio.Task[bytes]) -> Told:
         """Return what came of a call."""

@@ -77,23 +77,29 @@ class OutputGate:
 
     def leave_later(self, since: Mark, left: Callable[[KvError | None], None]) -> None:
         """Call *left* as `leave` returns, or with what that raises; perhaps at once."""
+        self._committer.when_settled(partial(self._settled, since, left))
 
-        def settled() -> None:
-            if self._committer.failure is not None:
-                left(self.failed_since(since))
-            elif self._log.has_lease(self._shard):
-                left(None)
-            else:
-                confirming = asyncio.create_task(self._confirmed(since))
-                self._confirming.add(confirming)
-                confirming.add_done_callback(confirmed)
+    def _settled(self, since: Mark, left: Callable[[KvError | None], None]) -> None:
+        if self._committer.failure is not None:
+            left(self.failed_since(since))
+        elif self._log.has_lease(self._shard):
+            left(None)
+        else:
+            self._leave_confirmed(since, left)
+
+    def _leave_confirmed(
+        self, since: Mark, left: Callable[[KvError | None], None]
+    ) -> None:
+        """Call *left* once it is known whether this node leads."""
 
         def confirmed(confirming: asyncio.Task[KvError | None]) -> None:
             self._confirming.discard(confirming)
             if not confirming.cancelled():
                 left(confirming.result())
 
-        self._committer.when_settled(settled)
+        confirming = asyncio.create_task(self._confirmed(since))
+        self._confirming.add(confirming)
+        confirming.add_done_callback(confirmed)
 
     async def _confirmed(self, since: Mark) -> KvError | None:
         """Return once this node is known to lead, or with what is told if not."""

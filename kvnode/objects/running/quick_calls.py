@@ -20,6 +20,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from kvnode.completion import is_being_cancelled
@@ -137,10 +138,11 @@ class QuickCalls:
         self._is_working = False
 
     def _leave(self, call: QuickCall, since: Mark, told: Told) -> None:
-        def left(failure: KvError | None) -> None:
-            self._tell(call, told if failure is None else failure)
+        self._output.leave_later(since, partial(self._left, call, told))
 
-        self._output.leave_later(since, left)
+    def _left(self, call: QuickCall, told: Told, failure: KvError | None) -> None:
+        self._caller.is_told()
+        call.tell(told if failure is None else failure)
 
     def _tell(self, call: QuickCall, told: Told) -> None:
         self._caller.is_told()

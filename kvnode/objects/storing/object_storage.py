@@ -279,9 +279,9 @@ class ObjectStorage(StoredMap):
     def _take_in(self, changes: Sequence[Change]) -> None:
         if not self._has_origin:
             changes = [self._origin, *changes]
-        if not self._overlay.fits(changes):
+        if not self._overlay.try_stage(changes):
             self._committer.flush()
-        self._overlay.stage(changes)
+            self._overlay.stage(changes)
         self._has_origin = True
         self._committer.wrote()
 

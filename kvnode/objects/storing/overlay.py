@@ -42,7 +42,7 @@ class Overlay:
         self._staged_bytes = 0
         self._written: dict[bytes, tuple[int, bytes | None]] = {}
         self._hidden: dict[bytes, int] = {}  # prefixes of which nothing below shows
-        self._by_batch: dict[int, list[bytes]] = {}
+        self._by_batch: dict[int, dict[bytes, None]] = {}  # in order, unlike sets
 
     # -- reading ---------------------------------------------------------------
 
@@ -94,10 +94,19 @@ class Overlay:
 
     # -- writing ---------------------------------------------------------------
 
-    def fits(self, changes: Sequence[Change]) -> bool:
-        """Tell whether *changes* may join what is staged in one entry of the log."""
+    def try_stage(self, changes: Sequence[Change]) -> bool:
+        """
+        Take in changes, in order, if they may join what is staged in one entry.
+
+        Returns:
+            Whether they may; if not, none of them is taken in.
+        """
         size = self._staged_bytes + sum(map(_size, changes))
-        return size + self.reserved_bytes + STAMP_BYTES <= ENTRY_BYTES_MAX
+        if size + self.reserved_bytes + STAMP_BYTES > ENTRY_BYTES_MAX:
+            return False
+        for change in changes:
+            self._stage_one(change)
+        return True
 
     def stage(self, changes: Sequence[Change]) -> None:
         """
@@ -107,24 +116,23 @@ class Overlay:
             InvalidArgumentError: They are too much for one entry of the log; none of
                 them is taken in, and those before them stay.
         """
-        if not self.fits(changes):
+        if not self.try_stage(changes):
             msg = (
                 f"more than {ENTRY_BYTES_MAX} bytes are written in one step: write"
                 " less, or await something else than storage in between"
             )
             raise InvalidArgumentError(msg)
-        for change in changes:
-            self._stage_one(change)
 
     def _stage_one(self, change: Change) -> None:
         kind, key, value = change
+        number = self._number
         if kind is ChangeKind.DELETE_PREFIX:
             self._clear(key)
-            self._hidden[key] = self._number
+            self._hidden[key] = number
         else:
             is_put = kind is ChangeKind.PUT
-            self._written[key] = (self._number, value if is_put else None)
-        self._by_batch.setdefault(self._number, []).append(key)
+            self._written[key] = (number, value if is_put else None)
+        self._by_batch.setdefault(number, {})[key] = None
         former = self._staged.pop(key, None)  # it counts from now on, not before
         if former is not None:
             self._staged_bytes -= _size(former)

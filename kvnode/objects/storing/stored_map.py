@@ -61,9 +61,11 @@ class StoredMap:
                 nothing was.
             OverloadedError: Too much waits to be committed; nothing was stored.
         """
-        rows = {key: value} if isinstance(key, str) else key
-        _several(rows)
-        self._stage(self._puts(rows))
+        if isinstance(key, str):
+            self._stage((self._put(key, value),))
+        else:
+            _several(key)
+            self._stage(self._puts(key))
 
     async def change(
         self, puts: Mapping[str, Value], deletes: Iterable[str] = ()
@@ -80,14 +82,11 @@ class StoredMap:
         self._stage([*self._puts(puts), *gone])
 
     def _puts(self, rows: Mapping[str, Value]) -> Sequence[Change]:
-        return [
-            Change(
-                ChangeKind.PUT,
-                self._key(name),
-                encode_value(value, f"the value of {name!r}"),
-            )
-            for name, value in rows.items()
-        ]
+        return [self._put(name, value) for name, value in rows.items()]
+
+    def _put(self, name: str, value: Value) -> Change:
+        data = encode_value(value, f"the value of {name!r}")
+        return Change(ChangeKind.PUT, self._key(name), data)
 
     @overload
     async def delete(self, key: str) -> bool: ...

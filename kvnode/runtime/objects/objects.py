@@ -20,7 +20,7 @@ from kvnode.objects.points.shard_history import HISTORY_DEFAULT, HistoryLimits
 from kvnode.objects.running.environment import NodeEnvironment
 from kvnode.objects.running.instance import Instance
 from kvnode.objects.running.object_host import ObjectHost
-from kvnode.objects.telling import Leave, Tell, Told
+from kvnode.objects.telling import Leave, Tell
 from kvnode.runtime.clock import Clock, steady_millis
 from kvnode.runtime.looking import looked_for
 from kvnode.runtime.objects.administration import Administration
@@ -112,7 +112,6 @@ class Objects:
         self._spreading = Spreading(self._handing, self._shards, parts.peers)
         self._spreads = spreads
         self._is_stopping = False
-        self._under_way = 0
         self.administration = Administration(
             parts,
             self._homes,
@@ -197,7 +196,7 @@ class Objects:
             logger.warning("nobody has taken the lead of %s", ", ".join(left))
         self._is_stopping = True
         await looked_for(
-            lambda: not self._under_way,
+            lambda: not self._router.under_way,
             seconds_max=CALLS_SECONDS_MAX,
             look_seconds=LOOK_SECONDS,
         )
@@ -235,17 +234,7 @@ class Objects:
         """Begin a call; see the port."""
         if self._is_stopping:
             raise UnavailableError(STOPPING)
-
-        def told(told: Told) -> None:
-            self._under_way -= 1
-            tell(told)
-
-        self._under_way += 1
-        try:
-            return self._router.begin(call, told)
-        except BaseException:
-            self._under_way -= 1
-            raise
+        return self._router.begin(call, tell)
 
     def leader_address(self, target: ObjectId) -> str:
         """Return where the node listens that leads *target*; empty for this one."""

@@ -19,7 +19,10 @@ class ObjectPeers(Protocol):
     """The other nodes that serve objects; see kvnode.runtime.shards.ports, too."""
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
-        """Send *message*; it may be lost."""
+        """Send *message*, soon; it may be lost."""
+
+    def flush(self) -> None:
+        """Let what was sent leave now."""
 
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of a node that can be reached, or of this one; else empty."""
@@ -74,6 +77,9 @@ class Alone:
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Lose the message, as if the peer were gone."""
+
+    def flush(self) -> None:
+        """Do nothing: nothing is left."""
 
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of this node, if *replica* is its own."""

@@ -63,8 +63,12 @@ class RemotePeers:
         self._is_closed = False
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
-        """Send *message*; it may be lost."""
+        """Send *message*, soon; it may be lost."""
         self._mesh.send(peer, shard, message)
+
+    def flush(self) -> None:
+        """Let what was sent leave now."""
+        self._mesh.flush()
 
     async def ask(
         self, voter: str, request: VoterRequest, deadline_seconds: float

@@ -66,7 +66,12 @@ PATIENCE_SHARE: Final = 0.8
 
 
 class Router:
-    """The way of calls from one node."""
+    """
+    The way of calls from one node.
+
+    Attributes:
+        under_way: Calls that `begin` has begun, and nobody was told of.
+    """
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class Router:
         homes: Homes,
     ) -> None:
         """Begin without a guess."""
+        self.under_way = 0
         self._homes = homes
         self._objects = objects
         self._shards = shards
@@ -96,15 +102,20 @@ class Router:
             KvError: See kvnode.api.objects_port.ObjectsPort.begin.
         """
         begun = _Begun(self, call, tell)
-        is_here = not self._is_closed and self._objects.begin(
-            self._shard_of(call),
-            call.target,
-            call.method,
-            call.arguments,
-            call.named,
-            call.idempotency_key,
-            begun.told,
-        )
+        self.under_way += 1
+        try:
+            is_here = not self._is_closed and self._objects.begin(
+                self._shard_of(call),
+                call.target,
+                call.method,
+                call.arguments,
+                call.named,
+                call.idempotency_key,
+                begun.told,
+            )
+        except BaseException:
+            self.under_way -= 1
+            raise
         if not is_here:
             begun.go_on(None)
         return begun.leave
@@ -331,6 +342,7 @@ class _Begun:
         if isinstance(told, KvError) and not self._router.is_final(self._call, told):
             self.go_on(told)
         else:
+            self._router.under_way -= 1
             self._tell(told)
 
     def go_on(self, failed: KvError | None) -> None:
@@ -352,6 +364,7 @@ class _Begun:
                 )
             except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
                 told = error
+        self._router.under_way -= 1
         self._tell(told)
 
     def leave(self) -> None:

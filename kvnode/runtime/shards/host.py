@@ -356,10 +356,12 @@ class ShardHost:
                 turn = here.step(now)
                 turns.append((here, turn))
                 self._perform(here, turn.result.at_once)
+        self._transport.flush()  # to disks that work while this node's does
         has_room = await self._persist(turns)
         for here, turn in turns:
             if has_room or turn.result.persist is None:
                 self._perform(here, turn.result.effects)
+        self._transport.flush()
 
     async def _persist(self, turns: Sequence[tuple[HostedShard, Turn]]) -> bool:
         """Make turns durable; if there is no room for them, take them back."""

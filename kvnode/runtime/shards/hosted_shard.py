@@ -153,7 +153,7 @@ class HostedShard:
     def step(self, now: Millis) -> Turn:
         """Run a turn of all that waits."""
         events, self._events, self._is_ticked = self._events, [], False
-        last_before = self.replica.log.last.number
+        last_before = self.replica.log.last_number
         result = self.replica.step(events, now)
         leading = self.replica.leading
         if leading[1] != NOBODY and leading != self._leading:

@@ -10,7 +10,10 @@ class ShardTransport(Protocol):
     """What a host asks of the network."""
 
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
-        """Send *message*; it may be lost."""
+        """Send *message*, soon; it may be lost."""
+
+    def flush(self) -> None:
+        """Let what was sent leave now."""
 
 
 class ShardListener(Protocol):

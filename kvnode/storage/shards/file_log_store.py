@@ -24,14 +24,14 @@ References:
         file system.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from kvnode.core.objects.events import Persist
 from kvnode.errors import CorruptRecordError
 from kvnode.storage.disk.directory_lock import DirectoryLock
-from kvnode.storage.disk.writing import SoleWriter, finished
+from kvnode.storage.disk.disk_thread import DiskThread
 from kvnode.storage.shards.kept_log import KeptLog
 from kvnode.storage.shards.log_frames import (
     Frames,
@@ -53,6 +53,9 @@ from kvnode.types import ReplicaId
 SPARE_SEGMENTS: Final = 4
 """May take room beside twice what the entries take, before any are written again."""
 
+ENCODED_HERE_BYTES: Final = 64 * 1024
+"""Of entries: to encode those takes less than to have two threads take turns."""
+
 AGAIN_BYTES: Final = 256 * 1024
 """Of old entries with one turn: some ms of a slow disk."""
 
@@ -70,7 +73,7 @@ class FileLogStore:
         self._shards: dict[str, KeptLog] = {}
         self._sizes: dict[int, int] = {}  # of the segments that are there
         self._segment = self._read()
-        self._writer = SoleWriter("kvnode-shards")
+        self._writer = DiskThread("kvnode-shards")
 
     @classmethod
     def open(
@@ -127,7 +130,11 @@ class FileLogStore:
             (self._shards.get(name) or KeptLog(name)).record_of(turn)
             for name, turn in turns.items()
         ]
-        await finished(self._writer.begin(self._write, records))
+        assert not self._writer.is_at_work, "writes must not overlap"
+        frame = b""
+        if sum(map(len, _data_of(records))) <= ENCODED_HERE_BYTES:
+            frame = encode_frame(records, self._segment.number, self._segment.end)
+        await self._writer.begin(self._write, records, frame).end()
         for record in records:
             kept = self._shards.setdefault(record.shard, KeptLog(record.shard))
             kept.take(record, self._segment.number)
@@ -142,8 +149,10 @@ class FileLogStore:
 
     def _to_write_again(self) -> list[LogRecord]:
         """Return what is in the way of the oldest segment, if segments are many."""
-        live = sum(kept.entry_bytes for kept in self._shards.values())
-        if sum(self._sizes.values()) <= 2 * live + SPARE_SEGMENTS * SEGMENT_BYTES:
+        spare = sum(self._sizes.values()) - SPARE_SEGMENTS * SEGMENT_BYTES
+        if spare <= 0:
+            return []
+        if spare <= 2 * sum(kept.entry_bytes for kept in self._shards.values()):
             return []
         oldest = min(self._sizes)
         for kept in self._shards.values():
@@ -154,9 +163,10 @@ class FileLogStore:
 
     # -- on the writer's thread ------------------------------------------------
 
-    def _write(self, records: Sequence[LogRecord]) -> None:
+    def _write(self, records: Sequence[LogRecord], frame: bytes) -> None:
+        """Write *frame*, of *records* for where the log ends; empty if not made yet."""
         segment = self._segment
-        frame = encode_frame(records, segment.number, segment.end)
+        frame = frame or encode_frame(records, segment.number, segment.end)
         if not segment.has_room(len(frame)):
             segment = self._next_segment(len(frame))
             frame = encode_frame(records, segment.number, segment.end)
@@ -226,3 +236,7 @@ class FileLogStore:
 
 def _stored(kept: KeptLog) -> StoredShard:
     return StoredShard(kept.promised, kept.log())
+
+
+def _data_of(records: Iterable[LogRecord]) -> Iterator[bytes]:
+    return (entry.data for record in records for entry in record.entries)

@@ -37,10 +37,10 @@ from kvnode.core.objects.voters.memory import VoterMemory
 from kvnode.durable_file import sync_directory
 from kvnode.errors import CorruptRecordError, RejectedError
 from kvnode.storage.disk.directory_lock import DirectoryLock
+from kvnode.storage.disk.disk_thread import DiskThread
 from kvnode.storage.disk.founding import home_row
 from kvnode.storage.disk.opening import open_alone
 from kvnode.storage.disk.room import translated
-from kvnode.storage.disk.writing import SoleWriter, finished
 from kvnode.storage.meta_codec import seal, unseal
 from kvnode.types import ReplicaId
 
@@ -81,7 +81,7 @@ class LmdbVoterStore:
             self._registers = environment.open_db(b"registers", txn)
             self._memory = self._read_or_found(txn, random_voter)
         sync_directory(directory)
-        self._writer = SoleWriter("kvnode-voter")
+        self._writer = DiskThread("kvnode-voter")
 
     @classmethod
     def open(
@@ -119,7 +119,8 @@ class LmdbVoterStore:
     async def persist(self, memory: VoterMemory) -> None:
         """Make *memory* durable in one transaction; see the port."""
         assert memory.voter == self._memory.voter, "an identity is for ever"
-        await finished(self._writer.begin(self._write, memory))
+        assert not self._writer.is_at_work, "writes must not overlap"
+        await self._writer.begin(self._write, memory).end()
 
     def close(self) -> None:
         """Release the files, after what is being written."""

@@ -24,6 +24,10 @@ JOINED_BYTES_MAX: Final = 1024 * 1024
 """A frame is not made larger than that; heartbeats wait for no more before them."""
 
 
+TryWrite = Callable[[bytes], bool]
+"""Writes a frame if there is room for it at once; tells whether it has."""
+
+
 class _Waiting(NamedTuple):
     """An encoded frame, and when it may go by the loop's clock."""
 
@@ -41,9 +45,15 @@ class Lane:
         self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self._closed = asyncio.Event()
+        self._try_write: TryWrite | None = None  # while nothing is being written
 
     def send(self, frame: bytes) -> None:
         """Let *frame* wait for its turn; lost if there is no room, or after the end."""
+        self.put(frame)
+        self._arrived.set()
+
+    def put(self, frame: bytes) -> None:
+        """Do as `send` does, once `flush` is called."""
         if self._conditions.blocked or self._closed.is_set():
             return
         if self._waiting_bytes + len(frame) > LANE_BYTES_MAX:
@@ -51,7 +61,23 @@ class Lane:
         due = asyncio.get_running_loop().time() + self._conditions.delay_ms / 1000
         self._waiting.append(_Waiting(due, frame))
         self._waiting_bytes += len(frame)
-        self._arrived.set()
+
+    def flush(self) -> None:
+        """Let what waits go: at once, if the stream can take it."""
+        now = asyncio.get_running_loop().time()
+        while self._may_go(now):
+            assert self._try_write is not None, "nothing is being written"
+            joined = self._joined(now)
+            if not self._conditions.blocked and not self._try_write(joined):
+                self._waiting.appendleft(_Waiting(now, joined))
+                self._waiting_bytes += len(joined)
+                break
+        if self._waiting:
+            self._arrived.set()
+
+    def _may_go(self, now: float) -> bool:
+        is_due = bool(self._waiting) and self._waiting[0].due <= now
+        return is_due and self._try_write is not None
 
     def close(self) -> None:
         """Let `pump` end after the write under way; what waits is lost."""
@@ -60,10 +86,22 @@ class Lane:
         self._closed.set()
         self._arrived.set()
 
-    async def pump(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Write what waits, in its order, until closed."""
+    async def pump(
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        try_write: TryWrite | None = None,
+    ) -> None:
+        """
+        Write what waits, in its order, until closed.
+
+        Args:
+            write: Writes a frame, and returns when there is room for the next.
+            try_write: Writes one if there is room at once, and tells whether it has;
+                None if there is no such way.
+        """
         loop = asyncio.get_running_loop()
         while not self._closed.is_set():
+            self._try_write = try_write
             if not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -74,6 +112,7 @@ class Lane:
                     async with asyncio.timeout(pause):
                         await self._closed.wait()
                 continue
+            self._try_write = None
             joined = self._joined(loop.time())
             if not self._conditions.blocked:
                 await write(joined)

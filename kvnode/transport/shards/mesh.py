@@ -20,6 +20,7 @@ from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.core.versions.store_view import PeerAddress
 from kvnode.errors import PeerProtocolError, UnavailableError
+from kvnode.transport.direct_stream import DirectStream
 from kvnode.transport.last_write import after_last_write
 from kvnode.transport.road import Ending, Farewell, RoadError, Stream
 from kvnode.transport.shards.approach import (
@@ -29,7 +30,7 @@ from kvnode.transport.shards.approach import (
     Approach,
 )
 from kvnode.transport.shards.introduction import MetNode
-from kvnode.transport.shards.lane import Lane, hello_frame
+from kvnode.transport.shards.lane import Lane, TryWrite, hello_frame
 from kvnode.transport.shards.message_codec import (
     decode_shard_message,
     encode_shard_message,
@@ -128,6 +129,8 @@ class ShardMesh:
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._wakers: dict[str, asyncio.Event] = {}
         self._sent: _Sent | None = None
+        self._unflushed: dict[Lane, None] = {}  # in order, unlike a set
+        self._is_flush_due = False
         self._hearing: set[asyncio.Task[Farewell]] = set()
         self._is_closed = False
 
@@ -158,7 +161,20 @@ class ShardMesh:
         if last is None or not last.is_of(shard, message):
             frame = pb.ShardFrame(messages=[encode_shard_message(shard, message)])
             last = self._sent = _Sent(shard, message, frame.SerializeToString())
-        way.lane.send(last.frame)
+        way.lane.put(last.frame)
+        self._unflushed[way.lane] = None
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush_soon)
+
+    def flush(self) -> None:
+        """Let what was sent leave now, rather than soon."""
+        while self._unflushed:
+            self._unflushed.popitem()[0].flush()
+
+    def _flush_soon(self) -> None:
+        self._is_flush_due = False
+        self.flush()
 
     async def ask(
         self, voter: str, request: VoterRequest, deadline_seconds: float
@@ -334,7 +350,7 @@ class ShardMesh:
     async def _speak(self, way: _Way, stream: Stream[pb.ShardFrame]) -> str:
         """Write what is sent, and hear answers, until either ends; return why."""
         tasks = (
-            asyncio.create_task(way.lane.pump(stream.write)),
+            asyncio.create_task(way.lane.pump(stream.write, _try_write_of(stream))),
             asyncio.create_task(self._hear_replies(way, stream)),
         )
         try:
@@ -355,3 +371,8 @@ class ShardMesh:
             if not conditions.blocked:
                 for reply in frame.replies:
                     way.questions.heard(reply)
+
+
+def _try_write_of(stream: Stream[pb.ShardFrame]) -> TryWrite | None:
+    """Return what writes on *stream* without waiting, if anything can."""
+    return stream.try_write if isinstance(stream, DirectStream) else None

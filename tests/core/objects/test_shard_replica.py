@@ -430,8 +430,52 @@ def test_shards_beat_at_the_same_time_whenever_they_have_sent_last(
     leading.step([Propose(1, b"x")], Millis(start + sent_at))
 
     assert leading.step([Tick()], Millis(start + beat - 1)).at_once == ()
-    sent = leading.step([Tick()], Millis(start + beat)).at_once
-    assert {each.receiver for each in sent if isinstance(each, Send)} == set(followers)
+    turn = leading.step([Tick()], Millis(start + beat))
+    sent = [each for each in (*turn.at_once, *turn.effects) if isinstance(each, Send)]
+    assert {each.receiver for each in sent} == set(followers)
+
+
+def _turns_of_proposal(world: World, leader: ReplicaId) -> tuple[set[ReplicaId], ...]:
+    """Return whom a leader sends an entry at once, and whom with its own disk."""
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    turn = leading.step([Propose(1, b"x")], Millis(world.now))
+    assert turn.persist is not None, "it has something to write"
+    return tuple(
+        {
+            each.receiver
+            for each in effects
+            if isinstance(each, Send) and isinstance(each.message, Append)
+        }
+        for effects in (turn.at_once, turn.effects)
+    )
+
+
+@pytest.mark.parametrize("replicas", [3, 5])
+def test_entry_goes_first_to_as_many_as_make_a_majority(replicas: int) -> None:
+    """The others get it when the leader's own disk has it."""
+    world = World(4, replicas=replicas)
+    leader, followers = led(world)
+    at_once, later = _turns_of_proposal(world, leader)
+    assert len(at_once) == replicas // 2
+    assert at_once | later == set(followers)
+    assert not at_once & later
+
+
+def test_entry_goes_first_to_who_is_ahead() -> None:
+    """One that lags, or is silent, is not what a majority waits for."""
+    world = World(4)
+    leader, followers = led(world)
+    leading = world.hosts[leader].replica
+    assert leading is not None
+    for ahead in followers:
+        entry = leading.log.last.number + 1
+        _turns_of_proposal(world, leader)
+        assert leading.leadership is not None
+        number = leading.leadership.epoch
+        answer = Appended(number, leading.leadership._round, entry)
+        leading.step([Received(ahead, answer)], Millis(world.now))
+        assert _turns_of_proposal(world, leader)[0] == {ahead}
 
 
 def test_second_leader_of_an_epoch_is_a_breach_of_protocol() -> None:

@@ -107,6 +107,9 @@ class Peers:
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Lose a message."""
 
+    def flush(self) -> None:
+        """Do nothing."""
+
     def name_of(self, replica: ReplicaId) -> str:
         """Return the name of a node that was met."""
         name = NAMES.get(replica, "")

@@ -137,7 +137,7 @@ def test_node_without_an_heir_stops_in_time_and_does_nothing_more(
 
         DOORS["a"].clear()
         again = asyncio.create_task(site.nodes["b"].objects.hand_over())
-        site.nodes["b"].objects._under_way = 1  # a method that never ends
+        site.nodes["b"].objects._router.under_way = 1  # a method that never ends
         await again
         assert now() - began == pytest.approx(1 + CALLS_SECONDS_MAX, abs=0.3)
 

@@ -186,6 +186,9 @@ class Site:
                 site.sent.append((own, peer, message))
                 site.send(own, peer, shard, message)
 
+            def flush(self) -> None:
+                """Do nothing: what is sent is on its way."""
+
         class Listener:
             def opened(self, shard: str, epoch: int, number: int) -> None:
                 state = site.states[own].open(shard)

@@ -38,6 +38,9 @@ class Alone:
     def send(self, peer: ReplicaId, shard: str, message: PeerMessage) -> None:
         """Lose it."""
 
+    def flush(self) -> None:
+        """Do nothing."""
+
     def opened(self, shard: str, epoch: int, number: int) -> None:
         """Note it."""
         assert (shard, epoch > 1, number > 0) == (SHARD, True, True)

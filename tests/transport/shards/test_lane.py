@@ -253,3 +253,113 @@ def test_lane_that_waits_ends_as_soon_as_it_is_closed() -> None:
             assert wire.written == []
 
     run_simulated(whole)
+
+
+class DirectWire(Wire):
+    """A wire that can be written to without waiting, while it has room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_room = True
+
+    def try_write(self, frame: bytes) -> bool:
+        """Take *frame* if there is room."""
+        if self.has_room:
+            self.written.append(frame)
+        return self.has_room
+
+
+DirectMain = Callable[[Lane, DirectWire, Conditions], Coroutine[Any, Any, None]]
+
+
+def on_a_direct_lane(main: DirectMain) -> None:
+    """Run *main* beside a lane whose stream can be written to at once."""
+
+    async def whole(_cluster: object) -> None:
+        conditions = Conditions()
+        lane, wire = Lane(conditions), DirectWire()
+        pump = asyncio.create_task(lane.pump(wire.write, wire.try_write))
+        await settled()
+        try:
+            await main(lane, wire, conditions)
+        finally:
+            assert not pump.done()
+            pump.cancel()
+
+    run_simulated(whole)
+
+
+def test_what_is_flushed_goes_at_once_and_together() -> None:
+    """Before whoever sends goes on; what is put alone waits for that."""
+
+    async def main(lane: Lane, wire: DirectWire, _conditions: Conditions) -> None:
+        for number in range(3):
+            lane.put(question(number))
+        await settled()
+        assert wire.numbers == []
+        lane.flush()
+        assert wire.numbers == [[0, 1, 2]]
+        lane.flush()
+        await settled()
+        assert wire.numbers == [[0, 1, 2]]
+
+    on_a_direct_lane(main)
+
+
+def test_what_finds_no_room_at_once_is_pumped_in_order() -> None:
+    """Also behind a frame that is being written."""
+
+    async def main(lane: Lane, wire: DirectWire, _conditions: Conditions) -> None:
+        wire.has_room = False
+        wire.flowing.clear()
+        lane.put(question(0))
+        lane.put(question(1))
+        lane.flush()
+        await settled()
+        assert wire.numbers == [[0, 1]]  # which waits for the wire
+        wire.has_room = True
+        lane.put(question(2))
+        lane.flush()
+        assert wire.numbers == [[0, 1]]
+        wire.flowing.set()
+        await settled()
+        assert wire.numbers == [[0, 1], [2]]
+        lane.put(question(3))
+        lane.flush()
+        assert wire.numbers == [[0, 1], [2], [3]]
+
+    on_a_direct_lane(main)
+
+
+def test_frame_that_is_not_due_is_not_flushed() -> None:
+    """Emulated distances hold for what is in a hurry, too; so does a cut road."""
+
+    async def main(lane: Lane, wire: DirectWire, conditions: Conditions) -> None:
+        conditions.delay_ms = 50
+        lane.put(question(0))
+        lane.flush()
+        assert wire.numbers == []
+        await asyncio.sleep(0.06)
+        assert wire.numbers == [[0]]
+        conditions.delay_ms = 0
+        lane.put(question(1))
+        conditions.blocked = True
+        lane.flush()
+        conditions.blocked = False
+        await settled()
+        assert wire.numbers == [[0]]
+
+    on_a_direct_lane(main)
+
+
+def test_stream_without_such_a_way_is_pumped_what_is_flushed() -> None:
+    """It goes as soon as the pump runs."""
+
+    async def main(lane: Lane, wire: Wire, _conditions: Conditions) -> None:
+        await settled()
+        lane.put(question(0))
+        lane.flush()
+        await settled()
+        assert wire.numbers == [[0]]
+
+    on_a_lane(main)

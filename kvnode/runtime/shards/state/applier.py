@@ -213,7 +213,7 @@ class Applier:
         """Apply the next entries; tell whether there were any."""
         async with self._changing:
             log, applied = self._log(), self.applied
-            until = min(self._committed, log.last.number)
+            until = min(self._committed, log.last_number)
             if not self.is_lost and applied.number < log.base.number:
                 msg = (
                     f"it ends with entry {applied.number}, and the log begins behind"

@@ -74,7 +74,7 @@ class Compaction:
         self._durable, self._bytes_then = position.number, written
         log = self._log()
         kept = _newest(log.entries)
-        self._until = max(self._until, min(position.number, log.last.number - kept))
+        self._until = max(self._until, min(position.number, log.last_number - kept))
 
     def cut(self, committed: int, held: int | None) -> int:
         """
@@ -86,7 +86,7 @@ class Compaction:
         """
         log = self._log()
         until = min(self._until, committed, log.base.number + STEP_ENTRIES)
-        if held is not None and log.last.number - log.base.number < HELD_ENTRIES_MAX:
+        if held is not None and log.last_number - log.base.number < HELD_ENTRIES_MAX:
             until = min(until, held)
         return until if until > log.base.number else 0
 
