@@ -1,7 +1,7 @@
 """What run, replay and explore have in common: which plans, how shown, how ended."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,9 +238,13 @@ class Told:
 
 
 @contextmanager
-def complaints() -> Iterator[None]:
+def complaints(subject: Mapping[str, Json] | None = None) -> Iterator[None]:
     """
     Turn what was foreseen to go wrong into a line on stderr and an exit code.
+
+    Args:
+        subject: If given, what is told of a run that could not begin is told on stdout,
+            too, as JSON with this.
 
     Raises:
         typer.Exit: In place of the error.
@@ -252,6 +256,8 @@ def complaints() -> Iterator[None]:
             yield
         except SetUpError as error:
             complain(str(error))
+            if subject is not None:
+                print_json({"verdict": "unknown", "reason": str(error), **subject})
             raise typer.Exit(ExitCode.UNKNOWN) from None
 
 

@@ -35,6 +35,7 @@ from jepsen_like.cli.planning import (
     history_digest,
 )
 from kvnode.cli.output import console, note
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from jepsen_like.plan import Plan
@@ -91,10 +92,16 @@ def run(
         tuple(settings or ()),
     )
     drawn = randbits(_SEED_BITS) if seed is None else seed
-    with complaints():
+    about: dict[str, Json] = {
+        "workload": workload,
+        "nemesis": nemesis,
+        "system": system,
+        "seed": drawn,
+    }
+    with complaints(about if as_json else None):
         if out is not None:
             _check_that_reports_can_be_written()
-        told = _told(wish, drawn, wish.sweep().plan(drawn))
+        told = _told(wish, drawn, wish.sweep().plan(drawn), about)
         if out is not None:
             _keep(out, wish.sweep().plan(drawn), told)
     told.show(as_json=as_json)
@@ -114,7 +121,7 @@ def _check_that_reports_can_be_written() -> None:
         raise ValueError(msg)
 
 
-def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
+def _told(wish: Wish, seed: int, plan: "Plan", about: dict[str, Json]) -> Told:
     """Run and judge *plan*."""
     from jepsen_like.runner.judging import judge_run
     from jepsen_like.runner.worlds import run_plan_on
@@ -135,14 +142,7 @@ def _told(wish: Wish, seed: int, plan: "Plan") -> Told:
         seconds=time.monotonic() - began,
         replay=wish.command("replay" if is_simulated else "run", seed),
         digest=history_digest(made.history),
-        more={
-            "workload": wish.workload,
-            "nemesis": wish.nemesis,
-            "system": wish.system,
-            "seed": seed,
-            "notes": list(made.notes),
-            "errors": list(made.errors),
-        },
+        more=about | {"notes": list(made.notes), "errors": list(made.errors)},
     )
 
 

@@ -265,6 +265,20 @@ def in_real_time(plan: Plan) -> FakeSystem:
     return FakeSystem(plan.nodes)
 
 
+class UnstartableSystem(FakeSystem):
+    """Cannot be set up."""
+
+    async def set_up(self) -> None:
+        """Fail."""
+        message = "the port is taken"
+        raise OSError(message)
+
+
+def unstartable(plan: Plan) -> FakeSystem:
+    """Return a system that cannot be set up."""
+    return UnstartableSystem(plan.nodes)
+
+
 _runs_before: list[Plan] = []
 
 

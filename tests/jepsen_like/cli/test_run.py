@@ -63,6 +63,19 @@ def test_json_is_one_line_with_verdict_seed_and_digest() -> None:
     assert document["replay"].startswith("jepsen_like replay --workload register")
 
 
+def test_json_of_a_run_that_could_not_begin_says_why() -> None:
+    """For who runs many: nothing on stdout says nothing about which it was."""
+    result = CliRunner().invoke(
+        app,
+        ["run", "--system", f"{FAKES}:unstartable", *LITTLE, "--json"],
+    )
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["verdict"]) == (3, "unknown")
+    assert (document["seed"], document["workload"]) == (1, "register")
+    assert "the port is taken" in document["reason"]
+    assert "the port is taken" in result.stderr
+
+
 def test_json_of_a_run_has_fields_that_are_true() -> None:
     """There is no file that was read, and no format that it was in."""
     document = json.loads(_run("linearizable", "--nemesis", "kill", "--json")[1])
