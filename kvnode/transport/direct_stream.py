@@ -108,22 +108,27 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         Raises:
             RoadError: The connection has broken.
         """
-        if self._has_ended:
-            raise self._lost or RoadError(ENDED)
-        self._transport.writelines((_LENGTH.pack(len(message)), message))
+        self._check_open()
+        self._send(message)
         if self._is_full:
             there_is_room = asyncio.get_running_loop().create_future()
             self._writers.append(there_is_room)
             await there_is_room
-            if self._has_ended:
-                raise self._lost or RoadError(ENDED)
+            self._check_open()
 
     def try_write(self, message: bytes) -> bool:
         """Send an encoded message if there is room at once; tell whether it was."""
         if self._is_full or self._has_ended:
             return False
-        self._transport.writelines((_LENGTH.pack(len(message)), message))
+        self._send(message)
         return True
+
+    def _check_open(self) -> None:
+        if self._has_ended:
+            raise self._lost or RoadError(ENDED)
+
+    def _send(self, message: bytes) -> None:
+        self._transport.writelines((_LENGTH.pack(len(message)), message))
 
     # -- what the loop tells (asyncio.Protocol) --------------------------------------
 

@@ -141,8 +141,7 @@ class QuickCalls:
         self._output.leave_later(since, partial(self._left, call, told))
 
     def _left(self, call: QuickCall, told: Told, failure: KvError | None) -> None:
-        self._caller.is_told()
-        call.tell(told if failure is None else failure)
+        self._tell(call, told if failure is None else failure)
 
     def _tell(self, call: QuickCall, told: Told) -> None:
         self._caller.is_told()

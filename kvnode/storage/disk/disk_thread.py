@@ -3,7 +3,7 @@ A thread that waits for the disk, so that a loop need not.
 
 It takes what it is given in order, and its loop is told of each end by one callback.
 An executor of the standard library does the same by two futures, which are chained, and
-several locks: that took as long as a write of a hundred rows.
+several locks (docs/decisions/0039).
 """
 
 import asyncio

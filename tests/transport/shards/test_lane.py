@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.simulated.running import run as run_simulated
 from kvnode._pb import shards_pb2 as pb
@@ -42,16 +42,34 @@ class Wire:
         return [[each.number for each in frame.questions] for frame in frames]
 
 
-Main = Callable[[Lane, Wire, Conditions], Coroutine[Any, Any, None]]
+class DirectWire(Wire):
+    """A wire that can be written to without waiting, while it has room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_room = True
+
+    def try_write(self, frame: bytes) -> bool:
+        """Take *frame* if there is room."""
+        if self.has_room:
+            self.written.append(frame)
+        return self.has_room
 
 
-def on_a_lane(main: Main) -> None:
-    """Run *main* beside a lane that is pumped, on virtual time."""
+WireT = TypeVar("WireT", bound=Wire)
+
+
+def _beside_a_lane(
+    main: Callable[[Lane, WireT, Conditions], Coroutine[Any, Any, None]],
+    new_wire: Callable[[], WireT],
+) -> None:
+    """Run *main* beside a lane that is pumped to a wire, on virtual time."""
 
     async def whole(_cluster: object) -> None:
         conditions = Conditions()
-        lane, wire = Lane(conditions), Wire()
-        pump = asyncio.create_task(lane.pump(wire.write))
+        lane, wire = Lane(conditions), new_wire()
+        try_write = wire.try_write if isinstance(wire, DirectWire) else None
+        pump = asyncio.create_task(lane.pump(wire.write, try_write))
         try:
             await main(lane, wire, conditions)
         finally:
@@ -59,6 +77,25 @@ def on_a_lane(main: Main) -> None:
             pump.cancel()
 
     run_simulated(whole)
+
+
+def on_a_lane(
+    main: Callable[[Lane, Wire, Conditions], Coroutine[Any, Any, None]],
+) -> None:
+    """Run *main* beside a lane whose stream makes whoever writes wait."""
+    _beside_a_lane(main, Wire)
+
+
+def on_a_direct_lane(
+    main: Callable[[Lane, DirectWire, Conditions], Coroutine[Any, Any, None]],
+) -> None:
+    """Run *main* beside a lane whose stream can be written to at once."""
+
+    async def begun(lane: Lane, wire: DirectWire, conditions: Conditions) -> None:
+        await settled()  # the pump runs
+        await main(lane, wire, conditions)
+
+    _beside_a_lane(begun, DirectWire)
 
 
 def question(number: int) -> bytes:
@@ -251,40 +288,6 @@ def test_lane_that_waits_ends_as_soon_as_it_is_closed() -> None:
             async with asyncio.timeout(1):
                 await pump
             assert wire.written == []
-
-    run_simulated(whole)
-
-
-class DirectWire(Wire):
-    """A wire that can be written to without waiting, while it has room."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.has_room = True
-
-    def try_write(self, frame: bytes) -> bool:
-        """Take *frame* if there is room."""
-        if self.has_room:
-            self.written.append(frame)
-        return self.has_room
-
-
-DirectMain = Callable[[Lane, DirectWire, Conditions], Coroutine[Any, Any, None]]
-
-
-def on_a_direct_lane(main: DirectMain) -> None:
-    """Run *main* beside a lane whose stream can be written to at once."""
-
-    async def whole(_cluster: object) -> None:
-        conditions = Conditions()
-        lane, wire = Lane(conditions), DirectWire()
-        pump = asyncio.create_task(lane.pump(wire.write, wire.try_write))
-        await settled()
-        try:
-            await main(lane, wire, conditions)
-        finally:
-            assert not pump.done()
-            pump.cancel()
 
     run_simulated(whole)
 
