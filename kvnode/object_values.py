@@ -23,6 +23,9 @@ DECODED_DEPTH_MAX: Final = 2 * DEPTH_MAX
 Value = object
 """Any of the above."""
 
+_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
+"""Types of which every value can be stored."""
+
 
 def encode_value(
     value: Value, subject: str, *, bytes_max: int = VALUE_BYTES_MAX
@@ -38,7 +41,8 @@ def encode_value(
     Raises:
         InvalidArgumentError: It is too large, or of a type that cannot be stored.
     """
-    _check(value, subject, DEPTH_MAX)
+    if type(value) not in _PLAIN:
+        _check(value, subject, DEPTH_MAX)
     try:
         data = cbor2.dumps(value)
     except UnicodeEncodeError as error:

@@ -9,6 +9,7 @@ A client that goes away ends the stream, and no method that it has called.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -16,7 +17,6 @@ from kvnode._pb import objects_pb2 as pb
 from kvnode.api.calling import Caller
 from kvnode.deadlines import Deadlines, deadlines_of
 from kvnode.errors import IndeterminateError, InvalidArgumentError
-from kvnode.framing import frame_element
 from kvnode.limits import FRAME_OPERATIONS_MAX
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.telling import Told
@@ -31,7 +31,14 @@ BYTES_END: Final = 8 * BYTES_MAX
 """A stream that holds so many ends: the client does not read what it has asked for."""
 
 REPLY_BYTES: Final = 4 * 1024 * 1024
-"""A frame of results is closed at this size; one result may be larger."""
+"""
+A frame of results is closed before it is larger; one result may be.
+
+It is what clients take by default.
+"""
+
+ELEMENT_BYTES: Final = 6
+"""What a result takes in a frame beside itself, at most."""
 
 Write = Callable[[bytes], Awaitable[None]]
 """Writes a serialized CallFrameReply."""
@@ -42,46 +49,70 @@ class StreamCall(Caller):
     A call of a stream, until it is answered.
 
     Attributes:
-        call: What the client has sent.
-        size_bytes: How much that takes.
+        identifier: The client's, of the call.
+        method: What is called.
+        form: In what form the client wants the result.
+        size_bytes: How much that takes, or what came of it.
         target: Which object it is of; None if that is not known yet, or never will be.
+        outcome: What came of it, once that is known.
     """
 
-    __slots__ = ("_stream", "call", "size_bytes", "target")
+    __slots__ = (
+        "_stream",
+        "form",
+        "identifier",
+        "method",
+        "outcome",
+        "size_bytes",
+        "target",
+    )
 
     def __init__(
         self, stream: "CallStream", call: pb.ObjectCall, deadlines: Deadlines
     ) -> None:
         super().__init__(deadlines)
         self._stream = stream
-        self.call = call
+        self.identifier = call.id
         self.size_bytes = call.ByteSize()
+        self.method = ""
+        self.form = pb.RESULT_FORM_JSON
         self.target: ObjectId | None = None
+        self.outcome: Told
 
     def answer(self, told: Told) -> None:
         """Answer it with what came of it."""
-        self._stream.answer(self, told)
+        self.outcome = told
+        self._stream.answer(self)
 
 
-Begin = Callable[[StreamCall], None]
-"""Begins a call; whatever goes wrong is told."""
+Begin = Callable[[StreamCall, pb.CallRequest], None]
+"""Begins what a client has asked for; whatever goes wrong is told."""
 
-Result = Callable[[StreamCall, Told], pb.ObjectCallResult]
-"""Returns what a call is answered; must not raise."""
+SetResult = Callable[[pb.ObjectCallResult, StreamCall], None]
+"""Lets a message, which is empty, say what came of a call; must not raise."""
 
 
 class CallStream:
     """The calls of one client; made within a loop."""
 
-    def __init__(self, begin: Begin, result: Result, write: Write) -> None:
-        """Do calls by *begin*, and give frames of each *result* to *write*."""
+    def __init__(
+        self, begin: Begin, new_frame: Callable[[], SetResult], write: Write
+    ) -> None:
+        """
+        Begin.
+
+        Args:
+            begin: Begins a call.
+            new_frame: Returns what sets the results of one frame.
+            write: Takes frames of results.
+        """
         self._begin = begin
-        self._result = result
+        self._new_frame = new_frame
         self._write = write
         self._deadlines = deadlines_of(asyncio.get_running_loop())
         self._under_way = 0  # not written yet
         self._bytes = 0  # of their arguments, or results
-        self._results: list[bytes] = []  # elements of a frame
+        self._answered: deque[StreamCall] = deque()  # not written yet
         self._calls: set[StreamCall] = set()  # not answered yet
         self._has_ended = False
         self._changed = asyncio.Event()
@@ -127,15 +158,17 @@ class CallStream:
         self._under_way += 1
         self._bytes += begun.size_bytes
         self._calls.add(begun)
-        self._begin(begun)
+        self._begin(begun, call.call)
 
-    def answer(self, call: StreamCall, told: Told) -> None:
+    def answer(self, call: StreamCall) -> None:
         """Let what came of *call* go with the next frame."""
         self._calls.discard(call)
-        element = frame_element(self._result(call, told).SerializeToString())
-        self._bytes += len(element) - call.size_bytes
+        told = call.outcome
+        size_bytes = len(told if isinstance(told, bytes) else str(told))
+        self._bytes += size_bytes - call.size_bytes
+        call.size_bytes = size_bytes
         if self._bytes <= BYTES_END:
-            self._results.append(element)
+            self._answered.append(call)
         self._changed.set()
 
     async def _progress(self) -> None:
@@ -149,25 +182,28 @@ class CallStream:
             if self._bytes > BYTES_END:
                 msg = f"more than {BYTES_END} bytes of results wait to be read"
                 raise IndeterminateError(msg)
-            if not self._results:
+            if not self._answered:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            elements = self._next_elements()
-            frame = b"".join(elements)
+            frame, calls = self._next_frame()
             await self._write(frame)
-            self._bytes -= len(frame)
-            self._under_way -= len(elements)
+            self._bytes -= sum(call.size_bytes for call in calls)
+            self._under_way -= len(calls)
             self._written.set()
 
-    def _next_elements(self) -> list[bytes]:
-        """Return what the next frame has."""
-        count = size_bytes = 0
-        for element in self._results:
-            if count and size_bytes + len(element) > REPLY_BYTES:
+    def _next_frame(self) -> tuple[bytes, list[StreamCall]]:
+        """Return the next frame, and the calls of which it has the results."""
+        frame = pb.CallFrameReply()
+        set_result = self._new_frame()
+        calls: list[StreamCall] = []
+        size_bytes = 0
+        while self._answered:
+            result = frame.results.add()
+            set_result(result, self._answered[0])
+            size_bytes += result.ByteSize() + ELEMENT_BYTES
+            if calls and size_bytes > REPLY_BYTES:
+                del frame.results[-1]
                 break
-            count += 1
-            size_bytes += len(element)
-        elements = self._results[:count]
-        del self._results[:count]
-        return elements
+            calls.append(self._answered.popleft())
+        return frame.SerializeToString(), calls

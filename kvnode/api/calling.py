@@ -148,8 +148,7 @@ class Caller:
     def told(self, told: Told) -> None:
         """Pass it on, if it does not come too late."""
         if not self._is_over:
-            self._is_over = True
-            self._bucket.discard(self)
+            self._end()
             self.answer(told)
 
     def expire(self) -> None:
@@ -161,9 +160,15 @@ class Caller:
     def leave(self) -> None:
         """Wait no more."""
         if not self._is_over:
-            self._is_over = True
-            self._bucket.discard(self)
-            self._leave()
+            leave = self._leave
+            self._end()
+            leave()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._bucket.discard(self)
+        # Both sides know each other: else only the garbage collector would find them.
+        self._leave = nothing_to_leave
 
 
 class _ToTell(Caller):

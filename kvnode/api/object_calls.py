@@ -6,6 +6,7 @@ could not store reaches one.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from kvnode._pb import objects_pb2 as pb
@@ -23,6 +24,8 @@ from kvnode.objects.object_id import ObjectId
 
 FORWARDED_BYTES_MAX: Final = 5 * CALL_BYTES_MAX
 """A call between nodes, as CBOR: a number of three characters in JSON takes nine."""
+
+_NONE_NAMED: Final[Mapping[str, Value]] = {}
 
 RESULT_BYTES_MAX: Final = 8 * 1024 * 1024
 """What 1 MiB of an object's values may become if JSON has to escape all of it."""
@@ -53,14 +56,20 @@ def call_of(request: pb.CallRequest, *, patience_ms: int = 0) -> Call:
             _value(argument, f"argument {place} of {method}")
             for place, argument in enumerate(request.arguments, start=1)
         ]
-    named: dict[str, Value] = {}
+    named: Mapping[str, Value] = _NONE_NAMED
     if count_named:
         named = {
             name: _value(argument, f"argument {name!r} of {method}")
             for name, argument in request.named.items()
         }
-    if not is_forwarded:
+    home = ""
+    if is_forwarded:
+        home = checked_region(request.home)
+    else:
         check_name(method)
+    location_hint = request.location_hint
+    if location_hint:
+        checked_region(location_hint)
     return Call(
         target_of(request.target),
         method,
@@ -69,8 +78,8 @@ def call_of(request: pb.CallRequest, *, patience_ms: int = 0) -> Call:
         request.idempotency_key,
         is_forwarded,
         patience_ms,
-        checked_region(request.location_hint),
-        checked_region(request.home) if is_forwarded else "",
+        location_hint,
+        home,
     )
 
 
@@ -148,14 +157,13 @@ def target_of(target: pb.ObjectTarget) -> ObjectId:
     Raises:
         InvalidArgumentError: None is, or its name or id is none.
     """
-    match target.WhichOneof("which"):
-        case "name":
-            return ObjectId.from_name(target.class_name, target.name)
-        case "id":
-            return ObjectId.parse(target.class_name, target.id)
-        case _:
-            msg = "the call does not say which object: give its name or its id"
-            raise InvalidArgumentError(msg)
+    class_name, name = target.class_name, target.name
+    if name or target.HasField("name"):
+        return ObjectId.from_name(class_name, name)
+    if target.HasField("id"):
+        return ObjectId.parse(class_name, target.id)
+    msg = "the call does not say which object: give its name or its id"
+    raise InvalidArgumentError(msg)
 
 
 def _value(message: pb.ObjectValue, subject: str) -> Value:

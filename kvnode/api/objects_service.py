@@ -7,9 +7,9 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from kvnode._pb import kv_pb2, objects_pb2_grpc
 from kvnode._pb import objects_pb2 as pb
-from kvnode._pb import objects_pb2_grpc
-from kvnode.api.call_stream import CallStream, StreamCall
+from kvnode.api.call_stream import CallStream, SetResult, StreamCall
 from kvnode.api.calling import within_patience
 from kvnode.api.limits import checked_patience
 from kvnode.api.object_alarms import (
@@ -33,7 +33,7 @@ from kvnode.api.object_points import (
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.status_map import abort, to_message, unary
 from kvnode.errors import IndeterminateError, KvError
-from kvnode.objects.telling import Told
+from kvnode.objects.object_id import ObjectId
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Do the calls of one stream until the client ends it."""
         try:
-            stream = CallStream(self._begin, self._result, context.write)
+            stream = CallStream(self._begin, self._new_frame, context.write)
             await stream.serve(request_iterator)
         except KvError as error:
             await abort(context, to_message(error))
@@ -134,9 +134,9 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         ]
         return pb.ObjectsStatusReply(classes=self._objects.classes, shards=shards)
 
-    def _begin(self, begun: StreamCall) -> None:
+    def _begin(self, begun: StreamCall, request: pb.CallRequest) -> None:
         """Begin a call of a stream, which other calls share: nothing may end that."""
-        request = begun.call.call
+        begun.method, begun.form = request.method, request.result_form
         try:
             patience_ms = checked_patience(request.deadline_ms)
             call = call_of(request, patience_ms=patience_ms)
@@ -145,21 +145,29 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
             begun.answer(error)
 
-    def _result(self, begun: StreamCall, told: Told) -> pb.ObjectCallResult:
-        """Return what a call is answered of which *told* came."""
-        call = begun.call
-        if not isinstance(told, bytes):
-            return _failed(call, told)
-        assert begun.target is not None, "what has a result was begun"
-        result = pb.ObjectCallResult(id=call.id)
-        try:
-            set_encoded_result(result.reply.result, told, call.call.result_form)
-            leader = self._objects.leader_address(begun.target)
-        except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
-            return _failed(call, error)
-        if leader:
-            result.reply.leader = leader
-        return result
+    def _new_frame(self) -> SetResult:
+        """Return what sets the results of calls that are answered together."""
+        leaders: dict[ObjectId, str] = {}
+
+        def set_result(result: pb.ObjectCallResult, begun: StreamCall) -> None:
+            told, target = begun.outcome, begun.target
+            result.id = begun.identifier
+            if not isinstance(told, bytes):
+                result.error.CopyFrom(_failure(begun, told))
+                return
+            assert target is not None, "what has a result was begun"
+            try:
+                set_encoded_result(result.reply.result, told, begun.form)
+                leader = leaders.get(target)
+                if leader is None:
+                    leader = leaders[target] = self._objects.leader_address(target)
+            except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
+                result.error.CopyFrom(_failure(begun, error))
+                return
+            if leader:
+                result.reply.leader = leader
+
+        return set_result
 
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         patience_ms = checked_patience(request.deadline_ms)
@@ -171,12 +179,12 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         )
 
 
-def _failed(call: pb.ObjectCall, error: Exception) -> pb.ObjectCallResult:
-    """Return what a call is answered that has failed."""
+def _failure(call: StreamCall, error: Exception) -> kv_pb2.Error:
+    """Return what a call is told that has failed."""
     if not isinstance(error, KvError):
-        logger.error("a call of %s has failed", call.call.method, exc_info=error)
+        logger.error("a call of %s has failed", call.method, exc_info=error)
         error = IndeterminateError("the node failed during the call: see its log")
-    return pb.ObjectCallResult(id=call.id, error=to_message(error))
+    return to_message(error)
 
 
 class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):

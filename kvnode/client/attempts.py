@@ -30,6 +30,10 @@ from kvnode.errors import ConnectionLostError, KvError, Outcome
 Reply = TypeVar("Reply")
 
 
+Failed = tuple[Connection[Result], KvError]
+"""An attempt that was made, and what came of it."""
+
+
 class Attempts(Generic[Result]):
     """Asks one of several nodes, over streams of one kind; made within a loop."""
 
@@ -66,6 +70,7 @@ class Attempts(Generic[Result]):
         writes: bool,
         deadline: float,
         repeatable: bool = False,
+        failed: Failed[Result] | None = None,
     ) -> Reply:
         """
         Await *attempt* with a connection and the loop time at which to give up.
@@ -75,6 +80,7 @@ class Attempts(Generic[Result]):
             writes: Whether it changes anything.
             deadline: Seconds from now, > 0.
             repeatable: Whether it does no harm twice, though it may have happened.
+            failed: The first attempt, if that was made before.
 
         Raises:
             KvError: Of the last attempt, but for a write of which an earlier one may
@@ -87,6 +93,9 @@ class Attempts(Generic[Result]):
             attempts += 1
             connection = self.pool.ready
             try:
+                if failed is not None:
+                    (connection, before), failed = failed, None
+                    raise before
                 if connection is None:
                     connection = await self.pool.connect(expires_at)
                 return await attempt(connection, expires_at)

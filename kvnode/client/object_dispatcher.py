@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from kvnode._pb import objects_pb2
-from kvnode.client.attempts import Attempts
+from kvnode.client.attempts import Attempts, Failed
 from kvnode.client.connection import Connection, StreamKind
 from kvnode.client.dispatcher import server_millis
 from kvnode.client.error_map import error_of
@@ -25,6 +25,7 @@ from kvnode.errors import (
     PeerProtocolError,
     RejectedError,
 )
+from kvnode.framing import embedded
 from kvnode.object_limits import CALL_BYTES_MAX
 
 _SERVICE = "/kvnode.v1.Objects"
@@ -72,6 +73,7 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         self, addresses: Sequence[str], *, credentials: grpc.ChannelCredentials | None
     ) -> None:
         super().__init__(addresses, _CALLS, credentials=credentials)
+        self._stamp = objects_pb2.ObjectCall()  # id and deadline of the latest attempt
         several = len(addresses) > 1
         self._leaders: Leaders[objects_pb2.ObjectCallResult] = Leaders(
             {
@@ -83,44 +85,51 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
 
     async def call(
         self,
-        call: objects_pb2.ObjectCall,
+        request: bytes,
         which: bytes,
         *,
         writes: bool,
+        repeatable: bool,
         deadline: float,
     ) -> objects_pb2.ObjectValue:
         """
-        Send *call* until it is answered, or must be given up.
+        Send *request* until it is answered, or must be given up.
 
         Args:
-            call: Complete but for its id and deadline.
+            request: A CallRequest, complete but for its deadline, by `request_part`.
             which: Of which object, serialized.
             writes: Whether the method changes anything.
+            repeatable: Whether it does no harm if it is sent twice.
             deadline: Seconds from now, > 0.
 
         Raises:
             KvError: See `repeat`.
         """
-        request = call.call
-        size_bytes = request.ByteSize()
+        size_bytes = len(request)
         if size_bytes > CALL_BYTES_MAX:
             msg = f"the call has {size_bytes} bytes; at most {CALL_BYTES_MAX} are taken"
             raise InvalidArgumentError(msg)
-        repeatable = bool(request.idempotency_key) or not writes
         expires_at = self._time() + deadline
-        leader = self._leaders.known(which, self.pool.ready)
-        if leader is not None:
+        failed: Failed[objects_pb2.ObjectCallResult] | None = None
+        ready = self.pool.ready
+        leader = self._leaders.known(which, ready)
+        asked = leader or ready
+        if asked is not None:
             try:
-                return await self._attempt(call, which, leader, expires_at)
+                return await self._attempt(request, which, asked, expires_at)
             except KvError as error:
-                self._leaders.forget(which)
-                if not is_harmless(error, writes=writes, repeatable=repeatable):
-                    raise
+                if asked is ready:
+                    failed = asked, error
+                else:
+                    self._leaders.forget(which)
+                    if not is_harmless(error, writes=writes, repeatable=repeatable):
+                        raise
         return await self.repeat(
-            partial(self._attempt, call, which),
+            partial(self._attempt, request, which),
             writes=writes,
             deadline=expires_at - self._time(),
             repeatable=repeatable,
+            failed=failed,
         )
 
     async def close(self) -> None:
@@ -150,19 +159,20 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
         connection = self.pool.ready
         if connection is None:
             connection = await self.pool.connect(self._time() + connect_seconds)
-        call = objects_pb2.ObjectCall(call=request)
-        return await self._attempt(call, b"", connection, expires_at)
+        part = request_part(request.SerializeToString())
+        return await self._attempt(part, b"", connection, expires_at)
 
     async def _attempt(
         self,
-        call: objects_pb2.ObjectCall,
+        request: bytes,
         which: bytes,
         connection: Connection[objects_pb2.ObjectCallResult],
         expires_at: float,
     ) -> objects_pb2.ObjectValue:
-        call.call.deadline_ms = server_millis(expires_at - self._time())
-        call.id = identifier = next(self._ids)
-        payload = call.SerializeToString()
+        stamp, identifier = self._stamp, next(self._ids)
+        stamp.id = identifier
+        stamp.call.deadline_ms = server_millis(expires_at - self._time())
+        payload = stamp.SerializeToString() + request
         if not self._gate.try_enter(len(payload)):
             await self._gate.enter(len(payload), expires_at)
         result = await connection.submit(identifier, payload, expires_at)
@@ -215,6 +225,11 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
                 raise
 
         return await self.unary(invoke, namespace="", writes=writes, deadline=deadline)
+
+
+def request_part(request: bytes) -> bytes:
+    """Return a serialized CallRequest as a part of the ObjectCall that it goes in."""
+    return embedded(objects_pb2.ObjectCall.CALL_FIELD_NUMBER, request)
 
 
 def _serialized(message: Message) -> bytes:

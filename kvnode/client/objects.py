@@ -28,6 +28,7 @@ from kvnode.client.object_dispatcher import (
     RESTORE,
     SET_ALARM,
     ObjectDispatcher,
+    request_part,
 )
 from kvnode.client.object_location import Location
 from kvnode.client.object_points import Restored, bookmark_request, restored_of
@@ -86,7 +87,12 @@ class ObjectHandle:
     def __getattr__(self, method: str) -> "Method":
         if method.startswith("_"):
             raise AttributeError(method)
-        return Method(self, method)
+        found = Method(self, method)
+        # Found at once from the third time on.  Most handles call once or twice, and go
+        # with their last user if nothing that they hold refers to them.
+        if method in self._begun and len(self.__dict__) < METHODS_MAX:
+            self.__dict__[method] = found
+        return found
 
     def __repr__(self) -> str:
         target = self._target
@@ -132,12 +138,16 @@ class ObjectHandle:
                 it may have happened.
         """
         try:
-            call = self._call_of(method, arguments, named)
+            request = self._request_of(method, arguments, named)
         except UnicodeEncodeError as error:
             msg = f"the call of {method!r} holds text that has no UTF-8 form: {error}"
             raise InvalidArgumentError(msg) from error
         result = await self._dispatcher().call(
-            call, self._which, writes=self._writes, deadline=self._deadline
+            request,
+            self._which,
+            writes=self._writes,
+            repeatable=not self._writes or bool(self._idempotency_key),
+            deadline=self._deadline,
         )
         try:
             return decode_value(result.cbor)
@@ -277,18 +287,19 @@ class ObjectHandle:
         )
         return restored_of(reply)
 
-    def _call_of(
+    def _request_of(
         self, method: str, arguments: Sequence[Value], named: Mapping[str, Value]
-    ) -> objects_pb2.ObjectCall:
-        """Return a call, complete but for its id and deadline."""
-        call = objects_pb2.ObjectCall()
-        request = call.call
-        request.MergeFromString(self._begun.get(method) or self._begin(method))
+    ) -> bytes:
+        """Return a request, complete but for its deadline; see `request_part`."""
+        request = self._begun.get(method) or self._begin(method)
+        if not arguments and not named:
+            return request
+        given = objects_pb2.CallRequest()
         for place, argument in enumerate(arguments, start=1):
-            _set(request.arguments.add(), argument, f"argument {place} of {method}")
+            _set(given.arguments.add(), argument, f"argument {place} of {method}")
         for name, argument in named.items():
-            _set(request.named[name], argument, f"argument {name!r} of {method}")
-        return call
+            _set(given.named[name], argument, f"argument {name!r} of {method}")
+        return request + request_part(given.SerializeToString())
 
     def _begin(self, method: str) -> bytes:
         """Return what all calls of a method have in common."""
@@ -301,8 +312,8 @@ class ObjectHandle:
             location_hint=self._location_hint,
             result_form=objects_pb2.RESULT_FORM_CBOR,
         )
-        self._begun[method] = begun.SerializeToString()
-        return self._begun[method]
+        request = self._begun[method] = request_part(begun.SerializeToString())
+        return request
 
 
 class Method:

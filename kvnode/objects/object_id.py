@@ -25,7 +25,7 @@ NAME_BYTES_MAX: Final = 1024  # Cloudflare keeps no longer names either
 CLASS_CHARS_MAX: Final = 64
 
 NAMES_REMEMBERED: Final = 4096
-"""Some MiB at most; to hash a name takes as long as the rest of finding its object."""
+"""Some MiB at most; to hash a name takes longer than the rest of finding its object."""
 
 _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DRAWN_BIT: Final = 0x80
@@ -45,15 +45,15 @@ class ObjectId(NamedTuple):
     body: bytes
     name: str = ""
 
-    @classmethod
-    def from_name(cls, class_name: str, name: str) -> Self:
+    @staticmethod
+    def from_name(class_name: str, name: str) -> "ObjectId":
         """
         Return the object of a class that has a name.
 
         Raises:
             InvalidArgumentError: One of them is empty, too long, or no name.
         """
-        return cls(class_name, _named_body(class_name, name), name)
+        return _named(class_name, name)
 
     @classmethod
     def drawn(cls, class_name: str, random_bytes: Callable[[int], bytes]) -> Self:
@@ -128,8 +128,8 @@ def checked_class(class_name: str) -> str:
 
 
 @lru_cache(maxsize=NAMES_REMEMBERED)
-def _named_body(class_name: str, name: str) -> bytes:
-    """Return the body of the object that has a name; see `ObjectId.from_name`."""
+def _named(class_name: str, name: str) -> ObjectId:
+    """Return the object that has a name; see `ObjectId.from_name`."""
     checked_class(class_name)
     raw = name.encode()
     if not 0 < len(raw) <= NAME_BYTES_MAX:
@@ -137,7 +137,7 @@ def _named_body(class_name: str, name: str) -> bytes:
         raise InvalidArgumentError(msg)
     digest = bytearray(_hash(b"name", class_name, raw)[:BODY_BYTES])
     digest[0] &= ~_DRAWN_BIT
-    return bytes(digest)
+    return ObjectId(class_name, bytes(digest), name)
 
 
 def _hash(purpose: bytes, class_name: str, data: bytes) -> bytes:

@@ -2,10 +2,12 @@
 
 import asyncio
 import copy
+import gc
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
+from weakref import ref
 
 import grpc
 import pytest
@@ -22,6 +24,7 @@ from kvnode.client import (
     SyncClient,
 )
 from kvnode.client.loop_thread import LoopThread
+from kvnode.client.objects import METHODS_MAX
 from kvnode.errors import (
     ConnectionLostError,
     DeadlineError,
@@ -66,6 +69,42 @@ async def client(served: ServedObjects) -> AsyncIterator[Client]:
 
 
 # -- calls ----------------------------------------------------------------------------
+
+
+async def test_method_that_is_called_often_is_found_at_once(
+    client: Client, served: ServedObjects
+) -> None:
+    """And not kept by a handle that is used once: nothing refers to that then."""
+    handle = client.object("Counter", "c")
+    gone = ref(handle)
+    await handle.increment(1)
+    gc.disable()
+    try:
+        del handle
+        assert gone() is None
+    finally:
+        gc.enable()
+    handle = client.object("Counter", "c")
+    first = handle.increment
+    await first(1)
+    second = handle.increment
+
+    assert (first is second, second is handle.increment) == (False, True)
+    await handle.increment(1)
+    assert [call.method for call in served.objects.calls] == ["increment"] * 3
+
+
+async def test_handle_keeps_few_methods_ready(client: Client) -> None:
+    """Names are anybody's."""
+    handle = client.object("Counter", "c")
+    for number in range(3 * METHODS_MAX):
+        for _ in range(2):
+            with suppress(KvError):
+                await handle.call(f"m{number}")
+            getattr(handle, f"m{number}")
+
+    assert len(vars(handle)) <= METHODS_MAX
+    assert len(handle._begun) <= METHODS_MAX
 
 
 async def test_attribute_of_a_handle_is_a_method(

@@ -18,7 +18,7 @@ def checked_method(
     methods: Mapping[str, Method],
     method: str,
     count: int,
-    named: dict[str, Value],
+    named: Mapping[str, Value],
 ) -> Method:
     """
     Return the function of *method*, which takes *count* arguments and those *named*.
@@ -55,7 +55,9 @@ def checked_key(idempotency_key: str) -> bytes:
     return key
 
 
-def _misfit(function: Callable[..., Any], count: int, named: dict[str, Value]) -> str:
+def _misfit(
+    function: Callable[..., Any], count: int, named: Mapping[str, Value]
+) -> str:
     """Return why a method does not take such arguments; empty if it does."""
     # Names are anybody's, so many of them are not kept.
     return (
@@ -71,7 +73,7 @@ def _misfit_by_place(function: Callable[..., Any], count: int) -> str:
     return _tried(function, count, {})
 
 
-def _tried(function: Callable[..., Any], count: int, named: dict[str, Value]) -> str:
+def _tried(function: Callable[..., Any], count: int, named: Mapping[str, Value]) -> str:
     try:
         _signature(function).bind(None, *range(count), **named)
     except TypeError as error:

@@ -17,7 +17,7 @@ so the result is there if and only if what they wrote is.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, TypeVar, cast
@@ -37,7 +37,7 @@ from kvnode.objects.object_id import ObjectId
 from kvnode.objects.points.object_points import ObjectPoints
 from kvnode.objects.running.alarm_calls import alarm_call
 from kvnode.objects.running.alarm_run import run_alarm
-from kvnode.objects.running.call_checks import checked_key, checked_method
+from kvnode.objects.running.call_checks import Method, checked_key, checked_method
 from kvnode.objects.running.kept_result import (
     RESULT_BYTES_MAX,
     is_of_code,
@@ -137,7 +137,7 @@ class Instance:
         self,
         method: str,
         args: tuple[Value, ...],
-        named: dict[str, Value],
+        named: Mapping[str, Value],
         idempotency_key: str,
     ) -> Value:
         """
@@ -156,7 +156,7 @@ class Instance:
         self,
         method: str,
         args: tuple[Value, ...],
-        named: dict[str, Value],
+        named: Mapping[str, Value],
         idempotency_key: str,
         tell: Tell,
     ) -> None:
@@ -166,27 +166,38 @@ class Instance:
         Raises:
             KvError: It was not begun; see kvnode.api.objects_port.ObjectsPort.begin.
         """
-        class_name = self.id.class_name
-        function = checked_method(class_name, self._methods, method, len(args), named)
-        key = checked_key(idempotency_key)
-        if key:
+        function = checked_method(
+            self.id.class_name, self._methods, method, len(args), named
+        )
+        key = b""
+        if idempotency_key:
+            key = checked_key(idempotency_key)
             self._kept.check_room(self._around.now())
-
-        async def run() -> bytes:
-            result = await function(self._made(), *args, **named)
-            subject = f"the result of {class_name}.{method}"
-            return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
 
         if self._why_broken is not None:
             raise UnavailableError(str(self._why_broken))
         self._check_room()
         self._calls += 1
-        begin = partial(self._once, key, run) if key else run
+        begin = partial(self._called, function, method, args, named)
+        if key:
+            begin = partial(self._once, key, begin)
         call = QuickCall(begin, tell, bool(key), copy_context())
         if self._quick.is_working or (not key and self.is_ready):
             self._quick.add(call)
         else:
             self.begin_slowly(call)
+
+    async def _called(
+        self,
+        function: Method,
+        method: str,
+        args: tuple[Value, ...],
+        named: Mapping[str, Value],
+    ) -> bytes:
+        """Run a method; return its result as bytes."""
+        result = await function(self._made(), *args, **named)
+        subject = f"the result of {self.id.class_name}.{method}"
+        return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
 
     # -- what calls ask for that need no task (kvnode.objects.running.quick_calls) ----
 

@@ -140,7 +140,7 @@ class ObjectHost:
             return await led.alarm(id_, method, tuple(arguments), hint)
         instance = await led.instance(id_, hint)
         return await instance.call(
-            method, tuple(arguments), dict(named or {}), idempotency_key
+            method, tuple(arguments), named or {}, idempotency_key
         )
 
     def begin(  # noqa: PLR0913, PLR0917 -- all of a call, once for each
@@ -169,7 +169,7 @@ class ObjectHost:
         instance = led.present(id_)
         if instance is None:
             return False
-        instance.begin(method, tuple(arguments), dict(named), idempotency_key, tell)
+        instance.begin(method, tuple(arguments), named, idempotency_key, tell)
         return True
 
     def close(self) -> None:

@@ -38,6 +38,13 @@ class Mark(NamedTuple):
     calls: int
 
 
+Left = Callable[[KvError | None], None]
+"""Is called when something has left, or with why it cannot."""
+
+Leaving = tuple[Mark, Left]
+"""What had left the object when something began, and what it does once it has left."""
+
+
 class OutputGate:
     """The output gate of one object."""
 
@@ -54,11 +61,17 @@ class OutputGate:
         self._log = log
         self._shard = shard
         self._calls = 0
+        self._mark = Mark(0, 0)
+        self._round: object = None
+        self._together: list[Leaving] = []  # once what that writes is durable
         self._confirming: set[asyncio.Task[KvError | None]] = set()
 
     def mark(self) -> Mark:
         """Return how much has left until now."""
-        return Mark(self._committer.count, self._calls)
+        mark, entries = self._mark, self._committer.count
+        if mark.entries != entries or mark.calls != self._calls:
+            mark = self._mark = Mark(entries, self._calls)
+        return mark
 
     async def leave(self, since: Mark) -> None:
         """
@@ -75,21 +88,29 @@ class OutputGate:
         if failure is not None:
             raise failure
 
-    def leave_later(self, since: Mark, left: Callable[[KvError | None], None]) -> None:
+    def leave_later(self, since: Mark, left: Left) -> None:
         """Call *left* as `leave` returns, or with what that raises; perhaps at once."""
-        self._committer.when_settled(partial(self._settled, since, left))
+        current = self._committer.round
+        if current is not None and current is self._round:
+            self._together.append((since, left))
+            return
+        together = [(since, left)]
+        self._round, self._together = current, together
+        self._committer.when_settled(partial(self._settled, together))
 
-    def _settled(self, since: Mark, left: Callable[[KvError | None], None]) -> None:
+    def _settled(self, together: list[Leaving]) -> None:
+        """Let all leave that wait for the same entry: the lease is looked at once."""
         if self._committer.failure is not None:
-            left(self.failed_since(since))
+            for since, left in together:
+                left(self.failed_since(since))
         elif self._log.has_lease(self._shard):
-            left(None)
+            for _, left in together:
+                left(None)
         else:
-            self._leave_confirmed(since, left)
+            for since, left in together:
+                self._leave_confirmed(since, left)
 
-    def _leave_confirmed(
-        self, since: Mark, left: Callable[[KvError | None], None]
-    ) -> None:
+    def _leave_confirmed(self, since: Mark, left: Left) -> None:
         """Call *left* once it is known whether this node leads."""
 
         def confirmed(confirming: asyncio.Task[KvError | None]) -> None:

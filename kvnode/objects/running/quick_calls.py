@@ -23,7 +23,6 @@ from contextvars import Context
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from kvnode.completion import is_being_cancelled
 from kvnode.errors import KvError
 from kvnode.objects.running.kept_result import raised_by
 from kvnode.objects.running.output_gate import Mark, OutputGate
@@ -101,6 +100,8 @@ class QuickCalls:
         del task  # the loop keeps what is about to run, and an awaited future the rest
 
     async def _work(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
         has_begun_slowly = False
         while self._queue:
             is_slow = self._queue[0].takes_section or not self._caller.is_ready
@@ -132,7 +133,7 @@ class QuickCalls:
                 told = await self._caller.continued(waiting)
                 self._tell(call, told)
                 return
-            if is_being_cancelled():  # by that call, and the next may wait
+            if task.cancelling():  # by that call, and the next may wait
                 self._work_soon()
                 return
         self._is_working = False

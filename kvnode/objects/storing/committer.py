@@ -85,6 +85,16 @@ class Committer:
         is_written = self._under_way or self._committed or self._overlay.is_staging
         return not is_written
 
+    @property
+    def round(self) -> object:
+        """
+        Return what all have in common who are to wait for the same entry.
+
+        It is another object for the next entry, and None while there is nothing to
+        propose.
+        """
+        return self._waiting_for_flush if self._is_due else None
+
     def check_room(self) -> None:
         """
         Do nothing if more may be written.

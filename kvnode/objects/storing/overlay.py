@@ -22,6 +22,9 @@ from kvnode.errors import InvalidArgumentError
 CHANGE_BYTES: Final = 8
 """What a change takes beside key and value, about."""
 
+_PUT: Final = ChangeKind.PUT
+_DELETE_PREFIX: Final = ChangeKind.DELETE_PREFIX
+
 STAMP_BYTES: Final = 16
 """What is before them in an entry (kvnode.core.objects.history), about."""
 
@@ -101,8 +104,10 @@ class Overlay:
         Returns:
             Whether they may; if not, none of them is taken in.
         """
-        size = self._staged_bytes + sum(map(_size, changes))
-        if size + self.reserved_bytes + STAMP_BYTES > ENTRY_BYTES_MAX:
+        size = self._staged_bytes + self.reserved_bytes + STAMP_BYTES
+        for change in changes:
+            size += _size(change)
+        if size > ENTRY_BYTES_MAX:
             return False
         for change in changes:
             self._stage_one(change)
@@ -126,18 +131,19 @@ class Overlay:
     def _stage_one(self, change: Change) -> None:
         kind, key, value = change
         number = self._number
-        if kind is ChangeKind.DELETE_PREFIX:
+        if kind is _DELETE_PREFIX:
             self._clear(key)
             self._hidden[key] = number
         else:
-            is_put = kind is ChangeKind.PUT
-            self._written[key] = (number, value if is_put else None)
-        self._by_batch.setdefault(number, {})[key] = None
-        former = self._staged.pop(key, None)  # it counts from now on, not before
+            self._written[key] = (number, value if kind is _PUT else None)
+        staged = self._staged
+        former = staged.pop(key, None)  # it counts from now on, not before
+        staged[key] = change
         if former is not None:
-            self._staged_bytes -= _size(former)
-        self._staged[key] = change
-        self._staged_bytes += _size(change)
+            self._staged_bytes += len(value) - len(former.value)
+        else:
+            self._staged_bytes += _size(change)
+            self._by_batch.setdefault(number, {})[key] = None
 
     def _clear(self, prefix: bytes) -> None:
         """Forget what was written below a prefix; of that, all goes."""
@@ -172,7 +178,8 @@ class Overlay:
 
 
 def _size(change: Change) -> int:
-    return len(change.key) + len(change.value) + CHANGE_BYTES
+    _, key, value = change
+    return len(key) + len(value) + CHANGE_BYTES
 
 
 def _key(row: tuple[bytes, bytes | None]) -> bytes:

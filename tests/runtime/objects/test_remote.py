@@ -8,7 +8,7 @@ import grpc.aio
 import pytest
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.call_stream import StreamCall
+from kvnode.api.call_stream import SetResult, StreamCall
 from kvnode.api.object_calls import FORWARDED_BYTES_MAX
 from kvnode.api.objects_port import Call
 from kvnode.api.objects_service import ObjectsServicer, add_objects, add_servicer
@@ -30,7 +30,6 @@ from kvnode.errors import (
 )
 from kvnode.object_limits import CALL_BYTES_MAX
 from kvnode.objects.object_id import ObjectId
-from kvnode.objects.telling import Told
 from kvnode.runtime.objects import remote
 from kvnode.runtime.objects.remote import RemotePeers
 from kvnode.transport.link import Conditions
@@ -259,10 +258,12 @@ async def test_node_that_serves_no_objects_refuses_in_words() -> None:
 class OddServicer(ObjectsServicer):
     """Answers in a form that was not asked for."""
 
-    def _result(self, begun: StreamCall, told: Told) -> pb.ObjectCallResult:
-        del told
-        reply = pb.CallReply(result=pb.ObjectValue(json="1"))
-        return pb.ObjectCallResult(id=begun.call.id, reply=reply)
+    def _new_frame(self) -> SetResult:
+        def set_result(result: pb.ObjectCallResult, begun: StreamCall) -> None:
+            result.id = begun.identifier
+            result.reply.result.json = "1"
+
+        return set_result
 
 
 async def test_answer_that_is_no_value_breaks_the_protocol() -> None:
