@@ -9,6 +9,7 @@ jepsen_like.cli.exit_codes; simulated histories that differ are `unknown`.
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,7 @@ from jepsen_like.cli.planning import (
     replay_command,
 )
 from kvnode.cli.output import complain, note, print_line
+from kvnode.object_json import Json
 
 if TYPE_CHECKING:
     from jepsen_like.plan import Plan
@@ -95,8 +97,14 @@ def replay(
         else:
             plan, title = _plan_in(file), str(file)
             again = replay_command(file, system, previous_install)
-        told, repeat = _told(plan, title, again, wish)
         expected = _expected(file)
+    about: dict[str, Json] = {
+        "workload": plan.workload,
+        "system": system,
+        "seed": plan.seed,
+    }
+    with complaints(about if as_json else None):
+        told, repeat = _told(plan, title, again, wish, about)
     told.show(as_json=as_json)
     if repeat:
         _compare(told.digest, repeat, expected, as_json=as_json)
@@ -111,7 +119,9 @@ def _plan_in(file: Path) -> "Plan":
     return read_plan(file)
 
 
-def _told(plan: "Plan", title: str, again: str, wish: Wish) -> tuple[Told, str]:
+def _told(
+    plan: "Plan", title: str, again: str, wish: Wish, about: Mapping[str, Json]
+) -> tuple[Told, str]:
     """
     Run *plan* and judge it; if that was a simulation, run it once more.
 
@@ -135,12 +145,7 @@ def _told(plan: "Plan", title: str, again: str, wish: Wish) -> tuple[Told, str]:
         seconds=time.monotonic() - began,
         replay=again,
         digest=digest,
-        more={
-            "workload": plan.workload,
-            "system": wish.system,
-            "seed": plan.seed,
-            "repeated": digest == repeat if repeat else None,
-        },
+        more={**about, "repeated": digest == repeat if repeat else None},
     )
     return told, repeat
 

@@ -63,11 +63,12 @@ def test_json_is_one_line_with_verdict_seed_and_digest() -> None:
     assert document["replay"].startswith("jepsen_like replay --workload register")
 
 
-def test_json_of_a_run_that_could_not_begin_says_why() -> None:
+@pytest.mark.parametrize("command", ["run", "replay"])
+def test_json_of_a_run_that_could_not_begin_says_why(command: str) -> None:
     """For who runs many: nothing on stdout says nothing about which it was."""
     result = CliRunner().invoke(
         app,
-        ["run", "--system", f"{FAKES}:unstartable", *LITTLE, "--json"],
+        [command, "--system", f"{FAKES}:unstartable", *LITTLE, "--json"],
     )
     document = json.loads(result.stdout)
     assert (result.exit_code, document["verdict"]) == (3, "unknown")
