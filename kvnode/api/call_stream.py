@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from kvnode._pb import kv_pb2
 from kvnode._pb import objects_pb2 as pb
 from kvnode.api.calling import Caller
 from kvnode.deadlines import Deadlines, deadlines_of
@@ -54,7 +55,8 @@ class StreamCall(Caller):
         form: In what form the client wants the result.
         size_bytes: How much that takes, or what came of it.
         target: Which object it is of; None if that is not known yet, or never will be.
-        outcome: What came of it, once that is known.
+        outcome: What it is answered, once that is known: a result, or why there is
+            none.
     """
 
     __slots__ = (
@@ -77,36 +79,44 @@ class StreamCall(Caller):
         self.method = ""
         self.form = pb.RESULT_FORM_JSON
         self.target: ObjectId | None = None
-        self.outcome: Told
+        self.outcome: bytes | kv_pb2.Error
 
     def answer(self, told: Told) -> None:
         """Answer it with what came of it."""
-        self.outcome = told
-        self._stream.answer(self)
+        self._stream.answer(self, told)
 
 
 Begin = Callable[[StreamCall, pb.CallRequest], None]
 """Begins what a client has asked for; whatever goes wrong is told."""
 
+Failure = Callable[[StreamCall, Exception], kv_pb2.Error]
+"""Returns what is said of a call of which that has come; must not raise."""
+
 SetResult = Callable[[pb.ObjectCallResult, StreamCall], None]
-"""Lets a message, which is empty, say what came of a call; must not raise."""
+"""Lets a message, which is empty, say what a call is answered; must not raise."""
 
 
 class CallStream:
     """The calls of one client; made within a loop."""
 
     def __init__(
-        self, begin: Begin, new_frame: Callable[[], SetResult], write: Write
+        self,
+        begin: Begin,
+        failure: Failure,
+        new_frame: Callable[[], SetResult],
+        write: Write,
     ) -> None:
         """
         Begin.
 
         Args:
             begin: Begins a call.
+            failure: Returns what is said of one that has failed.
             new_frame: Returns what sets the results of one frame.
             write: Takes frames of results.
         """
         self._begin = begin
+        self._failure = failure
         self._new_frame = new_frame
         self._write = write
         self._deadlines = deadlines_of(asyncio.get_running_loop())
@@ -115,6 +125,7 @@ class CallStream:
         self._answered: deque[StreamCall] = deque()  # not written yet
         self._calls: set[StreamCall] = set()  # not answered yet
         self._has_ended = False
+        self._is_too_much = False  # an answer was dropped
         self._changed = asyncio.Event()
         self._written = asyncio.Event()
 
@@ -160,14 +171,18 @@ class CallStream:
         self._calls.add(begun)
         self._begin(begun, call.call)
 
-    def answer(self, call: StreamCall) -> None:
+    def answer(self, call: StreamCall, told: Told) -> None:
         """Let what came of *call* go with the next frame."""
         self._calls.discard(call)
-        told = call.outcome
-        size_bytes = len(told if isinstance(told, bytes) else str(told))
+        if isinstance(told, bytes):
+            call.outcome, size_bytes = told, len(told)
+        else:  # it would hold all that is in the frames in which it was raised
+            failure = self._failure(call, told)
+            call.outcome, size_bytes = failure, failure.ByteSize()
         self._bytes += size_bytes - call.size_bytes
         call.size_bytes = size_bytes
-        if self._bytes <= BYTES_END:
+        self._is_too_much = self._is_too_much or self._bytes > BYTES_END
+        if not self._is_too_much:
             self._answered.append(call)
         self._changed.set()
 
@@ -179,7 +194,7 @@ class CallStream:
     async def _write_all(self) -> None:
         """Write results in frames, until all frames are read and all is answered."""
         while self._under_way or not self._has_ended:
-            if self._bytes > BYTES_END:
+            if self._is_too_much:
                 msg = f"more than {BYTES_END} bytes of results wait to be read"
                 raise IndeterminateError(msg)
             if not self._answered:

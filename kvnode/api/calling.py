@@ -154,8 +154,9 @@ class Caller:
     def expire(self) -> None:
         """End it."""
         if not self._is_over:
+            late = _too_late(self._call)
             self.leave()
-            self.answer(_too_late(self._call))
+            self.answer(late)
 
     def leave(self) -> None:
         """Wait no more."""
@@ -169,6 +170,7 @@ class Caller:
         self._bucket.discard(self)
         # Both sides know each other: else only the garbage collector would find them.
         self._leave = nothing_to_leave
+        del self._call  # and the arguments, however long the answer waits to be read
 
 
 class _ToTell(Caller):

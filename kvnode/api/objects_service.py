@@ -63,7 +63,7 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Do the calls of one stream until the client ends it."""
         try:
-            stream = CallStream(self._begin, self._new_frame, context.write)
+            stream = CallStream(self._begin, _failure, self._new_frame, context.write)
             await stream.serve(request_iterator)
         except KvError as error:
             await abort(context, to_message(error))
@@ -150,14 +150,14 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         leaders: dict[ObjectId, str] = {}
 
         def set_result(result: pb.ObjectCallResult, begun: StreamCall) -> None:
-            told, target = begun.outcome, begun.target
+            outcome, target = begun.outcome, begun.target
             result.id = begun.identifier
-            if not isinstance(told, bytes):
-                result.error.CopyFrom(_failure(begun, told))
+            if not isinstance(outcome, bytes):
+                result.error.CopyFrom(outcome)
                 return
             assert target is not None, "what has a result was begun"
             try:
-                set_encoded_result(result.reply.result, told, begun.form)
+                set_encoded_result(result.reply.result, outcome, begun.form)
                 leader = leaders.get(target)
                 if leader is None:
                     leader = leaders[target] = self._objects.leader_address(target)

@@ -1,6 +1,7 @@
 """Whoever waits for a call is told once, in time, or has left."""
 
 import asyncio
+from weakref import ref
 
 import pytest
 
@@ -8,6 +9,7 @@ from kvnode.api.calling import begin_within_patience, within_patience
 from kvnode.api.objects_port import Call
 from kvnode.deadlines import deadlines_of
 from kvnode.errors import DeadlineError, UnavailableError
+from kvnode.object_values import Value
 from kvnode.objects.object_id import ObjectId
 from kvnode.objects.telling import Leave, Tell, Told
 from tests.api.objects_server import FakeObjects
@@ -78,6 +80,33 @@ async def test_what_was_told_is_told_once() -> None:
 
     assert told == [b"result"]
     assert objects.leaves == 0
+
+
+class Arguments(list[Value]):
+    """Some that a test can see going."""
+
+
+@pytest.mark.parametrize("how", ["told", "left", "late"])
+async def test_arguments_are_let_go_when_the_call_is_over(how: str) -> None:
+    """Whoever has called may wait for long until the answer is read."""
+    objects = Slow()
+    arguments = Arguments(["much"])
+    gone = ref(arguments)
+    caller = begin_within_patience(
+        objects, CALL._replace(arguments=arguments), lambda _: None
+    )
+    del arguments
+    objects.calls.clear()
+    assert gone() is not None
+
+    if how == "told":
+        objects.tell(b"result")
+    elif how == "left":
+        caller()
+    else:
+        await asyncio.sleep(0.05)
+
+    assert gone() is None
 
 
 async def test_call_that_was_refused_leaves_nothing_behind() -> None:

@@ -29,10 +29,10 @@ class Wire(asyncio.Transport):
         self.takes_more = True
         self._stream = stream
 
-    def writelines(self, list_of_data: object) -> None:
+    def write(self, data: object) -> None:
         """Keep it."""
-        assert isinstance(list_of_data, tuple)
-        self.written += b"".join(list_of_data)
+        assert isinstance(data, bytes)
+        self.written += data
 
     def pause_reading(self) -> None:
         """Note it."""

@@ -122,9 +122,7 @@ class QuickCalls:
             except (KeyboardInterrupt, SystemExit):
                 raise  # which ends the loop
             except BaseException as error:  # noqa: BLE001 -- those behind it go on
-                raised = raised_by(error)
-                raised.__cause__ = error
-                self._leave(call, since, raised)
+                self._leave(call, since, _raised(error))
             else:
                 self._is_working = False
                 if self._queue:
@@ -147,3 +145,15 @@ class QuickCalls:
     def _tell(self, call: QuickCall, told: Told) -> None:
         self._caller.is_told()
         call.tell(told)
+
+
+def _raised(error: BaseException) -> KvError:
+    """Return what is told of what a method has raised."""
+    traceback = error.__traceback__
+    if (
+        traceback is not None
+    ):  # the first frame is of who has run it, and knows the call
+        error.__traceback__ = traceback.tb_next
+    raised = raised_by(error)
+    raised.__cause__ = error
+    return raised

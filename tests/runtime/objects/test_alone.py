@@ -44,6 +44,11 @@ class Counter(DurableObject):
         await self.storage.put("value", value)
         return value
 
+    async def fail(self) -> None:
+        """Raise, after having written."""
+        msg = f"at {await self.increment()}"
+        raise LookupError(msg)
+
     async def ring(self) -> None:
         """Set the alarm to now."""
         await self.storage.set_alarm(0)

@@ -9,22 +9,24 @@ import pytest
 
 from kvnode._pb import objects_pb2 as pb
 from kvnode.api.call_stream import CallStream
-from kvnode.api.objects_service import ObjectsServicer
+from kvnode.api.objects_service import ObjectsServicer, _failure
 from tests.runtime.objects.test_alone import running
 
 CALLS = 100
 
 
-def _frame(method: str, first: int) -> pb.CallFrame:
+def _frame(method: str, count: int) -> pb.CallFrame:
     request = pb.CallRequest(
         target=pb.ObjectTarget(class_name="Counter", name="c"), method=method
     )
-    numbers = range(first, first + CALLS)
-    return pb.CallFrame(calls=[pb.ObjectCall(id=i, call=request) for i in numbers])
+    return pb.CallFrame(calls=[pb.ObjectCall(id=i, call=request) for i in range(count)])
 
 
-@pytest.mark.parametrize("method", ["increment", "rung"])
-async def test_calls_of_a_stream_leave_no_garbage(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("together", [1, CALLS])
+@pytest.mark.parametrize("method", ["increment", "rung", "fail"])
+async def test_calls_of_a_stream_leave_no_garbage(
+    tmp_path: Path, method: str, together: int
+) -> None:
     """What each needs is free as soon as it is answered, and used again by the next."""
     answered: asyncio.Queue[int] = asyncio.Queue()
 
@@ -32,27 +34,28 @@ async def test_calls_of_a_stream_leave_no_garbage(tmp_path: Path, method: str) -
         answered.put_nowait(len(pb.CallFrameReply.FromString(frame).results))
 
     async def one_round() -> None:
-        left = CALLS
+        left = together
         while left:
             left -= await answered.get()
 
     found: list[int] = []
 
     async def frames() -> AsyncIterator[pb.CallFrame]:
-        yield _frame(method, 0)
-        await one_round()
+        for _ in range(2):  # the first calls wait for somebody to lead
+            yield _frame(method, together)
+            await one_round()
         gc.collect()
         gc.disable()
-        yield _frame(method, CALLS)
-        await one_round()
+        for _ in range(CALLS // together):
+            yield _frame(method, together)
+            await one_round()
         found.append(gc.collect())
 
     async with running(tmp_path) as objects:
         servicer = ObjectsServicer(objects)
+        begin, new_frame = servicer._begin, servicer._new_frame
         try:
-            await CallStream(servicer._begin, servicer._new_frame, write).serve(
-                frames()
-            )
+            await CallStream(begin, _failure, new_frame, write).serve(frames())
         finally:
             gc.enable()
 
