@@ -85,6 +85,7 @@ class Judge:
         self._violations: list[str] = []
         self._damaged: set[Dot] = set()
         self._given_up: set[Dot] = set()
+        self._gone: set[Dot] = set()  # claimed when nobody held it, as may be
         self._floor = GROUND
         self._ends: dict[EntryKey, dict[Dot, Version]] = {}
         self._admissions = Admissions()
@@ -398,8 +399,15 @@ class Judge:
     ) -> bool:
         """Tell whether a write that *site* claims may be on no member's disk."""
         holders = tuple(self._holders(key, written))
+        is_gone = site.disk.state().roster.gone(dot.replica)
         if not holders:
-            return bool(self._damaged) or site.disk.state().roster.gone(dot.replica)
+            if is_gone:
+                self._gone.add(dot)
+            return is_gone or bool(self._damaged)
+        if is_gone and dot in self._gone:
+            return (
+                True  # what has replaced it since, by its stamp, only seems to hold it
+            )
         if not self._is_closed(dot) or not all(
             self._admissions.has_gone(holder.replica) for holder in holders
         ):

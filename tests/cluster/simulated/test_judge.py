@@ -189,6 +189,40 @@ def test_nothing_else_is_claimed_that_somebody_has(*, gone: bool, closed: bool) 
     assert given_up(gone=gone, closed=closed).complaints("I1")
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_lost_with_a_removed_node_stays_so(*, gone: bool) -> None:
+    """
+    What replaces it only seems to hold it: who has not got that yet may claim it, too.
+
+    Found by cas-register under mixed,member-churn, seed 750000439.
+    """
+    cluster = Cluster()
+    held(cluster, "origin")
+    origin, other = cluster.replica("origin"), cluster.replica("other")
+    late = cluster.replica("late")
+    cluster.judge.is_gone(origin)
+    drop = Write(KEY, None, register(Dot(origin, 1)).version)
+    cluster.commit("origin", DurableState(ReplicaId(7), filling=Filling()), drop)
+    roster = Roster((Member(origin, "origin", standing=Standing.REMOVED),))
+    clock = VersionVector.of({origin: 1})
+    cluster.commit("other", DurableState(other, clock, roster=roster))
+    newer = register(Dot(other, 1))
+    newer = newer._replace(version=newer.version._replace(hlc=HlcTimestamp(2**40)))
+    cluster.commit(
+        "other",
+        DurableState(
+            other, VersionVector.of({origin: 1, other: 1}), seq=1, roster=roster
+        ),
+        Write(KEY, newer, None),
+    )
+    assert cluster.complaints("I1") == []
+
+    claims = DurableState(late, clock, roster=roster if gone else Roster())
+    cluster.commit("late", claims)
+
+    assert bool(cluster.complaints("I1")) is not gone
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_what_is_given_up_is_put_aside_by_whoever_has_it(*, kept: bool) -> None:
     """Dropped, it would be lost in silence; kept, it would never reach the others."""
