@@ -404,10 +404,9 @@ class Judge:
             if is_gone:
                 self._gone.add(dot)
             return is_gone or bool(self._damaged)
+        # What has replaced it since, by its stamp, only seems to hold it.
         if is_gone and dot in self._gone:
-            return (
-                True  # what has replaced it since, by its stamp, only seems to hold it
-            )
+            return True
         if not self._is_closed(dot) or not all(
             self._admissions.has_gone(holder.replica) for holder in holders
         ):

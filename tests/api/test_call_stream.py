@@ -20,7 +20,6 @@ class Streamed:
         self.written: list[list[int]] = []
         self.reads = asyncio.Event()
         self.reads.set()
-        self._more = asyncio.Event()
         self._stream = CallStream(
             lambda call, _: self.begun.append(call),
             lambda _, error: kv_pb2.Error(message=str(error)),

@@ -100,6 +100,8 @@ class OutputGate:
 
     def _settled(self, together: list[Leaving]) -> None:
         """Let all leave that wait for the same entry: the lease is looked at once."""
+        if together is self._together:  # what has left is kept no longer
+            self._round, self._together = None, []
         if self._committer.failure is not None:
             for since, left in together:
                 left(self.failed_since(since))

@@ -149,10 +149,8 @@ class QuickCalls:
 
 def _raised(error: BaseException) -> KvError:
     """Return what is told of what a method has raised."""
-    traceback = error.__traceback__
-    if (
-        traceback is not None
-    ):  # the first frame is of who has run it, and knows the call
+    # The first frame is of who has run it, and knows the call.
+    if (traceback := error.__traceback__) is not None:
         error.__traceback__ = traceback.tb_next
     raised = raised_by(error)
     raised.__cause__ = error

@@ -1,7 +1,7 @@
 """What leaves an object with the same entry leaves together, and nothing too early."""
 
-import asyncio
 from functools import partial
+from weakref import ref
 
 import pytest
 
@@ -11,7 +11,7 @@ from kvnode.objects.running.output_gate import OutputGate
 from kvnode.objects.storing.committer import Committer
 from kvnode.objects.storing.overlay import Overlay
 from tests.objects.running.fake_log import DictState, FakeLog
-from tests.objects.running.objects import SHARD, Site
+from tests.objects.running.objects import SHARD, Site, settled
 
 
 class LeasedLog(FakeLog):
@@ -66,11 +66,6 @@ class Gated:
         return [name for name, _ in self.left]
 
 
-async def _turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 async def test_all_that_wait_for_an_entry_leave_with_one_look_at_the_lease() -> None:
     """It is looked at when they leave, which is after all of them have read."""
     gated = Gated()
@@ -79,7 +74,7 @@ async def test_all_that_wait_for_an_entry_leave_with_one_look_at_the_lease() -> 
         gated.leave(name)
     assert gated.log.looks == 0
 
-    await _turns()
+    await settled()
 
     assert gated.left == [("a", None), ("b", None), ("c", None)]
     assert gated.log.looks == 1
@@ -91,15 +86,15 @@ async def test_who_has_written_later_waits_for_the_next_entry() -> None:
     gated.log.commits.clear()
     gated.write(b"a")
     gated.leave("a")
-    await _turns()
+    await settled()
     gated.write(b"b")
     gated.leave("b")
     first = len(gated.log.entries)
-    await _turns()
+    await settled()
     assert (first, len(gated.log.entries), gated.names) == (1, 2, [])
 
     gated.log.commits.set()
-    await _turns()
+    await settled()
 
     assert gated.names == ["a", "b"]
     assert gated.log.looks == 2  # once with each entry
@@ -113,7 +108,7 @@ async def test_who_has_read_what_is_durable_waits_for_nobody() -> None:
     gated.leave("writer")
 
     assert gated.names == ["reader"]
-    await _turns()
+    await settled()
     assert gated.names == ["reader", "writer"]
 
 
@@ -125,12 +120,30 @@ async def test_nobody_is_forgotten_when_the_object_ends_before_it_proposes() -> 
 
     gated._failed(UnavailableError("it has ended"))
     gated.leave("b")
-    await _turns()
+    await settled()
     gated.leave("c")
 
     assert gated.names == ["a", "b", "c"]
     assert all(isinstance(why, UnavailableError) for _, why in gated.left)
     assert not gated.log.entries
+
+
+async def test_what_has_left_is_kept_no_longer() -> None:
+    """An object that rests would else keep the results of its last calls."""
+    gated = Gated()
+
+    def left(_: KvError | None) -> None:
+        gated.left.append(("a", None))
+
+    gone = ref(left)
+    gated.write(b"a")
+    gated.gate.leave_later(gated.gate.mark(), left)
+    del left
+    assert gone() is not None
+    await settled()
+
+    assert gated.names == ["a"]
+    assert gone() is None
 
 
 async def test_all_that_leave_together_are_told_that_the_entry_is_lost() -> None:
@@ -140,7 +153,7 @@ async def test_all_that_leave_together_are_told_that_the_entry_is_lost() -> None
     for name in ("a", "b"):
         gated.write(name.encode())
         gated.leave(name)
-    await _turns()
+    await settled()
 
     assert gated.names == ["a", "b"]
     assert all(isinstance(why, UnavailableError) for _, why in gated.left)
@@ -155,7 +168,7 @@ async def test_without_a_lease_each_is_confirmed(*, lost: bool) -> None:
         gated.write(name.encode())
         gated.leave(name)
     gated.log.loss = UnavailableError("another leads") if lost else None
-    await _turns()
+    await settled()
 
     assert gated.names == ["a", "b"]
     assert [why is not None for _, why in gated.left] == [lost, lost]
