@@ -44,27 +44,18 @@ class Deadlines:
         found = self._buckets.get(number)
         if found is None:
             bucket: Bucket = set()
-            timer = self._running().call_at(
-                number / BUCKETS_PER_SECOND, self._expire, number
-            )
+            loop = self._loop()
+            assert loop is not None, "whoever waits runs in it"
+            timer = loop.call_at(number / BUCKETS_PER_SECOND, self._expire, number)
             found = self._buckets[number] = (bucket, timer)
         found[0].add(entry)
         return found[0]
-
-    def add_in(self, entry: Expiring, seconds: float) -> Bucket:
-        """Do as `add` does, so many *seconds* from now."""
-        return self.add(entry, self._running().time() + seconds)
 
     def close(self) -> None:
         """Cancel all timers; nothing expires any more."""
         for _, timer in self._buckets.values():
             timer.cancel()
         self._buckets.clear()
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        loop = self._loop()
-        assert loop is not None, "whoever waits runs in it"
-        return loop
 
     def _expire(self, number: int) -> None:
         bucket, _ = self._buckets.pop(number)

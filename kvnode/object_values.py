@@ -23,33 +23,35 @@ DECODED_DEPTH_MAX: Final = 2 * DEPTH_MAX
 Value = object
 """Any of the above."""
 
-_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
-"""Types of which every value can be stored."""
+PLAIN_TYPES: Final = frozenset({type(None), bool, int, float, str, bytes})
+"""Types of which every value can be stored, and none can be changed."""
 
 
 def encode_value(
-    value: Value, subject: str, *, bytes_max: int = VALUE_BYTES_MAX
+    value: Value, subject: str, *names: object, bytes_max: int = VALUE_BYTES_MAX
 ) -> bytes:
     """
     Return *value* as bytes; the inverse of `decode_value`.
 
     Args:
         value: What to encode.
-        subject: What it is, for the error.
+        subject: What it is, for the error; with % for each of *names*.
+        *names: Put in there, should it come to an error.
         bytes_max: How long it may be.
 
     Raises:
         InvalidArgumentError: It is too large, or of a type that cannot be stored.
     """
-    if type(value) not in _PLAIN:
-        _check(value, subject, DEPTH_MAX)
+    if type(value) not in PLAIN_TYPES:
+        _check(value, _with_names(subject, names), DEPTH_MAX)
     try:
         data = cbor2.dumps(value)
     except UnicodeEncodeError as error:
-        msg = f"{subject} holds text that is none: {error}"
+        msg = f"{_with_names(subject, names)} holds text that is none: {error}"
         raise InvalidArgumentError(msg) from error
     if len(data) > bytes_max:
-        msg = f"{subject} takes {len(data)} bytes; at most {bytes_max} are allowed"
+        whole = _with_names(subject, names)
+        msg = f"{whole} takes {len(data)} bytes; at most {bytes_max} are allowed"
         raise InvalidArgumentError(msg)
     return data
 
@@ -72,6 +74,10 @@ def decode_value(data: bytes) -> Value:
         msg = f"a stored value of {len(data)} bytes is damaged: {error}"
         raise CorruptRecordError(msg) from error
     return found
+
+
+def _with_names(subject: str, names: tuple[object, ...]) -> str:
+    return subject % names if names else subject
 
 
 def _refuse(*_: object) -> Never:

@@ -289,6 +289,55 @@ class CallFrame(_message.Message):
 Global___CallFrame: _TypeAlias = CallFrame  # noqa: Y015
 
 @_typing.final
+class UnreadCallFrame(_message.Message):
+    """A CallFrame as nodes take it, in the same bytes: the request of each call unread, since
+    many calls of a stream ask for the same.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnreadCall]: ...
+    def __init__(
+        self,
+        *,
+        calls: _abc.Iterable[Global___UnreadCall] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreadCallFrame: _TypeAlias = UnreadCallFrame  # noqa: Y015
+
+@_typing.final
+class UnreadCall(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    CALL_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    @_builtins.property
+    def call(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """one after another they are a CallRequest"""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        call: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreadCall: _TypeAlias = UnreadCall  # noqa: Y015
+
+@_typing.final
 class CallFrameReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -6,6 +6,9 @@ past that nothing more is begun or read, and HTTP/2 flow control holds the clien
 Results that are there at the same time leave in one frame.
 
 A client that goes away ends the stream, and no method that it has called.
+
+Many calls of a stream ask for the same: a request that came before, in the same bytes,
+is not read again.
 """
 
 import asyncio
@@ -16,10 +19,11 @@ from typing import Final
 from kvnode._pb import kv_pb2
 from kvnode._pb import objects_pb2 as pb
 from kvnode.api.calling import Caller
-from kvnode.deadlines import Deadlines, deadlines_of
+from kvnode.api.object_calls import Asked, asked_by, is_plain
+from kvnode.api.objects_port import ObjectsPort
+from kvnode.deadlines import deadlines_of
 from kvnode.errors import IndeterminateError, InvalidArgumentError
 from kvnode.limits import FRAME_OPERATIONS_MAX
-from kvnode.objects.object_id import ObjectId
 from kvnode.objects.telling import Told
 
 CALLS_MAX: Final = 1000
@@ -41,6 +45,12 @@ It is what clients take by default.
 ELEMENT_BYTES: Final = 6
 """What a result takes in a frame beside itself, at most."""
 
+REMEMBERED_MAX: Final = 256
+"""Requests of a stream that are not read again."""
+
+REMEMBERED_BYTES_MAX: Final = 256
+"""Of one such request."""
+
 Write = Callable[[bytes], Awaitable[None]]
 """Writes a serialized CallFrameReply."""
 
@@ -51,43 +61,26 @@ class StreamCall(Caller):
 
     Attributes:
         identifier: The client's, of the call.
-        method: What is called.
-        form: In what form the client wants the result.
         size_bytes: How much that takes, or what came of it.
-        target: Which object it is of; None if that is not known yet, or never will be.
+        asked: What it asks for; None if that is not known yet, or never will be.
         outcome: What it is answered, once that is known: a result, or why there is
             none.
     """
 
-    __slots__ = (
-        "_stream",
-        "form",
-        "identifier",
-        "method",
-        "outcome",
-        "size_bytes",
-        "target",
-    )
+    __slots__ = ("_stream", "asked", "identifier", "outcome", "size_bytes")
 
-    def __init__(
-        self, stream: "CallStream", call: pb.ObjectCall, deadlines: Deadlines
-    ) -> None:
-        super().__init__(deadlines)
+    def __init__(self, stream: "CallStream", identifier: int, size_bytes: int) -> None:
+        super().__init__()
         self._stream = stream
-        self.identifier = call.id
-        self.size_bytes = call.ByteSize()
-        self.method = ""
-        self.form = pb.RESULT_FORM_JSON
-        self.target: ObjectId | None = None
+        self.identifier = identifier
+        self.size_bytes = size_bytes
+        self.asked: Asked | None = None
         self.outcome: bytes | kv_pb2.Error
 
     def answer(self, told: Told) -> None:
         """Answer it with what came of it."""
         self._stream.answer(self, told)
 
-
-Begin = Callable[[StreamCall, pb.CallRequest], None]
-"""Begins what a client has asked for; whatever goes wrong is told."""
 
 Failure = Callable[[StreamCall, Exception], kv_pb2.Error]
 """Returns what is said of a call of which that has come; must not raise."""
@@ -101,7 +94,7 @@ class CallStream:
 
     def __init__(
         self,
-        begin: Begin,
+        objects: ObjectsPort,
         failure: Failure,
         new_frame: Callable[[], SetResult],
         write: Write,
@@ -110,16 +103,19 @@ class CallStream:
         Begin.
 
         Args:
-            begin: Begins a call.
+            objects: Do the calls.
             failure: Returns what is said of one that has failed.
             new_frame: Returns what sets the results of one frame.
             write: Takes frames of results.
         """
-        self._begin = begin
+        self._objects = objects
         self._failure = failure
         self._new_frame = new_frame
         self._write = write
-        self._deadlines = deadlines_of(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._time = loop.time
+        self._deadlines = deadlines_of(loop)
+        self._remembered: dict[bytes, Asked] = {}
         self._under_way = 0  # not written yet
         self._bytes = 0  # of their arguments, or results
         self._answered: deque[StreamCall] = deque()  # not written yet
@@ -129,7 +125,7 @@ class CallStream:
         self._changed = asyncio.Event()
         self._written = asyncio.Event()
 
-    async def serve(self, frames: AsyncIterator[pb.CallFrame]) -> None:
+    async def serve(self, frames: AsyncIterator[pb.UnreadCallFrame]) -> None:
         """
         Do all calls of *frames*; return when all are answered.
 
@@ -148,7 +144,7 @@ class CallStream:
             for call in tuple(self._calls):
                 call.leave()
 
-    async def _read_all(self, frames: AsyncIterator[pb.CallFrame]) -> None:
+    async def _read_all(self, frames: AsyncIterator[pb.UnreadCallFrame]) -> None:
         """Begin the calls of *frames*."""
         async for frame in frames:
             if (count := len(frame.calls)) > FRAME_OPERATIONS_MAX:
@@ -156,20 +152,44 @@ class CallStream:
                     await self._progress()
                 msg = f"a frame has {count} calls; at most {FRAME_OPERATIONS_MAX}"
                 raise InvalidArgumentError(msg)
+            now = self._time()
             for call in frame.calls:
                 while self._under_way >= CALLS_MAX or self._bytes >= BYTES_MAX:
                     await self._progress()
-                self._do(call)
+                    now = self._time()
+                self._do(call, now)
         self._has_ended = True
         self._changed.set()
 
-    def _do(self, call: pb.ObjectCall) -> None:
-        """Begin a call."""
-        begun = StreamCall(self, call, self._deadlines)
+    def _do(self, call: pb.UnreadCall, now: float) -> None:
+        """Begin a call, which others share a stream with: nothing may end that."""
+        request = b"".join(call.call[:])  # a list of them is joined twice as fast
+        size_bytes = len(request)
+        begun = StreamCall(self, call.id, size_bytes)
         self._under_way += 1
-        self._bytes += begun.size_bytes
+        self._bytes += size_bytes
         self._calls.add(begun)
-        self._begin(begun, call.call)
+        try:
+            asked = self._remembered.get(request) or self._read(request)
+            begun.asked = asked
+            begun.begin(self._objects, asked.call, self._deadlines, now)
+        except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
+            begun.answer(error)
+
+    def _read(self, request: bytes) -> Asked:
+        """
+        Return what a request asks for that is not remembered.
+
+        Raises:
+            InvalidArgumentError: It breaks a rule or a limit.
+        """
+        asked = asked_by(request)
+        # What a method is given is its own, to be changed: but for what cannot be.
+        if len(request) <= REMEMBERED_BYTES_MAX and is_plain(asked.call):
+            if len(self._remembered) >= REMEMBERED_MAX:
+                self._remembered.clear()
+            self._remembered[request] = asked
+        return asked
 
     def answer(self, call: StreamCall, told: Told) -> None:
         """Let what came of *call* go with the next frame."""

@@ -106,27 +106,35 @@ def begin_within_patience(objects: ObjectsPort, call: Call, tell: Tell) -> Leave
     Raises:
         KvError: See kvnode.api.objects_port.ObjectsPort.begin.
     """
-    caller = _ToTell(deadlines_of(asyncio.get_running_loop()), tell)
-    caller.begin(objects, call)
+    loop = asyncio.get_running_loop()
+    caller = _ToTell(tell)
+    caller.begin(objects, call, deadlines_of(loop), loop.time())
     return caller.leave
 
 
 class Caller:
     """Somebody who calls, and waits to be answered until a deadline passes."""
 
-    __slots__ = ("_bucket", "_call", "_deadlines", "_is_over", "_leave")
+    __slots__ = ("_bucket", "_call", "_is_over", "_leave")
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        """Call nothing yet; *deadlines* are those of the loop."""
-        self._deadlines = deadlines
+    def __init__(self) -> None:
+        """Call nothing yet."""
         self._is_over = True
         self._leave: Leave = nothing_to_leave
         self._call: Call
         self._bucket: Bucket
 
-    def begin(self, objects: ObjectsPort, call: Call) -> None:
+    def begin(
+        self, objects: ObjectsPort, call: Call, deadlines: Deadlines, now: float
+    ) -> None:
         """
         Begin *call*; `answer` is called with what comes of it, or that nothing has.
+
+        Args:
+            objects: Which do it.
+            call: What they do.
+            deadlines: Those of the loop.
+            now: The loop's time.
 
         Raises:
             KvError: See kvnode.api.objects_port.ObjectsPort.begin.
@@ -134,7 +142,7 @@ class Caller:
         assert call.patience_ms > 0, "whoever waits for ever is never told"
         self._call = call
         self._is_over = False
-        self._bucket = self._deadlines.add_in(self, call.patience_ms / 1000)
+        self._bucket = deadlines.add(self, now + call.patience_ms / 1000)
         try:
             self._leave = objects.begin(call, self.told)
         except BaseException:
@@ -178,8 +186,8 @@ class _ToTell(Caller):
 
     __slots__ = ("_tell",)
 
-    def __init__(self, deadlines: Deadlines, tell: Tell) -> None:
-        super().__init__(deadlines)
+    def __init__(self, tell: Tell) -> None:
+        super().__init__()
         self._tell = tell
 
     def answer(self, told: Told) -> None:

@@ -7,11 +7,13 @@ could not store reaches one.
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
+
+from google.protobuf.message import DecodeError
 
 from kvnode._pb import objects_pb2 as pb
 from kvnode.api.calling import check_name, check_shape, checked_region
-from kvnode.api.limits import no_constant
+from kvnode.api.limits import checked_patience, no_constant
 from kvnode.api.objects_port import Call
 from kvnode.errors import (
     CorruptRecordError,
@@ -19,7 +21,7 @@ from kvnode.errors import (
     ObjectRaisedError,
 )
 from kvnode.object_limits import CALL_BYTES_MAX
-from kvnode.object_values import Value, decode_value, encode_value
+from kvnode.object_values import PLAIN_TYPES, Value, decode_value, encode_value
 from kvnode.objects.object_id import ObjectId
 
 FORWARDED_BYTES_MAX: Final = 5 * CALL_BYTES_MAX
@@ -29,6 +31,51 @@ _NONE_NAMED: Final[Mapping[str, Value]] = {}
 
 RESULT_BYTES_MAX: Final = 8 * 1024 * 1024
 """What 1 MiB of an object's values may become if JSON has to escape all of it."""
+
+
+class Asked(NamedTuple):
+    """
+    What a client asks for.
+
+    Attributes:
+        call: What is to be done.
+        form: In what form it wants the result.
+    """
+
+    call: Call
+    form: "pb.ResultForm.ValueType"
+
+
+def asked_by(request: bytes) -> Asked:
+    """
+    Return what *request*, a serialized CallRequest, asks for.
+
+    Raises:
+        InvalidArgumentError: It is none, or breaks a rule or a limit.
+    """
+    try:
+        message = pb.CallRequest.FromString(request)
+    except DecodeError as error:
+        msg = f"{len(request)} bytes are no request of a call: {error}"
+        raise InvalidArgumentError(msg) from error
+    return asked_of(message)
+
+
+def asked_of(request: pb.CallRequest) -> Asked:
+    """
+    Return what *request* asks for.
+
+    Raises:
+        InvalidArgumentError: It breaks a rule or a limit.
+    """
+    patience_ms = checked_patience(request.deadline_ms)
+    return Asked(call_of(request, patience_ms=patience_ms), request.result_form)
+
+
+def is_plain(call: Call) -> bool:
+    """Tell whether no argument of *call* can be changed by the method that gets it."""
+    arguments = (*call.arguments, *call.named.values())
+    return all(type(each) in PLAIN_TYPES for each in arguments)
 
 
 def call_of(request: pb.CallRequest, *, patience_ms: int = 0) -> Call:

@@ -11,7 +11,6 @@ from kvnode._pb import kv_pb2, objects_pb2_grpc
 from kvnode._pb import objects_pb2 as pb
 from kvnode.api.call_stream import CallStream, SetResult, StreamCall
 from kvnode.api.calling import within_patience
-from kvnode.api.limits import checked_patience
 from kvnode.api.object_alarms import (
     alarm_call,
     alarm_reply,
@@ -19,7 +18,7 @@ from kvnode.api.object_alarms import (
     set_alarm_call,
 )
 from kvnode.api.object_calls import (
-    call_of,
+    asked_of,
     result_message,
     set_encoded_result,
 )
@@ -59,11 +58,11 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         return await self._reply(request)
 
     async def Calls(  # type: ignore[override]  # noqa: N802 -- writes through the context, which the stub's type leaves out
-        self, request_iterator: AsyncIterator[pb.CallFrame], context: Context
+        self, request_iterator: AsyncIterator[pb.UnreadCallFrame], context: Context
     ) -> None:
         """Do the calls of one stream until the client ends it."""
         try:
-            stream = CallStream(self._begin, _failure, self._new_frame, context.write)
+            stream = CallStream(self._objects, _failure, self._new_frame, context.write)
             await stream.serve(request_iterator)
         except KvError as error:
             await abort(context, to_message(error))
@@ -134,30 +133,20 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         ]
         return pb.ObjectsStatusReply(classes=self._objects.classes, shards=shards)
 
-    def _begin(self, begun: StreamCall, request: pb.CallRequest) -> None:
-        """Begin a call of a stream, which other calls share: nothing may end that."""
-        begun.method, begun.form = request.method, request.result_form
-        try:
-            patience_ms = checked_patience(request.deadline_ms)
-            call = call_of(request, patience_ms=patience_ms)
-            begun.target = call.target
-            begun.begin(self._objects, call)
-        except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
-            begun.answer(error)
-
     def _new_frame(self) -> SetResult:
         """Return what sets the results of calls that are answered together."""
         leaders: dict[ObjectId, str] = {}
 
         def set_result(result: pb.ObjectCallResult, begun: StreamCall) -> None:
-            outcome, target = begun.outcome, begun.target
+            outcome, asked = begun.outcome, begun.asked
             result.id = begun.identifier
             if not isinstance(outcome, bytes):
                 result.error.CopyFrom(outcome)
                 return
-            assert target is not None, "what has a result was begun"
+            assert asked is not None, "what has a result was begun"
             try:
-                set_encoded_result(result.reply.result, outcome, begun.form)
+                set_encoded_result(result.reply.result, outcome, asked.form)
+                target = asked.call.target
                 leader = leaders.get(target)
                 if leader is None:
                     leader = leaders[target] = self._objects.leader_address(target)
@@ -170,19 +159,19 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         return set_result
 
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
-        patience_ms = checked_patience(request.deadline_ms)
-        call = call_of(request, patience_ms=patience_ms)
-        result = await within_patience(self._objects, call)
+        asked = asked_of(request)
+        result = await within_patience(self._objects, asked.call)
         return pb.CallReply(
-            result=result_message(result, request.result_form),
-            leader=self._objects.leader_address(call.target),
+            result=result_message(result, asked.form),
+            leader=self._objects.leader_address(asked.call.target),
         )
 
 
 def _failure(call: StreamCall, error: Exception) -> kv_pb2.Error:
     """Return what a call is told that has failed."""
     if not isinstance(error, KvError):
-        logger.error("a call of %s has failed", call.method, exc_info=error)
+        method = call.asked.call.method if call.asked else "no method"
+        logger.error("a call of %s has failed", method, exc_info=error)
         error = IndeterminateError("the node failed during the call: see its log")
     return to_message(error)
 
@@ -216,8 +205,8 @@ def add_servicer(server: grpc.aio.Server, servicer: ObjectsServicer) -> None:
     """Let *server* serve clients by *servicer*."""
     objects_pb2_grpc.add_ObjectsServicer_to_server(servicer, server)
     # What it writes is serialized already, call by call: in place of the generated one.
-    calls: grpc.RpcMethodHandler[pb.CallFrame, bytes]
+    calls: grpc.RpcMethodHandler[pb.UnreadCallFrame, bytes]
     calls = grpc.stream_stream_rpc_method_handler(
-        servicer.Calls, request_deserializer=pb.CallFrame.FromString
+        servicer.Calls, request_deserializer=pb.UnreadCallFrame.FromString
     )
     server.add_registered_method_handlers(SERVICE, {"Calls": calls})

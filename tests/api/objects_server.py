@@ -111,16 +111,16 @@ class NotedServicer(ObjectsServicer):
         self.cut_after: int | None = None  # frames that are served before that
 
     async def Calls(  # type: ignore[override]  # as in ObjectsServicer  # noqa: D102, N802
-        self, request_iterator: AsyncIterator[pb.CallFrame], context: Context
+        self, request_iterator: AsyncIterator[pb.UnreadCallFrame], context: Context
     ) -> None:
         self.stream_count += 1
         await super().Calls(self._noted(request_iterator, context), context)
 
     async def _noted(
-        self, frames: AsyncIterator[pb.CallFrame], context: Context
-    ) -> AsyncIterator[pb.CallFrame]:
+        self, frames: AsyncIterator[pb.UnreadCallFrame], context: Context
+    ) -> AsyncIterator[pb.UnreadCallFrame]:
         async for frame in frames:
-            self.frames.append(frame)
+            self.frames.append(pb.CallFrame.FromString(frame.SerializeToString()))
             if self.cut_after == 0:
                 self.cut_after = None
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "cut by the test")

@@ -51,6 +51,7 @@ from tests.benchmarks.objects.calls import (
     measure_etcd_puts,
 )
 from tests.benchmarks.objects.failover import measure_failover
+from tests.benchmarks.objects.in_turns import measure_in_turns
 from tests.benchmarks.objects.one_node import (
     compared_with_others,
     measure_miniflare,
@@ -191,6 +192,7 @@ class Bench:
         self.results.facts += compared_with_etcd(self.results.rows)
         self.results.facts += compared_with_others(self.results.rows)
         for name, measure_facts in (
+            ("kvnode and etcd, in turns", partial(measure_in_turns, seconds=seconds)),
             ("kvnode, failover", partial(measure_failover, rounds=rounds)),
             ("kvnode, resting objects", partial(measure_resting, seconds=5 * seconds)),
         ):

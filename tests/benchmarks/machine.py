@@ -6,14 +6,18 @@ import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from timeit import repeat
 
 import lmdb
 import psutil
 from redis.utils import HIREDIS_AVAILABLE
 
+from tests.benchmarks.measurement import NANOS_PER_SECOND
 from tests.benchmarks.systems.process import NotInstalledError, find_program
 
 PACKAGES = ("kvnode", "grpcio", "protobuf", "lmdb", "redis", "aetcd")
+CALLS = 20
+ITEMS = 1000
 VERSION_NUMBER = re.compile(r"\d+\.\d+[\w.]*")
 
 
@@ -33,12 +37,26 @@ def describe_machine(data_directory: Path) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "data on": _file_system(data_directory),
         "load at start": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": _interpreter(),
         "packages": f"{packages}; redis-py's parser is {parser}",
         "LMDB": ".".join(map(str, lmdb.version())),
         "Redis": _program_version("redis-server", "--version"),
         "etcd": _program_version("etcd", "--version"),
     }
+
+
+def _interpreter() -> str:
+    """Return what runs this, and how fast: that differs by half between builds."""
+    nanos = min(repeat(_something, number=CALLS, repeat=20)) / CALLS * NANOS_PER_SECOND
+    name = f"{platform.python_implementation()} {platform.python_version()}"
+    speed = f"{ITEMS} tuples in a dict take {nanos / 1000:.0f} us"
+    return f"{name} by {platform.python_compiler()}; {speed}"
+
+
+def _something() -> None:
+    kept: dict[int, tuple[int, str]] = {}
+    for number in range(ITEMS):
+        kept[number % 97] = number, str(number)
 
 
 def _processor() -> str:

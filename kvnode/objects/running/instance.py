@@ -196,8 +196,13 @@ class Instance:
     ) -> bytes:
         """Run a method; return its result as bytes."""
         result = await function(self._made(), *args, **named)
-        subject = f"the result of {self.id.class_name}.{method}"
-        return encode_value(result, subject, bytes_max=RESULT_BYTES_MAX)
+        return encode_value(
+            result,
+            "the result of %s.%s",
+            self.id.class_name,
+            method,
+            bytes_max=RESULT_BYTES_MAX,
+        )
 
     # -- what calls ask for that need no task (kvnode.objects.running.quick_calls) ----
 

@@ -129,7 +129,7 @@ class QuickCalls:
                     self._work_soon()
                 waiting = Waiting(coroutine, call.context, awaited, since)
                 told = await self._caller.continued(waiting)
-                self._tell(call, told)
+                self._tell(call, told, None)
                 return
             if task.cancelling():  # by that call, and the next may wait
                 self._work_soon()
@@ -137,14 +137,12 @@ class QuickCalls:
         self._is_working = False
 
     def _leave(self, call: QuickCall, since: Mark, told: Told) -> None:
-        self._output.leave_later(since, partial(self._left, call, told))
+        self._output.leave_later(since, partial(self._tell, call, told))
 
-    def _left(self, call: QuickCall, told: Told, failure: KvError | None) -> None:
-        self._tell(call, told if failure is None else failure)
-
-    def _tell(self, call: QuickCall, told: Told) -> None:
+    def _tell(self, call: QuickCall, told: Told, failure: KvError | None) -> None:
+        """Tell what came of a call, or with what *failure* that cannot leave."""
         self._caller.is_told()
-        call.tell(told)
+        call.tell(told if failure is None else failure)
 
 
 def _raised(error: BaseException) -> KvError:

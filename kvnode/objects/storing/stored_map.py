@@ -85,7 +85,7 @@ class StoredMap:
         return [self._put(name, value) for name, value in rows.items()]
 
     def _put(self, name: str, value: Value) -> Change:
-        data = encode_value(value, f"the value of {name!r}")
+        data = encode_value(value, "the value of %r", name)
         return Change(ChangeKind.PUT, self._key(name), data)
 
     @overload

@@ -339,10 +339,12 @@ class _Begun:
 
     def told(self, told: Told) -> None:
         """Pass on what came of the first try, or try again."""
-        if isinstance(told, KvError) and not self._router.is_final(self._call, told):
+        router = self._router
+        if isinstance(told, KvError) and not router.is_final(self._call, told):
             self.go_on(told)
         else:
-            self._end(told)
+            router.under_way -= 1
+            self._tell(told)
 
     def go_on(self, failed: KvError | None) -> None:
         """Do the call in a task, which can wait for a leader and send it there."""
@@ -363,9 +365,6 @@ class _Begun:
                 )
             except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
                 told = error
-        self._end(told)
-
-    def _end(self, told: Told) -> None:
         self._router.under_way -= 1
         self._tell(told)
 

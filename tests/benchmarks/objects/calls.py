@@ -56,7 +56,7 @@ async def measure_calls(directory: Path, *, seconds: float) -> list[Measurement]
                     (f"increment, {MANY_OBJECTS} objects", _names()),
                     *_READS,
                 ):
-                    operation = _increment if what.startswith("inc") else _read
+                    operation = increment if what.startswith("inc") else _read
                     rows.append(
                         await _row(
                             client,
@@ -73,7 +73,7 @@ async def measure_calls(directory: Path, *, seconds: float) -> list[Measurement]
                 await _row(
                     client,
                     "increment, sent on",
-                    _increment,
+                    increment,
                     ["c0"],
                     callers=callers,
                     seconds=seconds,
@@ -187,15 +187,15 @@ async def _row(
     )
 
 
-def _increment(client: Client, names: Sequence[str]) -> Operation:
+def increment(client: Client, names: Sequence[str]) -> Operation:
     """Return an operation that increments one after another of the counters."""
     counters = [client.object("Counter", name) for name in names]
     turn = iter(range(1 << 62))
 
-    async def increment() -> None:
+    async def increment_next() -> None:
         await counters[next(turn) % len(counters)].increment()
 
-    return increment
+    return increment_next
 
 
 def _read(client: Client, names: Sequence[str]) -> Operation:

@@ -101,7 +101,7 @@ def exceptions_leave_at_once(patch: pytest.MonkeyPatch) -> None:
 
     def leave(self: QuickCalls, call: QuickCall, since: Mark, told: Told) -> None:
         if isinstance(told, Exception):
-            self._tell(call, told)
+            self._tell(call, told, None)
         else:
             leave_of(self, call, since, told)
 

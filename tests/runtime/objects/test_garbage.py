@@ -15,11 +15,13 @@ from tests.runtime.objects.test_alone import running
 CALLS = 100
 
 
-def _frame(method: str, count: int) -> pb.CallFrame:
+def _frame(method: str, count: int) -> pb.UnreadCallFrame:
     request = pb.CallRequest(
         target=pb.ObjectTarget(class_name="Counter", name="c"), method=method
     )
-    return pb.CallFrame(calls=[pb.ObjectCall(id=i, call=request) for i in range(count)])
+    call = [request.SerializeToString()]
+    calls = [pb.UnreadCall(id=i, call=call) for i in range(count)]
+    return pb.UnreadCallFrame(calls=calls)
 
 
 @pytest.mark.parametrize("together", [1, CALLS])
@@ -40,7 +42,7 @@ async def test_calls_of_a_stream_leave_no_garbage(
 
     found: list[int] = []
 
-    async def frames() -> AsyncIterator[pb.CallFrame]:
+    async def frames() -> AsyncIterator[pb.UnreadCallFrame]:
         for _ in range(2):  # the first calls wait for somebody to lead
             yield _frame(method, together)
             await one_round()
@@ -52,10 +54,9 @@ async def test_calls_of_a_stream_leave_no_garbage(
         found.append(gc.collect())
 
     async with running(tmp_path) as objects:
-        servicer = ObjectsServicer(objects)
-        begin, new_frame = servicer._begin, servicer._new_frame
+        new_frame = ObjectsServicer(objects)._new_frame
         try:
-            await CallStream(begin, _failure, new_frame, write).serve(frames())
+            await CallStream(objects, _failure, new_frame, write).serve(frames())
         finally:
             gc.enable()
 
