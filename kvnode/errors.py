@@ -246,6 +246,10 @@ class StartOverError(KvError):
     """
 
 
+class RoadError(Exception):
+    """A stream of messages could not be opened, or has broken; says why, for people."""
+
+
 class PeerProtocolError(KvError):
     """A peer sent a message that no correct peer sends."""
 

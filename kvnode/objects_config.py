@@ -105,6 +105,10 @@ class ObjectsConfig(BaseModel, frozen=True, extra="forbid"):
         default=0,
         description="Port for streams between nodes with objects; 0 takes a free one.",
     )
+    objects_calls_port: Annotated[int, count(0, PORT_MAX)] = Field(
+        default=0,
+        description="Port for calls of objects by clients; 0 takes a free one.",
+    )
     objects_spread: bool = Field(
         default=True,
         description="Leads of objects go to nodes that lead fewer, while all is well.",

@@ -41,6 +41,7 @@ WRONG = {
     "objects_spread": "perhaps",
     "objects_moved": "perhaps",
     "objects_port": "65536",
+    "objects_calls_port": "65536",
     "durability": "hopeful",
     "relaxed_sync_interval_ms": "0",
     "map_bytes": "1 flob",

@@ -19,7 +19,7 @@ from cluster.simulated.owner import Owner
 from cluster.simulated.stream import End
 from cluster.simulated.tape import Tape
 from kvnode._pb import peer_pb2 as pb
-from kvnode.transport.road import RoadError
+from kvnode.errors import RoadError
 
 HOSTILE = "hostile"
 """The attacker's host."""

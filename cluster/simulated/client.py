@@ -29,9 +29,9 @@ from kvnode.errors import (
     KvError,
     PeerProtocolError,
     RejectedError,
+    RoadError,
     UnavailableError,
 )
-from kvnode.transport.road import RoadError
 from kvnode.types import DEFAULT_NAMESPACE
 
 CONNECT_SECONDS_MAX = 1.5

@@ -13,8 +13,8 @@ from cluster.simulated.attacks import HOSTILE
 from cluster.simulated.network import Network
 from cluster.simulated.stream import End, Host
 from kvnode._pb import peer_pb2 as pb
+from kvnode.errors import RoadError
 from kvnode.transport.peer_pool import PeerPool
-from kvnode.transport.road import RoadError
 from kvnode.types import ReplicaId
 
 

@@ -12,9 +12,8 @@ from cluster.simulated.stream import End
 from kvnode._pb import kv_pb2 as pb
 from kvnode.api.operations import Waiting
 from kvnode.api.status_map import to_message
-from kvnode.errors import KvError
+from kvnode.errors import KvError, RoadError
 from kvnode.runtime.assembly import Assembly
-from kvnode.transport.road import RoadError
 
 OPERATION = b"o"
 WATCH = b"w"

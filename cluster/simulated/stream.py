@@ -19,8 +19,8 @@ from typing import NamedTuple
 from cluster.simulated.line import Line
 from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.owner import Life, Owner
+from kvnode.errors import RoadError
 from kvnode.limits import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
-from kvnode.transport.road import RoadError
 
 WINDOW_BYTES = 256 * 1024
 """What a sender may have under way and unread before it waits."""

@@ -13,8 +13,9 @@ from contextlib import suppress
 
 from kvnode._pb import peer_pb2 as pb
 from kvnode.core.versions.record import WIRE, decode
+from kvnode.errors import RoadError
 from kvnode.transport.grpc_road import PEERS, GrpcRoad
-from kvnode.transport.road import RoadError, Stream
+from kvnode.transport.road import Stream
 from kvnode.transport.wire import PROTOCOL, PROTOCOL_MIN
 
 ANSWER_SECONDS = 5.0

@@ -44,6 +44,11 @@ class ObjectsStub:
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.CallFrame.SerializeToString,
                 response_deserializer=kvnode_dot_v1_dot_objects__pb2.CallFrameReply.FromString,
                 _registered_method=True)
+        self.Direct = channel.unary_unary(
+                '/kvnode.v1.Objects/Direct',
+                request_serializer=kvnode_dot_v1_dot_objects__pb2.DirectRequest.SerializeToString,
+                response_deserializer=kvnode_dot_v1_dot_objects__pb2.DirectReply.FromString,
+                _registered_method=True)
         self.Bookmark = channel.unary_unary(
                 '/kvnode.v1.Objects/Bookmark',
                 request_serializer=kvnode_dot_v1_dot_objects__pb2.BookmarkRequest.SerializeToString,
@@ -88,6 +93,14 @@ class ObjectsServicer:
 
     def Calls(self, request_iterator, context):
         """Answers come in any order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Direct(self, request, context):
+        """Where the same is to be had over plain TCP, each frame behind its length (4 bytes,
+        the most significant first).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,6 +161,11 @@ def add_ObjectsServicer_to_server(servicer, server):
                     servicer.Calls,
                     request_deserializer=kvnode_dot_v1_dot_objects__pb2.CallFrame.FromString,
                     response_serializer=kvnode_dot_v1_dot_objects__pb2.CallFrameReply.SerializeToString,
+            ),
+            'Direct': grpc.unary_unary_rpc_method_handler(
+                    servicer.Direct,
+                    request_deserializer=kvnode_dot_v1_dot_objects__pb2.DirectRequest.FromString,
+                    response_serializer=kvnode_dot_v1_dot_objects__pb2.DirectReply.SerializeToString,
             ),
             'Bookmark': grpc.unary_unary_rpc_method_handler(
                     servicer.Bookmark,
@@ -234,6 +252,33 @@ class Objects:
             '/kvnode.v1.Objects/Calls',
             kvnode_dot_v1_dot_objects__pb2.CallFrame.SerializeToString,
             kvnode_dot_v1_dot_objects__pb2.CallFrameReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Direct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvnode.v1.Objects/Direct',
+            kvnode_dot_v1_dot_objects__pb2.DirectRequest.SerializeToString,
+            kvnode_dot_v1_dot_objects__pb2.DirectReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class ObjectsStub:
     """Answers once nothing can undo what the method did."""
     Calls: _grpc.StreamStreamMultiCallable[_objects_pb2.CallFrame, _objects_pb2.CallFrameReply]
     """Answers come in any order."""
+    Direct: _grpc.UnaryUnaryMultiCallable[_objects_pb2.DirectRequest, _objects_pb2.DirectReply]
+    """Where the same is to be had over plain TCP, each frame behind its length (4 bytes,
+    the most significant first).
+    """
     Bookmark: _grpc.UnaryUnaryMultiCallable[_objects_pb2.BookmarkRequest, _objects_pb2.BookmarkReply]
     """The name of a point in time of an object: now, or an earlier one."""
     Restore: _grpc.UnaryUnaryMultiCallable[_objects_pb2.RestoreRequest, _objects_pb2.RestoreReply]
@@ -61,6 +65,10 @@ class ObjectsAsyncStub(ObjectsStub):
     """Answers once nothing can undo what the method did."""
     Calls: _aio.StreamStreamMultiCallable[_objects_pb2.CallFrame, _objects_pb2.CallFrameReply]  # type: ignore[assignment]
     """Answers come in any order."""
+    Direct: _aio.UnaryUnaryMultiCallable[_objects_pb2.DirectRequest, _objects_pb2.DirectReply]  # type: ignore[assignment]
+    """Where the same is to be had over plain TCP, each frame behind its length (4 bytes,
+    the most significant first).
+    """
     Bookmark: _aio.UnaryUnaryMultiCallable[_objects_pb2.BookmarkRequest, _objects_pb2.BookmarkReply]  # type: ignore[assignment]
     """The name of a point in time of an object: now, or an earlier one."""
     Restore: _aio.UnaryUnaryMultiCallable[_objects_pb2.RestoreRequest, _objects_pb2.RestoreReply]  # type: ignore[assignment]
@@ -92,6 +100,16 @@ class ObjectsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_objects_pb2.CallFrameReply], _abc.AsyncIterator[_objects_pb2.CallFrameReply]]:
         """Answers come in any order."""
+
+    @_abc_1.abstractmethod
+    def Direct(
+        self,
+        request: _objects_pb2.DirectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_objects_pb2.DirectReply, _abc.Awaitable[_objects_pb2.DirectReply]]:
+        """Where the same is to be had over plain TCP, each frame behind its length (4 bytes,
+        the most significant first).
+        """
 
     @_abc_1.abstractmethod
     def Bookmark(

@@ -88,6 +88,9 @@ Failure = Callable[[StreamCall, Exception], kv_pb2.Error]
 SetResult = Callable[[pb.ObjectCallResult, StreamCall], None]
 """Lets a message, which is empty, say what a call is answered; must not raise."""
 
+NewFrame = Callable[[], SetResult]
+"""Returns what sets the results of one frame."""
+
 
 class CallStream:
     """The calls of one client; made within a loop."""
@@ -96,7 +99,7 @@ class CallStream:
         self,
         objects: ObjectsPort,
         failure: Failure,
-        new_frame: Callable[[], SetResult],
+        new_frame: NewFrame,
         write: Write,
     ) -> None:
         """

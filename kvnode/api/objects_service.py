@@ -7,9 +7,8 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from kvnode._pb import kv_pb2, objects_pb2_grpc
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.call_stream import CallStream, SetResult, StreamCall
+from kvnode._pb import objects_pb2_grpc
 from kvnode.api.calling import within_patience
 from kvnode.api.object_alarms import (
     alarm_call,
@@ -20,7 +19,6 @@ from kvnode.api.object_alarms import (
 from kvnode.api.object_calls import (
     asked_of,
     result_message,
-    set_encoded_result,
 )
 from kvnode.api.object_locations import locate_call, locate_reply, location_of
 from kvnode.api.object_points import (
@@ -30,9 +28,9 @@ from kvnode.api.object_points import (
     restore_reply,
 )
 from kvnode.api.objects_port import ObjectsPort
+from kvnode.api.results import call_stream
 from kvnode.api.status_map import abort, to_message, unary
-from kvnode.errors import IndeterminateError, KvError
-from kvnode.objects.object_id import ObjectId
+from kvnode.errors import KvError
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +44,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     """Serves clients of objects."""
 
-    def __init__(self, objects: ObjectsPort) -> None:
-        """Let them call *objects*."""
+    def __init__(
+        self, objects: ObjectsPort, invitation: pb.DirectReply | None = None
+    ) -> None:
+        """
+        Let them call *objects*.
+
+        Args:
+            objects: What is served.
+            invitation: Where calls can be had directly; None for nowhere.
+        """
         self._objects = objects
+        self._invitation = invitation or pb.DirectReply()
 
     @unary
     async def Call(  # noqa: N802 -- the name is the protocol's
@@ -62,10 +69,17 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     ) -> None:
         """Do the calls of one stream until the client ends it."""
         try:
-            stream = CallStream(self._objects, _failure, self._new_frame, context.write)
+            stream = call_stream(self._objects, context.write)
             await stream.serve(request_iterator)
         except KvError as error:
             await abort(context, to_message(error))
+
+    async def Direct(  # noqa: N802 -- the name is the protocol's
+        self, request: pb.DirectRequest, context: Context
+    ) -> pb.DirectReply:
+        """Tell where calls can be had directly; see kvnode.api.direct_calls."""
+        del request, context
+        return self._invitation
 
     @unary
     async def Bookmark(  # noqa: N802 -- the name is the protocol's
@@ -133,31 +147,6 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         ]
         return pb.ObjectsStatusReply(classes=self._objects.classes, shards=shards)
 
-    def _new_frame(self) -> SetResult:
-        """Return what sets the results of calls that are answered together."""
-        leaders: dict[ObjectId, str] = {}
-
-        def set_result(result: pb.ObjectCallResult, begun: StreamCall) -> None:
-            outcome, asked = begun.outcome, begun.asked
-            result.id = begun.identifier
-            if not isinstance(outcome, bytes):
-                result.error.CopyFrom(outcome)
-                return
-            assert asked is not None, "what has a result was begun"
-            try:
-                set_encoded_result(result.reply.result, outcome, asked.form)
-                target = asked.call.target
-                leader = leaders.get(target)
-                if leader is None:
-                    leader = leaders[target] = self._objects.leader_address(target)
-            except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
-                result.error.CopyFrom(_failure(begun, error))
-                return
-            if leader:
-                result.reply.leader = leader
-
-        return set_result
-
     async def _reply(self, request: pb.CallRequest) -> pb.CallReply:
         asked = asked_of(request)
         result = await within_patience(self._objects, asked.call)
@@ -167,15 +156,6 @@ class ObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         )
 
 
-def _failure(call: StreamCall, error: Exception) -> kv_pb2.Error:
-    """Return what a call is told that has failed."""
-    if not isinstance(error, KvError):
-        method = call.asked.call.method if call.asked else "no method"
-        logger.error("a call of %s has failed", method, exc_info=error)
-        error = IndeterminateError("the node failed during the call: see its log")
-    return to_message(error)
-
-
 class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
     """Says that there are none, in words rather than as an unknown method."""
 
@@ -183,13 +163,22 @@ class NoObjectsServicer(objects_pb2_grpc.ObjectsServicer):
         del request
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, NO_OBJECTS)
 
-    Call = Bookmark = Restore = Locate = Alarm = SetAlarm = Status = _refuse
+    Call = Bookmark = Restore = Locate = Alarm = SetAlarm = Status = Direct = _refuse
     Calls = _refuse  # type: ignore[assignment]  # a coroutine, which the stub's type leaves out
 
 
-def add_objects(server: grpc.aio.Server, objects: ObjectsPort | None) -> str:
+def add_objects(
+    server: grpc.aio.Server,
+    objects: ObjectsPort | None,
+    invitation: pb.DirectReply | None = None,
+) -> str:
     """
     Let *server* serve *objects*, or say that this node has none.
+
+    Args:
+        server: Of the node.
+        objects: Its; None if it has none.
+        invitation: Where calls can be had directly; None for nowhere.
 
     Returns:
         The full name of the service, for reflection.
@@ -197,7 +186,7 @@ def add_objects(server: grpc.aio.Server, objects: ObjectsPort | None) -> str:
     if objects is None:
         objects_pb2_grpc.add_ObjectsServicer_to_server(NoObjectsServicer(), server)
     else:
-        add_servicer(server, ObjectsServicer(objects))
+        add_servicer(server, ObjectsServicer(objects, invitation))
     return SERVICE
 
 

@@ -7,19 +7,22 @@ one that fails to connect is thrown away, with gRPC's own backoff, because the
 pool has its own (kvnode.client.pool).
 
 A stream that ends is not mended: the endpoint opens another when asked again.
+
+Calls of objects go over plain TCP where a node can be dialed so: that takes a quarter
+off the wait for one (docs/decisions/0041).
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Generic, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Generic, NamedTuple, Protocol
 
 import grpc
 
 from kvnode.client.batching import Batcher, FrameReply, Refusal, Result
 from kvnode.client.gate import Gate
 from kvnode.deadlines import Deadlines
-from kvnode.errors import UnavailableError
+from kvnode.errors import PeerProtocolError, RoadError, UnavailableError
 from kvnode.limits import (
     FRAME_BYTES_MAX,
     KEEPALIVE_MILLIS,
@@ -27,6 +30,7 @@ from kvnode.limits import (
 )
 
 CONNECT_SECONDS_MAX = 1.5  # three round trips around the world, and a lost packet
+DIAL_AGAIN_SECONDS = 60.0  # a port behind a firewall keeps each connection waiting
 _OPTIONS = (
     ("grpc.max_send_message_length", FRAME_BYTES_MAX),
     ("grpc.max_receive_message_length", FRAME_BYTES_MAX),
@@ -47,11 +51,61 @@ class StreamKind(NamedTuple, Generic[Result]):
         path: Its full name.
         reply: What its frames of results are.
         refusal: Makes the error for what is sent to a node that has no such method.
+        dial: Opens the same stream without gRPC, to a node whose channel and address
+            are given; returns None if that is not to be had.  None if it never is.
     """
 
     path: str
     reply: type[FrameReply[Result]]
     refusal: Refusal
+    dial: "Dial | None" = None
+
+
+Dial = Callable[[grpc.aio.Channel, str], Awaitable["Stream | None"]]
+
+
+class Stream(Protocol):
+    """Frames both ways without gRPC; see kvnode.direct.stream.DirectStream."""
+
+    async def read(self) -> object:
+        """
+        Return the next frame of results, or None at the end.
+
+        Raises:
+            RoadError: The connection has broken.
+            PeerProtocolError: What came is no frame, or too large for one.
+        """
+
+    async def write(self, message: bytes) -> None:
+        """
+        Send a frame.
+
+        Raises:
+            RoadError: The connection has broken.
+        """
+
+    def close(self) -> None:
+        """End the stream."""
+
+
+class _GrpcStream(Generic[Result]):
+    """The same over gRPC, whose own errors it raises."""
+
+    def __init__(self, channel: grpc.aio.Channel, kind: StreamKind[Result]) -> None:
+        self._call: grpc.aio.StreamStreamCall[bytes, FrameReply[Result]] = (
+            channel.stream_stream(
+                kind.path, response_deserializer=kind.reply.FromString
+            )()
+        )
+
+    async def read(self) -> object:
+        return await self._call.read()
+
+    async def write(self, message: bytes) -> None:
+        await self._call.write(message)
+
+    def close(self) -> None:
+        self._call.cancel()
 
 
 class Connection(Generic[Result]):
@@ -66,6 +120,7 @@ class Connection(Generic[Result]):
         gate: Gate,
         deadlines: Deadlines,
         on_trouble: Callable[["Connection[Result]"], None],
+        direct: Stream | None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.address = address
@@ -82,11 +137,7 @@ class Connection(Generic[Result]):
         self.submit = self._batcher.add  # as it is: this is the hot path
         self.alive = True
         self._refused = False
-        self._call: grpc.aio.StreamStreamCall[bytes, FrameReply[Result]] = (
-            channel.stream_stream(
-                kind.path, response_deserializer=kind.reply.FromString
-            )()
-        )
+        self._stream = direct or _GrpcStream(channel, kind)
         self._task = loop.create_task(self._run(), name=f"kvnode client {address}")
 
     async def close(self, because: str) -> None:
@@ -104,14 +155,14 @@ class Connection(Generic[Result]):
         finally:
             self._end(because)
             writer.cancel()
-            self._call.cancel()
+            self._stream.close()
             await asyncio.wait([writer])
 
     async def _read(self) -> str:
         """Hand replies to their calls; return why there are no more."""
         try:
             while True:
-                reply = await self._call.read()
+                reply = await self._stream.read()
                 if not isinstance(reply, self._kind.reply):
                     return "the node ended the stream"
                 self._batcher.resolve(reply)
@@ -119,13 +170,17 @@ class Connection(Generic[Result]):
             # Something listens there, but it has no such method.
             self._refused = error.code() is grpc.StatusCode.UNIMPLEMENTED
             return f"{error.code().name}: {error.details() or 'no details'}"
+        except (RoadError, PeerProtocolError) as error:
+            return str(error)
 
     async def _write(self) -> None:
         """Write frames, one at a time; calls collect meanwhile."""
         # The reader learns from the stream's status why it ended.
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        with contextlib.suppress(
+            grpc.aio.AioRpcError, asyncio.InvalidStateError, RoadError
+        ):
             while True:
-                await self._call.write(await self._batcher.frame())
+                await self._stream.write(await self._batcher.frame())
 
     def _end(self, because: str) -> None:
         if self.alive:
@@ -155,6 +210,7 @@ class Endpoint(Generic[Result]):
         self._deadlines = deadlines
         self._on_trouble = on_trouble
         self._channel: grpc.aio.Channel | None = None
+        self._dial_from = 0.0  # the loop's time; directly, and not before
         self._connection: Connection[Result] | None = None
 
     @property
@@ -185,6 +241,7 @@ class Endpoint(Generic[Result]):
             await self.close("it cannot be reached")
             msg = f"{self.address} cannot be reached: is a node listening there?"
             raise UnavailableError(msg)
+        direct = await self._dialed(self._channel)
         self._connection = Connection(
             self.address,
             self._channel,
@@ -192,8 +249,20 @@ class Endpoint(Generic[Result]):
             gate=self._gate,
             deadlines=self._deadlines,
             on_trouble=self._on_trouble,
+            direct=direct,
         )
         return self._connection
+
+    async def _dialed(self, channel: grpc.aio.Channel) -> Stream | None:
+        """Return a stream without gRPC, unless there is none, or it has a key."""
+        now = asyncio.get_running_loop().time
+        dial = self._kind.dial
+        if dial is None or self._credentials is not None or now() < self._dial_from:
+            return None
+        direct = await dial(channel, self.address)
+        if direct is None:
+            self._dial_from = now() + DIAL_AGAIN_SECONDS
+        return direct
 
     async def close(self, because: str) -> None:
         """Close stream and channel; a later `connect` starts afresh."""

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from kvnode._pb import objects_pb2
 from kvnode.client.attempts import Attempts, Failed
 from kvnode.client.connection import Connection, StreamKind
+from kvnode.client.direct_calls import dial_calls
 from kvnode.client.dispatcher import server_millis
 from kvnode.client.error_map import error_of
 from kvnode.client.leaders import Leaders
@@ -38,7 +39,9 @@ def no_objects(address: str, because: str = "") -> RejectedError:
     return RejectedError(f"the node at {address} serves no objects")
 
 
-_CALLS = StreamKind(f"{_SERVICE}/Calls", objects_pb2.CallFrameReply, no_objects)
+_CALLS = StreamKind(
+    f"{_SERVICE}/Calls", objects_pb2.CallFrameReply, no_objects, dial_calls
+)
 
 
 ReplyT = TypeVar("ReplyT", bound=Message)

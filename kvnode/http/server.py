@@ -23,6 +23,7 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from kvnode.address import split_address
 from kvnode.api.objects_port import ObjectsPort
+from kvnode.direct import listening
 from kvnode.errors import ConfigError, KvError, RequestRefusedError
 from kvnode.fetching import Request, Response
 from kvnode.http.admission import Admission
@@ -40,7 +41,6 @@ from kvnode.limits import (
     HTTP_REQUESTS_MAX,
 )
 from kvnode.object_limits import CALL_BYTES_MAX
-from kvnode.transport import listening
 from kvnode.types import Millis
 
 logger = logging.getLogger(__name__)

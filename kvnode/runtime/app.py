@@ -275,7 +275,10 @@ def _add_services(
         ),
         server,
     )
-    objects_name = add_objects(server, served and served.objects)
+    calls = served and served.calls
+    objects_name = add_objects(
+        server, served and served.objects, calls.invitation if calls else None
+    )
     if served is not None:
         objects_pb2_grpc.add_ObjectsAdminServicer_to_server(
             ObjectsAdminServicer(served.objects.administration), server
@@ -307,6 +310,8 @@ async def stop(node: RunningNode) -> None:
     await asyncio.gather(_hand_keys_over(node), _hand_objects_over(node.objects))
     await node.assembly.pool.close()
     closing = [node.server.stop(STOP_GRACE_SECONDS)]
+    if node.objects is not None and node.objects.calls is not None:
+        closing.append(node.objects.calls.end(STOP_GRACE_SECONDS))
     if node.http is not None:
         closing.append(node.http.close())
     await asyncio.gather(*closing)

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final, Generic, Self
 
 from kvnode.address import split_address
-from kvnode.transport.direct_stream import DirectStream, said
-from kvnode.transport.grpc_road import MessageT, Method
-from kvnode.transport.listening import bound_socket
-from kvnode.transport.road import Farewell, RoadError, Stream
+from kvnode.direct.listening import bound_socket
+from kvnode.direct.stream import DirectStream, Frames, MessageT, dialed
+from kvnode.errors import RoadError
+from kvnode.transport.grpc_road import Method
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,10 @@ CONNECT_SECONDS_MAX: Final = 2.0
 """Ten round trips around the Earth: a port behind a firewall answers nothing."""
 
 CONNECTIONS_MAX: Final = 1024
-"""That others have dialed: four times the nodes that a cluster of objects may have."""
+"""That others have dialed: four times the nodes that a cluster of objects may have.
+
+Clients that are turned away for it speak gRPC.
+"""
 
 
 class DirectRoad(Generic[MessageT]):
@@ -32,7 +35,7 @@ class DirectRoad(Generic[MessageT]):
 
     def __init__(self, method: Method[MessageT]) -> None:
         """Open streams for messages of *method*, which are as large as there."""
-        self._method = method
+        self._frames = method.frames
 
     @asynccontextmanager
     async def open(self, address: str) -> AsyncIterator[DirectStream[MessageT]]:
@@ -42,16 +45,9 @@ class DirectRoad(Generic[MessageT]):
         Raises:
             RoadError: Nobody answers there.
         """
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                _, stream = await asyncio.get_running_loop().create_connection(
-                    lambda: DirectStream(self._method), *split_address(address)
-                )
-        except TimeoutError as error:
-            msg = f"{address} did not answer within {CONNECT_SECONDS_MAX:g} s"
-            raise RoadError(msg) from error
-        except OSError as error:
-            raise RoadError(said(error)) from error
+        stream = await dialed(
+            self._frames, split_address(address), seconds=CONNECT_SECONDS_MAX
+        )
         try:
             yield stream
         finally:
@@ -66,38 +62,37 @@ class DirectDoor(Generic[MessageT]):
         port: At which it listens.
     """
 
-    def __init__(self, method: Method[MessageT]) -> None:
-        """Take streams for messages of *method*; see `open`."""
+    def __init__(self) -> None:
+        """Take no streams yet; see `open`."""
         self.port = 0
-        self._method = method
-        self._accept: Callable[[Stream[MessageT], str], Awaitable[Farewell]]
+        self._accept: Callable[[DirectStream[MessageT], str], Awaitable[object]]
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._attached = asyncio.Event()
 
     @classmethod
-    async def open(cls, method: Method[MessageT], host: str, port: int) -> Self:
+    async def open(cls, frames: Frames[MessageT], host: str, port: int) -> Self:
         """
         Listen; whoever comes waits for `attach`.  Blocks while it looks *host* up.
 
         Args:
-            method: Says what messages are, and how large.
+            frames: What others send.
             host: The address to listen on.
             port: 0 takes a free one.
 
         Raises:
             OSError: It cannot be listened on.
         """
-        door = cls(method)
+        door = cls()
         listening = bound_socket(host, port)
         door.port = listening.getsockname()[1]
         door._server = await asyncio.get_running_loop().create_server(
-            lambda: DirectStream(method, door._begin), sock=listening
+            lambda: DirectStream(frames, door._begin), sock=listening
         )
         return door
 
     def attach(
-        self, accept: Callable[[Stream[MessageT], str], Awaitable[Farewell]]
+        self, accept: Callable[[DirectStream[MessageT], str], Awaitable[object]]
     ) -> None:
         """Let *accept* run each stream, like those of kvnode.transport.grpc_road."""
         self._accept = accept
@@ -115,7 +110,9 @@ class DirectDoor(Generic[MessageT]):
         """Serve whoever has dialed."""
         if len(self._serving) >= CONNECTIONS_MAX:
             logger.warning(
-                "%d nodes have dialed: one more is too many", len(self._serving)
+                "%d streams have been dialed to port %d: one more is too many",
+                len(self._serving),
+                self.port,
             )
             stream.close()
             return

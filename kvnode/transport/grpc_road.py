@@ -8,33 +8,23 @@ because a push goes to every peer and is encoded once.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
 from kvnode._pb import peer_pb2, shards_pb2
-from kvnode.errors import PeerProtocolError
+from kvnode.direct.stream import Frames, MessageT
+from kvnode.errors import PeerProtocolError, RoadError
 from kvnode.limits import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
-from kvnode.transport.road import Ending, Farewell, RoadError, Stream
+from kvnode.transport.road import Ending, Farewell, Stream
 
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 """Pages and pushes are under 1 MiB; the rest is room for what comes later."""
 
 SHARD_MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 """The largest entry of a log is 16 MiB, and what voters hold 12 MiB."""
-
-
-class Message(Protocol):
-    """A protobuf message."""
-
-    @classmethod
-    def FromString(cls, data: bytes, /) -> Self:  # noqa: N802 -- protobuf's name
-        """Return the message in *data*."""
-
-
-MessageT = TypeVar("MessageT", bound=Message)
 
 
 class Method(NamedTuple, Generic[MessageT]):
@@ -55,6 +45,11 @@ class Method(NamedTuple, Generic[MessageT]):
     def path(self) -> str:
         """Return where it is called."""
         return f"/{self.service}/Connect"
+
+    @property
+    def frames(self) -> Frames[MessageT]:
+        """Return what is sent where no method has to be named."""
+        return Frames(self.message, self.bytes_max)
 
 
 PEERS = Method(

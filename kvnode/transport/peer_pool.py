@@ -22,11 +22,11 @@ from kvnode.core.membership.messages import Ack, Nack, Ping, PingRequest
 from kvnode.core.node.events import Message, PeerDown, PeerUp, Received, SeedReached
 from kvnode.core.replication.messages import Push, PushAcknowledgement
 from kvnode.core.versions.store_view import PeerAddress
-from kvnode.errors import PeerProtocolError
+from kvnode.errors import PeerProtocolError, RoadError
 from kvnode.transport.hello import Spoken, check_hello, no_hello
 from kvnode.transport.link import Conditions, Link
 from kvnode.transport.port import PeerEvents
-from kvnode.transport.road import Ending, Farewell, Road, RoadError, Stream
+from kvnode.transport.road import Ending, Farewell, Road, Stream
 from kvnode.transport.wire import (
     PROTOCOL,
     PROTOCOL_MIN,

@@ -12,10 +12,6 @@ from typing import NamedTuple, Protocol, TypeVar
 MessageT_co = TypeVar("MessageT_co", covariant=True)
 
 
-class RoadError(Exception):
-    """A stream could not be opened, or has broken; says why, for people."""
-
-
 class Stream(Protocol[MessageT_co]):
     """Messages of one kind both ways, in order each way, until either side ends it."""
 

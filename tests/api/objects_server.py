@@ -104,8 +104,10 @@ class FakeObjects:
 class NotedServicer(ObjectsServicer):
     """The service, which notes the frames that come."""
 
-    def __init__(self, objects: FakeObjects) -> None:
-        super().__init__(objects)
+    def __init__(
+        self, objects: FakeObjects, invitation: pb.DirectReply | None = None
+    ) -> None:
+        super().__init__(objects, invitation)
         self.frames: list[pb.CallFrame] = []
         self.stream_count = 0
         self.cut_after: int | None = None  # frames that are served before that

@@ -26,10 +26,10 @@ from kvnode.core.replication.messages import (
 from kvnode.core.versions.floor import GROUND, Floor
 from kvnode.core.versions.roster import NOBODY, Roster
 from kvnode.core.versions.store_view import PeerAddress
+from kvnode.errors import RoadError
 from kvnode.transport import peer_pool
 from kvnode.transport.grpc_road import PEERS, GrpcRoad, add_meetings
 from kvnode.transport.peer_pool import PeerPool
-from kvnode.transport.road import RoadError
 from kvnode.transport.wire import PROTOCOL
 from kvnode.types import ReplicaId
 from tests.runtime.nodes import until

@@ -118,6 +118,15 @@ def serve(
             "PORT",
         ),
     ] = None,
+    objects_calls_port: Annotated[
+        int | None,
+        _option(
+            _DATA,
+            "Where clients of the library send calls of objects, over plain TCP, if"
+            " they can. (default: any free port)",
+            "PORT",
+        ),
+    ] = None,
     objects_spread: Annotated[
         bool | None,
         typer.Option(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kvnode._pb.shards_pb2 import ShardFrame
 from kvnode.address import split_address
+from kvnode.api.direct_calls import CALLS, DirectCalls
 from kvnode.authority.etcd.access import read_access
 from kvnode.authority.etcd.etcd_authority import EtcdAuthority
 from kvnode.authority.etcd.health import watch_health
@@ -14,6 +15,7 @@ from kvnode.config import NodeConfig
 from kvnode.core.objects.settings import ShardSettings
 from kvnode.core.versions.roster import Standing
 from kvnode.core.versions.store_view import PeerAddress
+from kvnode.direct.stream import Frames, MessageT
 from kvnode.errors import ConfigError
 from kvnode.objects.durable_object import DurableObject
 from kvnode.objects.points.shard_history import HistoryLimits
@@ -48,12 +50,14 @@ class ServedObjects(NamedTuple):
         mesh: The streams to other nodes; None if it keeps its objects by itself.
         door: Where others dial it directly; None if nobody does.
         etcd: What says who leads; None if nodes do.
+        calls: What clients call without gRPC; None if they do not.
     """
 
     objects: Objects
     mesh: ShardMesh | None
     door: DirectDoor[ShardFrame] | None = None
     etcd: EtcdAuthority | None = None
+    calls: DirectCalls | None = None
 
     async def run(self) -> None:
         """
@@ -81,6 +85,8 @@ class ServedObjects(NamedTuple):
 
     async def close(self) -> None:
         """Release ports and files; `run` has ended."""
+        if self.calls is not None:
+            await self.calls.close()
         if self.door is not None:
             await self.door.close()
         await self.objects.close()
@@ -123,29 +129,43 @@ async def open_objects(
         ShardSettings(lease=Millis(config.objects_lease_ms)),
         config.region,
     )
-    if not config.objects_voters and not config.objects_etcd:
-        return ServedObjects(open_alone(site), None)
-    door = await _open_door(config)
+    calls = await _open_door(CALLS, config, "objects_calls_port")
     try:
-        return _serve_together(node, site, address, door)
+        if config.objects_voters or config.objects_etcd:
+            served = await _serve_together(node, site, address)
+        else:
+            served = ServedObjects(open_alone(site), None)
     except BaseException:
-        await door.close()
+        await calls.close()
         raise
+    return served._replace(calls=DirectCalls(served.objects, calls, address))
 
 
-async def _open_door(config: NodeConfig) -> DirectDoor[ShardFrame]:
-    host = split_address(config.listen)[0]
+async def _open_door(
+    frames: Frames[MessageT], config: NodeConfig, setting: str
+) -> DirectDoor[MessageT]:
+    """Listen at the port that *setting* says."""
+    host, port = split_address(config.listen)[0], getattr(config, setting)
     try:
-        return await DirectDoor.open(SHARDS, host, config.objects_port)
+        return await DirectDoor.open(frames, host, port)
     except OSError as error:
         msg = (
-            f"objects_port: cannot listen on port {config.objects_port} of {host}"
+            f"{setting}: cannot listen on port {port} of {host}"
             f" ({error.strerror or error}): is another process there?"
         )
         raise ConfigError(msg) from error
 
 
-def _serve_together(
+async def _serve_together(node: Assembly, site: Site, address: str) -> ServedObjects:
+    door = await _open_door(SHARDS.frames, node.config, "objects_port")
+    try:
+        return _meet_others(node, site, address, door)
+    except BaseException:
+        await door.close()
+        raise
+
+
+def _meet_others(
     node: Assembly, site: Site, address: str, door: DirectDoor[ShardFrame]
 ) -> ServedObjects:
     config = node.config

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 
 from kvnode._pb import shards_pb2 as pb
 from kvnode.address import split_address
-from kvnode.errors import PeerProtocolError
+from kvnode.errors import PeerProtocolError, RoadError
 from kvnode.transport.link import Conditions
-from kvnode.transport.road import Road, RoadError, Stream
+from kvnode.transport.road import Road, Stream
 from kvnode.transport.shards.introduction import Introduction, MetNode
 from kvnode.transport.shards.lane import hello_frame
 

@@ -19,10 +19,10 @@ from kvnode.completion import is_being_cancelled
 from kvnode.core.objects.messages import PeerMessage
 from kvnode.core.objects.voters.messages import VoterAnswer, VoterRequest
 from kvnode.core.versions.store_view import PeerAddress
-from kvnode.errors import PeerProtocolError, UnavailableError
-from kvnode.transport.direct_stream import DirectStream
+from kvnode.direct.stream import DirectStream
+from kvnode.errors import PeerProtocolError, RoadError, UnavailableError
 from kvnode.transport.last_write import after_last_write
-from kvnode.transport.road import Ending, Farewell, RoadError, Stream
+from kvnode.transport.road import Ending, Farewell, Stream
 from kvnode.transport.shards.approach import (
     CUT,
     HELLO_SECONDS_MAX,

@@ -14,7 +14,7 @@ from cluster.simulated.loop import VirtualLoop
 from cluster.simulated.network import Network
 from cluster.simulated.stream import WINDOW_BYTES, End, Host
 from cluster.simulated.trace import Trace
-from kvnode.transport.road import RoadError
+from kvnode.errors import RoadError
 
 T = TypeVar("T")
 DELAY_MS = 50.0

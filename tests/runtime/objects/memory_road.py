@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from kvnode._pb import shards_pb2 as pb
-from kvnode.transport.road import Farewell, RoadError, Stream
+from kvnode.errors import RoadError
+from kvnode.transport.road import Farewell, Stream
 
 LATENCY_SECONDS = 0.002
 

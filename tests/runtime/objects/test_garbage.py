@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.call_stream import CallStream
-from kvnode.api.objects_service import ObjectsServicer, _failure
+from kvnode.api.results import call_stream
 from tests.runtime.objects.test_alone import running
 
 CALLS = 100
@@ -54,9 +53,8 @@ async def test_calls_of_a_stream_leave_no_garbage(
         found.append(gc.collect())
 
     async with running(tmp_path) as objects:
-        new_frame = ObjectsServicer(objects)._new_frame
         try:
-            await CallStream(objects, _failure, new_frame, write).serve(frames())
+            await call_stream(objects, write).serve(frames())
         finally:
             gc.enable()
 

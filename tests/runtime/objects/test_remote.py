@@ -8,10 +8,14 @@ import grpc.aio
 import pytest
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.api.call_stream import SetResult, StreamCall
 from kvnode.api.object_calls import FORWARDED_BYTES_MAX
 from kvnode.api.objects_port import Call
-from kvnode.api.objects_service import ObjectsServicer, add_objects, add_servicer
+from kvnode.api.objects_service import (
+    Context,
+    ObjectsServicer,
+    add_objects,
+    add_servicer,
+)
 from kvnode.core.objects.messages import Seal
 from kvnode.errors import (
     CorruptRecordError,
@@ -258,12 +262,16 @@ async def test_node_that_serves_no_objects_refuses_in_words() -> None:
 class OddServicer(ObjectsServicer):
     """Answers in a form that was not asked for."""
 
-    def _new_frame(self) -> SetResult:
-        def set_result(result: pb.ObjectCallResult, begun: StreamCall) -> None:
-            result.id = begun.identifier
-            result.reply.result.json = "1"
-
-        return set_result
+    async def Calls(  # type: ignore[override]  # as in ObjectsServicer  # noqa: D102, N802
+        self, request_iterator: AsyncIterator[pb.UnreadCallFrame], context: Context
+    ) -> None:
+        value = pb.CallReply(result=pb.ObjectValue(json="1"))
+        async for frame in request_iterator:
+            results = [
+                pb.ObjectCallResult(id=call.id, reply=value) for call in frame.calls
+            ]
+            answer = pb.CallFrameReply(results=results)
+            await context.write(answer.SerializeToString())
 
 
 async def test_answer_that_is_no_value_breaks_the_protocol() -> None:

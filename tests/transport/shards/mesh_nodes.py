@@ -169,7 +169,7 @@ class MeshSite:
         port = server.add_insecure_port(f"127.0.0.1:{port}")
         door: DirectDoor[ShardFrame] | None = None
         if self._is_direct:
-            door = await DirectDoor.open(SHARDS, "127.0.0.1", 0)
+            door = await DirectDoor.open(SHARDS.frames, "127.0.0.1", 0)
         address = f"127.0.0.1:{port}"
         own = Introduction(cluster, name, ReplicaId(replica), address, "somewhere")
         node = MeshNode(own._replace(direct_port=door.port if door else 0))

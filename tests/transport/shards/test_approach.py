@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from kvnode._pb.shards_pb2 import ShardFrame
+from kvnode.errors import RoadError
 from kvnode.transport.direct_road import DirectDoor, DirectRoad
 from kvnode.transport.grpc_road import SHARDS
-from kvnode.transport.road import RoadError
 from kvnode.transport.shards import approach as approach_module
 from kvnode.transport.shards.lane import hello_frame
 from tests.runtime.nodes import until
@@ -98,7 +98,7 @@ async def test_door_is_found_by_whatever_name_it_was_opened(
 ) -> None:
     """A free port is the same for all addresses of a host."""
     try:
-        door = await DirectDoor.open(SHARDS, host, 0)
+        door = await DirectDoor.open(SHARDS.frames, host, 0)
     except OSError as error:
         pytest.skip(f"this machine has no such address: {error}")
     async with DirectRoad(SHARDS).open(f"{dialed}:{door.port}"):

@@ -15,15 +15,13 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from struct import Struct
-from typing import Final, Generic, cast
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar, cast
 
 from google.protobuf.message import DecodeError
 
-from kvnode.errors import PeerProtocolError
+from kvnode.direct.listening import set_if_known
+from kvnode.errors import PeerProtocolError, RoadError
 from kvnode.limits import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
-from kvnode.transport.grpc_road import MessageT, Method
-from kvnode.transport.listening import set_if_known
-from kvnode.transport.road import RoadError
 
 PROBES: Final = 3
 """Unanswered, one after another, before a quiet connection counts as dead."""
@@ -36,16 +34,40 @@ _LENGTH: Final = Struct(">I")
 ENDED: Final = "the stream has ended"
 
 
+class Message(Protocol):
+    """A protobuf message."""
+
+    @classmethod
+    def FromString(cls, data: bytes, /) -> Self:  # noqa: N802 -- protobuf's name
+        """Return the message in *data*."""
+
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+class Frames(NamedTuple, Generic[MessageT]):
+    """
+    What is read from a stream.
+
+    Attributes:
+        message: Of what kind each is.
+        bytes_max: Of each.
+    """
+
+    message: type[MessageT]
+    bytes_max: int
+
+
 class DirectStream(asyncio.Protocol, Generic[MessageT]):
     """See kvnode.transport.road.Stream."""
 
     def __init__(
         self,
-        method: Method[MessageT],
+        read: Frames[MessageT],
         on_connected: "Callable[[DirectStream[MessageT]], None]" = lambda _: None,
     ) -> None:
         """Wait to be connected; callers let the loop make it, and *on_connected*."""
-        self._method = method
+        self._read = read
         self._on_connected = on_connected
         self._transport: asyncio.Transport
         self._begun = bytearray()  # of a frame that has not come whole
@@ -56,6 +78,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         self._refused: PeerProtocolError | None = None
         self._lost: RoadError | None = None
         self._has_ended = False
+        self._hears_more = True
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = []
         self._is_full = False
@@ -68,6 +91,11 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
     def close(self) -> None:
         """End the stream; what was written still goes out."""
         self._transport.close()
+
+    def hear_no_more(self) -> None:
+        """Let `read` return None once there is nothing to read; writing goes on."""
+        self._hears_more = False
+        self._wake_reader()
 
     async def read(self) -> MessageT | None:
         """
@@ -82,7 +110,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
                 raise self._refused
             if self._lost is not None:
                 raise self._lost
-            if self._has_ended:
+            if self._has_ended or not self._hears_more:
                 return None
             assert self._reader is None, "one reads at a time"
             self._reader = asyncio.get_running_loop().create_future()
@@ -91,12 +119,12 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
             finally:
                 self._reader = None
         frame = self._frames.popleft()
-        self._frames_bytes -= len(frame)
+        self._frames_bytes -= _LENGTH.size + len(frame)
         if self._is_held_back and self._frames_bytes <= UNREAD_BYTES_MAX:
             self._is_held_back = False
             self._transport.resume_reading()
         try:
-            return self._method.message.FromString(frame)
+            return self._read.message.FromString(frame)
         except DecodeError as error:
             msg = "it sent bytes that are no message"
             raise PeerProtocolError(msg) from error
@@ -153,7 +181,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         place, behind, self._wanted_bytes = 0, len(data), _LENGTH.size
         while behind - place >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(data, place)
-            if length > self._method.bytes_max:
+            if length > self._read.bytes_max:
                 self._refuse(length)
                 break
             end = place + _LENGTH.size + length
@@ -161,7 +189,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
                 self._wanted_bytes = end - place
                 break
             self._frames.append(data[place + _LENGTH.size : end])
-            self._frames_bytes += length
+            self._frames_bytes += _LENGTH.size + length
             place = end
         if place < behind:
             self._begun += data[place:]
@@ -195,11 +223,12 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
     def _refuse(self, length: int) -> None:
         self._refused = PeerProtocolError(
             f"it announced a message of {length} bytes, and one may have"
-            f" {self._method.bytes_max}"
+            f" {self._read.bytes_max}"
         )
 
     def _wake_reader(self) -> None:
-        is_due = self._frames or self._has_ended or self._refused is not None
+        is_over = self._has_ended or not self._hears_more
+        is_due = self._frames or is_over or self._refused is not None
         if is_due and self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
@@ -208,6 +237,28 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         for writer in writers:
             if not writer.done():
                 writer.set_result(None)
+
+
+async def dialed(
+    frames: Frames[MessageT], address: tuple[str, int], *, seconds: float
+) -> DirectStream[MessageT]:
+    """
+    Return a stream to whoever listens at *address*, a host and a port.
+
+    Raises:
+        RoadError: Nobody does, or answers within *seconds*.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            _, stream = await asyncio.get_running_loop().create_connection(
+                lambda: DirectStream(frames), *address
+            )
+    except TimeoutError as error:
+        msg = f"{address[0]}:{address[1]} did not answer within {seconds:g} s"
+        raise RoadError(msg) from error
+    except OSError as error:
+        raise RoadError(said(error)) from error
+    return stream
 
 
 def said(error: Exception) -> str:

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from kvnode._pb import shards_pb2 as pb
 from kvnode._pb.shards_pb2 import ShardFrame
-from kvnode.errors import PeerProtocolError
-from kvnode.transport import direct_stream
-from kvnode.transport.direct_stream import DirectStream
+from kvnode.direct import stream as direct_stream
+from kvnode.direct.stream import DirectStream
+from kvnode.errors import PeerProtocolError, RoadError
 from kvnode.transport.grpc_road import SHARDS
-from kvnode.transport.road import RoadError
 
 LENGTH_BYTES = 4
 
@@ -50,7 +49,7 @@ class Wire(asyncio.Transport):
 def connected(monkeypatch: pytest.MonkeyPatch) -> tuple[DirectStream[ShardFrame], Wire]:
     """Return a stream on a wire."""
     monkeypatch.setattr(direct_stream, "_notice_dead_peers", lambda _: None)
-    stream = DirectStream(SHARDS)
+    stream = DirectStream(SHARDS.frames)
     wire = Wire(stream)
     stream.connection_made(wire)
     return stream, wire
@@ -141,7 +140,7 @@ async def test_peer_is_held_back_while_nobody_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Memory is bounded, and what was held back comes once there is room."""
-    monkeypatch.setattr(direct_stream, "UNREAD_BYTES_MAX", 3 * len(question(1)))
+    monkeypatch.setattr(direct_stream, "UNREAD_BYTES_MAX", 3 * len(framed(question(1))))
     stream, wire = connected(monkeypatch)
     for number in range(1, 4):
         stream.data_received(framed(question(number)))
@@ -206,6 +205,56 @@ async def test_connection_that_breaks_is_told_to_the_reader_after_what_came(
         await stream.read()
 
 
+async def test_who_hears_no_more_reads_what_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And may say something yet."""
+    stream, wire = connected(monkeypatch)
+    stream.data_received(framed(question(1)))
+    stream.hear_no_more()
+    assert number_of(await stream.read()) == 1
+    assert await stream.read() is None
+    await stream.write(question(2))
+    assert wire.written == framed(question(2))
+
+
+async def test_who_waits_to_read_is_told_that_nothing_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody else would wake it."""
+    stream, _ = connected(monkeypatch)
+    reading = asyncio.create_task(stream.read())
+    await asyncio.sleep(0)
+    stream.hear_no_more()
+    assert await asyncio.wait_for(reading, 1) is None
+
+
+async def test_empty_messages_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a peer could send any number of them."""
+    stream, wire = connected(monkeypatch)
+    monkeypatch.setattr(direct_stream, "UNREAD_BYTES_MAX", 100 * LENGTH_BYTES)
+    stream.data_received(framed(b"") * 100)
+    assert wire.takes_more
+    stream.data_received(framed(b""))
+    assert not wire.takes_more
+    await stream.read()
+    assert wire.takes_more
+
+
+async def test_nobody_to_dial_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name, and in words."""
+    with pytest.raises(RoadError, match="Connect call failed"):
+        await direct_stream.dialed(SHARDS.frames, ("127.0.0.1", 1), seconds=5.0)
+
+    async def never(*_: object) -> None:
+        await asyncio.sleep(10)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "create_connection", never)
+    with pytest.raises(RoadError, match=r"127\.0\.0\.1:1 did not answer within 0.01 s"):
+        await direct_stream.dialed(SHARDS.frames, ("127.0.0.1", 1), seconds=0.01)
+
+
 @asynccontextmanager
 async def over_tcp() -> AsyncIterator[
     tuple[DirectStream[ShardFrame], DirectStream[ShardFrame]]
@@ -215,11 +264,11 @@ async def over_tcp() -> AsyncIterator[
     loop = asyncio.get_running_loop()
     accepted = loop.create_future()
     server = await loop.create_server(
-        lambda: DirectStream(SHARDS, accepted.set_result), "127.0.0.1", 0
+        lambda: DirectStream(SHARDS.frames, accepted.set_result), "127.0.0.1", 0
     )
     port = server.sockets[0].getsockname()[1]
     _, dialed = await loop.create_connection(
-        lambda: DirectStream(SHARDS), "127.0.0.1", port
+        lambda: DirectStream(SHARDS.frames), "127.0.0.1", port
     )
     there = await accepted
     try:

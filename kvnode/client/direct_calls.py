@@ -1,0 +1,79 @@
+"""
+Dialing a node for calls of objects, without gRPC.
+
+The node says over gRPC where, and how to know that it was found: see DirectReply in
+proto/kvnode/v1/objects.proto.  Whatever goes wrong, calls go over gRPC, as they do to
+nodes that are older, behind a proxy or a firewall, or spoken with under TLS.
+"""
+
+import asyncio
+from typing import Final
+
+import grpc
+
+from kvnode._pb import objects_pb2 as pb
+from kvnode.address import split_address
+from kvnode.direct.stream import DirectStream, Frames, dialed
+from kvnode.errors import PeerProtocolError, RoadError
+from kvnode.limits import FRAME_BYTES_MAX
+
+INVITATION_SECONDS_MAX: Final = 1.0
+DIAL_SECONDS_MAX: Final = 1.0
+"""Three round trips around the world."""
+
+DIRECT_PATH: Final = "/kvnode.v1.Objects/Direct"
+
+_FRAMES: Final = Frames(pb.CallFrameReply, FRAME_BYTES_MAX)
+
+
+async def dial_calls(
+    channel: grpc.aio.Channel, address: str
+) -> DirectStream[pb.CallFrameReply] | None:
+    """Return a stream of calls to the node at *address*; None if none is to be had."""
+    invitation = await _invitation(channel, address)
+    if invitation is None:
+        return None
+    host, _ = split_address(address)
+    try:
+        async with asyncio.timeout(DIAL_SECONDS_MAX):
+            stream = await dialed(
+                _FRAMES, (host, invitation.port), seconds=DIAL_SECONDS_MAX
+            )
+            try:
+                is_found = await _is_found(stream, invitation)
+            except BaseException:
+                stream.close()
+                raise
+    except (TimeoutError, RoadError, PeerProtocolError):
+        return None
+    if not is_found:
+        stream.close()
+        return None
+    return stream
+
+
+async def _invitation(channel: grpc.aio.Channel, address: str) -> pb.DirectReply | None:
+    """Return how to dial the node; None if it is not to be dialed."""
+    ask: grpc.aio.UnaryUnaryMultiCallable[bytes, pb.DirectReply]
+    ask = channel.unary_unary(
+        DIRECT_PATH, response_deserializer=pb.DirectReply.FromString
+    )
+    request = pb.DirectRequest().SerializeToString()
+    try:
+        invitation = await ask(request, timeout=INVITATION_SECONDS_MAX)
+        _, port = split_address(address)
+        _, known_port = split_address(invitation.address)
+    except (grpc.aio.AioRpcError, ValueError):
+        return None
+    # Else something was put in between: a tunnel, or the fault proxy of a test.
+    return invitation if invitation.port and port == known_port else None
+
+
+async def _is_found(
+    stream: DirectStream[pb.CallFrameReply], invitation: pb.DirectReply
+) -> bool:
+    """Tell whether the other side is the node that has sent *invitation*."""
+    question = pb.CallFrame(question=invitation.question)
+    await stream.write(question.SerializeToString())
+    first = await stream.read()
+    return first is not None and first.answer == invitation.answer
