@@ -7,6 +7,7 @@ nodes that are older, behind a proxy or a firewall, or spoken with under TLS.
 """
 
 import asyncio
+import logging
 from typing import Final
 
 import grpc
@@ -16,6 +17,8 @@ from kvnode.address import split_address
 from kvnode.direct.stream import DirectStream, Frames, dialed
 from kvnode.errors import PeerProtocolError, RoadError
 from kvnode.limits import FRAME_BYTES_MAX
+
+logger = logging.getLogger(__name__)
 
 INVITATION_SECONDS_MAX: Final = 1.0
 DIAL_SECONDS_MAX: Final = 1.0
@@ -44,12 +47,20 @@ async def dial_calls(
             except BaseException:
                 stream.close()
                 raise
-    except (TimeoutError, RoadError, PeerProtocolError):
-        return None
-    if not is_found:
+    except (TimeoutError, RoadError, PeerProtocolError) as error:
+        because = str(error) or f"no answer within {DIAL_SECONDS_MAX:g} s"
+    else:
+        if is_found:
+            return stream
         stream.close()
-        return None
-    return stream
+        because = "somebody else is there"
+    logger.info(
+        "calls of objects at %s go over gRPC: port %d, %s",
+        address,
+        invitation.port,
+        because,
+    )
+    return None
 
 
 async def _invitation(channel: grpc.aio.Channel, address: str) -> pb.DirectReply | None:

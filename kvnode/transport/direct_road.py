@@ -3,7 +3,7 @@ Streams between nodes over plain TCP, dialed and accepted.
 
 gRPC hands every message from one thread to another several times.  Where an entry of a
 log has to go to a majority and back before anybody is answered, that is most of the
-wait, and of the work: a stream of this kind costs less than half (docs/decisions/0027).
+wait, and of the work: a stream of this kind costs less than half (docs/decisions/0031).
 """
 
 import asyncio
