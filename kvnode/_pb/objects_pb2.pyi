@@ -350,8 +350,13 @@ class CallFrameReply(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
+    ENDING_FIELD_NUMBER: _builtins.int
     answer: _builtins.bytes
     """see DirectReply"""
+    ending: _builtins.bool
+    """Without gRPC only: the node stops. Calls are to go elsewhere; those under way are
+    answered, and who has no more of them ends the stream.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ObjectCallResult]: ...
     def __init__(
@@ -359,10 +364,11 @@ class CallFrameReply(_message.Message):
         *,
         results: _abc.Iterable[Global___ObjectCallResult] | None = ...,
         answer: _builtins.bytes = ...,
+        ending: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "ending", b"ending", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -95,17 +95,18 @@ class DirectCalls:
             self._changed.set()
 
     async def end(self, seconds: float) -> None:
-        """Take no more calls; return once all are answered, or after *seconds*."""
+        """Let clients go elsewhere; return once all have gone, or after *seconds*."""
         self._is_ending = True
+        ending = pb.CallFrameReply(ending=True).SerializeToString()
         for stream in self._streams:
-            stream.hear_no_more()
+            stream.try_write(ending)  # who does not read is not told, and is cut off
         try:
             async with asyncio.timeout(seconds):
                 while self._streams:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            logger.warning("%d clients wait for results yet", len(self._streams))
+            logger.warning("%d clients have not gone yet", len(self._streams))
 
     async def close(self) -> None:
         """Listen no more, and end all streams."""
@@ -121,10 +122,10 @@ class DirectCalls:
         question = self.invitation.question
         return first is not None and compare_digest(first.question, question)
 
+    @staticmethod
     async def _frames(
-        self, stream: DirectStream[pb.UnreadCallFrame]
+        stream: DirectStream[pb.UnreadCallFrame],
     ) -> AsyncIterator[pb.UnreadCallFrame]:
         while (frame := await stream.read()) is not None:
             yield frame
-        if not self._is_ending:
-            raise RoadError(_GONE)
+        raise RoadError(_GONE)  # its calls would be answered to nobody

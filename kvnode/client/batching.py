@@ -216,9 +216,7 @@ class Batcher(Generic[Result]):
             refused: If nobody served it, and so nothing that was sent has happened:
                 makes the error that says so.
         """
-        if self._closed_because is not None:
-            return
-        self._closed_because = because
+        self._closed_because = self._closed_because or because
         self._refused = refused or self._refused
         self._pending.clear()
         for call in tuple(self._calls.values()):
@@ -230,6 +228,16 @@ class Batcher(Generic[Result]):
             else:
                 msg = f"the connection to {self._address} was lost: {because}"
                 call.reply.set_exception(ConnectionLostError(msg))
+
+    def refuse_more(self, because: str) -> None:
+        """Fail all calls that were not sent, and every later one; others go on."""
+        self._closed_because = because
+        pending, self._pending = self._pending, deque()
+        for call in pending:
+            if call.identifier in self._calls:
+                self._finish(call)
+            if not call.reply.done():
+                call.reply.set_exception(self._refusal())
 
     def _refusal(self) -> KvError:
         assert self._closed_because is not None, "the stream has ended"

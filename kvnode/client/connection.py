@@ -30,6 +30,7 @@ from kvnode.limits import (
 )
 
 CONNECT_SECONDS_MAX = 1.5  # three round trips around the world, and a lost packet
+STOPPING = "the node is stopping"
 DIAL_AGAIN_SECONDS = 60.0  # a port behind a firewall keeps each connection waiting
 _OPTIONS = (
     ("grpc.max_send_message_length", FRAME_BYTES_MAX),
@@ -65,7 +66,14 @@ Dial = Callable[[grpc.aio.Channel, str], Awaitable["Stream | None"]]
 
 
 class Stream(Protocol):
-    """Frames both ways without gRPC; see kvnode.direct.stream.DirectStream."""
+    """
+    Frames both ways.
+
+    Attributes:
+        is_ending: Whether the node has said that it stops; see CallFrameReply.
+    """
+
+    is_ending: bool
 
     async def read(self) -> object:
         """
@@ -89,9 +97,10 @@ class Stream(Protocol):
 
 
 class _GrpcStream(Generic[Result]):
-    """The same over gRPC, whose own errors it raises."""
+    """Over gRPC, whose own errors it raises, and which ends streams by itself."""
 
     def __init__(self, channel: grpc.aio.Channel, kind: StreamKind[Result]) -> None:
+        self.is_ending = False
         self._call: grpc.aio.StreamStreamCall[bytes, FrameReply[Result]] = (
             channel.stream_stream(
                 kind.path, response_deserializer=kind.reply.FromString
@@ -137,8 +146,13 @@ class Connection(Generic[Result]):
         self.submit = self._batcher.add  # as it is: this is the hot path
         self.alive = True
         self._refused = False
-        self._stream = direct or _GrpcStream(channel, kind)
+        self._stream: Stream = direct or _GrpcStream(channel, kind)
         self._task = loop.create_task(self._run(), name=f"kvnode client {address}")
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing of it is under way any more."""
+        return self._task.done()
 
     async def close(self, because: str) -> None:
         """End the stream; what was sent and not answered is lost."""
@@ -166,12 +180,22 @@ class Connection(Generic[Result]):
                 if not isinstance(reply, self._kind.reply):
                     return "the node ended the stream"
                 self._batcher.resolve(reply)
+                if self._stream.is_ending and self._is_left():
+                    return STOPPING
         except grpc.aio.AioRpcError as error:
             # Something listens there, but it has no such method.
             self._refused = error.code() is grpc.StatusCode.UNIMPLEMENTED
             return f"{error.code().name}: {error.details() or 'no details'}"
         except (RoadError, PeerProtocolError) as error:
             return str(error)
+
+    def _is_left(self) -> bool:
+        """Let calls go elsewhere; tell whether all that went here are answered."""
+        if self.alive:
+            self.alive = False
+            self._batcher.refuse_more(STOPPING)
+            self._on_trouble(self)
+        return not self._batcher.call_count
 
     async def _write(self) -> None:
         """Write frames, one at a time; calls collect meanwhile."""
@@ -212,6 +236,7 @@ class Endpoint(Generic[Result]):
         self._channel: grpc.aio.Channel | None = None
         self._dial_from = 0.0  # the loop's time; directly, and not before
         self._connection: Connection[Result] | None = None
+        self._former: list[Connection[Result]] = []  # whose calls may be under way
 
     @property
     def connection(self) -> Connection[Result] | None:
@@ -242,6 +267,9 @@ class Endpoint(Generic[Result]):
             msg = f"{self.address} cannot be reached: is a node listening there?"
             raise UnavailableError(msg)
         direct = await self._dialed(self._channel)
+        self._former = [each for each in self._former if not each.has_ended]
+        if self._connection is not None:
+            self._former.append(self._connection)
         self._connection = Connection(
             self.address,
             self._channel,
@@ -267,9 +295,11 @@ class Endpoint(Generic[Result]):
     async def close(self, because: str) -> None:
         """Close stream and channel; a later `connect` starts afresh."""
         connection, self._connection = self._connection, None
+        former, self._former = self._former, []
         channel, self._channel = self._channel, None
-        if connection is not None:
-            await connection.close(because)
+        for each in (*former, connection):
+            if each is not None:
+                await each.close(because)
         if channel is not None:
             await channel.close()
 

@@ -29,9 +29,25 @@ DIRECT_PATH: Final = "/kvnode.v1.Objects/Direct"
 _FRAMES: Final = Frames(pb.CallFrameReply, FRAME_BYTES_MAX)
 
 
-async def dial_calls(
-    channel: grpc.aio.Channel, address: str
-) -> DirectStream[pb.CallFrameReply] | None:
+class DirectCalls:
+    """See kvnode.client.connection.Stream."""
+
+    def __init__(self, stream: DirectStream[pb.CallFrameReply]) -> None:
+        """Read and write *stream*."""
+        self.is_ending = False
+        self.write = stream.write
+        self.close = stream.close
+        self._stream = stream
+
+    async def read(self) -> pb.CallFrameReply | None:
+        """Return the next frame of results."""
+        frame = await self._stream.read()
+        if frame is not None and frame.ending:
+            self.is_ending = True
+        return frame
+
+
+async def dial_calls(channel: grpc.aio.Channel, address: str) -> DirectCalls | None:
     """Return a stream of calls to the node at *address*; None if none is to be had."""
     invitation = await _invitation(channel, address)
     if invitation is None:
@@ -51,7 +67,7 @@ async def dial_calls(
         because = str(error) or f"no answer within {DIAL_SECONDS_MAX:g} s"
     else:
         if is_found:
-            return stream
+            return DirectCalls(stream)
         stream.close()
         because = "somebody else is there"
     logger.info(

@@ -78,7 +78,6 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         self._refused: PeerProtocolError | None = None
         self._lost: RoadError | None = None
         self._has_ended = False
-        self._hears_more = True
         self._reader: asyncio.Future[None] | None = None
         self._writers: list[asyncio.Future[None]] = []
         self._is_full = False
@@ -91,11 +90,6 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
     def close(self) -> None:
         """End the stream; what was written still goes out."""
         self._transport.close()
-
-    def hear_no_more(self) -> None:
-        """Let `read` return None once there is nothing to read; writing goes on."""
-        self._hears_more = False
-        self._wake_reader()
 
     async def read(self) -> MessageT | None:
         """
@@ -110,7 +104,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
                 raise self._refused
             if self._lost is not None:
                 raise self._lost
-            if self._has_ended or not self._hears_more:
+            if self._has_ended:
                 return None
             assert self._reader is None, "one reads at a time"
             self._reader = asyncio.get_running_loop().create_future()
@@ -227,8 +221,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         )
 
     def _wake_reader(self) -> None:
-        is_over = self._has_ended or not self._hears_more
-        is_due = self._frames or is_over or self._refused is not None
+        is_due = self._frames or self._has_ended or self._refused is not None
         if is_due and self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 

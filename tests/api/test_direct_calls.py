@@ -161,23 +161,24 @@ async def test_client_that_goes_leaves_its_calls(node: Node) -> None:
     assert not node.calls._streams
 
 
-async def test_end_waits_for_what_was_called(node: Node) -> None:
-    """And takes nothing more: clients go elsewhere."""
+async def test_end_waits_for_clients_to_go(node: Node) -> None:
+    """They are told to, and answered what they have called; nobody else may come."""
     hold = node.objects.hold["slow"] = asyncio.Event()
     stream = await node.invited()
     await send(stream, frame("slow"))
     await node.objects.began.wait()
     ending = asyncio.create_task(node.calls.end(5.0))
-    await asyncio.sleep(0.01)
-    assert not ending.done()
+    told = await read(stream)
+    assert told is not None
+    assert told.ending
     assert await read(await node.dial()) is None
+    await send(stream, frame("increment"))  # which has crossed that
     hold.set()
+    answered = [await read(stream), await read(stream)]
+    assert all(each is not None and each.results for each in answered)
+    assert not ending.done()
+    stream.close()
     await asyncio.wait_for(ending, 5)
-
-    answered = await read(stream)
-    assert answered is not None
-    assert [each.id for each in answered.results] == [1]
-    assert await read(stream) is None
 
 
 async def test_end_waits_for_so_long_only(
@@ -189,8 +190,11 @@ async def test_end_waits_for_so_long_only(
     await send(stream, frame("slow"))
     await node.objects.began.wait()
     await node.calls.end(0.01)
-    assert "1 clients wait for results yet" in caplog.text
+    assert "1 clients have not gone yet" in caplog.text
 
     await node.calls.close()
+    told = await read(stream)
+    assert told is not None
+    assert told.ending
     assert await read(stream) is None
     hold.set()

@@ -100,15 +100,16 @@ async def test_calls_go_without_grpc(node: Node, client: Client) -> None:
 # -- where it is not to be had ---------------------------------------------------------
 
 
-async def _stranger(speaks: bytes) -> asyncio.Server:
-    """Return somebody else, who listens and says that."""
+class Stranger(asyncio.Protocol):
+    """Somebody else, who says something to whoever dials."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(speaks)
-        await reader.read()
-        writer.close()
+    def __init__(self, says: bytes) -> None:
+        self._says = says
 
-    return await asyncio.start_server(serve, "127.0.0.1", 0)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say it."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(self._says)
 
 
 def _behind_a_proxy(node: Node) -> None:
@@ -165,7 +166,9 @@ async def test_stranger_at_that_port_is_not_called(
 ) -> None:
     """Calls would be lost, and be told to whoever listens there."""
     monkeypatch.setattr(dialing, "DIAL_SECONDS_MAX", 0.05)
-    stranger = await _stranger(speaks)
+    stranger = await asyncio.get_running_loop().create_server(
+        lambda: Stranger(speaks), "127.0.0.1", 0
+    )
     node.calls.invitation.port = stranger.sockets[0].getsockname()[1]
     async with stranger:
         assert await client.object("Counter", "c").increment(1) == 1
@@ -228,12 +231,48 @@ async def test_node_that_ends_answers_what_it_was_asked(
     await node.objects.began.wait()
     ending = asyncio.create_task(node.calls.end(5.0))
     await asyncio.sleep(0.01)
+    assert await counter.increment(1) == 1  # elsewhere, and the first is under way
+    assert node.over_grpc == 1
     hold.set()
 
     assert await slow == [[], {}]
     await asyncio.wait_for(ending, 5)
-    assert await counter.increment(1) == 1
-    assert node.over_grpc == 1
+
+
+async def test_nobody_is_in_doubt_while_a_node_ends(node: Node) -> None:
+    """However many call it at that moment."""
+    async with running() as other, Client(node.address, other.address) as client:
+        counter = client.object("Counter", "c")
+
+        async def call() -> None:
+            for _ in range(50):
+                await counter.increment(1)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(20):
+                group.create_task(call())
+            await node.objects.began.wait()
+            await asyncio.wait_for(node.calls.end(5.0), 5)
+    counts = node.objects.counts["c"], other.objects.counts["c"]
+    assert sum(counts) == 20 * 50
+    assert min(counts) > 0
+    assert not node.over_grpc
+
+
+async def test_client_that_is_closed_ends_what_the_node_has_not(node: Node) -> None:
+    """Also a connection of before, whose calls were under way."""
+    hold = node.objects.hold["slow"] = asyncio.Event()
+    async with Client(node.address) as client:
+        counter = client.object("Counter", "c")
+        slow = asyncio.create_task(counter.slow())
+        await node.objects.began.wait()
+        await node.calls.end(0.01)
+        assert await counter.increment(1) == 1
+    with pytest.raises(ConnectionLostError, match="closed"):
+        await slow
+    await node.calls.end(5.0)
+    assert not node.calls._streams
+    hold.set()
 
 
 async def test_closing_the_client_ends_the_stream(node: Node) -> None:

@@ -205,30 +205,6 @@ async def test_connection_that_breaks_is_told_to_the_reader_after_what_came(
         await stream.read()
 
 
-async def test_who_hears_no_more_reads_what_has_come(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """And may say something yet."""
-    stream, wire = connected(monkeypatch)
-    stream.data_received(framed(question(1)))
-    stream.hear_no_more()
-    assert number_of(await stream.read()) == 1
-    assert await stream.read() is None
-    await stream.write(question(2))
-    assert wire.written == framed(question(2))
-
-
-async def test_who_waits_to_read_is_told_that_nothing_comes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Nobody else would wake it."""
-    stream, _ = connected(monkeypatch)
-    reading = asyncio.create_task(stream.read())
-    await asyncio.sleep(0)
-    stream.hear_no_more()
-    assert await asyncio.wait_for(reading, 1) is None
-
-
 async def test_empty_messages_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a peer could send any number of them."""
     stream, wire = connected(monkeypatch)
