@@ -30,6 +30,15 @@ CLOCK_BEND_PPM_MAX = 1_000_000  # a clock that stands still, or goes twice as fa
 KEEPALIVE_MILLIS = 10_000  # pings on a quiet connection; servers must allow half of it
 KEEPALIVE_TIMEOUT_MILLIS = 5000  # no pong for so long: the connection is dead
 
+STREAM_CALLS_MAX = 1000
+"""Calls of objects that the library has under way on one stream without gRPC."""
+
+STREAM_BYTES_MAX = 32 * 1024 * 1024
+"""The same, of what they are given; past twice that a node reads no more."""
+
+CALLER_DEAD_MILLIS = 60_000
+"""A client that takes in nothing for so long is dead to its node, and the other way."""
+
 HTTP_LINE_BYTES_MAX = 16 * 1024
 """A request's line: the longest name and key with each byte as %XX, and a path."""
 

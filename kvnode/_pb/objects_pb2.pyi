@@ -404,8 +404,8 @@ class DirectReply(_message.Message):
     tunnel or a proxy, and there is nothing to dial.
     """
     question: _builtins.bytes
-    """Whoever dials sends a frame with the question first, and is sent one with the answer:
-    so both know that they have found each other.
+    """Whoever dials sends a frame with the question and nothing else first, and is sent one
+    with the answer: so both know that they have found each other.
     """
     answer: _builtins.bytes
     def __init__(

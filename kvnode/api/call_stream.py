@@ -2,7 +2,9 @@
 One stream of calls: they begin in the order in which they came, and end in any.
 
 A stream holds a bounded number of calls, and of bytes of their arguments and results:
-past that nothing more is begun or read, and HTTP/2 flow control holds the client back.
+past that nothing more is begun or read, and flow control holds the client back.  The
+library holds itself back before: a client that is held back cannot be told from a dead
+one without gRPC.
 Results that are there at the same time leave in one frame.
 
 A client that goes away ends the stream, and no method that it has called.
@@ -23,13 +25,17 @@ from kvnode.api.object_calls import Asked, asked_by, is_plain
 from kvnode.api.objects_port import ObjectsPort
 from kvnode.deadlines import deadlines_of
 from kvnode.errors import IndeterminateError, InvalidArgumentError
-from kvnode.limits import FRAME_OPERATIONS_MAX
+from kvnode.limits import (
+    FRAME_OPERATIONS_MAX,
+    STREAM_BYTES_MAX,
+    STREAM_CALLS_MAX,
+)
 from kvnode.objects.telling import Told
 
-CALLS_MAX: Final = 1000
+CALLS_MAX: Final = STREAM_CALLS_MAX
 """Of one stream under way: what one object takes, too."""
 
-BYTES_MAX: Final = 64 * 1024 * 1024
+BYTES_MAX: Final = 2 * STREAM_BYTES_MAX
 """Arguments and results that are held; past that no call is begun."""
 
 BYTES_END: Final = 8 * BYTES_MAX

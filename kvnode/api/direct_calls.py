@@ -21,12 +21,15 @@ from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.results import call_stream
 from kvnode.direct.stream import DirectStream, Frames
 from kvnode.errors import KvError, PeerProtocolError, RoadError
-from kvnode.limits import FRAME_BYTES_MAX
+from kvnode.limits import CALLER_DEAD_MILLIS, FRAME_BYTES_MAX
 from kvnode.transport.direct_road import DirectDoor
 
 logger = logging.getLogger(__name__)
 
-CALLS: Final = Frames(pb.UnreadCallFrame, FRAME_BYTES_MAX)
+QUESTION_BYTES_MAX: Final = 64
+"""Of the first frame: whoever was not invited takes no memory."""
+
+CALLS: Final = Frames(pb.UnreadCallFrame, QUESTION_BYTES_MAX, CALLER_DEAD_MILLIS)
 """What clients send."""
 
 QUESTION_SECONDS_MAX: Final = 5.0
@@ -81,12 +84,13 @@ class DirectCalls:
         Raises:
             RoadError: It has broken.
         """
-        if self._is_ending or not await self._is_invited(stream):
+        if not await self._is_invited(stream) or self._is_ending:
             return
+        stream.take(FRAME_BYTES_MAX)
         answer = pb.CallFrameReply(answer=self.invitation.answer)
-        await stream.write(answer.SerializeToString())
         self._streams.add(stream)
         try:
+            await stream.write(answer.SerializeToString())
             await call_stream(self._objects, stream.write).serve(self._frames(stream))
         except (KvError, PeerProtocolError) as error:
             logger.warning("calls from %s end: %s", origin, error)
@@ -120,7 +124,9 @@ class DirectCalls:
         except (TimeoutError, PeerProtocolError):
             return False
         question = self.invitation.question
-        return first is not None and compare_digest(first.question, question)
+        if first is None or first.calls:
+            return False
+        return compare_digest(first.question, question)
 
     @staticmethod
     async def _frames(

@@ -18,9 +18,10 @@ concatenation, because a repeated field is just its elements in a row.
 """
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from kvnode.client.gate import Gate
 from kvnode.deadlines import Bucket, Deadlines
@@ -97,6 +98,22 @@ class Call(Generic[Result]):
         self.batcher.expire(self)
 
 
+class Window(NamedTuple):
+    """
+    What may be sent and not answered; one call may always be.
+
+    Attributes:
+        calls: How many.
+        size_bytes: Of all of them.
+    """
+
+    calls: int = sys.maxsize
+    size_bytes: int = sys.maxsize
+
+
+NO_WINDOW = Window()
+
+
 class Batcher(Generic[Result]):
     """
     The calls of one stream to *address*.
@@ -108,9 +125,10 @@ class Batcher(Generic[Result]):
         deadlines: Calls `expire` on what is not answered in time.
         on_silence: Called when a call's deadline passed and the stream was
             silent ever since it was sent.
+        window: Past that, calls wait for answers of others before they are sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is named at the call
         self,
         address: str,
         *,
@@ -118,6 +136,7 @@ class Batcher(Generic[Result]):
         gate: Gate,
         deadlines: Deadlines,
         on_silence: Callable[[], None],
+        window: Window = NO_WINDOW,
     ) -> None:
         self._address = address
         self._loop = loop
@@ -126,6 +145,9 @@ class Batcher(Generic[Result]):
         self._on_silence = on_silence
         self._pending: deque[Call[Result]] = deque()
         self._calls: dict[int, Call[Result]] = {}
+        self._window = window
+        self._sent = 0
+        self._sent_bytes = 0
         self._heard_at = 0.0
         self._closed_because: str | None = None
         self._refused: Refusal = nothing_done
@@ -159,8 +181,7 @@ class Batcher(Generic[Result]):
         call.bucket = self._deadlines.add(call, expires_at)
         self._calls[identifier] = call
         self._pending.append(call)
-        if self._added is not None and not self._added.done():
-            self._added.set_result(None)
+        self._wake()
         return reply
 
     async def frame(self) -> bytes:
@@ -192,6 +213,7 @@ class Batcher(Generic[Result]):
             if not call.reply.done():
                 call.reply.set_result(result)
         self._gate.leave(size_bytes, operations=count)
+        self._answered(count, size_bytes)
 
     def expire(self, call: Call[Result]) -> None:
         """Fail *call*, whose deadline has passed."""
@@ -248,6 +270,25 @@ class Batcher(Generic[Result]):
         del self._calls[call.identifier]
         self._gate.leave(call.size_bytes)
         call.bucket.discard(call)
+        if call.sent_at is not None:
+            self._answered(1, call.size_bytes)
+
+    def _answered(self, count: int, size_bytes: int) -> None:
+        """Let others be sent in place of *count* calls."""
+        self._sent -= count
+        self._sent_bytes -= size_bytes
+        if self._pending:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._added is not None and not self._added.done():
+            self._added.set_result(None)
+
+    def _is_full(self, size_bytes: int) -> bool:
+        """Tell whether a call of that size has to wait for answers of others."""
+        calls, bytes_max = self._window
+        is_much = self._sent >= calls or self._sent_bytes + size_bytes > bytes_max
+        return is_much and self._sent > 0
 
     def _take_frame(self) -> bytes:
         """Return a frame of pending calls; empty if there are none."""
@@ -256,6 +297,8 @@ class Batcher(Generic[Result]):
         while pending and len(parts) < FRAME_OPERATIONS_MAX:
             call = pending[0]
             if parts and size_bytes + call.size_bytes > FRAME_BYTES_SOFT_MAX:
+                break
+            if self._is_full(call.size_bytes):
                 break
             pending.popleft()
             if call.reply.done():  # cancelled by its caller, or expired
@@ -266,6 +309,8 @@ class Batcher(Generic[Result]):
             size_bytes += call.size_bytes
             call.sent_at = now
             call.payload = b""
+            self._sent += 1
+            self._sent_bytes += call.size_bytes
         return b"".join(parts)
 
 

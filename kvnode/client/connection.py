@@ -15,11 +15,18 @@ off the wait for one (docs/decisions/0041).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, Protocol
+from typing import Generic, NamedTuple, NoReturn, Protocol
 
 import grpc
 
-from kvnode.client.batching import Batcher, FrameReply, Refusal, Result
+from kvnode.client.batching import (
+    NO_WINDOW,
+    Batcher,
+    FrameReply,
+    Refusal,
+    Result,
+    Window,
+)
 from kvnode.client.gate import Gate
 from kvnode.deadlines import Deadlines
 from kvnode.errors import PeerProtocolError, RoadError, UnavailableError
@@ -27,10 +34,13 @@ from kvnode.limits import (
     FRAME_BYTES_MAX,
     KEEPALIVE_MILLIS,
     KEEPALIVE_TIMEOUT_MILLIS,
+    STREAM_BYTES_MAX,
+    STREAM_CALLS_MAX,
 )
 
 CONNECT_SECONDS_MAX = 1.5  # three round trips around the world, and a lost packet
 STOPPING = "the node is stopping"
+DIRECT_WINDOW = Window(STREAM_CALLS_MAX, STREAM_BYTES_MAX)
 DIAL_AGAIN_SECONDS = 60.0  # a port behind a firewall keeps each connection waiting
 _OPTIONS = (
     ("grpc.max_send_message_length", FRAME_BYTES_MAX),
@@ -141,6 +151,7 @@ class Connection(Generic[Result]):
             gate=gate,
             deadlines=deadlines,
             on_silence=lambda: on_trouble(self),
+            window=NO_WINDOW if direct is None else DIRECT_WINDOW,
         )
         self._on_trouble = on_trouble
         self.submit = self._batcher.add  # as it is: this is the hot path
@@ -159,6 +170,7 @@ class Connection(Generic[Result]):
         self._end(because)
         self._task.cancel()
         await asyncio.wait([self._task])
+        self._stream.close()  # it has not been run, perhaps
 
     async def _run(self) -> None:
         """Read and write until the stream ends, from either side."""
@@ -255,6 +267,7 @@ class Endpoint(Generic[Result]):
         """
         if (connection := self.connection) is not None:
             return connection
+        self._leave()
         if self._channel is None:
             self._channel = self._new_channel()
         try:
@@ -263,13 +276,11 @@ class Endpoint(Generic[Result]):
         except TimeoutError:
             connected = False
         if not connected:
-            await self.close("it cannot be reached")
-            msg = f"{self.address} cannot be reached: is a node listening there?"
-            raise UnavailableError(msg)
+            await self._fail()
         direct = await self._dialed(self._channel)
-        self._former = [each for each in self._former if not each.has_ended]
-        if self._connection is not None:
-            self._former.append(self._connection)
+        is_lost = self._channel.get_state() is not grpc.ChannelConnectivity.READY
+        if direct is None and is_lost:  # while it was asked
+            await self._fail()
         self._connection = Connection(
             self.address,
             self._channel,
@@ -280,6 +291,12 @@ class Endpoint(Generic[Result]):
             direct=direct,
         )
         return self._connection
+
+    async def _fail(self) -> NoReturn:
+        """Start afresh next time; nothing was sent."""
+        await self._close_channel()
+        msg = f"{self.address} cannot be reached: is a node listening there?"
+        raise UnavailableError(msg)
 
     async def _dialed(self, channel: grpc.aio.Channel) -> Stream | None:
         """Return a stream without gRPC, unless there is none, or it has a key."""
@@ -294,12 +311,21 @@ class Endpoint(Generic[Result]):
 
     async def close(self, because: str) -> None:
         """Close stream and channel; a later `connect` starts afresh."""
-        connection, self._connection = self._connection, None
+        self._leave()
         former, self._former = self._former, []
+        for each in former:
+            await each.close(because)
+        await self._close_channel()
+
+    def _leave(self) -> None:
+        """Use the stream no more; calls of it may be under way."""
+        self._former = [each for each in self._former if not each.has_ended]
+        if self._connection is not None:
+            self._former.append(self._connection)
+            self._connection = None
+
+    async def _close_channel(self) -> None:
         channel, self._channel = self._channel, None
-        for each in (*former, connection):
-            if each is not None:
-                await each.close(because)
         if channel is not None:
             await channel.close()
 

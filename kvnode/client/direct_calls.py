@@ -13,10 +13,10 @@ from typing import Final
 import grpc
 
 from kvnode._pb import objects_pb2 as pb
-from kvnode.address import split_address
+from kvnode.address import PORT_MAX, split_address
 from kvnode.direct.stream import DirectStream, Frames, dialed
 from kvnode.errors import PeerProtocolError, RoadError
-from kvnode.limits import FRAME_BYTES_MAX
+from kvnode.limits import CALLER_DEAD_MILLIS, FRAME_BYTES_MAX
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ DIAL_SECONDS_MAX: Final = 1.0
 
 DIRECT_PATH: Final = "/kvnode.v1.Objects/Direct"
 
-_FRAMES: Final = Frames(pb.CallFrameReply, FRAME_BYTES_MAX)
+_FRAMES: Final = Frames(pb.CallFrameReply, FRAME_BYTES_MAX, CALLER_DEAD_MILLIS)
 
 
 class DirectCalls:
@@ -63,7 +63,7 @@ async def dial_calls(channel: grpc.aio.Channel, address: str) -> DirectCalls | N
             except BaseException:
                 stream.close()
                 raise
-    except (TimeoutError, RoadError, PeerProtocolError) as error:
+    except (TimeoutError, RoadError, PeerProtocolError, ValueError) as error:
         because = str(error) or f"no answer within {DIAL_SECONDS_MAX:g} s"
     else:
         if is_found:
@@ -93,7 +93,8 @@ async def _invitation(channel: grpc.aio.Channel, address: str) -> pb.DirectReply
     except (grpc.aio.AioRpcError, ValueError):
         return None
     # Else something was put in between: a tunnel, or the fault proxy of a test.
-    return invitation if invitation.port and port == known_port else None
+    is_direct = port == known_port and 0 < invitation.port <= PORT_MAX
+    return invitation if is_direct else None
 
 
 async def _is_found(

@@ -7,7 +7,8 @@ What comes in is cut into frames where the loop hands it over, without a buffer 
 task in between.  Past a bound of frames that nobody has read no more is taken in.
 
 A peer whose machine is gone tells nobody.  What has been written and is not
-acknowledged for long ends the stream, and so does a peer that answers no probes.
+acknowledged for long ends the stream, and so does a peer that answers no probes; and
+one that is there, and takes in nothing for as long.
 """
 
 import asyncio
@@ -51,11 +52,14 @@ class Frames(NamedTuple, Generic[MessageT]):
 
     Attributes:
         message: Of what kind each is.
-        bytes_max: Of each.
+        bytes_max: Of each, at first; see `DirectStream.take`.
+        dead_after_ms: For how long what was written may go without being acknowledged,
+            or without being read: TCP does not tell the two apart.
     """
 
     message: type[MessageT]
     bytes_max: int
+    dead_after_ms: int = KEEPALIVE_MILLIS + KEEPALIVE_TIMEOUT_MILLIS
 
 
 class DirectStream(asyncio.Protocol, Generic[MessageT]):
@@ -68,6 +72,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
     ) -> None:
         """Wait to be connected; callers let the loop make it, and *on_connected*."""
         self._read = read
+        self._bytes_max = read.bytes_max
         self._on_connected = on_connected
         self._transport: asyncio.Transport
         self._begun = bytearray()  # of a frame that has not come whole
@@ -87,8 +92,17 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         """Return where the other side is, for people."""
         return str(self._transport.get_extra_info("peername"))
 
+    def take(self, bytes_max: int) -> None:
+        """Let messages from now on have so many bytes."""
+        self._bytes_max = bytes_max
+
     def close(self) -> None:
-        """End the stream; what was written still goes out."""
+        """
+        End the stream.
+
+        What was written still goes out, unless something came that nobody has read:
+        then the kernel throws both away.
+        """
         self._transport.close()
 
     async def read(self) -> MessageT | None:
@@ -159,7 +173,8 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        _notice_dead_peers(transport.get_extra_info("socket"))
+        connection = transport.get_extra_info("socket")
+        _notice_dead_peers(connection, self._read.dead_after_ms)
         self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:
@@ -175,7 +190,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
         place, behind, self._wanted_bytes = 0, len(data), _LENGTH.size
         while behind - place >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(data, place)
-            if length > self._read.bytes_max:
+            if length > self._bytes_max:
                 self._refuse(length)
                 break
             end = place + _LENGTH.size + length
@@ -217,7 +232,7 @@ class DirectStream(asyncio.Protocol, Generic[MessageT]):
     def _refuse(self, length: int) -> None:
         self._refused = PeerProtocolError(
             f"it announced a message of {length} bytes, and one may have"
-            f" {self._read.bytes_max}"
+            f" {self._bytes_max}"
         )
 
     def _wake_reader(self) -> None:
@@ -260,14 +275,13 @@ def said(error: Exception) -> str:
     return words or str(error) or type(error).__name__
 
 
-def _notice_dead_peers(connection: socket.socket) -> None:
+def _notice_dead_peers(connection: socket.socket, dead_after_ms: int) -> None:
     """Let the kernel end *connection* when nobody is at its other end any more."""
-    dead_after = KEEPALIVE_MILLIS + KEEPALIVE_TIMEOUT_MILLIS
     options = {
         "TCP_KEEPIDLE": KEEPALIVE_MILLIS // 1000,
         "TCP_KEEPINTVL": max(1, KEEPALIVE_TIMEOUT_MILLIS // 1000 // PROBES),
         "TCP_KEEPCNT": PROBES,
-        "TCP_USER_TIMEOUT": dead_after,
+        "TCP_USER_TIMEOUT": dead_after_ms,
     }
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in options.items():

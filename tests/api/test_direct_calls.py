@@ -96,16 +96,39 @@ async def test_calls_are_done_and_answered(node: Node) -> None:
     assert found[2].error.type_name == "ValueError"
 
 
-@pytest.mark.parametrize("question", [b"", b"let me in"])
+@pytest.mark.parametrize("question", [b"", b"let me in", b"x" * 1000])
 async def test_who_was_not_invited_is_not_served(node: Node, question: bytes) -> None:
     """Who has another port in mind is not mistaken for a client either."""
     stream = await node.dial()
-    uninvited = frame("increment")
-    uninvited.question = question
-    await send(stream, uninvited)
+    await send(stream, pb.CallFrame(question=question))
+    assert await read(stream) is None
+
+
+async def test_question_comes_by_itself(node: Node) -> None:
+    """Calls beside it would be done before there is an answer."""
+    stream = await node.dial()
+    both = pb.CallFrame(
+        calls=[pb.ObjectCall(id=1)], question=node.calls.invitation.question
+    )
+    await send(stream, both)
 
     assert await read(stream) is None
     assert not node.objects.calls
+
+
+async def test_who_was_not_invited_takes_no_memory(node: Node) -> None:
+    """A frame is refused by its length, before it comes."""
+    stream = await node.dial()
+    await send(stream, frame(*["increment"] * 100))
+    assert await read(stream) is None
+
+
+async def test_question_that_comes_after_the_end_is_late(node: Node) -> None:
+    """What it called would run while objects are closed."""
+    stream = await node.dial()
+    await node.calls.end(1.0)
+    await send(stream, pb.CallFrame(question=node.calls.invitation.question))
+    assert await read(stream) is None
 
 
 async def test_who_says_nothing_does_not_keep_the_place(
@@ -171,11 +194,16 @@ async def test_end_waits_for_clients_to_go(node: Node) -> None:
     told = await read(stream)
     assert told is not None
     assert told.ending
-    assert await read(await node.dial()) is None
+    late = await node.dial()
+    await send(late, pb.CallFrame(question=node.calls.invitation.question))
+    assert await read(late) is None
     await send(stream, frame("increment"))  # which has crossed that
     hold.set()
-    answered = [await read(stream), await read(stream)]
-    assert all(each is not None and each.results for each in answered)
+    answered = 0
+    while answered < 2:
+        reply = await read(stream)
+        assert reply is not None
+        answered += len(reply.results)
     assert not ending.done()
     stream.close()
     await asyncio.wait_for(ending, 5)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvnode._pb import kv_pb2
-from kvnode.client.batching import FRAME_BYTES_SOFT_MAX, Batcher
+from kvnode.client.batching import FRAME_BYTES_SOFT_MAX, NO_WINDOW, Batcher, Window
 from kvnode.client.gate import Gate
 from kvnode.deadlines import Deadlines
 from kvnode.errors import (
@@ -24,7 +24,7 @@ FAR = 1e9
 class Bench:
     """A batcher and what surrounds it."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window = NO_WINDOW) -> None:
         self.loop = asyncio.get_running_loop()
         self.gate = Gate()
         self.silences = 0
@@ -35,6 +35,7 @@ class Bench:
             gate=self.gate,
             deadlines=self.deadlines,
             on_silence=self._count_silence,
+            window=window,
         )
         self._last = 0
 
@@ -95,6 +96,61 @@ async def test_waiting_frame_holds_all_calls_of_one_turn_of_the_loop() -> None:
         bench.add(key)
 
     assert [one.put.key for one in (await writer).operations] == [b"a", b"b", b"c"]
+
+
+async def test_window_holds_calls_back_until_others_are_answered() -> None:
+    """By their number, and by what they are given; one may always go."""
+    bench = Bench(Window(2, 1000))
+    for size in (0, 0, 0, 900, 900, 2000):
+        bench.add(value=bytes(size))
+    assert [one.id for one in (await bench.frame()).operations] == [1, 2]
+    writer = asyncio.create_task(bench.frame())
+    await asyncio.sleep(0.01)
+    assert not writer.done()
+
+    bench.batcher.resolve(_reply(1))
+    assert [one.id for one in (await writer).operations] == [3]
+    bench.batcher.resolve(_reply(2, 3))
+    assert [one.id for one in (await bench.frame()).operations] == [4]
+    writer = asyncio.create_task(bench.frame())
+    await asyncio.sleep(0.01)
+    assert not writer.done()
+    bench.batcher.resolve(_reply(4))
+    assert [one.id for one in (await writer).operations] == [5]
+    bench.batcher.resolve(_reply(5))
+    assert [one.id for one in (await bench.frame()).operations] == [6]
+
+
+async def test_call_that_is_given_up_makes_room_in_the_window() -> None:
+    """Its answer may never come."""
+    bench = Bench(Window(1))
+    first = bench.add(expires_at=bench.loop.time() + 0.01)
+    bench.add()
+    assert [one.id for one in (await bench.frame()).operations] == [1]
+    writer = asyncio.create_task(bench.frame())
+    with pytest.raises(DeadlineError):
+        await first
+    assert [one.id for one in (await writer).operations] == [2]
+
+
+async def test_batcher_that_refuses_more_waits_for_what_was_sent() -> None:
+    """What was not sent has not happened."""
+    bench = Bench()
+    sent = bench.add(b"a")
+    await bench.frame()
+    unsent, cancelled = bench.add(b"b"), bench.add(b"c")
+    cancelled.cancel()
+    bench.batcher.refuse_more("it stops")
+
+    with pytest.raises(UnavailableError, match="nothing was done at a:1: it stops"):
+        await unsent
+    with pytest.raises(UnavailableError, match="it stops"):
+        bench.add(b"d")
+    assert bench.batcher.call_count == bench.gate.operations == 1
+    bench.batcher.resolve(_reply(1))
+    assert sent.result().write.applied
+    bench.batcher.close("it has ended")
+    assert bench.batcher.call_count == bench.gate.operations == 0
 
 
 async def test_cancelled_call_is_not_sent_and_gives_its_room_back() -> None:

@@ -11,9 +11,11 @@ import pytest
 from kvnode._pb import objects_pb2 as pb
 from kvnode.api.direct_calls import CALLS, DirectCalls
 from kvnode.api.objects_service import Context, add_servicer
-from kvnode.client import Client
+from kvnode.client import Client, object_dispatcher
+from kvnode.client import connection as connecting
 from kvnode.client import direct_calls as dialing
-from kvnode.errors import ConnectionLostError
+from kvnode.client.batching import Window
+from kvnode.errors import ConnectionLostError, UnavailableError
 from kvnode.transport.direct_road import DirectDoor
 from tests.api.objects_server import FakeObjects, NotedServicer, listening
 
@@ -43,6 +45,7 @@ class Node:
         self.objects = FakeObjects()
         self.calls = DirectCalls(self.objects, door, "")
         self.servicer = Servicer(self.objects, self.calls.invitation)
+        self.server: grpc.aio.Server | None = None
 
     @property
     def over_grpc(self) -> int:
@@ -58,6 +61,7 @@ async def running(
     node = Node(await DirectDoor.open(CALLS, "127.0.0.1", 0))
 
     def register(server: grpc.aio.Server) -> None:
+        node.server = server
         add_servicer(server, node.servicer)
         if server_credentials is not None:
             port = server.add_secure_port("127.0.0.1:0", server_credentials)
@@ -120,6 +124,10 @@ def _without_an_address(node: Node) -> None:
     node.calls.invitation.address = "paris"
 
 
+def _at_no_port(node: Node) -> None:
+    node.calls.invitation.port = 70_000
+
+
 def _nowhere(node: Node) -> None:
     node.calls.invitation.port = 0
 
@@ -129,7 +137,8 @@ def _older(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [_behind_a_proxy, _without_an_address, _nowhere, _older]
+    "change",
+    [_behind_a_proxy, _without_an_address, _at_no_port, _nowhere, _older],
 )
 async def test_who_is_not_to_be_dialed_is_not(
     node: Node, client: Client, change: Callable[[Node], None]
@@ -221,6 +230,41 @@ async def test_connection_that_breaks_leaves_its_calls_in_doubt(
     node.objects.hold["slow"].set()
 
 
+async def test_node_that_goes_while_it_is_asked_was_sent_nothing(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So there is no doubt, and another is asked."""
+
+    async def goes(channel: grpc.aio.Channel, address: str) -> None:
+        if address == node.address:
+            assert node.server is not None
+            await node.server.stop(0)
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+
+    calls = object_dispatcher._CALLS._replace(dial=goes)
+    monkeypatch.setattr(object_dispatcher, "_CALLS", calls)
+    async with running() as other, Client(node.address, other.address) as client:
+        assert await client.object("Counter", "c").increment(1) == 1
+        assert not node.objects.calls
+        assert len(other.objects.calls) == 1
+
+
+async def test_more_calls_than_a_node_takes_wait_with_the_client(
+    node: Node, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that is held back looks dead."""
+    monkeypatch.setattr(connecting, "DIRECT_WINDOW", Window(10, 1 << 20))
+    hold = node.objects.hold["slow"] = asyncio.Event()
+    counter = client.object("Counter", "c")
+    calls = [asyncio.create_task(counter.slow()) for _ in range(25)]
+    await node.objects.began.wait()
+    await asyncio.sleep(0.05)
+    assert len(node.objects.calls) == 10
+    hold.set()
+    await asyncio.gather(*calls)
+    assert len(node.objects.calls) == 25
+
+
 async def test_node_that_ends_answers_what_it_was_asked(
     node: Node, client: Client
 ) -> None:
@@ -233,6 +277,25 @@ async def test_node_that_ends_answers_what_it_was_asked(
     await asyncio.sleep(0.01)
     assert await counter.increment(1) == 1  # elsewhere, and the first is under way
     assert node.over_grpc == 1
+    hold.set()
+
+    assert await slow == [[], {}]
+    await asyncio.wait_for(ending, 5)
+
+
+async def test_node_that_is_gone_for_others_answers_what_it_was_asked(
+    node: Node, client: Client
+) -> None:
+    """A client that cannot reach it any more still waits for that."""
+    hold = node.objects.hold["slow"] = asyncio.Event()
+    counter = client.object("Counter", "c")
+    slow = asyncio.create_task(counter.slow())
+    await node.objects.began.wait()
+    ending = asyncio.create_task(node.calls.end(5.0))
+    assert node.server is not None
+    await node.server.stop(0)
+    with pytest.raises(UnavailableError):
+        await counter.options(deadline=0.3).increment(1)
     hold.set()
 
     assert await slow == [[], {}]

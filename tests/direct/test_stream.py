@@ -48,7 +48,7 @@ class Wire(asyncio.Transport):
 
 def connected(monkeypatch: pytest.MonkeyPatch) -> tuple[DirectStream[ShardFrame], Wire]:
     """Return a stream on a wire."""
-    monkeypatch.setattr(direct_stream, "_notice_dead_peers", lambda _: None)
+    monkeypatch.setattr(direct_stream, "_notice_dead_peers", lambda *_: None)
     stream = DirectStream(SHARDS.frames)
     wire = Wire(stream)
     stream.connection_made(wire)
