@@ -117,7 +117,10 @@ class ObjectProcesses(KvnodeProcesses):
 
     async def connect(self, process: int, node: str) -> ObjectsClient:
         """Return a client of *node*."""
-        client = Client(self.cluster.endpoint(node), deadline=OPERATION_SECONDS)
+        # Nodes tell each other an address that leads nowhere; this one is theirs.
+        client = Client(
+            self.cluster.endpoint(node), deadline=OPERATION_SECONDS, direct=True
+        )
         return ObjectsClient(
             ReachedObjects(client, self._hint),
             f"{process} {node}",

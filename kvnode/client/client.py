@@ -52,6 +52,9 @@ class Client(AdminStore):
         namespace: The one that all data methods work in.
         deadline: Seconds that a call may take in all, >= 0.001.
         credentials: For TLS; None for none.
+        direct: Whether calls of objects may go over plain TCP; None: unless something
+            is between the client and the node, such as a proxy or a mapped port.  True
+            is for a port beside that is mapped as it is (`objects_calls_port`).
 
     Raises:
         InvalidArgumentError: An argument is out of range.
@@ -63,6 +66,7 @@ class Client(AdminStore):
         namespace: str = DEFAULT_NAMESPACE,
         deadline: float = DEADLINE_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
+        direct: bool | None = None,
     ) -> None:
         super().__init__(namespace, deadline, token=None)
         if not addresses or not all(addresses):
@@ -70,6 +74,7 @@ class Client(AdminStore):
             raise InvalidArgumentError(msg)
         self._addresses = addresses
         self._credentials = credentials
+        self._direct = direct
         self._own_dispatcher: Dispatcher | None = None
         self._own_object_dispatcher: ObjectDispatcher | None = None
         self._closed = False
@@ -283,7 +288,7 @@ class Client(AdminStore):
         if dispatcher is None:
             self._check_open()
             dispatcher = self._own_object_dispatcher = ObjectDispatcher(
-                self._addresses, credentials=self._credentials
+                self._addresses, credentials=self._credentials, direct=self._direct
             )
         return dispatcher
 

@@ -47,13 +47,23 @@ class DirectCalls:
         return frame
 
 
-async def dial_calls(channel: grpc.aio.Channel, address: str) -> DirectCalls | None:
-    """Return a stream of calls to the node at *address*; None if none is to be had."""
-    invitation = await _invitation(channel, address)
-    if invitation is None:
+async def dial_calls(
+    channel: grpc.aio.Channel, address: str, *, anywhere: bool = False
+) -> DirectCalls | None:
+    """
+    Return a stream of calls to a node; None if none is to be had.
+
+    Args:
+        channel: To the node.
+        address: What the channel was made with.
+        anywhere: Whether the node is dialed though something is in between, where
+            that port may be mapped as it is, or somebody else's.
+    """
+    invitation = await _invitation(channel)
+    if invitation is None or not (anywhere or _is_in_sight(invitation, address)):
         return None
-    host, _ = split_address(address)
     try:
+        host, _ = split_address(address)
         async with asyncio.timeout(DIAL_SECONDS_MAX):
             stream = await dialed(
                 _FRAMES, (host, invitation.port), seconds=DIAL_SECONDS_MAX
@@ -79,7 +89,15 @@ async def dial_calls(channel: grpc.aio.Channel, address: str) -> DirectCalls | N
     return None
 
 
-async def _invitation(channel: grpc.aio.Channel, address: str) -> pb.DirectReply | None:
+def _is_in_sight(invitation: pb.DirectReply, address: str) -> bool:
+    """Tell whether there is no tunnel before the node, and no fault proxy of a test."""
+    try:
+        return split_address(address)[1] == split_address(invitation.address)[1]
+    except ValueError:
+        return False
+
+
+async def _invitation(channel: grpc.aio.Channel) -> pb.DirectReply | None:
     """Return how to dial the node; None if it is not to be dialed."""
     ask: grpc.aio.UnaryUnaryMultiCallable[bytes, pb.DirectReply]
     ask = channel.unary_unary(
@@ -88,13 +106,9 @@ async def _invitation(channel: grpc.aio.Channel, address: str) -> pb.DirectReply
     request = pb.DirectRequest().SerializeToString()
     try:
         invitation = await ask(request, timeout=INVITATION_SECONDS_MAX)
-        _, port = split_address(address)
-        _, known_port = split_address(invitation.address)
-    except (grpc.aio.AioRpcError, ValueError):
+    except grpc.aio.AioRpcError:
         return None
-    # Else something was put in between: a tunnel, or the fault proxy of a test.
-    is_direct = port == known_port and 0 < invitation.port <= PORT_MAX
-    return invitation if is_direct else None
+    return invitation if 0 < invitation.port <= PORT_MAX else None
 
 
 async def _is_found(

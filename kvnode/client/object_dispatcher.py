@@ -73,9 +73,26 @@ class ObjectDispatcher(Attempts[objects_pb2.ObjectCallResult]):
     """Sends calls to one of *addresses*; made within a loop."""
 
     def __init__(
-        self, addresses: Sequence[str], *, credentials: grpc.ChannelCredentials | None
+        self,
+        addresses: Sequence[str],
+        *,
+        credentials: grpc.ChannelCredentials | None,
+        direct: bool | None = None,
     ) -> None:
-        super().__init__(addresses, _CALLS, credentials=credentials)
+        """
+        Ask nodes when there is something to ask.
+
+        Args:
+            addresses: Of nodes, the first one preferred.
+            credentials: For TLS; None for none.
+            direct: Whether nodes are dialed without gRPC; None = unless something is
+                in between.
+        """
+        kind = _CALLS
+        if direct is not None:
+            dial = partial(dial_calls, anywhere=True) if direct else None
+            kind = kind._replace(dial=dial)
+        super().__init__(addresses, kind, credentials=credentials)
         self._stamp = objects_pb2.ObjectCall()  # id and deadline of the latest attempt
         several = len(addresses) > 1
         self._leaders: Leaders[objects_pb2.ObjectCallResult] = Leaders(

@@ -296,9 +296,14 @@ class SyncClient(SyncStore):
         namespace: str = DEFAULT_NAMESPACE,
         deadline: float = DEADLINE_SECONDS,
         credentials: grpc.ChannelCredentials | None = None,
+        direct: bool | None = None,
     ) -> None:
         client = Client(
-            *addresses, namespace=namespace, deadline=deadline, credentials=credentials
+            *addresses,
+            namespace=namespace,
+            deadline=deadline,
+            credentials=credentials,
+            direct=direct,
         )
         super().__init__(LoopThread(), client)
         self._client = client

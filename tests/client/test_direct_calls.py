@@ -150,6 +150,22 @@ async def test_who_is_not_to_be_dialed_is_not(
     assert not node.calls._streams
 
 
+async def test_who_is_told_to_dials_around_what_is_in_between(node: Node) -> None:
+    """The port may be mapped as it is; who answers there is known."""
+    _behind_a_proxy(node)
+    async with Client(node.address, direct=True) as client:
+        assert await client.object("Counter", "c").increment(1) == 1
+    assert node.over_grpc == 0
+
+
+async def test_who_is_told_not_to_does_not_ask(node: Node) -> None:
+    """Whatever the node says."""
+    async with Client(node.address, direct=False) as client:
+        assert await client.object("Counter", "c").increment(1) == 1
+    assert node.over_grpc == 1
+    assert node.servicer.asked == 0
+
+
 async def test_port_that_nobody_answers_at_is_no_obstacle(
     node: Node, client: Client
 ) -> None:
