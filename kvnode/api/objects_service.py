@@ -1,6 +1,5 @@
 """The Objects service: unary calls for other people's tools, Calls for the library."""
 
-import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -31,8 +30,6 @@ from kvnode.api.objects_port import ObjectsPort
 from kvnode.api.results import call_stream
 from kvnode.api.status_map import abort, to_message, unary
 from kvnode.errors import KvError
-
-logger = logging.getLogger(__name__)
 
 SERVICE: Final[str] = pb.DESCRIPTOR.services_by_name["Objects"].full_name
 

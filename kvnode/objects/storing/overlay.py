@@ -105,8 +105,8 @@ class Overlay:
             Whether they may; if not, none of them is taken in.
         """
         size = self._staged_bytes + self.reserved_bytes + STAMP_BYTES
-        for _, key, value in changes:
-            size += len(key) + len(value) + CHANGE_BYTES
+        for change in changes:
+            size += _size(change)
         if size > ENTRY_BYTES_MAX:
             return False
         for change in changes:

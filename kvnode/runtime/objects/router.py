@@ -339,12 +339,10 @@ class _Begun:
 
     def told(self, told: Told) -> None:
         """Pass on what came of the first try, or try again."""
-        router = self._router
-        if isinstance(told, KvError) and not router.is_final(self._call, told):
+        if isinstance(told, KvError) and not self._router.is_final(self._call, told):
             self.go_on(told)
         else:
-            router.under_way -= 1
-            self._tell(told)
+            self._end(told)
 
     def go_on(self, failed: KvError | None) -> None:
         """Do the call in a task, which can wait for a leader and send it there."""
@@ -365,6 +363,9 @@ class _Begun:
                 )
             except Exception as error:  # noqa: BLE001 -- it is told, whatever it is
                 told = error
+        self._end(told)
+
+    def _end(self, told: Told) -> None:
         self._router.under_way -= 1
         self._tell(told)
 
